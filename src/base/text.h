@@ -1,0 +1,29 @@
+// UTF-8 and small text helpers.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace longspan {
+
+/// Decodes one code point at text[i] and advances i. Malformed input gives U+FFFD and advances by the maximal
+/// ill-formed subpart (Unicode 3.9, as Python's errors="replace" does). Requires i < text.size().
+char32_t next_code_point(std::string_view text, size_t& i);
+
+/// Appends the UTF-8 form of a code point.
+void append_utf8(std::string& out, char32_t code_point);
+
+/// Replaces every ill-formed sequence by U+FFFD; well-formed text comes back unchanged.
+std::string valid_utf8(std::string_view text);
+
+/// Length of the longest prefix that does not end inside a UTF-8 sequence: what a stream may print now.
+size_t complete_utf8_prefix(std::string_view text);
+
+/// "93.8 MiB", "1.2 GiB".
+std::string human_bytes(double bytes);
+
+/// "2m 03s", "0.8s", "1h 02m".
+std::string human_seconds(double seconds);
+
+}  // namespace longspan

@@ -1,0 +1,38 @@
+// Sampling: greedy, temperature, top-k, top-p (Holtzman 2020), min-p (Nguyen 2024), repetition penalty (Keskar 2019), in
+// transformers' order: penalty, temperature, top-k, top-p, min-p. Seeded.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+
+namespace longspan {
+
+struct SamplingOptions {
+  float temperature = 0.0f;  // 0: greedy
+  int top_k = 0;             // 0: off
+  float top_p = 1.0f;        // 1: off
+  float min_p = 0.0f;        // 0: off
+  float repetition_penalty = 1.0f;  // 1: off; over prompt and answer, as in transformers
+  uint64_t seed = 0;
+  std::vector<std::string> stop;    // the answer ends before the first of these
+};
+
+/// Error with the option's name when a value is out of range.
+void check_sampling(const SamplingOptions& options);
+
+class Sampler {
+ public:
+  explicit Sampler(const SamplingOptions& options);
+  /// Next id from logits [V]; `history` is prompt plus answer so far. Changes logits in place.
+  int32_t sample(std::span<float> logits, std::span<const int32_t> history);
+
+ private:
+  SamplingOptions options_;
+  Random random_;
+};
+
+}  // namespace longspan

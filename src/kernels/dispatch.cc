@@ -1,0 +1,45 @@
+// Which implementation runs: the only place that chooses.
+#include <cstdlib>
+#include <string>
+
+#include "base/error.h"
+#include "kernels/kernels.h"
+#include "kernels/reference/reference.h"
+
+namespace longspan {
+
+namespace {
+const Kernels* const kAll[] = {&kReferenceKernels};
+
+const Kernels& choose() {
+  if (const char* forced = std::getenv("LONGSPAN_KERNELS"); forced && *forced) return kernels_named(forced);
+  const Kernels* best = kAll[0];
+  for (const Kernels* k : kAll)
+    if (k->supported()) best = k;
+  return *best;
+}
+}  // namespace
+
+std::span<const Kernels* const> all_kernels() { return kAll; }
+
+const Kernels& kernels() {
+  static const Kernels& chosen = choose();
+  return chosen;
+}
+
+const Kernels& kernels_named(std::string_view name) {
+  std::string known;
+  for (const Kernels* k : kAll) {
+    if (name == k->name && !k->supported())
+      fail("kernels \"{}\": this processor lacks their instructions; leave LONGSPAN_KERNELS unset for the best it has", name);
+    if (name == k->name) return *k;
+    known += (known.empty() ? "" : ", ") + std::string(k->name);
+  }
+  fail("kernels \"{}\" are unknown; there are: {}", name, known);
+}
+
+Compute preferred_compute(const Kernels& k) {
+  return std::string_view(k.name) == "avx512_bf16" ? Compute::BF16 : Compute::F32;
+}
+
+}  // namespace longspan

@@ -1,0 +1,40 @@
+// KvCache: keys and values of one sequence, in pages of kPageTokens tokens taken from the arena as the text grows.
+#pragma once
+
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "model/config.h"
+#include "tensor/arena.h"
+
+namespace longspan {
+
+class KvCache {
+ public:
+  /// Nothing is allocated yet. dtype: F32, F16 or BF16.
+  KvCache(const ModelConfig& config, DType dtype);
+
+  /// Makes room for `tokens` tokens in all. Error when memory is refused.
+  void reserve(int64_t tokens);
+  /// Forgets everything past the first `tokens` tokens (tokens <= length()).
+  void truncate(int64_t tokens);
+  void set_length(int64_t tokens) { length_ = tokens; }
+
+  int64_t length() const { return length_; }
+  KvPages keys(int64_t layer) const;
+  KvPages values(int64_t layer) const;
+  DType dtype() const { return dtype_; }
+
+  /// Bytes a token costs over all layers, and of a whole cache of `tokens` (whole pages).
+  static int64_t bytes_per_token(const ModelConfig& config, DType dtype);
+  static int64_t bytes(const ModelConfig& config, DType dtype, int64_t tokens);
+
+ private:
+  DType dtype_;
+  int64_t layers_, heads_, head_dim_;
+  int64_t length_ = 0;
+  std::vector<std::vector<void*>> pages_;  // [2 * layers]: keys of layer l at 2l, values at 2l + 1
+  Arena arena_;
+};
+
+}  // namespace longspan
