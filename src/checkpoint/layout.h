@@ -1,0 +1,38 @@
+// What both parsers share: from announced tensors (sizes and offsets that a file claims) to views that are
+// safe to read.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "checkpoint/checkpoint.h"
+
+namespace longspan {
+
+/// A tensor as a file announces it: sizes are checked, its bytes are not yet known to exist.
+struct AnnouncedTensor {
+  std::string name;
+  Tensor tensor;       // data is null
+  uint64_t begin = 0;  // relative to the start of the data
+  uint64_t bytes = 0;
+};
+
+/// A name from a file made fit for an error sentence: quoted, shortened, no control characters.
+std::string shown(std::string_view name);
+
+/// Sizes outermost first. Error when there are not 1 to 4 of them, one is 0, their product overflows, or the
+/// innermost is not a multiple of the dtype's block.
+AnnouncedTensor announce(std::string name, DType dtype, std::span<const uint64_t> sizes,
+                         const std::string& file);
+
+/// Gives each tensor its address in `bytes`, whose tensor data starts at data_start. Error when a name stands
+/// twice, a tensor lies (partly) outside `bytes`, or two overlap.
+std::vector<NamedTensor> place(std::vector<AnnouncedTensor> announced, std::span<const std::byte> bytes,
+                               uint64_t data_start, const std::string& file);
+
+/// The two containers as open_checkpoint fills them: metadata, tensors, skipped and files. huggingface.cc.
+Checkpoint open_huggingface(const std::filesystem::path& directory);
+
+}  // namespace longspan
