@@ -13,6 +13,9 @@ namespace {
 Checkpoint open_gguf(const std::filesystem::path& path) {
   Checkpoint c;
   c.format = CheckpointFormat::Gguf;
+  if (path.extension() == ".safetensors")
+    fail("{}: is one file of a Hugging Face model; give the directory that also holds config.json",
+         path.string());
   c.files.emplace_back(path);
   ParsedTensors parsed = parse_gguf(c.files[0].bytes(), path.string());
   c.metadata = std::move(parsed.metadata);

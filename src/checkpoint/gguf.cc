@@ -201,8 +201,12 @@ uint64_t unsigned_or(const Json& metadata, const char* key, uint64_t otherwise, 
 
 void check_start(Reader& in, std::span<const std::byte> bytes, const std::string& file) {
   if (bytes.empty()) fail("{}: is empty", file);
+  refuse_lfs_pointer(bytes, file);
   if (bytes.size() < 4 || std::memcmp(bytes.data(), "GGUF", 4) != 0)
-    fail("{}: is not a GGUF file (it does not start with the letters GGUF)", file);
+    fail(
+        "{}: is not a GGUF file (those start with the letters GGUF); a model is such a file or a Hugging "
+        "Face directory",
+        file);
   in.number<uint32_t>("the magic");
   auto version = in.number<uint32_t>("the version");
   if (version == 1) fail("{}: is GGUF version 1; convert it to version 3 with llama.cpp", file);

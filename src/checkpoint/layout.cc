@@ -17,6 +17,13 @@ std::string shown(std::string_view name) {
   return '"' + text + (name.size() > kLongest ? "...\"" : "\"");
 }
 
+void refuse_lfs_pointer(std::span<const std::byte> bytes, const std::string& file) {
+  constexpr std::string_view kStart = "version https://git-lfs";
+  std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (text.starts_with(kStart))
+    fail("{}: is a Git LFS pointer, not the model itself; run git lfs pull", file);
+}
+
 AnnouncedTensor announce(std::string name, DType dtype, std::span<const uint64_t> sizes,
                          const std::string& file) {
   if (sizes.empty() || sizes.size() > 4)

@@ -32,7 +32,10 @@ AnnouncedTensor announce(std::string name, DType dtype, std::span<const uint64_t
 std::vector<NamedTensor> place(std::vector<AnnouncedTensor> announced, std::span<const std::byte> bytes,
                                uint64_t data_start, const std::string& file);
 
-/// The two containers as open_checkpoint fills them: metadata, tensors, skipped and files. huggingface.cc.
+/// Git LFS leaves small text files where large ones were not fetched: Error that says so.
+void refuse_lfs_pointer(std::span<const std::byte> bytes, const std::string& file);
+
+/// config.json and its safetensors as a Checkpoint without path and index (open_checkpoint adds them).
 Checkpoint open_huggingface(const std::filesystem::path& directory);
 
 }  // namespace longspan
