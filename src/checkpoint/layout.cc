@@ -72,7 +72,7 @@ std::vector<NamedTensor> place(std::vector<AnnouncedTensor> announced, std::span
       fail("{}: tensors {} and {} overlap", file, shown(last->name), shown(a->name));
     end = a->begin + a->bytes, last = a;
   }
-  if (data_start + end > bytes.size())
+  if (last && data_start + end > bytes.size())
     fail("{}: is truncated: tensor {} ends at byte {}, the file has {} bytes; download it again", file,
          shown(last->name), data_start + end, bytes.size());
 

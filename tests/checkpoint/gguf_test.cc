@@ -206,6 +206,13 @@ TEST(Gguf, TruncationsAreErrorsThatTellTheBytes) {
   expect_says(error, "has " + std::to_string(text.size() - 1) + " bytes");
 }
 
+TEST(Gguf, WithoutTensorsNeedsNoPadding) {
+  GgufBuilder g;
+  std::string text = g.value("k", 1u).bytes();
+  ASSERT_EQ(text.size(), 64u);
+  EXPECT_EQ(parse_error(text.substr(0, 24 + 9 + 4 + 4)), "no error");
+}
+
 TEST(Gguf, AnyByteMayBeWrong) {
   std::string good = small_gguf().bytes();
   int parsed = 0, refused = 0;
