@@ -65,7 +65,7 @@ std::span<const PositionMethod> position_methods();
 const PositionMethod& position_method(std::string_view name);
 
 /// The spec of a sequence whose declared length is `length` tokens (0: the trained window). Error when the
-/// numbers of the config make frequencies that are not finite.
+/// config's numbers make frequencies that are zero or infinite.
 PositionSpec position_spec(const PositionConfig& config, const HeadShape& shape, int64_t length);
 
 /// Applies `NAME[:key=value,...]` of --position to a model's own config: base and trained window stay unless
