@@ -3,13 +3,14 @@
 #include <string>
 
 #include "base/error.h"
+#include "kernels/cpu/cpu.h"
 #include "kernels/kernels.h"
 #include "kernels/reference/reference.h"
 
 namespace longspan {
 
 namespace {
-const Kernels* const kAll[] = {&kReferenceKernels};
+const Kernels* const kAll[] = {&kReferenceKernels, &kAvx2Kernels, &kAvx512Kernels, &kAvx512Bf16Kernels};
 
 const Kernels& choose() {
   if (const char* forced = std::getenv("LONGSPAN_KERNELS"); forced && *forced) return kernels_named(forced);
@@ -23,7 +24,11 @@ const Kernels& choose() {
 std::span<const Kernels* const> all_kernels() { return kAll; }
 
 const Kernels& kernels() {
-  static const Kernels& chosen = choose();
+  static const Kernels& chosen = [&]() -> const Kernels& {
+    const Kernels& best = choose();
+    limit_onednn(best);
+    return best;
+  }();
   return chosen;
 }
 
@@ -31,7 +36,10 @@ const Kernels& kernels_named(std::string_view name) {
   std::string known;
   for (const Kernels* k : kAll) {
     if (name == k->name && !k->supported())
-      fail("kernels \"{}\": this processor lacks their instructions; leave LONGSPAN_KERNELS unset for the best it has", name);
+      fail(
+          "kernels \"{}\": this processor lacks their instructions; leave LONGSPAN_KERNELS unset for the "
+          "best it has",
+          name);
     if (name == k->name) return *k;
     known += (known.empty() ? "" : ", ") + std::string(k->name);
   }

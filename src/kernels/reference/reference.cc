@@ -1,11 +1,12 @@
-// The reference implementation of the vocabulary: plain loops, one thread, sums in double where the order of summation
-// would otherwise show. It is what every fast version is compared with, so it is written to be checked by eye.
+// The reference implementation of the vocabulary: plain loops, one thread, sums in double where the order of
+// summation would otherwise show. It is what every fast version is compared with, so it is written to be
+// checked by eye.
+#include "kernels/reference/reference.h"
+
 #include <algorithm>
 #include <cassert>
 #include <cmath>
 #include <vector>
-
-#include "kernels/reference/reference.h"
 
 namespace longspan {
 
@@ -13,19 +14,31 @@ namespace {
 
 float load(const Tensor& x, int64_t row, int64_t i) {
   switch (x.dtype) {
-    case DType::F32: return x.row<float>(row)[i];
-    case DType::BF16: return bf16_to_f32(x.row<uint16_t>(row)[i]);
-    case DType::F16: return f16_to_f32(x.row<uint16_t>(row)[i]);
-    default: assert(false); return 0;
+    case DType::F32:
+      return x.row<float>(row)[i];
+    case DType::BF16:
+      return bf16_to_f32(x.row<uint16_t>(row)[i]);
+    case DType::F16:
+      return f16_to_f32(x.row<uint16_t>(row)[i]);
+    default:
+      assert(false);
+      return 0;
   }
 }
 
 void store(Tensor x, int64_t row, int64_t i, float value) {
   switch (x.dtype) {
-    case DType::F32: x.row<float>(row)[i] = value; break;
-    case DType::BF16: x.row<uint16_t>(row)[i] = f32_to_bf16(value); break;
-    case DType::F16: x.row<uint16_t>(row)[i] = f32_to_f16(value); break;
-    default: assert(false);
+    case DType::F32:
+      x.row<float>(row)[i] = value;
+      break;
+    case DType::BF16:
+      x.row<uint16_t>(row)[i] = f32_to_bf16(value);
+      break;
+    case DType::F16:
+      x.row<uint16_t>(row)[i] = f32_to_f16(value);
+      break;
+    default:
+      assert(false);
   }
 }
 
@@ -34,9 +47,12 @@ float load_kv(const KvPages& kv, int64_t p, int64_t h, int64_t i) {
   int64_t at = (h * kPageTokens + p % kPageTokens) * kv.head_dim + i;
   const void* page = kv.pages[p / kPageTokens];
   switch (kv.dtype) {
-    case DType::F32: return static_cast<const float*>(page)[at];
-    case DType::F16: return f16_to_f32(static_cast<const uint16_t*>(page)[at]);
-    default: return bf16_to_f32(static_cast<const uint16_t*>(page)[at]);
+    case DType::F32:
+      return static_cast<const float*>(page)[at];
+    case DType::F16:
+      return f16_to_f32(static_cast<const uint16_t*>(page)[at]);
+    default:
+      return bf16_to_f32(static_cast<const uint16_t*>(page)[at]);
   }
 }
 
@@ -109,7 +125,8 @@ void attention(Tensor out, Tensor q, const KvPages& keys, const KvPages& values,
       double largest = -INFINITY, total = 0;
       for (int64_t n = first; n < visible; ++n) {
         double dot = 0;
-        for (int64_t i = 0; i < s.head_dim; ++i) dot += static_cast<double>(qh[i]) * load_kv(keys, n, kv_head, i);
+        for (int64_t i = 0; i < s.head_dim; ++i)
+          dot += static_cast<double>(qh[i]) * load_kv(keys, n, kv_head, i);
         p[static_cast<size_t>(n - first)] = dot * s.scale;
         largest = std::max(largest, dot * s.scale);
       }
@@ -117,7 +134,8 @@ void attention(Tensor out, Tensor q, const KvPages& keys, const KvPages& values,
       for (int64_t n = first; n < visible; ++n) {
         double e = std::exp(p[static_cast<size_t>(n - first)] - largest);
         total += e;
-        for (int64_t i = 0; i < s.head_dim; ++i) o[static_cast<size_t>(i)] += e * load_kv(values, n, kv_head, i);
+        for (int64_t i = 0; i < s.head_dim; ++i)
+          o[static_cast<size_t>(i)] += e * load_kv(values, n, kv_head, i);
       }
       for (int64_t i = 0; i < s.head_dim; ++i)
         store(out, t, h * s.head_dim + i, static_cast<float>(o[static_cast<size_t>(i)] / total));
@@ -144,9 +162,18 @@ void log_prob(Tensor out, Tensor x, std::span<const int32_t> targets) {
 
 }  // namespace
 
+void attention_reference(Tensor out, Tensor q, const KvPages& keys, const KvPages& values,
+                         const AttentionShape& s) {
+  attention(out, q, keys, values, s);
+}
+
 const Kernels kReferenceKernels = {
-    "reference", "plain loops: the specification", always, embed, rmsnorm, linear, packed_bytes, rope, store_kv,
-    attention,   swiglu,                           log_prob,
+    "reference",  "plain loops: the specification",
+    always,       embed,
+    rmsnorm,      linear,
+    packed_bytes, rope,
+    store_kv,     attention,
+    swiglu,       log_prob,
 };
 
 }  // namespace longspan

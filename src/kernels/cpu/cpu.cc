@@ -1,0 +1,42 @@
+#include "kernels/cpu/cpu.h"
+
+#include <cstdlib>
+#include <dnnl.hpp>
+#include <memory>
+#include <new>
+
+namespace longspan {
+
+bool has_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
+
+bool has_avx512() {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+bool has_avx512_bf16() {
+  return has_avx512() && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
+}
+
+void limit_onednn(const Kernels& k) {
+  if (&k == &kAvx2Kernels) dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx2);
+  if (&k == &kAvx512Kernels) dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx512_core);
+}
+
+void* scratch(int64_t bytes) {
+  static thread_local std::unique_ptr<void, decltype(&std::free)> memory(nullptr, std::free);
+  static thread_local int64_t held = 0;
+  if (bytes > held) {
+    memory.reset();
+    held = 0;
+    int64_t whole = (bytes + 4095) / 4096 * 4096;
+    memory.reset(std::aligned_alloc(64, static_cast<size_t>(whole)));
+    if (!memory) throw std::bad_alloc();
+    held = whole;
+  }
+  return memory.get();
+}
+
+}  // namespace longspan

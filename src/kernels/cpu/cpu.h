@@ -1,0 +1,35 @@
+// The implementations for x86-64 processors with AVX2 or AVX-512, and what they share. Only files named
+// *_avx2.cc,
+// *_avx512.cc and *_avx512_bf16.cc are compiled for those instruction sets; everything declared here runs
+// anywhere.
+#pragma once
+
+#include "kernels/kernels.h"
+
+namespace longspan {
+
+extern const Kernels kAvx2Kernels, kAvx512Kernels, kAvx512Bf16Kernels;
+
+bool has_avx2();
+bool has_avx512();
+bool has_avx512_bf16();
+
+/// Keeps oneDNN to the instructions of `k`. Only heeded before oneDNN's first use in the process.
+void limit_onednn(const Kernels& k);
+
+/// At least `bytes` of memory of the calling thread, 64-byte aligned, valid until its next call.
+void* scratch(int64_t bytes);
+
+/// Writes rows first .. first + count - 1 of a weight to `out`, contiguous, as F32 or BF16.
+using DecodeRows = void (*)(void* out, DType out_dtype, const Tensor& weight, int64_t first, int64_t count);
+
+/// Kernels::linear by oneDNN on a weight packed in its blocked format; `compute` is the precision of the
+/// product.
+void blocked_linear(Tensor out, Tensor x, const Linear& w, bool accumulate, Compute compute,
+                    DecodeRows decode);
+
+/// Kernels::packed_bytes of an implementation that multiplies BF16, and of one that has only F32.
+int64_t packed_bytes_bf16(const Linear& w, Compute compute);
+int64_t packed_bytes_f32(const Linear& w, Compute compute);
+
+}  // namespace longspan

@@ -1,0 +1,27 @@
+// The vocabulary for AVX2 + FMA + F16C. All but the table is local to this file, and nothing of the standard
+// library that makes shared symbols may be used: they would carry AVX2 into code that must run without it.
+#include <immintrin.h>
+
+#include <cassert>
+#include <cmath>
+
+#include "kernels/cpu/cpu.h"
+#include "kernels/reference/reference.h"
+
+namespace longspan {
+
+namespace {
+#include "kernels/cpu/vector_avx2.inc"
+// (depend on the above)
+#include "kernels/cpu/formats.inc"
+// (depends on the above)
+#include "kernels/cpu/elementwise.inc"
+#include "kernels/cpu/skinny.inc"
+}  // namespace
+
+constinit const Kernels kAvx2Kernels = {
+    "avx2",   "AVX2, F32 products", has_avx2, embed,    rmsnorm, linear<Compute::F32>, packed_bytes_f32, rope,
+    store_kv, attention_reference,  swiglu,   log_prob,
+};
+
+}  // namespace longspan

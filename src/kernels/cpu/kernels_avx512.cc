@@ -1,0 +1,43 @@
+// The vocabulary for AVX-512, and for AVX-512 with BF16: the latter differs in its products of many rows and
+// in its attention, both of which are elsewhere. See kernels_avx2.cc for what may be used here.
+#include <immintrin.h>
+
+#include <cassert>
+#include <cmath>
+
+#include "kernels/cpu/cpu.h"
+#include "kernels/reference/reference.h"
+
+namespace longspan {
+
+namespace {
+#include "kernels/cpu/vector_avx512.inc"
+// (depend on the above)
+#include "kernels/cpu/formats.inc"
+// (depends on the above)
+#include "kernels/cpu/elementwise.inc"
+#include "kernels/cpu/skinny.inc"
+}  // namespace
+
+constinit const Kernels kAvx512Kernels = {
+    "avx512", "AVX-512, F32 products", has_avx512,       embed,
+    rmsnorm,  linear<Compute::F32>,    packed_bytes_f32, rope,
+    store_kv, attention_reference,     swiglu,           log_prob,
+};
+
+constinit const Kernels kAvx512Bf16Kernels = {
+    "avx512_bf16",
+    "AVX-512, BF16 products",
+    has_avx512_bf16,
+    embed,
+    rmsnorm,
+    linear<Compute::BF16>,
+    packed_bytes_bf16,
+    rope,
+    store_kv,
+    attention_reference,
+    swiglu,
+    log_prob,
+};
+
+}  // namespace longspan
