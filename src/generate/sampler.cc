@@ -70,29 +70,38 @@ void check_sampling(const SamplingOptions& o) {
 
 Sampler::Sampler(const SamplingOptions& options) : options_(options), random_(options.seed) { check_sampling(options); }
 
-int32_t Sampler::sample(std::span<float> logits, std::span<const int32_t> history) {
-  if (options_.repetition_penalty != 1.0f) penalise(logits, history, options_.repetition_penalty);
-  if (options_.temperature == 0 || options_.top_k == 1) return argmax(logits);
+std::vector<TokenProbability> distribution(std::span<float> logits, std::span<const int32_t> history,
+                                           const SamplingOptions& options) {
+  if (options.repetition_penalty != 1.0f) penalise(logits, history, options.repetition_penalty);
+  if (options.temperature == 0 || options.top_k == 1) return {{argmax(logits), 1.0}};
 
   std::vector<Candidate> candidates;
   candidates.reserve(logits.size());
   for (size_t i = 0; i < logits.size(); ++i)
-    if (!std::isnan(logits[i])) candidates.push_back({logits[i] / options_.temperature, static_cast<int32_t>(i)});
-  if (candidates.empty()) return argmax(logits);
+    if (!std::isnan(logits[i])) candidates.push_back({logits[i] / options.temperature, static_cast<int32_t>(i)});
+  if (candidates.empty()) return {{0, 1.0}};
 
-  if (options_.top_k > 0 && static_cast<size_t>(options_.top_k) < candidates.size()) {
-    std::nth_element(candidates.begin(), candidates.begin() + options_.top_k, candidates.end(), before);
-    candidates.resize(static_cast<size_t>(options_.top_k));
+  if (options.top_k > 0 && static_cast<size_t>(options.top_k) < candidates.size()) {
+    std::nth_element(candidates.begin(), candidates.begin() + options.top_k, candidates.end(), before);
+    candidates.resize(static_cast<size_t>(options.top_k));
   }
   std::sort(candidates.begin(), candidates.end(), before);
-  if (options_.top_p < 1) keep_top_p(candidates, options_.top_p);
-  if (options_.min_p > 0) keep_min_p(candidates, options_.min_p);
+  if (options.top_p < 1) keep_top_p(candidates, options.top_p);
+  if (options.min_p > 0) keep_min_p(candidates, options.min_p);
 
   std::vector<double> p = softmax(candidates);
+  std::vector<TokenProbability> kept(candidates.size());
+  for (size_t i = 0; i < kept.size(); ++i) kept[i] = {candidates[i].id, p[i]};
+  return kept;
+}
+
+int32_t Sampler::sample(std::span<float> logits, std::span<const int32_t> history) {
+  std::vector<TokenProbability> kept = distribution(logits, history, options_);
+  if (kept.size() == 1) return kept[0].id;
   double u = random_.uniform(), sum = 0;
-  for (size_t i = 0; i < p.size(); ++i)
-    if ((sum += p[i]) > u) return candidates[i].id;
-  return candidates.back().id;
+  for (const TokenProbability& token : kept)
+    if ((sum += token.probability) > u) return token.id;
+  return kept.back().id;
 }
 
 }  // namespace longspan
