@@ -3,8 +3,9 @@
 // [implementation]
 #include <fmt/core.h>
 
-#include <chrono>
+#include <algorithm>
 #include <cstdlib>
+#include <ctime>
 #include <string_view>
 #include <vector>
 
@@ -59,13 +60,19 @@ struct Cache {
   }
 };
 
+double now() {
+  timespec t;
+  clock_gettime(threads() == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
 double best_seconds(const Implementation& how, Tensor out, Tensor q, const Cache& k, const Cache& v,
                     const AttentionShape& s) {
   double best = 1e9, spent = 0;
   for (int run = 0; run < 3 || spent < 0.3; ++run) {
-    auto start = std::chrono::steady_clock::now();
+    double start = now();
     how.attention(out, q, k.view, v.view, s);
-    double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    double seconds = now() - start;
     best = std::min(best, seconds);
     spent += seconds;
   }
@@ -95,7 +102,7 @@ void measure(const Implementation& how, DType dtype, const Case& c) {
 
 int main(int argc, char** argv) {
   set_threads(argc > 1 ? std::atoi(argv[1]) : physical_cores());
-  std::string_view only = argc > 2 ? argv[2] : "";
+  std::string_view only = argc > 2 ? argv[2] : "", cache = argc > 3 ? argv[3] : "";
   const Implementation all[] = {
       {"avx2", attention_avx2, DType::F32, __builtin_cpu_supports("avx2") != 0},
       {"avx512", attention_avx512, DType::F32, __builtin_cpu_supports("avx512bw") != 0},
@@ -105,5 +112,6 @@ int main(int argc, char** argv) {
   for (const Implementation& how : all)
     for (DType dtype : {DType::F16, DType::BF16, DType::F32})
       for (const Case& c : kCases)
-        if (how.supported && (only.empty() || only == how.name)) measure(how, dtype, c);
+        if (how.supported && (only.empty() || only == how.name) && (cache.empty() || cache == name(dtype)))
+          measure(how, dtype, c);
 }

@@ -66,7 +66,7 @@ Vec times_power(Vec p, Vec t) {
 }
 
 /// Transposes the square v[row] lane column.
-void transpose(Vec* v) {
+[[gnu::always_inline]] inline void transpose(Vec* v) {
   Vec a[kLanes], b[kLanes];
   for (int i = 0; i < kLanes; i += 2) {
     a[i] = _mm256_unpacklo_ps(v[i], v[i + 1]);
@@ -84,7 +84,7 @@ void transpose(Vec* v) {
 }
 
 /// Lane i is the sum of the lanes of v[i].
-Vec lane_sums(Vec* v) {
+[[gnu::always_inline]] inline Vec lane_sums(const Vec* v) {
   Vec a = _mm256_hadd_ps(_mm256_hadd_ps(v[0], v[1]), _mm256_hadd_ps(v[2], v[3]));
   Vec b = _mm256_hadd_ps(_mm256_hadd_ps(v[4], v[5]), _mm256_hadd_ps(v[6], v[7]));
   return add(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
@@ -102,9 +102,9 @@ Vec pack(const Vec* v) { return v[0]; }
 Vec stack(const Vec* v) { return v[0]; }
 Vec multiply_add(Vec sum, Vec b, Vec a) { return fma(a, b, sum); }
 
+#include "kernels/cpu/attention_common.inc"
 #include "kernels/cpu/attention_decode.inc"
 #include "kernels/cpu/attention_prefill.inc"
-#include "kernels/cpu/attention_tiles.inc"
 
 }  // namespace
 

@@ -13,8 +13,8 @@ namespace {
 #include "kernels/cpu/attention_avx512.inc"
 
 /// Lane i is the sum of the lanes of v[i].
-Vec lane_sums(Vec* v) {
-  auto quarter = [](Vec* x) {  // four vectors to one: lane 4 i + j is quarter i of the sum of x[j]
+[[gnu::always_inline]] inline Vec lane_sums(const Vec* v) {
+  auto quarter = [](const Vec* x) {  // four vectors to one: lane 4 i + j is quarter i of the sum of x[j]
     Vec a = add(_mm512_unpacklo_ps(x[0], x[1]), _mm512_unpackhi_ps(x[0], x[1]));
     Vec b = add(_mm512_unpacklo_ps(x[2], x[3]), _mm512_unpackhi_ps(x[2], x[3]));
     __m512d c = _mm512_castps_pd(a), d = _mm512_castps_pd(b);
@@ -38,9 +38,9 @@ Vec pack(const Vec* v) { return v[0]; }
 Vec stack(const Vec* v) { return v[0]; }
 Vec multiply_add(Vec sum, Vec b, Vec a) { return fma(a, b, sum); }
 
+#include "kernels/cpu/attention_common.inc"
 #include "kernels/cpu/attention_decode.inc"
 #include "kernels/cpu/attention_prefill.inc"
-#include "kernels/cpu/attention_tiles.inc"
 
 }  // namespace
 

@@ -34,8 +34,8 @@ Vec load_words(const X* p) {
 Vec load_words(const BF16* p) { return _mm512_loadu_ps(p); }
 Vec multiply_add(Vec sum, Vec b, Vec a) { return _mm512_dpbf16_ps(sum, (__m512bh)b, (__m512bh)a); }
 
+#include "kernels/cpu/attention_common.inc"
 #include "kernels/cpu/attention_prefill.inc"
-#include "kernels/cpu/attention_tiles.inc"
 
 }  // namespace
 
