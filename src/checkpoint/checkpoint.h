@@ -30,8 +30,8 @@ struct Checkpoint {
   Json metadata;  // GGUF key/values as one flat object ("llama.block_count": 30); HF: config.json
   std::vector<NamedTensor> tensors;
   std::unordered_map<std::string, size_t> index;  // name -> position in tensors
-  std::unordered_map<std::string, std::string>
-      skipped;  // HF: tensors that are no float weights, name -> "type I64"
+  // HF: tensors that are no float weights, name -> why, for example "type \"I64\"".
+  std::unordered_map<std::string, std::string> skipped;
   std::vector<MappedFile> files;
 
   /// Null tensor when absent.

@@ -5,16 +5,12 @@
 #include <unordered_set>
 
 #include "base/error.h"
-#include "base/text.h"
 
 namespace longspan {
 
 std::string shown(std::string_view name) {
   constexpr size_t kLongest = 100;
-  std::string text = valid_utf8(name.substr(0, kLongest));
-  for (char& c : text)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  return '"' + text + (name.size() > kLongest ? "...\"" : "\"");
+  return dump_json(Json(std::string(name.substr(0, kLongest)))) + (name.size() > kLongest ? "..." : "");
 }
 
 void refuse_lfs_pointer(std::span<const std::byte> bytes, const std::string& file) {

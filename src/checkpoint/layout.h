@@ -19,7 +19,7 @@ struct AnnouncedTensor {
   uint64_t bytes = 0;
 };
 
-/// A name from a file made fit for an error sentence: quoted, shortened, no control characters.
+/// A name from a file made fit for an error sentence: quoted and escaped as in JSON, shortened.
 std::string shown(std::string_view name);
 
 /// Sizes outermost first. Error when there are not 1 to 4 of them, one is 0, their product overflows, or the

@@ -1,8 +1,6 @@
 // The GGUF reader: a round trip, every field made to lie, every truncation, every flipped byte.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 #include "base/file.h"
 #include "checkpoint/build_files.h"
 #include "checkpoint/checkpoint.h"
@@ -195,7 +193,7 @@ TEST(Gguf, LyingTensors) {
   expect_says(changed([](Tensors& t) { t[1].name = ""; }), "a tensor name has 0 bytes");
   // What an error prints must not drive the terminal.
   expect_says(changed([](Tensors& t) { t[0].name = "a\x1b[2J\xff", t[0].type = 77; }),
-              "tensor \"a?[2J\xEF\xBF\xBD\"");
+              "tensor \"a\\u001b[2J\xEF\xBF\xBD\"");
 }
 
 TEST(Gguf, TruncationsAreErrorsThatTellTheBytes) {

@@ -2,7 +2,6 @@
 // here.
 #pragma once
 
-#include <cstdlib>
 #include <vector>
 
 #include "base/error.h"
