@@ -25,8 +25,6 @@ struct GoldenCase {
   std::vector<float> logits;  // [rows, vocab]
 };
 
-inline void PrintTo(const GoldenCase& c, std::ostream* out) { *out << c.name; }
-
 constexpr int64_t kGoldenVocab = 64;
 
 inline std::vector<GoldenCase> golden_cases() {
