@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <string>
+
 #include "base/error.h"
 
 namespace longspan {
@@ -35,6 +38,20 @@ TEST(ParseJson, AKeyThatStandsTwiceIsNamed) {
             std::string::npos);
   EXPECT_NE(error_of(R"({"o": [{"k": 1}, {"k": 1, "k": 2}]})").find("\"k\""), std::string::npos);
   EXPECT_EQ(error_of(R"({"k": {"k": 1}, "l": [{"k": 1}, {"k": 2}]})"), "no error");  // different objects
+}
+
+TEST(ParseJson, LargeVocabulariesAreFast) {
+  std::string text = "{\"\": 0";
+  for (int i = 1; i < 150000; ++i) text += ", \"token" + std::to_string(i) + "\": " + std::to_string(i);
+  auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(parse_json(text + "}", "x").size(), 150000u);
+  EXPECT_LT(std::chrono::steady_clock::now() - start,
+            std::chrono::seconds(3));  // 0.05 s; quadratic it took 17 s
+}
+
+TEST(ParseJson, DepthIsLimited) {
+  EXPECT_NE(error_of(std::string(1000000, '[')).find("nested more than 500"), std::string::npos);
+  EXPECT_EQ(error_of(std::string(400, '[') + std::string(400, ']')), "no error");
 }
 
 TEST(DumpJson, BytesThatAreNotUtf8AreReplaced) { EXPECT_EQ(dump_json(Json("a\xff")), "\"a\xEF\xBF\xBD\""); }
