@@ -1,6 +1,6 @@
-// Tokenizers: text <-> ids, exactly as the Python `tokenizers` and `sentencepiece` libraries do it. One class, three
-// sources: tokenizer.json, GGUF metadata, SentencePiece tokenizer.model. Thread-safe after construction (encode and decode
-// are const; their caches are locked or per call).
+// Tokenizers: text <-> ids, exactly as the Python `tokenizers` and `sentencepiece` libraries do it. One
+// class, three sources: tokenizer.json, GGUF metadata, SentencePiece tokenizer.model. Thread-safe after
+// construction (encode and decode are const; their caches are locked or per call).
 #pragma once
 
 #include <cstdint>
@@ -24,13 +24,14 @@ class Tokenizer {
   struct Impl;
   explicit Tokenizer(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
 
-  /// Any bytes are accepted; what is not UTF-8 is read as U+FFFD (as Python's bytes.decode(errors="replace")).
+  /// Any bytes are accepted; what is not UTF-8 is read as U+FFFD (as Python's
+  /// bytes.decode(errors="replace")).
   std::vector<int32_t> encode(std::string_view text, EncodeOptions options = {}) const;
   /// As tokenizers' decode(skip_special_tokens=skip_special), ill-formed bytes as U+FFFD.
   /// Error when an id is outside the vocabulary.
   std::string decode(std::span<const int32_t> ids, bool skip_special = false) const;
-  /// The raw bytes that one id adds to a running text ("" for special tokens): what streaming appends. Concatenated over
-  /// an answer they give decode() but for a leading space that some decoders strip.
+  /// The raw bytes that one id adds to a running text ("" for special tokens): what streaming appends.
+  /// Concatenated over an answer they give decode() but for a leading space that some decoders strip.
   std::string token_bytes(int32_t id) const;
   /// The vocabulary's own spelling ("Ġthe", "▁the", "<0x0A>").
   std::string token_text(int32_t id) const;
@@ -51,11 +52,14 @@ class Tokenizer {
 };
 
 /// `source` names the file in errors.
-/// tokenizer_config.json (may be null) gives added tokens, bos/eos and add_bos_token where tokenizer.json is silent.
-Tokenizer tokenizer_from_json(const Json& tokenizer_json, const Json& tokenizer_config, const std::string& source);
+/// tokenizer_config.json (may be null) gives added tokens, bos/eos and add_bos_token where tokenizer.json is
+/// silent.
+Tokenizer tokenizer_from_json(const Json& tokenizer_json, const Json& tokenizer_config,
+                              const std::string& source);
 /// The tokenizer.ggml.* keys.
 Tokenizer tokenizer_from_gguf(const Json& metadata, const std::string& source);
 /// A SentencePiece ModelProto.
-Tokenizer tokenizer_from_sentencepiece(std::string_view bytes, const Json& tokenizer_config, const std::string& source);
+Tokenizer tokenizer_from_sentencepiece(std::string_view bytes, const Json& tokenizer_config,
+                                       const std::string& source);
 
 }  // namespace longspan

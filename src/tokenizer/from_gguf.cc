@@ -1,0 +1,148 @@
+// The tokenizer.ggml.* keys of a GGUF file. "gpt2" is byte-level BPE with its pre-tokenizer named, not
+// described; "llama" is SentencePiece BPE by score; "t5" SentencePiece unigram. token_type has the numbers of
+// PieceType.
+#include "base/error.h"
+#include "tokenizer/gguf_pre.h"
+#include "tokenizer/impl.h"
+#include "tokenizer/json_steps.h"
+
+namespace longspan {
+
+namespace {
+
+/// The value of tokenizer.ggml.`key`, or null.
+const Json& key_at(const Json& metadata, const std::string& key) {
+  return json_at(metadata, ("tokenizer.ggml." + key).c_str());
+}
+
+bool flag(const Json& metadata, const char* key, bool otherwise) {
+  auto& value = key_at(metadata, key);
+  return value.is_boolean() ? value.get<bool>() : otherwise;
+}
+
+const Json& list(const Json& metadata, const char* key, const std::string& source) {
+  auto& value = key_at(metadata, key);
+  if (!value.is_array()) fail("{}: tokenizer.ggml.{} is missing or no array", source, key);
+  return value;
+}
+
+std::string text_in(const Json& value, const char* key, const std::string& source) {
+  if (!value.is_string()) fail("{}: tokenizer.ggml.{} should hold strings only", source, key);
+  return value.get<std::string>();
+}
+
+/// A special token's id, -1 when the key is missing. Error when it is outside the vocabulary.
+int32_t id_at(const Json& metadata, const char* key, const Tokenizer::Impl& impl) {
+  auto& value = key_at(metadata, key);
+  if (value.is_null()) return -1;
+  if (!value.is_number_integer()) fail("{}: tokenizer.ggml.{} is no token id", impl.source, key);
+  auto id = value.get<int64_t>();
+  if (id == -1 || id == 0xFFFFFFFF) return -1;
+  if (id < 0 || static_cast<size_t>(id) >= impl.tokens.size())
+    fail("{}: tokenizer.ggml.{} is {}, outside the vocabulary of {}", impl.source, key, id,
+         impl.tokens.size());
+  return static_cast<int32_t>(id);
+}
+
+std::vector<PieceType> read_types(const Json& metadata, size_t count, const std::string& source) {
+  std::vector<PieceType> types(count, PieceType::Normal);
+  auto& values = key_at(metadata, "token_type");
+  if (values.is_null()) return types;
+  if (!values.is_array() || values.size() != count)
+    fail("{}: tokenizer.ggml.token_type should hold {} numbers, one for each token", source, count);
+  for (size_t k = 0; k < count; ++k) {
+    int64_t type = values[k].is_number_integer() ? values[k].get<int64_t>() : 0;
+    if (type < 1 || type > 6) fail("{}: tokenizer.ggml.token_type[{}] should be 1 to 6", source, k);
+    types[k] = static_cast<PieceType>(type);
+  }
+  return types;
+}
+
+void read_byte_level(const Json& metadata, Tokenizer::Impl& impl, bool& add_bos) {
+  auto& tokens = list(metadata, "tokens", impl.source);
+  auto types = read_types(metadata, tokens.size(), impl.source);
+  for (size_t k = 0; k < tokens.size(); ++k)
+    set_token(impl, static_cast<int64_t>(k), text_in(tokens[k], "tokens", impl.source), tokens.size());
+
+  auto& name = key_at(metadata, "pre");
+  auto pre = gguf_pre_tokenizer(name.is_string() ? name.get<std::string>() : "", impl.source);
+  impl.normalizer = std::move(pre.normalizer);
+  impl.pre_tokenizer = std::move(pre.steps);
+  add_bos = pre.add_bos;
+  std::vector<std::pair<std::string, std::string>> merges;
+  for (auto& merge : list(metadata, "merges", impl.source)) {
+    auto text = text_in(merge, "merges", impl.source);
+    size_t space = text.find(' ', 1);  // a merge may begin with a space that is part of a token
+    if (text.empty() || space == std::string::npos)
+      fail("{}: tokenizer.ggml.merges[{}] should be \"left right\"", impl.source, merges.size());
+    merges.emplace_back(text.substr(0, space), text.substr(space + 1));
+  }
+  build_bpe(impl, merges, pre.ignore_merges);
+  impl.kind = "byte-level BPE";
+  impl.decoder.resize(1);
+  impl.decoder[0].kind = DecoderStep::Kind::ByteLevel;
+
+  for (size_t k = 0; k < tokens.size(); ++k) {
+    if (types[k] == PieceType::Normal || types[k] == PieceType::Byte || types[k] == PieceType::Unused)
+      continue;
+    AddedToken token;
+    token.id = static_cast<int32_t>(k);
+    token.content = impl.tokens[k];
+    token.special = types[k] != PieceType::UserDefined;
+    add_added_token(impl, token);
+  }
+}
+
+void read_sentencepiece(const Json& metadata, SentencePieceModel::Kind kind, Tokenizer::Impl& impl) {
+  SentencePieceModel model;
+  model.kind = kind;
+  auto& tokens = list(metadata, "tokens", impl.source);
+  auto& scores = list(metadata, "scores", impl.source);
+  if (scores.size() != tokens.size())
+    fail("{}: tokenizer.ggml.scores holds {} numbers for {} tokens", impl.source, scores.size(),
+         tokens.size());
+  for (size_t k = 0; k < tokens.size(); ++k) {
+    model.pieces.push_back(text_in(tokens[k], "tokens", impl.source));
+    if (!scores[k].is_number()) fail("{}: tokenizer.ggml.scores[{}] is no number", impl.source, k);
+    model.scores.push_back(scores[k].get<float>());
+  }
+  model.types = read_types(metadata, tokens.size(), impl.source);
+  for (auto type : model.types) model.byte_fallback = model.byte_fallback || type == PieceType::Byte;
+  model.add_dummy_prefix = flag(metadata, "add_space_prefix", true);
+  model.remove_extra_whitespaces = flag(metadata, "remove_extra_whitespaces", false);
+  auto& charsmap = key_at(metadata, "precompiled_charsmap");
+  if (charsmap.is_array())
+    for (auto& byte : charsmap)
+      model.charsmap.push_back(static_cast<char>(byte.is_number_integer() ? byte.get<int64_t>() : 0));
+  build_sentencepiece(impl, model);
+}
+
+}  // namespace
+
+Tokenizer tokenizer_from_gguf(const Json& metadata, const std::string& source) {
+  auto impl = std::make_shared<Tokenizer::Impl>();
+  impl->source = source;
+  auto& model = key_at(metadata, "model");
+  std::string name = model.is_string() ? model.get<std::string>() : "";
+  bool add_bos = false, add_eos = false;
+  if (name == "gpt2") {
+    read_byte_level(metadata, *impl, add_bos);
+  } else if (name == "llama") {
+    read_sentencepiece(metadata, SentencePieceModel::Kind::Bpe, *impl);
+    add_bos = true;
+  } else if (name == "t5") {
+    read_sentencepiece(metadata, SentencePieceModel::Kind::Unigram, *impl);
+    add_eos = true;
+  } else {
+    fail("{}: tokenizer.ggml.model is \"{}\"; supported are gpt2, llama and t5", source, name);
+  }
+  impl->bos = id_at(metadata, "bos_token_id", *impl);
+  impl->eos = id_at(metadata, "eos_token_id", *impl);
+  if (impl->bos >= 0 && flag(metadata, "add_bos_token", add_bos)) impl->prefix = {impl->bos};
+  if (impl->eos >= 0 && flag(metadata, "add_eos_token", add_eos)) impl->suffix = {impl->eos};
+  for (const char* key : {"eot_token_id", "eom_token_id"})
+    if (int32_t id = id_at(metadata, key, *impl); id >= 0) impl->stop.push_back(id);
+  return finish(std::move(impl));
+}
+
+}  // namespace longspan

@@ -1,0 +1,24 @@
+// tokenizer.ggml.pre: GGUF files name their pre-tokenizer instead of describing it. The rows say what the
+// named models' own tokenizer.json files say, so that the result is the original tokenizer's.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tokenizer/normalize.h"
+#include "tokenizer/pretokenize.h"
+
+namespace longspan {
+
+struct GgufPreTokenizer {
+  std::vector<NormalizerStep> normalizer;
+  std::vector<PreTokenizerStep> steps;
+  bool ignore_merges = false;
+  bool add_bos = false;  // where the file has no add_bos_token
+};
+
+/// Error listing the known names. An empty name (files older than the key) is read as "gpt-2": Aquila,
+/// GPT-NeoX.
+GgufPreTokenizer gguf_pre_tokenizer(const std::string& name, const std::string& source);
+
+}  // namespace longspan

@@ -1,0 +1,308 @@
+#include "tokenizer/json_steps.h"
+
+#include <limits>
+
+#include "base/error.h"
+#include "tokenizer/unicode.h"
+
+namespace longspan {
+
+namespace {
+
+std::string type_of(const Json& section, const char* what, const std::string& source) {
+  if (!section.is_object() || !json_at(section, "type").is_string())
+    fail("{}: a {} without a \"type\": {}", source, what, dump_json(section).substr(0, 200));
+  return section["type"].get<std::string>();
+}
+
+[[noreturn]] void unsupported(const char* what, const std::string& type, const std::string& source) {
+  fail("{}: the {} \"{}\" is not supported", source, what, type);
+}
+
+std::string text_at(const Json& section, const char* key, const std::string& source) {
+  auto& value = json_at(section, key);
+  if (!value.is_string())
+    fail("{}: \"{}\" should be a string in {}", source, key, dump_json(section).substr(0, 200));
+  return value.get<std::string>();
+}
+
+bool flag_at(const Json& section, const char* key, bool otherwise, const std::string& source) {
+  auto& value = json_at(section, key);
+  if (value.is_null()) return otherwise;
+  if (!value.is_boolean())
+    fail("{}: \"{}\" should be true or false in {}", source, key, dump_json(section).substr(0, 200));
+  return value.get<bool>();
+}
+
+Pattern pattern_at(const Json& section, const std::string& source) {
+  auto& pattern = json_at(section, "pattern");
+  if (json_at(pattern, "String").is_string()) return literal_pattern(pattern["String"].get<std::string>());
+  if (json_at(pattern, "Regex").is_string())
+    return regex_pattern(pattern["Regex"].get<std::string>(), source);
+  fail("{}: a pattern should be {{\"String\": ...}} or {{\"Regex\": ...}}, not {}", source,
+       dump_json(pattern).substr(0, 200));
+}
+
+SplitBehavior behavior_at(const Json& section, const std::string& source) {
+  auto name = text_at(section, "behavior", source);
+  if (name == "Removed") return SplitBehavior::Removed;
+  if (name == "Isolated") return SplitBehavior::Isolated;
+  if (name == "MergedWithPrevious") return SplitBehavior::MergedWithPrevious;
+  if (name == "MergedWithNext") return SplitBehavior::MergedWithNext;
+  if (name == "Contiguous") return SplitBehavior::Contiguous;
+  unsupported("split behavior", name, source);
+}
+
+PreTokenizerStep split_step(Pattern pattern, SplitBehavior behavior, bool invert = false) {
+  PreTokenizerStep step;
+  step.pattern = std::move(pattern);
+  step.behavior = behavior;
+  step.invert = invert;
+  return step;
+}
+
+PreTokenizerStep split_step(bool (*predicate)(char32_t), SplitBehavior behavior) {
+  Pattern pattern;
+  pattern.predicate = predicate;
+  return split_step(pattern, behavior);
+}
+
+PreTokenizerStep prefix_step(std::string text, bool at_start_only) {
+  PreTokenizerStep step;
+  step.kind = PreTokenizerStep::Kind::Prefix;
+  step.text = std::move(text);
+  step.at_start_only = at_start_only;
+  return step;
+}
+
+void read_byte_level(const Json& section, const std::string& source, std::vector<PreTokenizerStep>& steps) {
+  if (flag_at(section, "add_prefix_space", true, source)) steps.push_back(prefix_step(" ", false));
+  if (flag_at(section, "use_regex", true, source))
+    steps.push_back(split_step(regex_pattern(kGpt2Pattern, source), SplitBehavior::Isolated));
+  PreTokenizerStep map;
+  map.kind = PreTokenizerStep::Kind::ByteMap;
+  steps.push_back(map);
+}
+
+/// "always", "first" or "never": prepend_scheme since tokenizers 0.19, add_prefix_space before.
+std::string prepend_scheme(const Json& section, const std::string& source) {
+  auto& scheme = json_at(section, "prepend_scheme");
+  if (scheme.is_null()) return flag_at(section, "add_prefix_space", true, source) ? "always" : "never";
+  auto name = text_at(section, "prepend_scheme", source);
+  if (name != "always" && name != "first" && name != "never") unsupported("prepend_scheme", name, source);
+  return name;
+}
+
+void read_metaspace(const Json& section, const std::string& source, std::vector<PreTokenizerStep>& steps) {
+  auto replacement = text_at(section, "replacement", source);
+  PreTokenizerStep replace;
+  replace.kind = PreTokenizerStep::Kind::Replace;
+  replace.pattern = literal_pattern(" ");
+  replace.text = replacement;
+  steps.push_back(replace);
+  auto scheme = prepend_scheme(section, source);
+  if (scheme != "never") steps.push_back(prefix_step(replacement, scheme == "first"));
+  if (flag_at(section, "split", true, source))
+    steps.push_back(split_step(literal_pattern(replacement), SplitBehavior::MergedWithNext));
+}
+
+void read_prepend(const Json& s, const std::string& source, NormalizerStep& step) {
+  step.kind = NormalizerStep::Kind::Prepend;
+  step.text = text_at(s, "prepend", source);
+}
+
+int base64_digit(char c) {
+  if (c >= 'A' && c <= 'Z') return c - 'A';
+  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
+  if (c >= '0' && c <= '9') return c - '0' + 52;
+  return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+std::string base64(const std::string& text, const std::string& source) {
+  std::string out;
+  uint32_t bits = 0;
+  int held = 0;
+  for (char c : text) {
+    if (c == '=') break;
+    int d = base64_digit(c);
+    if (d < 0) fail("{}: precompiled_charsmap is not base64", source);
+    bits = bits << 6 | static_cast<uint32_t>(d);
+    held += 6;
+    if (held >= 8) {
+      held -= 8;
+      out.push_back(static_cast<char>(bits >> held));
+    }
+  }
+  return out;
+}
+
+const std::pair<const char*, NormalizerStep::Kind> kPlainNormalizers[] = {
+    {"NFC", NormalizerStep::Kind::Nfc},
+    {"NFD", NormalizerStep::Kind::Nfd},
+    {"NFKC", NormalizerStep::Kind::Nfkc},
+    {"NFKD", NormalizerStep::Kind::Nfkd},
+    {"Lowercase", NormalizerStep::Kind::Lowercase},
+    {"StripAccents", NormalizerStep::Kind::StripAccents},
+    {"Nmt", NormalizerStep::Kind::Nmt}};
+
+size_t count_at(const Json& section, const char* key, const std::string& source) {
+  auto& value = json_at(section, key);
+  if (!value.is_number_unsigned())
+    fail("{}: \"{}\" should be a count in {}", source, key, dump_json(section));
+  return value.get<size_t>();
+}
+
+int32_t id_in(const Json& value, const std::string& source) {
+  if (!value.is_number_unsigned() || value.get<uint64_t>() > std::numeric_limits<int32_t>::max())
+    fail("{}: the post_processor has {} where a token id should be", source, dump_json(value).substr(0, 100));
+  return value.get<int32_t>();
+}
+
+void read_template(const Json& section, const std::string& source, SpecialAround& around) {
+  std::vector<int32_t>* side = &around.prefix;
+  std::vector<int32_t> prefix;
+  bool seen_text = false;
+  for (auto& item : json_at(section, "single")) {
+    if (!json_at(item, "Sequence").is_null()) {
+      if (seen_text) fail("{}: the template of the post_processor repeats the text", source);
+      seen_text = true;
+      side = &around.suffix;
+      continue;
+    }
+    auto name = text_at(json_at(item, "SpecialToken"), "id", source);
+    auto& entry = json_at(json_at(section, "special_tokens"), name.c_str());
+    if (!json_at(entry, "ids").is_array())
+      fail("{}: the template of the post_processor names \"{}\", which special_tokens lacks", source, name);
+    auto& to = seen_text ? *side : prefix;
+    size_t at = seen_text ? around.suffix.size() : prefix.size();
+    for (auto& id : entry["ids"])
+      to.insert(to.begin() + static_cast<std::ptrdiff_t>(at++), id_in(id, source));
+  }
+  if (!seen_text) fail("{}: the template of the post_processor has no place for the text", source);
+  around.prefix.insert(around.prefix.begin(), prefix.begin(), prefix.end());
+}
+
+}  // namespace
+
+const Json& json_at(const Json& section, const char* key) {
+  static const Json kNull;
+  if (!section.is_object()) return kNull;
+  auto found = section.find(key);
+  return found == section.end() ? kNull : *found;
+}
+
+void read_normalizer(const Json& section, const std::string& source, std::vector<NormalizerStep>& steps) {
+  if (section.is_null()) return;
+  auto type = type_of(section, "normalizer", source);
+  if (type == "Sequence") {
+    for (auto& part : json_at(section, "normalizers")) read_normalizer(part, source, steps);
+    return;
+  }
+  NormalizerStep step;
+  bool known = false;
+  for (auto& [name, kind] : kPlainNormalizers)
+    if (type == name) step.kind = kind, known = true;
+  if (type == "Prepend") {
+    read_prepend(section, source, step);
+  } else if (type == "Replace") {
+    step.kind = NormalizerStep::Kind::Replace;
+    step.pattern = pattern_at(section, source);
+    step.text = text_at(section, "content", source);
+  } else if (type == "Strip") {
+    step.kind = NormalizerStep::Kind::Strip;
+    step.left = flag_at(section, "strip_left", true, source);
+    step.right = flag_at(section, "strip_right", true, source);
+  } else if (type == "Precompiled") {
+    if (json_at(section, "precompiled_charsmap").is_null()) return;
+    step.kind = NormalizerStep::Kind::Precompiled;
+    step.charsmap =
+        std::make_shared<Charsmap>(base64(text_at(section, "precompiled_charsmap", source), source), source);
+  } else if (!known) {
+    unsupported("normalizer", type, source);
+  }
+  steps.push_back(std::move(step));
+}
+
+void read_pre_tokenizer(const Json& section, const std::string& source,
+                        std::vector<PreTokenizerStep>& steps) {
+  if (section.is_null()) return;
+  auto type = type_of(section, "pre_tokenizer", source);
+  if (type == "Sequence") {
+    for (auto& part : json_at(section, "pretokenizers")) read_pre_tokenizer(part, source, steps);
+  } else if (type == "ByteLevel") {
+    read_byte_level(section, source, steps);
+  } else if (type == "Metaspace") {
+    read_metaspace(section, source, steps);
+  } else if (type == "Split") {
+    steps.push_back(split_step(pattern_at(section, source), behavior_at(section, source),
+                               flag_at(section, "invert", false, source)));
+  } else if (type == "Digits") {
+    bool each = flag_at(section, "individual_digits", false, source);
+    steps.push_back(split_step(is_numeric, each ? SplitBehavior::Isolated : SplitBehavior::Contiguous));
+  } else if (type == "Punctuation") {
+    bool given = !json_at(section, "behavior").is_null();
+    steps.push_back(
+        split_step(is_punctuation, given ? behavior_at(section, source) : SplitBehavior::Isolated));
+  } else if (type == "WhitespaceSplit") {
+    steps.push_back(split_step(is_white_space, SplitBehavior::Removed));
+  } else if (type == "Whitespace") {
+    // \w+|[^\w\s]+ and nothing else stays: cut out the spaces, then part words from the rest.
+    steps.push_back(split_step(is_white_space, SplitBehavior::Removed));
+    steps.push_back(split_step(is_word, SplitBehavior::Contiguous));
+  } else {
+    unsupported("pre_tokenizer", type, source);
+  }
+}
+
+void read_decoder(const Json& section, const std::string& source, std::vector<DecoderStep>& steps) {
+  if (section.is_null()) return;
+  using Kind = DecoderStep::Kind;
+  auto type = type_of(section, "decoder", source);
+  DecoderStep step;
+  if (type == "Sequence") {
+    for (auto& part : json_at(section, "decoders")) read_decoder(part, source, steps);
+    return;
+  } else if (type == "ByteLevel") {
+    step.kind = Kind::ByteLevel;
+  } else if (type == "ByteFallback") {
+    step.kind = Kind::ByteFallback;
+  } else if (type == "Fuse") {
+    step.kind = Kind::Fuse;
+  } else if (type == "Metaspace") {
+    step.kind = Kind::Metaspace;
+    step.content = text_at(section, "replacement", source);
+    step.start = prepend_scheme(section, source) == "never" ? 0 : 1;
+  } else if (type == "Replace") {
+    step.kind = Kind::Replace;
+    step.pattern = pattern_at(section, source);
+    step.content = text_at(section, "content", source);
+  } else if (type == "Strip") {
+    step.kind = Kind::Strip;
+    step.content = text_at(section, "content", source);
+    step.start = count_at(section, "start", source);
+    step.stop = count_at(section, "stop", source);
+  } else {
+    unsupported("decoder", type, source);
+  }
+  steps.push_back(std::move(step));
+}
+
+void read_post_processor(const Json& section, const std::string& source, SpecialAround& around) {
+  if (section.is_null()) return;
+  auto type = type_of(section, "post_processor", source);
+  if (type == "Sequence") {
+    for (auto& part : json_at(section, "processors")) read_post_processor(part, source, around);
+  } else if (type == "TemplateProcessing") {
+    read_template(section, source, around);
+  } else if (type == "BertProcessing" || type == "RobertaProcessing") {
+    auto &cls = json_at(section, "cls"), &sep = json_at(section, "sep");
+    if (!cls.is_array() || cls.size() != 2 || !sep.is_array() || sep.size() != 2)
+      fail("{}: the post_processor {} should hold \"cls\" and \"sep\" as [token, id]", source, type);
+    around.prefix.insert(around.prefix.begin(), id_in(cls[1], source));
+    around.suffix.push_back(id_in(sep[1], source));
+  } else if (type != "ByteLevel") {  // ByteLevel only trims offsets
+    unsupported("post_processor", type, source);
+  }
+}
+
+}  // namespace longspan

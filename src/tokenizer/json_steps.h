@@ -1,0 +1,29 @@
+// The sections of tokenizer.json that are sequences of steps: normalizer, pre_tokenizer, decoder,
+// post_processor. Each reader appends what it finds; a type or an option outside the subset is an Error that
+// names it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "tokenizer/decode.h"
+#include "tokenizer/normalize.h"
+#include "tokenizer/pretokenize.h"
+
+namespace longspan {
+
+void read_normalizer(const Json& section, const std::string& source, std::vector<NormalizerStep>& steps);
+void read_pre_tokenizer(const Json& section, const std::string& source, std::vector<PreTokenizerStep>& steps);
+void read_decoder(const Json& section, const std::string& source, std::vector<DecoderStep>& steps);
+
+/// The ids before and after a text that stands alone.
+struct SpecialAround {
+  std::vector<int32_t> prefix, suffix;
+};
+void read_post_processor(const Json& section, const std::string& source, SpecialAround& around);
+
+/// section[key], or null where it is absent.
+const Json& json_at(const Json& section, const char* key);
+
+}  // namespace longspan

@@ -1,0 +1,41 @@
+// Normalizers of tokenizer.json: text -> text, before the text is cut.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tokenizer/charsmap.h"
+#include "tokenizer/pretokenize.h"
+
+namespace longspan {
+
+struct NormalizerStep {
+  enum class Kind {
+    Nfc,
+    Nfd,
+    Nfkc,
+    Nfkd,
+    Lowercase,
+    Prepend,
+    Replace,
+    Strip,
+    StripAccents,
+    Nmt,
+    Precompiled
+  };
+  Kind kind = Kind::Nfc;
+  std::string text;                  // Prepend, Replace: what is put in
+  Pattern pattern;                   // Replace: what is looked for
+  bool left = false, right = false;  // Strip
+  std::shared_ptr<const Charsmap> charsmap;
+};
+
+/// Takes and gives well-formed UTF-8.
+std::string normalize(const std::vector<NormalizerStep>& steps, std::string_view text);
+
+/// Replaces every match of the pattern.
+std::string replace_all(std::string_view text, const Pattern& pattern, std::string_view by);
+
+}  // namespace longspan
