@@ -1,9 +1,10 @@
-// Checkpoint: a model on disk as metadata plus named tensors, whatever the format. Files are memory-mapped; opening
-// validates every size and offset and copies no tensor. Nothing in a file is trusted: each fault is one Error sentence
-// that names the file and, where there is one, the tensor.
+// Checkpoint: a model on disk as metadata plus named tensors, whatever the format. Files are memory-mapped;
+// opening validates every size and offset and copies no tensor. Nothing in a file is trusted: each fault is
+// one Error sentence that names the file and, where there is one, the tensor.
 #pragma once
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -17,7 +18,8 @@ namespace longspan {
 
 struct NamedTensor {
   std::string name;
-  Tensor tensor;  // view into the mapping, sizes outermost first (GGUF's order is reversed on reading); read-only memory
+  Tensor tensor;  // view into the mapping, sizes outermost first (GGUF's order is reversed on reading);
+                  // read-only memory
 };
 
 enum class CheckpointFormat { Gguf, HuggingFace };
@@ -25,26 +27,31 @@ enum class CheckpointFormat { Gguf, HuggingFace };
 struct Checkpoint {
   std::filesystem::path path;  // the file or directory as given
   CheckpointFormat format = CheckpointFormat::Gguf;
-  Json metadata;               // GGUF key/values as one flat object ("llama.block_count": 30); HF: config.json
+  Json metadata;  // GGUF key/values as one flat object ("llama.block_count": 30); HF: config.json
   std::vector<NamedTensor> tensors;
   std::unordered_map<std::string, size_t> index;  // name -> position in tensors
+  // HF: tensors that are no float weights, name -> why, for example "type \"I64\"".
+  std::unordered_map<std::string, std::string> skipped;
   std::vector<MappedFile> files;
 
   /// Null tensor when absent.
   Tensor find(std::string_view name) const;
-  /// Error naming file and tensor when absent.
+  /// Error naming file and tensor when absent, or saying why it was skipped.
   Tensor require(std::string_view name) const;
   int64_t tensor_bytes() const;
   int64_t parameters() const;
 };
 
-/// A GGUF file (v2, v3) or a Hugging Face directory (config.json + model.safetensors, or its index and shards). Error otherwise.
+/// A GGUF file (v2, v3) or a Hugging Face directory (config.json + model.safetensors, or its index and
+/// shards). Error otherwise.
 Checkpoint open_checkpoint(const std::filesystem::path& path);
 
-/// The parsers over bytes, for tests and fuzzing; `name` opens every error sentence. Tensors point into `bytes`.
+/// The parsers over bytes, for tests and fuzzing; `name` opens every error sentence. Tensors point into
+/// `bytes`.
 struct ParsedTensors {
   Json metadata;
   std::vector<NamedTensor> tensors;
+  std::unordered_map<std::string, std::string> skipped;  // as in Checkpoint
 };
 ParsedTensors parse_gguf(std::span<const std::byte> bytes, const std::string& name);
 ParsedTensors parse_safetensors(std::span<const std::byte> bytes, const std::string& name);

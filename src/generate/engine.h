@@ -1,4 +1,6 @@
-// Engine: a loaded model that scores, continues and answers. One sequence at a time for now: prefill in chunks, decode, sample.
+// Engine: a loaded model with its tokenizer and chat template. Sequence: one text on it, with its cache.
+// A sequence declares its length when it starts: that fixes its frequencies for life, so that feeding a text at once, in chunks or
+// token by token gives the same logits (length-dependent methods included).
 #pragma once
 
 #include <filesystem>
@@ -17,42 +19,28 @@
 namespace longspan {
 
 struct EngineOptions {
-  std::string position;              // --position text; empty: the model's own
-  DType cache_dtype = DType::F16;
-  std::optional<Compute> compute;    // default: preferred_compute(kernels())
-  std::string kernels;               // name; empty: the best
-  int64_t chunk = 512;               // tokens a forward pass
+  std::string position;             // --position text; empty: the model's own
+  DType cache_dtype = DType::F16;   // F32, F16, BF16
+  std::optional<Compute> compute;   // default: preferred_compute of the kernels
+  std::string kernels;              // name; empty: the best
+  std::string chat_template;        // built-in name or file; empty: the model's own
+  int64_t chunk = 512;              // tokens a forward pass
 };
-
-/// What a model is and what it will cost, known before any tensor is read.
-struct MemoryPlan {
-  int64_t weights = 0;      // mapped bytes
-  int64_t copied = 0;       // tensors the loader must transform
-  int64_t packed = 0;       // second layouts of the kernels
-  int64_t kv_cache = 0;
-  int64_t activations = 0;
-  int64_t program = 0;      // code, libraries, tokenizer: measured once, see engine.cc
-  int64_t total() const { return weights + copied + packed + kv_cache + activations + program; }
-};
-
-struct ModelFiles;  // checkpoint + tokenizer sources
 
 class Engine {
  public:
-  /// Opens the checkpoint, reads config, tokenizer and template; loads weights. Error as those say.
+  /// Opens the checkpoint, reads config, tokenizer and template, loads the weights. Error as those say.
   Engine(const std::filesystem::path& path, const EngineOptions& options);
 
+  const Model& model() const { return model_; }
   const ModelConfig& config() const { return model_.config; }
   const Tokenizer& tokenizer() const { return tokenizer_; }
-  const Model& model() const { return model_; }
   const EngineOptions& options() const { return options_; }
-  /// Error when the model carries none.
-  const ChatTemplate& chat_template() const;
+  /// Error when the model carries no template and none was chosen.
   std::string render_chat(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const;
 
  private:
-  friend class Sequence;
-  std::shared_ptr<Checkpoint> checkpoint_;
+  std::unique_ptr<Checkpoint> checkpoint_;  // keeps the files mapped
   EngineOptions options_;
   Model model_;
   Tokenizer tokenizer_;
@@ -60,26 +48,34 @@ class Engine {
   Json template_variables_;
 };
 
-/// One sequence: its declared length (which fixes its position spec for life), its cache and its ids.
+/// Ids of a rendered chat prompt. A template that writes the BOS itself does not get a second one.
+std::vector<int32_t> encode_chat(const Engine& engine, const std::string& rendered);
+
 class Sequence {
  public:
-  /// `declared_length`: tokens that prompt and answer may reach. Methods that depend on the length use it, unless
-  /// --position gave length=. Growing past it is an Error.
+  /// `declared_length`: tokens that the text may reach. A method that depends on the length uses it, unless --position gave
+  /// length=. The engine must outlive the sequence.
   Sequence(const Engine& engine, int64_t declared_length);
 
-  /// Feeds ids in chunks; afterwards logits() is for the last one. False when progress asked to stop.
+  /// Feeds ids in chunks; afterwards logits() is for the last one. False when progress asked to stop (what was fed stays).
+  /// Error when the declared length is exceeded.
   bool feed(std::span<const int32_t> ids, const Progress& progress = {});
-  /// Log-probabilities of ids[1..] given those before (the first has none): n - 1 values appended to `out`.
+
+  /// Feeds ids into an empty sequence and appends log p(ids[i] | ids[0..i-1]), natural log, for 1 <= i < n. False when
+  /// progress asked to stop: `out` then holds those computed.
   bool score(std::span<const int32_t> ids, std::vector<float>& out, const Progress& progress = {});
-  /// [V] of the last token fed; the sampler may change it.
-  std::span<float> logits() { return {logits_}; }
-  /// Forgets all but the first n tokens.
+
+  /// [V] after the last token fed.
+  std::span<float> logits() { return logits_; }
+  /// Forgets all but the first n tokens; logits() is void until the next feed.
   void truncate(int64_t n);
   const std::vector<int32_t>& ids() const { return ids_; }
   int64_t declared_length() const { return declared_; }
   const PositionSpec& spec() const { return spec_; }
 
  private:
+  Tensor forward_chunk(std::span<const int32_t> ids);
+
   const Engine& engine_;
   int64_t declared_;
   PositionSpec spec_;
@@ -92,18 +88,15 @@ class Sequence {
 enum class StopReason { Length, EndToken, StopString, Interrupted };
 
 struct Generation {
-  std::vector<int32_t> ids;   // without the end token
-  std::string text;
+  std::vector<int32_t> ids;  // without the end token
+  std::string text;          // valid UTF-8, without the stop string
   StopReason reason = StopReason::Length;
-  double decode_s = 0;
+  double seconds = 0;        // decoding, without what was fed before
 };
 
-/// Samples up to max_tokens after what the sequence was fed. on_text gets text as soon as it is whole UTF-8 and cannot
-/// be the beginning of a stop string; returning false interrupts.
+/// Samples up to max_tokens tokens after what the sequence was fed. on_text receives text as soon as it is whole UTF-8
+/// and cannot be the beginning of a stop string; returning false interrupts.
 Generation generate(Sequence& sequence, const Engine& engine, int64_t max_tokens, const SamplingOptions& sampling,
                     const std::function<bool(std::string_view)>& on_text = {});
-
-/// Memory for a context of `tokens`, from shapes alone.
-MemoryPlan plan_memory(const std::filesystem::path& path, const EngineOptions& options, int64_t tokens);
 
 }  // namespace longspan

@@ -24,10 +24,20 @@ struct SamplingOptions {
 /// Error with the option's name when a value is out of range.
 void check_sampling(const SamplingOptions& options);
 
+struct TokenProbability {
+  int32_t id;
+  double probability;
+};
+
+/// What would be drawn from: the tokens that survive, most probable first (equal logits: lower id first, so that a seed gives
+/// one answer everywhere), probabilities summing to 1. Greedy keeps one. logits [V] are changed in place; NaN never survives
+/// unless nothing else is there.
+std::vector<TokenProbability> distribution(std::span<float> logits, std::span<const int32_t> history, const SamplingOptions& options);
+
 class Sampler {
  public:
   explicit Sampler(const SamplingOptions& options);
-  /// Next id from logits [V]; `history` is prompt plus answer so far. Changes logits in place.
+  /// Next id from logits [V]; `history` is prompt plus answer so far.
   int32_t sample(std::span<float> logits, std::span<const int32_t> history);
 
  private:

@@ -1,5 +1,6 @@
-// ModelConfig: one flat description of an architecture instance, fields named as in Hugging Face's config.json, and the
-// table of architectures: rows, not classes. A weight that a model lacks is a null tensor and switches its feature off.
+// ModelConfig: one flat description of an architecture instance, fields named as in Hugging Face's
+// config.json, and the table of architectures: rows, not classes. A weight that a model lacks is a null
+// tensor and switches its feature off.
 #pragma once
 
 #include <cstdint>
@@ -22,25 +23,29 @@ struct ModelConfig {
   int64_t rotary_dim = 0;           // r <= D
   int64_t vocab_size = 0;           // V
   float rms_norm_eps = 1e-5f;
-  int64_t sliding_window = 0;       // 0: none
+  int64_t sliding_window = 0;  // 0: none
   bool tie_word_embeddings = false;
-  PositionConfig position;          // the model's own method
+  bool attention_bias = false;  // q, k and v carry biases (o may)
+  bool mlp_bias = false;        // gate, up and down carry biases
+  PositionConfig position;      // the model's own method
 
   HeadShape head_shape() const { return {head_dim, rotary_dim}; }
 };
 
-/// One family. Names hold {} where the layer number goes. GGUF stores q/k rows interleaved for some families
-/// (gguf_permuted): undone at load so that one rotary layout, rotate-half, remains.
+/// One family as one format names it. All share the tensor roles of weights.cc. GGUF stores q/k rows
+/// interleaved for some families (gguf_permuted): undone at load so that one rotary layout, rotate-half,
+/// remains.
 struct Architecture {
-  const char* name;       // GGUF general.architecture
-  const char* hf_type;    // config.json model_type
-  bool gguf_permuted;     // q/k rows of its GGUF files are permuted
-  bool qkv_bias;          // what an HF config that is silent about biases means (only for parameter counts)
+  const char* name;            // GGUF general.architecture; ModelConfig::architecture
+  const char* hf_type;         // config.json model_type
+  bool gguf_permuted = false;  // q/k rows of its GGUF files are permuted
+  bool qkv_bias = false;       // q, k and v always carry biases, o never
+  int64_t sliding_window = 0;  // what an HF config that is silent about it means; 0: the family has none
 };
 std::span<const Architecture> architectures();
 
-/// Reads and validates the config of a checkpoint: Error naming file and field when something is missing, out of range
-/// or contradictory.
+/// Reads and validates the config of a checkpoint: Error naming file and field when something is missing, out
+/// of range or contradictory.
 ModelConfig read_config(const Checkpoint& checkpoint);
 
 }  // namespace longspan

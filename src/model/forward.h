@@ -1,6 +1,6 @@
-// forward: one loop over layers for every mode. The caller gives token ids and where they stand in the sequence; keys and values
-// go to the cache; what comes out is the hidden state of each row after the final norm. The head runs apart, in chunks
-// of rows, so that logits of a long text are never stored whole.
+// forward: one loop over layers for every mode. The caller gives token ids and where they stand in the
+// sequence; keys and values go to the cache; what comes out is the hidden state of each row after the final
+// norm. The head runs apart, in chunks of rows, so that logits of a long text are never stored whole.
 #pragma once
 
 #include <span>
@@ -19,21 +19,22 @@ struct Batch {
 /// Buffers of one layer, reused by all (inference plan). Sized for `rows` tokens.
 struct Activations {
   int64_t rows = 0;
-  Tensor residual;     // [T, C] F32
-  Tensor normed;       // [T, C] F32 or BF16 (two views of one buffer)
-  Tensor qkv;          // [T, (H + 2K) D] F32
-  Tensor attended;     // [T, H D] F32 or BF16
-  Tensor gate_up;      // [T, 2F] F32
-  Tensor mlp;          // [T, F] F32 or BF16
-  Tensor cos, sin;     // [T, r/2] F32
-  Tensor logits;       // [kHeadRows, V] F32
+  Tensor residual;  // [T, C] F32
+  Tensor normed;    // [T, C] F32 or BF16 (two views of one buffer)
+  Tensor qkv;       // [T, (H + 2K) D] F32
+  Tensor attended;  // [T, H D] F32 or BF16
+  Tensor gate_up;   // [T, 2F] F32
+  Tensor mlp;       // [T, F] F32 or BF16
+  Tensor cos, sin;  // [T, r/2] F32
+  Tensor logits;    // [kHeadRows, V] F32
   Arena arena;
 };
 constexpr int64_t kHeadRows = 64;
 
 /// Buffers for chunks of at most `rows` tokens.
 Activations make_activations(const ModelConfig& config, int64_t rows);
-int64_t activation_bytes(const ModelConfig& config, int64_t rows);
+/// `head_rows`: rows of logits that will be asked for at once (1 when only the last token is wanted).
+int64_t activation_bytes(const ModelConfig& config, int64_t rows, int64_t head_rows = kHeadRows);
 
 struct Model {
   ModelConfig config;
@@ -42,10 +43,11 @@ struct Model {
   Compute compute = Compute::F32;
 };
 
-/// Runs the batch through all layers. Keys and values are stored at past .. past + T - 1 and the cache's length set. `spec` is the position spec of
-/// the whole sequence (its declared length), the same for each call on that sequence. Returns [T, C] F32, a view
-/// into `a`, valid until the next call.
-Tensor forward(const Model& model, const PositionSpec& spec, KvCache& cache, const Batch& batch, Activations& a);
+/// Runs the batch through all layers. Keys and values are stored at past .. past + T - 1 and the cache's
+/// length set. `spec` is the position spec of the whole sequence (its declared length), the same for each
+/// call on that sequence. Returns [T, C] F32, a view into `a`, valid until the next call.
+Tensor forward(const Model& model, const PositionSpec& spec, KvCache& cache, const Batch& batch,
+               Activations& a);
 
 /// logits = head(hidden rows), for at most kHeadRows rows: [rows, V] F32, a view into `a`.
 Tensor head_logits(const Model& model, Tensor hidden, Activations& a);

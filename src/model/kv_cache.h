@@ -1,4 +1,5 @@
-// KvCache: keys and values of one sequence, in pages of kPageTokens tokens taken from the arena as the text grows.
+// KvCache: keys and values of one sequence, in pages of kPageTokens tokens taken from the arena as the text
+// grows.
 #pragma once
 
 #include <vector>

@@ -1,5 +1,5 @@
-// Weights: tensors by role, per layer. Views into the mapped checkpoint wherever the kernels can read it as it lies;
-// what had to be copied (norms to F32, permuted q/k rows) is in the arena, labelled and counted.
+// Weights: tensors by role, per layer. Views into the mapped checkpoint wherever the kernels can read it as
+// it lies; what had to be copied (norms to F32, permuted q/k rows) is in the arena, labelled and counted.
 #pragma once
 
 #include <vector>
@@ -11,31 +11,33 @@
 namespace longspan {
 
 struct LayerWeights {
-  Tensor attn_norm;             // [C] F32
-  Linear q, k, v;               // [H*D, C], [K*D, C], [K*D, C]
-  Linear o;                     // [C, H*D]
-  Tensor mlp_norm;              // [C] F32
-  Linear gate, up;              // [F, C]
-  Linear down;                  // [C, F]
+  Tensor attn_norm;  // [C] F32
+  Linear q, k, v;    // [H*D, C], [K*D, C], [K*D, C]
+  Linear o;          // [C, H*D]
+  Tensor mlp_norm;   // [C] F32
+  Linear gate, up;   // [F, C]
+  Linear down;       // [C, F]
 };
 
 struct Weights {
-  Tensor embedding;             // [V, C]
+  Tensor embedding;  // [V, C]
   std::vector<LayerWeights> layers;
-  Tensor final_norm;            // [C] F32
-  Linear head;                  // [V, C]; shares the embedding's data when tied
+  Tensor final_norm;  // [C] F32
+  Linear head;        // [V, C]; shares the embedding's data when tied
   Arena copies;
 };
 
 /// Error naming file and tensor when one is missing, of the wrong shape or holds NaN.
 Weights load_weights(const Checkpoint& checkpoint, const ModelConfig& config);
 
-/// Bytes that load_weights copies and that the kernels will pack for `compute`, computed from shapes alone.
+/// What the weights cost, computed from shapes alone: no tensor is read.
 struct WeightsPlan {
-  int64_t mapped = 0;  // bytes of the files read in place
-  int64_t copied = 0;
-  int64_t packed = 0;
+  int64_t mapped = 0;       // bytes of the files' tensors; load_weights reads each once
+  int64_t copied = 0;       // what load_weights copies into the arena
+  int64_t packed = 0;       // what the kernels will pack of the layers for products of many rows in `compute`
+  int64_t packed_head = 0;  // the same for the head: only if logits of many rows at once are asked for
 };
-WeightsPlan plan_weights(const Checkpoint& checkpoint, const ModelConfig& config, const Kernels& k, Compute compute);
+WeightsPlan plan_weights(const Checkpoint& checkpoint, const ModelConfig& config, const Kernels& k,
+                         Compute compute);
 
 }  // namespace longspan

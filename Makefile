@@ -1,0 +1,43 @@
+# Thin: what to type, over CMake's presets. Every target says what it does and skips what is done.
+.PHONY: demo test test-fast build model bench format fuzz clean dependencies
+
+FUZZ_SECONDS ?= 60
+
+demo: model  ## a real model reads a long text (MODEL=path adds a model of yours)
+	python3 tools/demo.py
+
+test: model  ## all tests
+	ctest --test-dir build --output-on-failure --no-tests=error -j 2
+
+test-fast: model  ## the tests that take seconds
+	ctest --test-dir build --output-on-failure --no-tests=error -j 2 -L fast
+
+build: dependencies  ## build/longspan
+	cmake --preset release --log-level=WARNING
+	cmake --build build
+
+model: build
+	build/longspan fetch smollm2
+
+bench: model  ## speed of reading and writing, as llama-bench shows it
+	build/longspan bench smollm2 -p 512,4096,8192 -n 64 -d 0,4096
+
+format:
+	tools/install_dependencies.sh clang-format
+	find src tests -name '*.cc' -o -name '*.h' | xargs clang-format -i
+
+fuzz:  ## every fuzz target for FUZZ_SECONDS
+	tools/install_dependencies.sh clang libomp-dev
+	cmake --preset fuzz --log-level=WARNING
+	cmake --build build-fuzz
+	set -e; for target in build-fuzz/tests/fuzz/fuzz_*; do \
+	  [ -f $$target ] && [ -x $$target ] || continue; \
+	  corpus=build-fuzz/corpus/$$(basename $$target); mkdir -p $$corpus; \
+	  $$target -max_total_time=$(FUZZ_SECONDS) $$corpus tests/fuzz/corpus/$$(basename $$target | sed s/fuzz_//); \
+	done
+
+clean:
+	rm -rf build build-debug build-asan build-tsan build-fuzz
+
+dependencies:
+	@tools/install_dependencies.sh

@@ -1,0 +1,139 @@
+#include "checkpoint/checkpoint.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/error.h"
+#include "checkpoint/layout.h"
+
+namespace longspan {
+
+namespace {
+
+Checkpoint open_gguf(const std::filesystem::path& path) {
+  Checkpoint c;
+  c.format = CheckpointFormat::Gguf;
+  if (path.extension() == ".safetensors")
+    fail("{}: is one file of a Hugging Face model; give the directory that also holds config.json",
+         path.string());
+  c.files.emplace_back(path);
+  ParsedTensors parsed = parse_gguf(c.files[0].bytes(), path.string());
+  c.metadata = std::move(parsed.metadata);
+  c.tensors = std::move(parsed.tensors);
+  return c;
+}
+
+bool is_finite_16(uint16_t bits, uint16_t exponent) { return (bits & exponent) != exponent; }
+
+bool all_finite_16(const uint16_t* values, int64_t n, uint16_t exponent) {
+  bool finite = true;
+  for (int64_t i = 0; i < n; ++i) finite &= is_finite_16(values[i], exponent);
+  return finite;
+}
+
+bool all_finite_32(const uint32_t* values, int64_t n) {
+  bool finite = true;
+  for (int64_t i = 0; i < n; ++i) finite &= (values[i] & 0x7f800000u) != 0x7f800000u;
+  return finite;
+}
+
+/// Where the F16 scales of a block lie; the integers beside them are finite by nature.
+std::vector<int> scale_offsets(DType dtype) {
+  switch (dtype) {
+    case DType::Q8_0:
+    case DType::Q4_0:
+    case DType::Q5_0:
+      return {0};
+    case DType::Q4_1:
+    case DType::Q5_1:
+    case DType::Q4_K:
+    case DType::Q5_K:
+      return {0, 2};
+    case DType::Q6_K:
+      return {208};
+    default:
+      return {};
+  }
+}
+
+constexpr uint16_t kExponentF16 = 0x7c00, kExponentBF16 = 0x7f80;
+
+bool all_finite_scales(const std::byte* blocks, int64_t n, DType dtype) {
+  std::vector<int> offsets = scale_offsets(dtype);
+  int64_t block_bytes = dtype_info(dtype).block_bytes;
+  bool finite = true;
+  for (int64_t i = 0; i < n; ++i) {
+    for (int at : offsets) {
+      uint16_t scale;
+      std::memcpy(&scale, blocks + i * block_bytes + at, 2);
+      finite &= is_finite_16(scale, kExponentF16);
+    }
+  }
+  return finite;
+}
+
+}  // namespace
+
+Checkpoint open_checkpoint(const std::filesystem::path& path) {
+  std::error_code error;
+  auto status = std::filesystem::status(path, error);
+  if (!std::filesystem::exists(status))
+    fail("{}: does not exist; a GGUF file or a Hugging Face model directory was expected", path.string());
+  Checkpoint c = std::filesystem::is_directory(status) ? open_huggingface(path) : open_gguf(path);
+  c.path = path;
+  if (c.tensors.empty()) fail("{}: holds no tensors, so it is no model", path.string());
+  for (size_t i = 0; i < c.tensors.size(); ++i) c.index.emplace(c.tensors[i].name, i);
+  return c;
+}
+
+Tensor Checkpoint::find(std::string_view name) const {
+  auto it = index.find(std::string(name));
+  return it == index.end() ? Tensor{} : tensors[it->second].tensor;
+}
+
+Tensor Checkpoint::require(std::string_view name) const {
+  if (Tensor t = find(name)) return t;
+  auto it = skipped.find(std::string(name));
+  if (it != skipped.end())
+    fail("{}: tensor {} cannot be used: it has {}; F32, F16 and BF16 are read", path.string(), shown(name),
+         it->second);
+  fail("{}: tensor {} is missing", path.string(), shown(name));
+}
+
+int64_t Checkpoint::tensor_bytes() const {
+  int64_t n = 0;
+  for (const NamedTensor& t : tensors) n += t.tensor.bytes();
+  return n;
+}
+
+int64_t Checkpoint::parameters() const {
+  int64_t n = 0;
+  for (const NamedTensor& t : tensors) n += t.tensor.rows() * t.tensor.cols();
+  return n;
+}
+
+void check_finite(const NamedTensor& named, const std::string& file) {
+  const Tensor& t = named.tensor;
+  int64_t n = t.rows() * t.cols();  // tensors of a checkpoint are contiguous
+  bool finite = true;
+  switch (t.dtype) {
+    case DType::F32:
+      finite = all_finite_32(t.row<uint32_t>(0), n);
+      break;
+    case DType::F16:
+      finite = all_finite_16(t.row<uint16_t>(0), n, kExponentF16);
+      break;
+    case DType::BF16:
+      finite = all_finite_16(t.row<uint16_t>(0), n, kExponentBF16);
+      break;
+    default:
+      finite = all_finite_scales(t.row<std::byte>(0), n / dtype_info(t.dtype).block_elements, t.dtype);
+  }
+  if (!finite)
+    fail(
+        "{}: tensor {} holds {}; the file is damaged or was written by a run that diverged", file,
+        shown(named.name),
+        is_quantised(t.dtype) ? "a scale that is not a finite number" : "values that are not finite numbers");
+}
+
+}  // namespace longspan

@@ -1,0 +1,125 @@
+// A Hugging Face directory: config.json beside model.safetensors, or beside shards and the index that says
+// which tensor lies in which shard.
+#include <map>
+
+#include "base/error.h"
+#include "checkpoint/layout.h"
+
+namespace longspan {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+bool is_file(const fs::path& path) {
+  std::error_code error;
+  return fs::is_regular_file(path, error);
+}
+
+/// The first file of the directory with that ending, by name; empty when there is none.
+std::string first_with_ending(const fs::path& directory, std::string_view ending) {
+  std::string first;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(directory, error)) {
+    std::string name = entry.path().filename().string();
+    if (name.ends_with(ending) && (first.empty() || name < first)) first = name;
+  }
+  return first;
+}
+
+Json read_small_json(const fs::path& path) {
+  constexpr uintmax_t kMost = 100'000'000;
+  std::error_code error;
+  uintmax_t bytes = fs::file_size(path, error);
+  if (!error && bytes > kMost) fail("{}: has {} bytes, far too many for such a file", path.string(), bytes);
+  Json json = parse_json_file(path);
+  if (!json.is_object()) fail("{}: is not a JSON object", path.string());
+  return json;
+}
+
+[[noreturn]] void fail_without_weights(const fs::path& directory) {
+  if (std::string torch = first_with_ending(directory, ".bin"); torch.starts_with("pytorch_model"))
+    fail("{}: has its weights only as {}, which is not read yet; convert the model to safetensors",
+         directory.string(), torch);
+  fail("{}: has a config.json but neither model.safetensors nor model.safetensors.index.json",
+       directory.string());
+}
+
+/// Maps and parses one file, keeps the mapping in c.
+ParsedTensors read_shard(Checkpoint& c, const fs::path& path) {
+  c.files.emplace_back(path);
+  return parse_safetensors(c.files.back().bytes(), path.string());
+}
+
+void read_single(Checkpoint& c, const fs::path& path) {
+  ParsedTensors parsed = read_shard(c, path);
+  c.tensors = std::move(parsed.tensors);
+  c.skipped = std::move(parsed.skipped);
+}
+
+struct Shard {
+  std::unordered_map<std::string, Tensor> tensors;
+  std::unordered_map<std::string, std::string> skipped;
+};
+
+Shard read_listed_shard(Checkpoint& c, const fs::path& index, const std::string& name,
+                        const std::string& tensor) {
+  if (name.empty() || name.find('/') != std::string::npos || name.find("..") != std::string::npos ||
+      name.find('\0') != std::string::npos)
+    fail("{}: names the file {} for tensor {}; only files of the same directory are opened", index.string(),
+         shown(name), shown(tensor));
+  if (!is_file(index.parent_path() / name))
+    fail("{}: the shard {} with tensor {} is missing; download it", index.string(), shown(name),
+         shown(tensor));
+  ParsedTensors parsed = read_shard(c, index.parent_path() / name);
+  Shard shard{{}, std::move(parsed.skipped)};
+  for (NamedTensor& t : parsed.tensors) shard.tensors.emplace(std::move(t.name), t.tensor);
+  return shard;
+}
+
+void read_shards(Checkpoint& c, const fs::path& index) {
+  Json json = read_small_json(index);
+  auto weight_map = json.find("weight_map");
+  if (weight_map == json.end() || !weight_map->is_object())
+    fail("{}: has no object \"weight_map\"", index.string());
+  std::map<std::string, Shard> shards;
+  for (const auto& [tensor, file] : weight_map->items()) {
+    if (!file.is_string()) fail("{}: names no file for tensor {}", index.string(), shown(tensor));
+    auto name = file.get<std::string>();
+    auto shard = shards.find(name);
+    if (shard == shards.end()) shard = shards.emplace(name, read_listed_shard(c, index, name, tensor)).first;
+    if (auto t = shard->second.tensors.find(tensor); t != shard->second.tensors.end()) {
+      c.tensors.push_back({tensor, t->second});
+    } else if (auto s = shard->second.skipped.find(tensor); s != shard->second.skipped.end()) {
+      c.skipped.insert(*s);
+    } else {
+      fail("{}: tensor {} should lie in {}, which does not hold it", index.string(), shown(tensor),
+           shown(name));
+    }
+  }
+}
+
+}  // namespace
+
+Checkpoint open_huggingface(const fs::path& directory) {
+  if (!is_file(directory / "config.json")) {
+    if (std::string gguf = first_with_ending(directory, ".gguf"); !gguf.empty())
+      fail("{}: is a directory without config.json; to open a GGUF file in it give its name, for example {}",
+           directory.string(), (directory / gguf).string());
+    fail("{}: is a directory without config.json; a Hugging Face model has config.json and model.safetensors",
+         directory.string());
+  }
+  Checkpoint c;
+  c.format = CheckpointFormat::HuggingFace;
+  c.metadata = read_small_json(directory / "config.json");
+  if (fs::path single = directory / "model.safetensors"; is_file(single)) {
+    read_single(c, single);
+  } else if (fs::path index = directory / "model.safetensors.index.json"; is_file(index)) {
+    read_shards(c, index);
+  } else {
+    fail_without_weights(directory);
+  }
+  return c;
+}
+
+}  // namespace longspan

@@ -1,0 +1,41 @@
+// What both parsers share: from announced tensors (sizes and offsets that a file claims) to views that are
+// safe to read.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "checkpoint/checkpoint.h"
+
+namespace longspan {
+
+/// A tensor as a file announces it: sizes are checked, its bytes are not yet known to exist.
+struct AnnouncedTensor {
+  std::string name;
+  Tensor tensor;       // data is null
+  uint64_t begin = 0;  // relative to the start of the data
+  uint64_t bytes = 0;
+};
+
+/// A name from a file made fit for an error sentence: quoted and escaped as in JSON, shortened.
+std::string shown(std::string_view name);
+
+/// Sizes outermost first. Error when there are not 1 to 4 of them, one is 0, their product overflows, or the
+/// innermost is not a multiple of the dtype's block.
+AnnouncedTensor announce(std::string name, DType dtype, std::span<const uint64_t> sizes,
+                         const std::string& file);
+
+/// Gives each tensor its address in `bytes`, whose tensor data starts at data_start. Error when a name stands
+/// twice, a tensor lies (partly) outside `bytes`, or two overlap.
+std::vector<NamedTensor> place(std::vector<AnnouncedTensor> announced, std::span<const std::byte> bytes,
+                               uint64_t data_start, const std::string& file);
+
+/// Git LFS leaves small text files where large ones were not fetched: Error that says so.
+void refuse_lfs_pointer(std::span<const std::byte> bytes, const std::string& file);
+
+/// config.json and its safetensors as a Checkpoint without path and index (open_checkpoint adds them).
+Checkpoint open_huggingface(const std::filesystem::path& directory);
+
+}  // namespace longspan

@@ -1,0 +1,95 @@
+#include "cli/answering.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "cli/interrupt.h"
+#include "cli/output.h"
+#include "cli/progress_bar.h"
+#include "cli/window.h"
+
+namespace longspan {
+
+std::string document_message(const std::string& document, const std::string& question) {
+  return fmt::format("Read the text and answer the question that follows it.\n\nText:\n{}\n\nQuestion: {}",
+                     document, question);
+}
+
+std::vector<int32_t> encode_messages(const Engine& engine, const std::vector<ChatMessage>& messages) {
+  return encode_chat(engine, engine.render_chat(messages, true));
+}
+
+std::string fit_document(const Engine& engine, const Options& o, const std::string& document, int64_t answer,
+                         const std::function<std::vector<int32_t>(const std::string&)>& prompt) {
+  const Tokenizer& tokenizer = engine.tokenizer();
+  int64_t window = window_tokens(engine, o);
+  auto over = [&](const std::string& d) { return static_cast<int64_t>(prompt(d).size()) + answer - window; };
+  int64_t excess = over(document);
+  if (excess <= 0) return document;
+  if (o.truncate.empty()) refuse_length(engine, o, window + excess, answer);
+  std::vector<int32_t> ids = tokenizer.encode(document, {.add_special = false, .parse_special = false});
+  auto given = static_cast<int64_t>(ids.size()), keep = given;
+  std::string cut = document;
+  // The seam may tokenise otherwise than the whole did: a few more tokens may have to go.
+  for (; excess > 0; excess = over(cut)) {
+    keep -= excess;
+    if (keep < 1) refuse_length(engine, o, window + over(document), answer);
+    cut = tokenizer.decode(cut_ids(ids, keep, o.truncate));
+  }
+  remark(o, "cut {} of the document's {} tokens ({}) to fit the window of {}", grouped(given - keep),
+         grouped(given), o.truncate, grouped(window));
+  return cut;
+}
+
+Prefill feed_prompt(Sequence& sequence, const std::vector<int32_t>& ids, const Options& o) {
+  const std::vector<int32_t>& held = sequence.ids();
+  auto common = std::mismatch(ids.begin(), ids.end(), held.begin(), held.end()).first - ids.begin();
+  common = std::min<std::ptrdiff_t>(
+      common, static_cast<std::ptrdiff_t>(ids.size()) - 1);  // the last one gives the logits
+  sequence.truncate(common);
+  Prefill result{.tokens = static_cast<int64_t>(ids.size()), .reused = common};
+  double start = seconds_now();
+  ProgressBar bar("reading", o.quiet);
+  result.complete = sequence.feed(std::span(ids).subspan(static_cast<size_t>(common)),
+                                  [&](int64_t done, int64_t total) { return bar.update(done, total); }) &&
+                    !interrupted();
+  result.seconds = seconds_now() - start;
+  return result;
+}
+
+Generation answer(Sequence& sequence, const Engine& engine, int64_t max_tokens,
+                  const SamplingOptions& sampling, const Options& o) {
+  Generation g = generate(sequence, engine, max_tokens, sampling, [&](std::string_view text) {
+    if (!o.json) print_now(text);
+    return !interrupted();
+  });
+  if (!o.json) print_now("\n");
+  return g;
+}
+
+Json answer_facts(const Prefill& prefill, const Generation& generation) {
+  const char* reasons[] = {"length", "end", "stop", "interrupted"};
+  return {{"prompt_tokens", prefill.tokens},
+          {"reused_tokens", prefill.reused},
+          {"answer_tokens", generation.ids.size()},
+          {"prefill_s", prefill.seconds},
+          {"decode_s", generation.seconds},
+          {"stop", reasons[static_cast<int>(generation.reason)]},
+          {"peak_bytes", peak_bytes()}};
+}
+
+void remark_speed(const Options& o, const Prefill& prefill, const Generation& generation) {
+  auto rate = [](double tokens, double seconds) {
+    return grouped(static_cast<int64_t>(seconds > 0 ? tokens / seconds : 0));
+  };
+  remark(o, "read {} tokens{} in {} ({}/s), wrote {} in {} ({}/s); {} at most", grouped(prefill.tokens),
+         prefill.reused > 0 ? fmt::format(" ({} of them before)", grouped(prefill.reused)) : "",
+         human_seconds(prefill.seconds),
+         rate(static_cast<double>(prefill.tokens - prefill.reused), prefill.seconds),
+         grouped(static_cast<int64_t>(generation.ids.size())), human_seconds(generation.seconds),
+         rate(static_cast<double>(generation.ids.size()), generation.seconds),
+         human_bytes(static_cast<double>(peak_bytes())));
+}
+
+}  // namespace longspan

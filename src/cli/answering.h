@@ -1,0 +1,42 @@
+// From messages to an answer: what generate, ask and chat share.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "cli/options.h"
+
+namespace longspan {
+
+/// The user's message about a document: the task, the document, and last the question, next to where the
+/// answer begins.
+std::string document_message(const std::string& document, const std::string& question);
+
+/// Ids of a conversation, ready for the assistant's answer.
+std::vector<int32_t> encode_messages(const Engine& engine, const std::vector<ChatMessage>& messages);
+
+/// The document, cut by --truncate with a remark if the prompt that `prompt` makes of it and `answer` tokens
+/// would not fit the window. Error when it does not fit and may not be cut, or nothing of it would be left.
+std::string fit_document(const Engine& engine, const Options& o, const std::string& document, int64_t answer,
+                         const std::function<std::vector<int32_t>(const std::string&)>& prompt);
+
+struct Prefill {
+  int64_t tokens = 0;  // of the prompt
+  int64_t reused = 0;  // of them already in the cache
+  double seconds = 0;
+  bool complete = true;  // false: Ctrl-C
+};
+/// Makes the sequence hold exactly ids, feeding only what follows the common beginning. Shows a bar.
+Prefill feed_prompt(Sequence& sequence, const std::vector<int32_t>& ids, const Options& o);
+
+/// generate() that shows the text on stdout as it comes (not with --json) and stops at Ctrl-C.
+Generation answer(Sequence& sequence, const Engine& engine, int64_t max_tokens,
+                  const SamplingOptions& sampling, const Options& o);
+
+/// The JSON fields of every answer: prompt_tokens prefill_s decode_s and their kin.
+Json answer_facts(const Prefill& prefill, const Generation& generation);
+/// The same for people.
+void remark_speed(const Options& o, const Prefill& prefill, const Generation& generation);
+
+}  // namespace longspan

@@ -1,0 +1,87 @@
+// ask: answers about a document. Several questions share the cache of the document, which is read once.
+#include <algorithm>
+#include <memory>
+
+#include "base/error.h"
+#include "cli/answering.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/output.h"
+
+namespace longspan {
+
+namespace {
+
+struct AskOptions : Options {
+  std::string file, system;
+  std::vector<std::string> questions;
+  int64_t n = 128;
+  SamplingOptions sampling;
+};
+
+std::vector<int32_t> question_prompt(const Engine& engine, const AskOptions& o, const std::string& document,
+                                     const std::string& question) {
+  std::vector<ChatMessage> messages;
+  if (!o.system.empty()) messages.push_back({"system", o.system});
+  messages.push_back({"user", document_message(document, question)});
+  return encode_messages(engine, messages);
+}
+
+std::vector<std::vector<int32_t>> prompts(const Engine& engine, const AskOptions& o) {
+  auto longest = [&](const std::string& document) {
+    std::vector<int32_t> longest;
+    for (const std::string& q : o.questions)
+      if (auto ids = question_prompt(engine, o, document, q); ids.size() > longest.size())
+        longest = std::move(ids);
+    return longest;
+  };
+  std::string document = fit_document(engine, o, read_text(o.file), o.n, longest);
+  std::vector<std::vector<int32_t>> all;
+  for (const std::string& q : o.questions) all.push_back(question_prompt(engine, o, document, q));
+  return all;
+}
+
+int ask(AskOptions& o) {
+  o.sampling.seed = o.seed;
+  check_sampling(o.sampling);
+  Engine engine = open_engine(o);
+  std::vector<std::vector<int32_t>> all = prompts(engine, o);
+  size_t longest = 0;
+  for (const auto& ids : all) longest = std::max(longest, ids.size());
+  Sequence sequence(engine, static_cast<int64_t>(longest) + o.n);
+  arm_interrupt();
+  for (size_t i = 0; i < all.size(); ++i) {
+    Prefill prefill = feed_prompt(sequence, all[i], o);
+    if (!prefill.complete) return kExitInterrupted;
+    if (all.size() > 1) remark(o, "question: {}", o.questions[i]);
+    Generation g = answer(sequence, engine, o.n, o.sampling, o);
+    if (o.json) {
+      Json out = {{"question", o.questions[i]}, {"answer", g.text}};
+      out.update(answer_facts(prefill, g));
+      print_json(out);
+    } else {
+      remark_speed(o, prefill, g);
+    }
+    if (g.reason == StopReason::Interrupted) return kExitInterrupted;
+  }
+  return kExitDone;
+}
+
+}  // namespace
+
+Run define_ask(CLI::App& app) {
+  auto o = std::make_shared<AskOptions>();
+  add_model_argument(app, *o);
+  app.add_option("QUESTION", o->questions, "one question or several")->required();
+  app.add_option("-f,--file", o->file, "the document; - is standard input")->required();
+  app.add_option("-n", o->n, "tokens of an answer at most; default 128")->check(CLI::Range(1, 1 << 30));
+  app.add_option("--system", o->system, "system message; default the template's own");
+  app.add_option("--chat-template", o->chat_template, "built-in name or Jinja file; default the model's");
+  add_sampling_options(app, o->sampling);
+  add_window_options(app, *o);
+  add_engine_options(app, *o);
+  add_output_options(app, *o);
+  return [o] { return ask(*o); };
+}
+
+}  // namespace longspan

@@ -1,0 +1,98 @@
+#include "cli/commands.h"
+
+#include <fmt/core.h>
+
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <vector>
+
+#include "base/error.h"
+
+namespace longspan {
+
+std::span<const Command> commands() {
+  static const Command table[] = {
+      {"fetch", "bring a model into the cache and check its digest", "", "longspan fetch smollm2",
+       define_fetch},
+      {"info", "what a model is and what it will cost in memory", "", "longspan info smollm2 --context 16384",
+       define_info},
+      {"methods", "the methods that stretch a model's window", "", "longspan methods", define_methods},
+      {"frequencies", "what a position method makes of a model", "",
+       "longspan frequencies smollm2 --position yarn:factor=4 --length 32768", define_frequencies},
+      {"tokenize", "text to token ids", "", "longspan tokenize smollm2 \"Hello world\"", define_tokenize},
+      {"detokenize", "token ids to text", "", "longspan detokenize smollm2 19556 905", define_detokenize},
+      {"score", "log-probability of every token of a text, given those before it",
+       "JSON: tokens = tokens read; logprobs = natural logs for tokens 1, 2, ... (token 0 has none);\n"
+       "nll = mean of -logprobs over tokens --from, ...; perplexity = exp(nll).",
+       "longspan score smollm2 --file book.txt --position yarn:factor=4", define_score},
+      {"generate", "continue a text", "", "longspan generate smollm2 --prompt \"Once upon a time\" -n 64",
+       define_generate},
+      {"ask", "answer questions about a document",
+       "The document is read once, however many questions follow. With --json each answer is a line.",
+       "longspan ask smollm2 --file report.txt \"Who wrote it?\" --position yarn:factor=4", define_ask},
+      {"chat", "a conversation, also about a file that changes",
+       "In the conversation: /reset forgets it, /exit leaves, Ctrl-C stops an answer.",
+       "longspan chat smollm2 --file notes.txt", define_chat},
+      {"bench", "speed of reading and writing at given depths", "",
+       "longspan bench smollm2 -p 512,4096 -n 128 -d 0,4096", define_bench},
+  };
+  return table;
+}
+
+namespace {
+
+int usage_error(const CLI::App& app, const std::string& what) {
+  std::string name = app.get_name();
+  for (const CLI::App* sub : app.get_subcommands()) name += " " + sub->get_name();
+  fmt::print(stderr, "longspan: {}; see {} --help\n", what, name);
+  return kExitUsage;
+}
+
+/// One sentence on one line, whatever a file's bytes put into it.
+std::string one_line(std::string text) {
+  for (char& c : text)
+    if (c == '\n' || c == '\r') c = ' ';
+  return text;
+}
+
+}  // namespace
+
+int run_program(int argc, const char* const* argv) {
+  CLI::App app("longspan: long context for open models on your own machine", "longspan");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", LONGSPAN_VERSION);
+  app.get_formatter()->column_width(30);
+  app.footer(
+      "MODEL is a GGUF file, a Hugging Face directory, or a name that `longspan fetch` knows.\n"
+      "Begin with: longspan fetch smollm2 && longspan chat smollm2\n"
+      "Options of a command: longspan COMMAND --help");
+  std::vector<std::pair<CLI::App*, Run>> runs;
+  for (const Command& command : commands()) {
+    CLI::App* sub = app.add_subcommand(command.name, command.summary);
+    sub->footer(
+        fmt::format("{}{}Example:\n  {}", command.notes, *command.notes ? "\n" : "", command.example));
+    runs.emplace_back(sub, command.define(*sub));
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& e) {
+    return app.exit(e);
+  } catch (const CLI::CallForVersion& e) {
+    return app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    return usage_error(app, one_line(e.what()));
+  }
+  try {
+    for (auto& [sub, run] : runs)
+      if (sub->parsed()) return run();
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr,
+               "longspan: out of memory; `longspan info MODEL --context N` says what a context needs\n");
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "longspan: {}\n", one_line(e.what()));
+  }
+  return kExitFault;
+}
+
+}  // namespace longspan

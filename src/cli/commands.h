@@ -1,0 +1,41 @@
+// THE table of commands. Adding one: a file with its define function, a declaration here, a row in
+// commands.cc.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <span>
+
+namespace longspan {
+
+constexpr int kExitDone = 0, kExitFault = 1, kExitUsage = 2,
+              kExitInterrupted = 130;  // 130: as a shell reports Ctrl-C
+
+/// What a parsed command does; returns the exit status.
+using Run = std::function<int()>;
+
+struct Command {
+  const char* name;
+  const char* summary;       // its line in `longspan --help`
+  const char* notes;         // what `longspan NAME --help` says below the options, or ""
+  const char* example;       // closes `longspan NAME --help`
+  Run (*define)(CLI::App&);  // adds the options and returns what runs with them
+};
+std::span<const Command> commands();
+
+/// Parses, runs, and turns Error into one line on stderr and an exit status.
+int run_program(int argc, const char* const* argv);
+
+Run define_fetch(CLI::App&);
+Run define_info(CLI::App&);
+Run define_methods(CLI::App&);
+Run define_frequencies(CLI::App&);
+Run define_tokenize(CLI::App&);
+Run define_detokenize(CLI::App&);
+Run define_score(CLI::App&);
+Run define_generate(CLI::App&);
+Run define_ask(CLI::App&);
+Run define_chat(CLI::App&);
+Run define_bench(CLI::App&);
+
+}  // namespace longspan

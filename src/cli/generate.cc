@@ -1,0 +1,63 @@
+// generate: continues raw text.
+#include <memory>
+
+#include "base/error.h"
+#include "cli/answering.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/output.h"
+#include "cli/window.h"
+
+namespace longspan {
+
+namespace {
+
+struct GenerateOptions : Options {
+  std::string prompt, file;
+  int64_t n = 128;
+  SamplingOptions sampling;
+};
+
+int generate_text(GenerateOptions& o) {
+  o.sampling.seed = o.seed;
+  check_sampling(o.sampling);
+  Engine engine = open_engine(o);
+  std::vector<int32_t> ids = engine.tokenizer().encode(o.file.empty() ? o.prompt : read_text(o.file));
+  if (ids.empty())
+    fail("the prompt is empty and this model has no token for the beginning of a text; give it a word");
+  fit_ids(engine, o, ids, o.n);
+  Sequence sequence(engine, static_cast<int64_t>(ids.size()) + o.n);
+  arm_interrupt();
+  Prefill prefill = feed_prompt(sequence, ids, o);
+  if (!prefill.complete) return kExitInterrupted;
+  Generation g = answer(sequence, engine, o.n, o.sampling, o);
+  if (o.json) {
+    Json out = {{"text", g.text}, {"ids", g.ids}};
+    out.update(answer_facts(prefill, g));
+    print_json(out);
+  } else {
+    remark_speed(o, prefill, g);
+  }
+  return g.reason == StopReason::Interrupted ? kExitInterrupted : kExitDone;
+}
+
+}  // namespace
+
+Run define_generate(CLI::App& app) {
+  auto o = std::make_shared<GenerateOptions>();
+  add_model_argument(app, *o);
+  CLI::Option* prompt = app.add_option("-p,--prompt", o->prompt, "the text to continue");
+  CLI::Option* file =
+      app.add_option("-f,--file", o->file, "the text of a file; - is standard input")->excludes(prompt);
+  app.add_option("-n", o->n, "tokens to write at most; default 128")->check(CLI::Range(1, 1 << 30));
+  add_sampling_options(app, o->sampling);
+  add_window_options(app, *o);
+  add_engine_options(app, *o);
+  add_output_options(app, *o);
+  app.callback([prompt, file] {
+    if (prompt->count() + file->count() == 0) throw CLI::RequiredError("--prompt or --file");
+  });
+  return [o] { return generate_text(*o); };
+}
+
+}  // namespace longspan

@@ -1,0 +1,163 @@
+// info, methods, frequencies: what can be known of a model before a weight is read.
+#include <memory>
+
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/model_sources.h"
+#include "cli/output.h"
+#include "generate/memory_plan.h"
+#include "model/model_files.h"
+
+namespace longspan {
+
+namespace {
+
+struct FrequencyOptions : Options {
+  int64_t length = 0;
+};
+
+ModelConfig config_of(const Checkpoint& checkpoint, const Options& o) {
+  ModelConfig config = read_config(checkpoint);
+  if (!o.position.empty()) config.position = parse_position(o.position, config.position);
+  for (const std::string& sentence : config.position.assumed) remark(o, "{}", sentence);
+  return config;
+}
+
+std::string info_text(const Json& facts, const MemoryPlan& plan, int64_t context) {
+  std::string out;
+  for (const auto& [key, value] : facts.items()) {
+    if (value.is_object()) continue;
+    std::string shown = value.is_number_integer() ? grouped(value.get<int64_t>())
+                        : value.is_string()       ? value.get<std::string>()
+                                                  : value.dump();
+    out += fmt::format("{:<22}{}\n", key, shown);
+  }
+  out += fmt::format("\nmemory for a context of {} tokens\n", grouped(context));
+  const std::pair<const char*, int64_t> rows[] = {
+      {"weights, mapped", plan.weights}, {"weights, copied", plan.copied},
+      {"weights, packed", plan.packed},  {"keys and values", plan.kv_cache},
+      {"activations", plan.activations}, {"program", plan.program},
+      {"total", plan.total()},
+  };
+  for (const auto& [label, bytes] : rows)
+    out += fmt::format("  {:<20}{:>12}\n", label, human_bytes(static_cast<double>(bytes)));
+  return out;
+}
+
+int info(const Options& o) {
+  Checkpoint checkpoint = open_checkpoint(resolve_model(o.model));
+  ModelConfig config = config_of(checkpoint, o);
+  EngineOptions engine = engine_options(o);
+  const Kernels& k = engine.kernels.empty() ? kernels() : kernels_named(engine.kernels);
+  int64_t window = extended_context(config.position);
+  int64_t context = o.context > 0 ? o.context : window > 0 ? window : 4096;
+  MemoryPlan plan = plan_memory(checkpoint, config, engine, context);
+  Json facts = {{"architecture", config.architecture},
+                {"parameters", checkpoint.parameters()},
+                {"layers", config.num_hidden_layers},
+                {"hidden", config.hidden_size},
+                {"heads", config.num_attention_heads},
+                {"kv_heads", config.num_key_value_heads},
+                {"head_dim", config.head_dim},
+                {"vocab", config.vocab_size},
+                {"native_context", config.position.trained_context},
+                {"position", describe(config.position)},
+                {"window", window},
+                {"tokenizer", load_tokenizer(checkpoint).kind()},
+                {"weights_bytes", checkpoint.tensor_bytes()},
+                {"kv_bytes_per_token", KvCache::bytes_per_token(config, engine.cache_dtype)},
+                {"kernels", k.name},
+                {"compute", engine.compute.value_or(preferred_compute(k)) == Compute::F32 ? "f32" : "bf16"},
+                {"context", context},
+                {"memory",
+                 {{"weights", plan.weights},
+                  {"copied", plan.copied},
+                  {"packed", plan.packed},
+                  {"kv_cache", plan.kv_cache},
+                  {"activations", plan.activations},
+                  {"program", plan.program},
+                  {"total", plan.total()}}}};
+  if (o.json)
+    print_json(facts);
+  else
+    print_now(info_text(facts, plan, context));
+  return kExitDone;
+}
+
+int methods(const Options& o) {
+  Json rows = Json::array();
+  for (const PositionMethod& m : position_methods())
+    rows.push_back(
+        {{"name", m.name}, {"paper", m.paper}, {"needs", m.needs}, {"summary", m.summary}, {"keys", m.keys}});
+  if (o.json) {
+    print_json({{"methods", rows}});
+    return kExitDone;
+  }
+  for (const PositionMethod& m : position_methods()) {
+    std::string keys;
+    for (const std::string& key : m.keys) keys += fmt::format("{}{}=", keys.empty() ? ":" : ",", key);
+    print_now(fmt::format("{}{}\n  {}\n  paper: {}; needs: {}\n", m.name, keys, m.summary, m.paper, m.needs));
+  }
+  return kExitDone;
+}
+
+Json map_json(const PositionMap& map) {
+  return {{"modulus", map.modulus}, {"divisor", map.divisor}, {"offset", map.offset}, {"cap", map.cap}};
+}
+
+int frequencies(const FrequencyOptions& o) {
+  Checkpoint checkpoint = open_checkpoint(resolve_model(o.model));
+  ModelConfig config = config_of(checkpoint, o);
+  PositionSpec spec = position_spec(config.position, config.head_shape(), o.length);
+  PositionConfig plain;
+  plain.base = config.position.base;
+  std::vector<double> plain_freq = position_spec(plain, config.head_shape(), 0).inv_freq;
+  Json zones = Json::array();
+  for (const Zone& z : spec.zones)
+    zones.push_back({{"from", z.from}, {"query", map_json(z.query)}, {"key", map_json(z.key)}});
+  if (o.json) {
+    print_json({{"inv_freq", spec.inv_freq},
+                {"attention_scale", spec.attention_scale},
+                {"zones", zones},
+                {"position", describe(config.position)},
+                {"depends_on_length", spec.depends_on_length}});
+    return kExitDone;
+  }
+  print_now(fmt::format("{}\nattention scale {:.6g}, {} zone{}\n{:>4}{:>16}{:>16}{:>12}\n",
+                        describe(config.position), spec.attention_scale, spec.zones.size(),
+                        spec.zones.size() == 1 ? "" : "s", "i", "radians/token", "wavelength", "slower"));
+  for (size_t i = 0; i < spec.inv_freq.size(); ++i)
+    print_now(fmt::format("{:>4}{:>16.6g}{:>16.6g}{:>11.4g}x\n", i, spec.inv_freq[i],
+                          2 * 3.14159265358979323846 / spec.inv_freq[i], plain_freq[i] / spec.inv_freq[i]));
+  return kExitDone;
+}
+
+}  // namespace
+
+Run define_info(CLI::App& app) {
+  auto o = std::make_shared<Options>();
+  add_model_argument(app, *o);
+  app.add_option("--context", o->context, "tokens to plan memory for; default the window")
+      ->check(CLI::PositiveNumber);
+  add_engine_options(app, *o);
+  add_output_options(app, *o);
+  return [o] { return info(*o); };
+}
+
+Run define_methods(CLI::App& app) {
+  auto o = std::make_shared<Options>();
+  add_output_options(app, *o);
+  return [o] { return methods(*o); };
+}
+
+Run define_frequencies(CLI::App& app) {
+  auto o = std::make_shared<FrequencyOptions>();
+  add_model_argument(app, *o);
+  add_position_option(app, *o);
+  app.add_option("--length", o->length, "declared length of the sequence; default the window")
+      ->check(CLI::PositiveNumber);
+  add_output_options(app, *o);
+  return [o] { return frequencies(*o); };
+}
+
+}  // namespace longspan

@@ -1,0 +1,82 @@
+#include "cli/options.h"
+
+#include <iostream>
+#include <iterator>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/threads.h"
+#include "cli/model_sources.h"
+#include "cli/output.h"
+
+namespace longspan {
+
+void add_output_options(CLI::App& app, Options& o) {
+  app.add_flag("--json", o.json, "one JSON object on stdout");
+  app.add_flag("-q,--quiet", o.quiet, "no progress, no remarks");
+}
+
+void add_model_argument(CLI::App& app, Options& o) {
+  app.add_option("MODEL", o.model, "GGUF file, directory, or name (smollm2)")->required();
+}
+
+void add_position_option(CLI::App& app, Options& o) {
+  app.add_option("--position", o.position, "position method NAME:key=value,... (longspan methods)");
+}
+
+void add_engine_options(CLI::App& app, Options& o) {
+  app.add_option("-t,--threads", o.threads, "threads; default the physical cores")
+      ->check(CLI::Range(1, 1024));
+  app.add_option("--device", o.device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
+  app.add_option("--seed", o.seed, "seed of everything random");
+  add_position_option(app, o);
+  app.add_option("--cache-type", o.cache_type, "keys and values: f32, f16 (default), bf16")
+      ->check(CLI::IsMember({"f32", "f16", "bf16"}, CLI::ignore_case));
+  app.add_option("--compute", o.compute, "products: f32, bf16; default what the CPU does best")
+      ->check(CLI::IsMember({"f32", "bf16"}, CLI::ignore_case));
+  app.add_option("--kernels", o.kernels, "implementation: reference, avx2, ...; default the best");
+  app.add_option("--chunk", o.chunk, "tokens a forward pass; default 512")->check(CLI::Range(1, 1 << 20));
+}
+
+void add_window_options(CLI::App& app, Options& o) {
+  app.add_option("--truncate", o.truncate, "drop the middle, left or right of a text that does not fit")
+      ->check(CLI::IsMember({"middle", "left", "right"}));
+  app.add_option("--context", o.context, "insist on a window of N tokens")->check(CLI::PositiveNumber);
+}
+
+void add_sampling_options(CLI::App& app, SamplingOptions& s) {
+  app.add_option("--temperature", s.temperature, "0 (default): always the likeliest token");
+  app.add_option("--top-k", s.top_k, "only the K likeliest tokens; 0: off");
+  app.add_option("--top-p", s.top_p, "only the likeliest tokens of total probability P");
+  app.add_option("--min-p", s.min_p, "only tokens of P times the likeliest's probability");
+  app.add_option("--repetition-penalty", s.repetition_penalty, "above 1: shun tokens that have occurred");
+  app.add_option("--stop", s.stop, "end before this text; may be repeated")->allow_extra_args(false);
+}
+
+EngineOptions engine_options(const Options& o) {
+  EngineOptions e;
+  e.position = o.position;
+  e.cache_dtype = *dtype_from_name(o.cache_type);
+  if (!o.compute.empty()) e.compute = dtype_from_name(o.compute) == DType::F32 ? Compute::F32 : Compute::BF16;
+  e.kernels = o.kernels;
+  e.chat_template = o.chat_template;
+  e.chunk = o.chunk;
+  return e;
+}
+
+Engine open_engine(const Options& o) {
+  if (o.device != "cpu") fail("this build has no CUDA yet; use --device cpu");
+  set_threads(o.threads > 0 ? o.threads : physical_cores());
+  Engine engine(resolve_model(o.model), engine_options(o));
+  for (const std::string& sentence : engine.config().position.assumed) remark(o, "{}", sentence);
+  return engine;
+}
+
+std::string read_text(const std::string& path) {
+  std::string text =
+      path == "-" ? std::string(std::istreambuf_iterator<char>(std::cin), {}) : read_file(path);
+  if (text.empty()) fail("{}: is empty; a text was expected", path == "-" ? "standard input" : path);
+  return text;
+}
+
+}  // namespace longspan

@@ -1,0 +1,51 @@
+// Options that several commands share: one struct, and one function for each group that a command takes.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+
+#include "generate/engine.h"
+
+namespace longspan {
+
+struct Options {
+  // every command
+  bool json = false;
+  bool quiet = false;
+  // commands that compute
+  std::string model;
+  int threads = 0;  // 0: the physical cores
+  std::string device = "cpu";
+  uint64_t seed = 0;
+  std::string position, kernels, chat_template;
+  std::string cache_type = "f16", compute;
+  int64_t chunk = 512;
+  // commands that read text
+  std::string truncate;  // "", "middle", "left", "right"
+  int64_t context = 0;   // 0: the window that the method reaches
+};
+
+/// --json, --quiet.
+void add_output_options(CLI::App& app, Options& o);
+/// MODEL.
+void add_model_argument(CLI::App& app, Options& o);
+/// --position.
+void add_position_option(CLI::App& app, Options& o);
+/// --threads, --device, --seed, --position, --cache-type, --compute, --kernels, --chunk.
+void add_engine_options(CLI::App& app, Options& o);
+/// --truncate, --context.
+void add_window_options(CLI::App& app, Options& o);
+/// --temperature and its kin; the seed is o.seed.
+void add_sampling_options(CLI::App& app, SamplingOptions& s);
+
+EngineOptions engine_options(const Options& o);
+
+/// Sets the threads, loads the model and says what its config left to be assumed. Error for a device that
+/// this build has not.
+Engine open_engine(const Options& o);
+
+/// The text of a file, "-" being standard input. Error when it is missing or empty.
+std::string read_text(const std::string& path);
+
+}  // namespace longspan

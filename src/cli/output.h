@@ -1,0 +1,32 @@
+// What the program says: results on stdout, everything for people on stderr.
+#pragma once
+
+#include <fmt/core.h>
+
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+#include "base/json.h"
+#include "cli/options.h"
+
+namespace longspan {
+
+/// The object as one line on stdout.
+void print_json(const Json& value);
+/// Text on stdout at once, for streams.
+void print_now(std::string_view text);
+
+/// A line for people on stderr, unless --quiet.
+template <typename... Args>
+void remark(const Options& o, fmt::format_string<Args...> format, Args&&... args) {
+  if (!o.quiet) fmt::print(stderr, "{}\n", fmt::format(format, std::forward<Args>(args)...));
+}
+
+/// 1234567 -> "1,234,567".
+std::string grouped(int64_t n);
+/// Most memory this process had resident so far.
+int64_t peak_bytes();
+double seconds_now();
+
+}  // namespace longspan

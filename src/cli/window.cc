@@ -1,0 +1,49 @@
+#include "cli/window.h"
+
+#include <limits>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "cli/output.h"
+
+namespace longspan {
+
+int64_t window_tokens(const Engine& engine, const Options& o) {
+  if (o.context > 0) return o.context;
+  int64_t window = extended_context(engine.config().position);
+  return window > 0 ? window : std::numeric_limits<int64_t>::max();
+}
+
+std::vector<int32_t> cut_ids(const std::vector<int32_t>& ids, int64_t keep, const std::string& side) {
+  if (keep >= static_cast<int64_t>(ids.size())) return ids;
+  int64_t head = side == "left" ? 0 : side == "right" ? keep : (keep + 1) / 2;
+  std::vector<int32_t> kept(ids.begin(), ids.begin() + head);
+  kept.insert(kept.end(), ids.end() - (keep - head), ids.end());
+  return kept;
+}
+
+void refuse_length(const Engine& engine, const Options& o, int64_t tokens, int64_t answer) {
+  int64_t trained = std::max<int64_t>(1, engine.config().position.trained_context);
+  int64_t factor = 2;
+  while (factor * trained < tokens) factor *= 2;
+  fail(
+      "the text is {} tokens{}, the window is {}, and {} tokens would need {} of cache; stretch the window "
+      "with --position "
+      "yarn:factor={}, cut the text with --truncate middle|left|right, or insist with --context {}",
+      grouped(tokens - answer), answer > 0 ? fmt::format(" and {} for the answer", grouped(answer)) : "",
+      grouped(window_tokens(engine, o)), grouped(tokens),
+      human_bytes(static_cast<double>(KvCache::bytes(engine.config(), engine.options().cache_dtype, tokens))),
+      factor, tokens);
+}
+
+void fit_ids(const Engine& engine, const Options& o, std::vector<int32_t>& ids, int64_t answer) {
+  auto given = static_cast<int64_t>(ids.size());
+  int64_t keep = window_tokens(engine, o) - answer;
+  if (given <= keep) return;
+  if (o.truncate.empty() || keep < 1) refuse_length(engine, o, given + answer, answer);
+  ids = cut_ids(ids, keep, o.truncate);
+  remark(o, "cut {} of {} tokens ({}) to fit the window of {}", grouped(given - keep), grouped(given),
+         o.truncate, grouped(window_tokens(engine, o)));
+}
+
+}  // namespace longspan

@@ -1,0 +1,29 @@
+// Does a text fit? What does not is refused with its numbers, or cut where the user said: nothing is cut in
+// silence.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cli/options.h"
+
+namespace longspan {
+
+/// Tokens that prompt and answer may fill: --context when given, else what the position method reaches; a
+/// model that states no window has none.
+int64_t window_tokens(const Engine& engine, const Options& o);
+
+/// What is left of n ids when `keep` may stay: "left" and "right" name the side that goes; "middle" keeps the
+/// first and the last half of `keep`.
+std::vector<int32_t> cut_ids(const std::vector<int32_t>& ids, int64_t keep, const std::string& side);
+
+/// Throws the Error for a text that needs `tokens`, `answer` of them for the answer: tokens, window, bytes,
+/// ways out.
+[[noreturn]] void refuse_length(const Engine& engine, const Options& o, int64_t tokens, int64_t answer);
+
+/// Makes ids plus an answer of `answer` tokens fit, by cutting with a remark if --truncate was given. Error
+/// otherwise.
+void fit_ids(const Engine& engine, const Options& o, std::vector<int32_t>& ids, int64_t answer);
+
+}  // namespace longspan

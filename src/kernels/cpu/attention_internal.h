@@ -1,0 +1,59 @@
+// Between attention.cc, which plans the work and is compiled for any x86-64, and the routines compiled once
+// for each instruction set. Scores are kept in base 2: `scale` holds the caller's scale times log2(e). A row
+// is a (token, head of the group) pair: row r of a token range is token r / group, head r % group.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/kernels.h"
+
+namespace longspan {
+
+struct AttentionJob {
+  const float* q;  // [T, H * D], rows q_stride floats apart
+  int64_t q_stride;
+  void* out;  // [T, H * D], rows out_stride elements apart, BF16 or F32
+  int64_t out_stride;
+  bool out_bf16;
+  void* const* key_pages;
+  void* const* value_pages;
+  DType key_dtype, value_dtype;
+  int64_t kv_heads, group, head_dim;
+  int64_t past, window;
+  float scale;
+};
+
+constexpr int64_t kTileKeys = 128;   // keys packed at a time; divides a page
+constexpr int64_t kChunkKeys = 64;   // keys streamed at a time by decode; divides a page
+constexpr int64_t kStreamRows = 16;  // most rows of one decode part
+constexpr int64_t kStateLanes = 16;  // floats that hold a row's running sum: one of the widest vectors
+// A row is started with the largest score kFloor; invisible keys get the score kMasked. Both are finite, and
+// so is every difference, and 2^(kMasked - kFloor) is 0: no key counts that should not, and nothing is inf -
+// inf.
+constexpr float kFloor = -1e30f;
+constexpr float kMasked = -2e30f;
+
+// A row of a decode part's result: out[D] (not normalised), the largest score, the sum; padded to whole cache
+// lines.
+constexpr int64_t kPartialState = 16;
+
+/// Floats of scratch that a prefill block of `tokens` tokens needs.
+int64_t prefill_scratch(const AttentionJob& job, int64_t tokens);
+
+/// Attention of one KV head's group for tokens [begin, end), written to job.out. scratch is 64-byte aligned.
+using PrefillBlock = void (*)(const AttentionJob& job, int64_t kv_head, int64_t begin, int64_t end,
+                              float* scratch);
+/// One KV head, all rows (at most kStreamRows), keys [begin, end) of which rows see what their position
+/// allows; partial[row] as above. Needs head_dim % 16 == 0 and begin % kChunkKeys == 0.
+using DecodePart = void (*)(const AttentionJob& job, int64_t tokens, int64_t kv_head, int64_t begin,
+                            int64_t end, float* partial);
+
+void prefill_avx2(const AttentionJob&, int64_t kv_head, int64_t begin, int64_t end, float* scratch);
+void prefill_avx512(const AttentionJob&, int64_t kv_head, int64_t begin, int64_t end, float* scratch);
+void prefill_avx512_bf16(const AttentionJob&, int64_t kv_head, int64_t begin, int64_t end, float* scratch);
+void decode_avx2(const AttentionJob&, int64_t tokens, int64_t kv_head, int64_t begin, int64_t end,
+                 float* partial);
+void decode_avx512(const AttentionJob&, int64_t tokens, int64_t kv_head, int64_t begin, int64_t end,
+                   float* partial);
+
+}  // namespace longspan

@@ -1,0 +1,61 @@
+#include "model/kv_cache.h"
+
+#include <cassert>
+
+namespace longspan {
+
+namespace {
+
+int64_t page_bytes(int64_t heads, int64_t head_dim, DType dtype) {
+  return dtype_bytes(dtype, heads * kPageTokens * head_dim);
+}
+
+int64_t pages_for(int64_t tokens) { return (tokens + kPageTokens - 1) / kPageTokens; }
+
+}  // namespace
+
+KvCache::KvCache(const ModelConfig& config, DType dtype)
+    : dtype_(dtype),
+      layers_(config.num_hidden_layers),
+      heads_(config.num_key_value_heads),
+      head_dim_(config.head_dim),
+      pages_(static_cast<size_t>(2 * config.num_hidden_layers)) {
+  assert(dtype == DType::F32 || dtype == DType::F16 || dtype == DType::BF16);
+}
+
+void KvCache::reserve(int64_t tokens) {
+  int64_t more = pages_for(tokens) - static_cast<int64_t>(pages_[0].size());
+  if (more <= 0) return;
+  int64_t bytes = page_bytes(heads_, head_dim_, dtype_);
+  auto* block = static_cast<std::byte*>(arena_.allocate("KV cache", more * 2 * layers_ * bytes));
+  // All layers' pages of the same tokens lie together: memory is touched in the order in which the text
+  // grows, also where the system hands it out in huge pages.
+  for (int64_t page = 0; page < more; ++page)
+    for (std::vector<void*>& list : pages_) {
+      list.push_back(block);
+      block += bytes;
+    }
+}
+
+void KvCache::truncate(int64_t tokens) {
+  assert(tokens >= 0 && tokens <= length_);
+  length_ = tokens;
+}
+
+KvPages KvCache::keys(int64_t layer) const {
+  return {pages_[static_cast<size_t>(2 * layer)], dtype_, heads_, head_dim_};
+}
+
+KvPages KvCache::values(int64_t layer) const {
+  return {pages_[static_cast<size_t>(2 * layer + 1)], dtype_, heads_, head_dim_};
+}
+
+int64_t KvCache::bytes_per_token(const ModelConfig& config, DType dtype) {
+  return 2 * config.num_hidden_layers * dtype_bytes(dtype, config.num_key_value_heads * config.head_dim);
+}
+
+int64_t KvCache::bytes(const ModelConfig& config, DType dtype, int64_t tokens) {
+  return pages_for(tokens) * kPageTokens * bytes_per_token(config, dtype);
+}
+
+}  // namespace longspan

@@ -1,0 +1,93 @@
+// The shape of the house, held by reading the sources: a room includes itself and rooms of lower levels,
+// never one of its own level; no source file has more than 800 lines.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <regex>
+#include <sstream>
+#include <vector>
+
+namespace longspan {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::map<std::string, int> kLevel = {
+    {"base", 0},       {"tensor", 1}, {"position", 1}, {"tokenizer", 1}, {"kernels", 2},
+    {"checkpoint", 2}, {"comm", 2},   {"data", 2},     {"model", 3},     {"generate", 4},
+    {"train", 4},      {"server", 5}, {"eval", 5},     {"cli", 6}};
+constexpr int kMostLines = 800;
+
+/// What is wrong with the includes of one file of `room`, a line each ("path:line: ...").
+std::string wrong_includes(const std::string& room, const std::string& path, std::istream& in) {
+  static const std::regex include("^\\s*#\\s*include\\s*\"([^/\"]+)/");
+  std::string wrong, line;
+  if (!kLevel.contains(room))
+    return path + ":1: room " + room + " has no level in tests/base/rooms_test.cc\n";
+  for (int number = 1; std::getline(in, line); ++number) {
+    std::smatch match;
+    if (!std::regex_search(line, match, include)) continue;
+    std::string other = match[1], at = path + ":" + std::to_string(number) + ": room ";
+    if (!kLevel.contains(other)) {
+      wrong += at + room + " includes " + other + ", which is no room\n";
+    } else if (other != room && kLevel.at(other) >= kLevel.at(room)) {
+      wrong += at + room + " (level " + std::to_string(kLevel.at(room)) + ") includes " + other + " (level " +
+               std::to_string(kLevel.at(other)) + ")\n";
+    }
+  }
+  return wrong;
+}
+
+std::vector<fs::path> sources(std::initializer_list<const char*> folders) {
+  static const std::vector<std::string> endings = {".cc", ".h", ".cu", ".cuh", ".py"};
+  std::vector<fs::path> found;
+  for (const char* folder : folders) {
+    fs::path root = fs::path(LONGSPAN_SOURCE) / folder;
+    if (!fs::exists(root)) continue;
+    for (const auto& entry : fs::recursive_directory_iterator(root))
+      if (std::find(endings.begin(), endings.end(), entry.path().extension()) != endings.end())
+        found.push_back(entry.path());
+  }
+  return found;
+}
+
+TEST(Rooms, IncludeOnlyLowerLevels) {
+  std::string wrong;
+  auto files = sources({"src"});
+  ASSERT_GT(files.size(), 20u);
+  for (const fs::path& path : files) {
+    fs::path relative = path.lexically_relative(fs::path(LONGSPAN_SOURCE) / "src");
+    std::ifstream in(path);
+    wrong += wrong_includes(relative.begin()->string(), "src/" + relative.string(), in);
+  }
+  EXPECT_EQ(wrong, "");
+}
+
+TEST(Rooms, TheRuleSeesWhatItShould) {
+  auto of = [](const char* room, const char* text) {
+    std::istringstream in(text);
+    return wrong_includes(room, "f.cc", in);
+  };
+  EXPECT_EQ(of("model", "#include \"kernels/kernels.h\"\n#include <vector>\n#include \"model/weights.h\"\n"),
+            "");
+  EXPECT_EQ(of("tensor", "\n#include \"position/position.h\"\n"),
+            "f.cc:2: room tensor (level 1) includes position (level 1)\n");
+  EXPECT_EQ(of("base", "#  include \"cli/x.h\"\n"), "f.cc:1: room base (level 0) includes cli (level 6)\n");
+  EXPECT_EQ(of("base", "#include \"attic/x.h\"\n"), "f.cc:1: room base includes attic, which is no room\n");
+  EXPECT_NE(of("attic", ""), "");
+}
+
+TEST(Rooms, NoSourceFileIsTooLong) {
+  for (const fs::path& path : sources({"src", "tests", "tools", "bench"})) {
+    std::ifstream in(path);
+    int lines = 0;
+    for (std::string line; std::getline(in, line);) ++lines;
+    EXPECT_LE(lines, kMostLines) << path;
+  }
+}
+
+}  // namespace
+}  // namespace longspan

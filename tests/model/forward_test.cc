@@ -1,0 +1,161 @@
+// Logits of tiny random models against transformers (golden), for every implementation of the vocabulary,
+// however the text is cut; and what a cache of lower precision costs.
+#include "model/forward.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "base/error.h"
+#include "base/threads.h"
+#include "model/golden.h"
+
+namespace longspan {
+namespace {
+
+/// One implementation of the vocabulary against every golden case.
+class Golden : public testing::TestWithParam<const Kernels*> {
+ protected:
+  void SetUp() override {
+    if (!GetParam()->supported()) GTEST_SKIP() << "this processor lacks " << GetParam()->name;
+    set_threads(1);  // products of 32 columns: waking a second thread costs more than the work
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Model, Golden, testing::ValuesIn(all_kernels().begin(), all_kernels().end()),
+                         [](const auto& info) { return std::string(info.param->name); });
+
+PositionSpec own_spec(const LoadedModel& m, const GoldenCase& c) {
+  return position_spec(m.model.config.position, m.model.config.head_shape(),
+                       static_cast<int64_t>(c.ids.size()));
+}
+
+TEST_P(Golden, LogitsEqualTransformersHoweverTheTextIsCut) {
+  for (const GoldenCase& c : golden_cases()) {
+    LoadedModel m = load_golden(c, *GetParam());
+    std::vector<std::vector<int64_t>> cuts{
+        {static_cast<int64_t>(c.ids.size())}, {1}, {7}, {64}, {13, 1, 30, 8, 2}};
+    for (const std::vector<int64_t>& chunks : cuts)
+      EXPECT_LT(golden_difference(c, run(m.model, own_spec(m, c), c.ids, chunks)), 1e-4)
+          << c.name << " in chunks of " << chunks[0];
+  }
+}
+
+TEST_P(Golden, PositionTextEqualsTheConfigsOwnMethod) {
+  int seen = 0;
+  for (const GoldenCase& c : golden_cases()) {
+    if (c.position.empty()) continue;
+    SCOPED_TRACE(c.name);
+    // The same weights under plain RoPE, stretched by --position alone.
+    GoldenCase plain = c;
+    plain.fields = Json{{"rope_theta", 10000.0}};
+    LoadedModel m = load_golden(plain, *GetParam());
+    PositionConfig config = parse_position(c.position, m.model.config.position);
+    PositionSpec spec =
+        position_spec(config, m.model.config.head_shape(), static_cast<int64_t>(c.ids.size()));
+    EXPECT_LT(golden_difference(c, run(m.model, spec, c.ids, {32})), 1e-4);
+    // A method that did nothing would be seen.
+    EXPECT_GT(golden_difference(c, run(m.model, own_spec(m, plain), c.ids, {32})), 1e-2);
+    ++seen;
+  }
+  EXPECT_EQ(seen, 7);
+}
+
+TEST_P(Golden, NarrowCachesCostLittle) {
+  // Half floats keep 11 bits of each key and value, bfloat16 8: relative errors of 5e-4 and 4e-3 in scores
+  // and outputs of two layers, on logits of up to 8.
+  for (const GoldenCase& c : golden_cases())
+    for (auto [dtype, allowed] : {std::pair{DType::F16, 0.03}, {DType::BF16, 0.25}}) {
+      LoadedModel m = load_golden(c, *GetParam());
+      double cost = golden_difference(c, run(m.model, own_spec(m, c), c.ids, {16}, dtype));
+      EXPECT_LT(cost, allowed) << c.name << " " << name(dtype);
+      EXPECT_GT(cost, 1e-4) << c.name << " " << name(dtype);
+    }
+}
+
+TEST_P(Golden, Bf16ProductsStayNear) {
+  // Activations and weights rounded to 8 bits in front of every product.
+  for (const GoldenCase& c : golden_cases()) {
+    LoadedModel m = load_golden(c, *GetParam(), Compute::BF16);
+    EXPECT_LT(golden_difference(c, run(m.model, own_spec(m, c), c.ids, {160})), 0.6) << c.name;
+  }
+}
+
+GoldenCase case_named(const std::string& name) {
+  for (GoldenCase& c : golden_cases())
+    if (c.name == name) return c;
+  throw std::runtime_error("no golden case " + name);
+}
+
+TEST(Forward, GgufTwinEqualsItsHuggingFaceModel) {
+  // The F32 twin holds the same numbers with q and k rows in another order: not one bit may differ.
+  LoadedModel hf = load_golden(case_named("gqa"), *all_kernels()[0]);
+  LoadedModel gguf = load_golden(case_named("gqa-f32.gguf"), *all_kernels()[0]);
+  PositionSpec spec = position_spec(hf.model.config.position, hf.model.config.head_shape(), 0);
+  std::vector<int32_t> ids{1, 5, 9, 60, 3, 3, 17, 22, 41, 0, 63, 8};
+  EXPECT_EQ(run(hf.model, spec, ids, {12}), run(gguf.model, spec, ids, {12}));
+}
+
+TEST(Forward, CacheForgetsAndContinues) {
+  GoldenCase c = case_named("gqa");
+  LoadedModel m = load_golden(c, *all_kernels()[0]);
+  PositionSpec spec = position_spec(m.model.config.position, m.model.config.head_shape(), 0);
+  KvCache cache(m.model.config, DType::F32);
+  Activations a = make_activations(m.model.config, 64);
+  std::span<const int32_t> ids(c.ids);
+  std::vector<int32_t> other(ids.begin(), ids.begin() + 30);
+  other[20] = (other[20] + 1) % 64;
+  forward(m.model, spec, cache, {other, 0}, a);
+  cache.truncate(20);
+  Tensor hidden = forward(m.model, spec, cache, {ids.subspan(20, 10), 20}, a);
+  EXPECT_EQ(cache.length(), 30);
+  Tensor logits = head_logits(m.model, hidden.slice(9, 1), a);
+  std::vector<float> straight = run(m.model, spec, ids.subspan(0, 30), {30});
+  for (int64_t v = 0; v < kGoldenVocab; ++v)
+    EXPECT_NEAR(logits.row(0)[v], straight[static_cast<size_t>(29 * kGoldenVocab + v)], 1e-5);
+}
+
+TEST(Forward, RefusesIdsOutsideTheVocabulary) {
+  LoadedModel m = load_golden(case_named("gqa"), *all_kernels()[0]);
+  PositionSpec spec = position_spec(m.model.config.position, m.model.config.head_shape(), 0);
+  KvCache cache(m.model.config, DType::F32);
+  Activations a = make_activations(m.model.config, 4);
+  for (int32_t bad : {-1, 64, 2000000000}) {
+    std::vector<int32_t> ids{1, bad};
+    EXPECT_THROW(forward(m.model, spec, cache, {ids, 0}, a), Error);
+  }
+}
+
+TEST(KvCache, GrowsByPagesAndCountsThem) {
+  ModelConfig c;
+  c.num_hidden_layers = 3, c.num_key_value_heads = 2, c.head_dim = 16;
+  EXPECT_EQ(KvCache::bytes_per_token(c, DType::F16), 2 * 3 * 2 * 16 * 2);
+  EXPECT_EQ(KvCache::bytes(c, DType::F32, 257), 512 * 2 * 3 * 2 * 16 * 4);
+  KvCache cache(c, DType::F16);
+  cache.reserve(1);
+  EXPECT_EQ(cache.keys(2).pages.size(), 1u);
+  void* first = cache.keys(2).pages[0];
+  cache.reserve(256);
+  EXPECT_EQ(cache.keys(2).pages.size(), 1u);
+  cache.reserve(1000);
+  EXPECT_EQ(cache.values(0).pages.size(), 4u);
+  EXPECT_EQ(cache.keys(2).pages[0], first);  // pages never move
+  std::set<void*> distinct;
+  for (int64_t l = 0; l < 3; ++l)
+    for (const KvPages& pages : {cache.keys(l), cache.values(l)})
+      distinct.insert(pages.pages.begin(), pages.pages.end());
+  EXPECT_EQ(distinct.size(), 24u);
+  cache.set_length(700);
+  cache.truncate(300);
+  EXPECT_EQ(cache.length(), 300);
+}
+
+TEST(Activations, PredictedBytesAreTheAllocatedOnes) {
+  ModelConfig c = read_config(open_golden(case_named("headsize")));
+  for (int64_t rows : {1, 7, 512})
+    EXPECT_EQ(make_activations(c, rows).arena.bytes(), activation_bytes(c, rows));
+  EXPECT_LT(activation_bytes(c, 512, 1), activation_bytes(c, 512));
+}
+
+}  // namespace
+}  // namespace longspan

@@ -1,0 +1,100 @@
+// The golden cases of tools/make_model_golden.py: checkpoints, the rotary fields of their configs, ids and
+// logits.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "model/forward.h"
+
+namespace longspan {
+
+inline std::filesystem::path golden_dir() { return std::filesystem::path(LONGSPAN_GOLDEN) / "model"; }
+
+struct GoldenCase {
+  std::string name, checkpoint, position;
+  Json fields;  // null, or fields that replace the rotary ones of config.json
+  std::vector<int32_t> ids;
+  std::vector<int64_t> rows;
+  std::vector<float> logits;  // [rows, vocab]
+};
+
+constexpr int64_t kGoldenVocab = 64;
+
+inline std::vector<GoldenCase> golden_cases() {
+  std::ifstream file(golden_dir() / "logits.f32", std::ios::binary);
+  std::vector<GoldenCase> cases;
+  for (const Json& json : parse_json_file(golden_dir() / "cases.json")) {
+    GoldenCase c{
+        json["name"], json["checkpoint"], json["position"], json["fields"], json["ids"], json["rows"], {}};
+    c.logits.resize(c.rows.size() * kGoldenVocab);
+    file.read(reinterpret_cast<char*>(c.logits.data()),
+              static_cast<std::streamsize>(c.logits.size() * sizeof(float)));
+    if (!file) throw std::runtime_error("logits.f32 is too short");
+    cases.push_back(std::move(c));
+  }
+  return cases;
+}
+
+/// A checkpoint whose config says what the case says.
+inline Checkpoint open_golden(const GoldenCase& c) {
+  Checkpoint checkpoint = open_checkpoint(golden_dir() / c.checkpoint);
+  if (c.fields.is_object()) {
+    checkpoint.metadata.erase("rope_parameters");
+    for (const auto& [key, value] : c.fields.items()) checkpoint.metadata[key] = value;
+  }
+  return checkpoint;
+}
+
+struct LoadedModel {
+  Checkpoint checkpoint;
+  Model model;
+};
+
+inline LoadedModel load_golden(const GoldenCase& c, const Kernels& k, Compute compute = Compute::F32) {
+  LoadedModel m{open_golden(c), {}};
+  m.model.config = read_config(m.checkpoint);
+  m.model.weights = load_weights(m.checkpoint, m.model.config);
+  m.model.kernels = &k;
+  m.model.compute = compute;
+  return m;
+}
+
+/// Logits of every row, [ids, V], fed in chunks whose sizes repeat the given list.
+inline std::vector<float> run(const Model& model, const PositionSpec& spec, std::span<const int32_t> ids,
+                              const std::vector<int64_t>& chunks, DType cache_dtype = DType::F32) {
+  KvCache cache(model.config, cache_dtype);
+  Activations a = make_activations(model.config, static_cast<int64_t>(ids.size()));
+  std::vector<float> out;
+  for (size_t n = 0, past = 0; past < ids.size(); ++n) {
+    size_t count = std::min<size_t>(static_cast<size_t>(chunks[n % chunks.size()]), ids.size() - past);
+    Tensor hidden = forward(model, spec, cache, {ids.subspan(past, count), static_cast<int64_t>(past)}, a);
+    for (int64_t row = 0; row < hidden.rows(); row += kHeadRows) {
+      int64_t rows = std::min(kHeadRows, hidden.rows() - row);
+      Tensor logits = head_logits(model, hidden.slice(row, rows), a);
+      for (int64_t t = 0; t < rows; ++t) out.insert(out.end(), logits.row(t), logits.row(t) + logits.cols());
+    }
+    past += count;
+  }
+  return out;
+}
+
+/// Largest absolute difference on the rows that the case keeps.
+inline double golden_difference(const GoldenCase& c, const std::vector<float>& logits) {
+  double worst = 0;
+  for (size_t r = 0; r < c.rows.size(); ++r)
+    for (size_t v = 0; v < kGoldenVocab; ++v) {
+      double d = std::abs(static_cast<double>(logits[static_cast<size_t>(c.rows[r]) * kGoldenVocab + v]) -
+                          c.logits[r * kGoldenVocab + v]);
+      if (!(d <= worst)) worst = d;
+    }
+  return worst;
+}
+
+}  // namespace longspan

@@ -1,0 +1,212 @@
+"""Makes tests/golden/model and tests/golden/position with transformers, an independent implementation.
+
+model/: tiny random checkpoints (Hugging Face directories and GGUF twins), cases.json (checkpoint, the rotary fields of
+its config, the ids fed, which rows of logits were kept) and logits.f32 (those rows, one case after another).
+position/frequencies.json: inv_freq and attention factor of transformers' own functions for many option sets.
+Everything is seeded; run it as: python tools/make_model_golden.py
+Needs torch, transformers, safetensors, numpy, gguf.
+"""
+
+import json
+import pathlib
+import shutil
+
+import gguf
+import numpy as np
+import torch
+from transformers import LlamaConfig, MistralConfig, Qwen2Config, AutoModelForCausalLM
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden"
+MODEL = GOLDEN / "model"
+VOCAB = 64
+SHAPE = dict(vocab_size=VOCAB, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+             num_key_value_heads=2, max_position_embeddings=64, initializer_range=0.3, rms_norm_eps=1e-5)
+cases, rows_kept = [], []
+
+
+def random_model(config, seed):
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager", dtype=torch.float32)
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if name.endswith("norm.weight"):
+                p.copy_(1 + 0.2 * torch.randn_like(p))
+            elif name.endswith("bias"):
+                p.copy_(0.3 * torch.randn_like(p))
+    return model.eval()
+
+
+def add_case(name, checkpoint, model, n, fields=None, position="", stride=8):
+    """Feeds n ids at once and keeps every stride-th row of logits, the last one always."""
+    ids = np.random.default_rng(len(cases)).integers(0, VOCAB, n).tolist()
+    with torch.no_grad():
+        logits = model(input_ids=torch.tensor([ids]), use_cache=False).logits[0].float().numpy()
+    rows = list(range(n - 1, -1, -stride))[::-1]
+    rows_kept.append(np.ascontiguousarray(logits[rows], dtype="<f4"))
+    cases.append(dict(name=name, checkpoint=checkpoint, fields=fields, position=position, ids=ids, rows=rows))
+    print(f"{name}: {n} tokens, largest logit {abs(logits).max():.2f}")
+
+
+def save(model, name, **kwargs):
+    target = MODEL / name
+    shutil.rmtree(target, ignore_errors=True)
+    model.save_pretrained(target, **kwargs)
+    (target / "generation_config.json").unlink(missing_ok=True)
+
+
+def checkpoints():
+    one = dict(SHAPE, num_hidden_layers=1)
+    variants = {
+        "mha": LlamaConfig(**dict(one, num_key_value_heads=4)),
+        "gqa": LlamaConfig(**SHAPE),
+        "mqa": LlamaConfig(**dict(one, num_key_value_heads=1)),
+        "tied": LlamaConfig(**dict(one, tie_word_embeddings=True)),
+        "biased": LlamaConfig(**dict(one, attention_bias=True, mlp_bias=True)),
+        "qwen2": Qwen2Config(**dict(one, rope_parameters=dict(rope_type="default", rope_theta=1e6))),
+        "headsize": LlamaConfig(**dict(SHAPE, num_attention_heads=2, num_key_value_heads=1, head_dim=24)),
+        "window": MistralConfig(**dict(SHAPE, sliding_window=20)),
+    }
+    for seed, (name, config) in enumerate(variants.items()):
+        model = random_model(config, seed)
+        save(model, name, **(dict(max_shard_size="20KB") if name == "headsize" else {}))
+        add_case(name, name, model, 75, stride=3)
+        if name == "gqa":
+            gguf_twins(model)
+    model = random_model(LlamaConfig(**one), 100).to(torch.bfloat16)
+    save(model, "bf16")
+    # Loaded again: converting the model in place would round its rotary frequencies too.
+    add_case("bf16", "bf16", AutoModelForCausalLM.from_pretrained(MODEL / "bf16", dtype=torch.float32,
+                                                                  attn_implementation="eager"), 75, stride=3)
+
+
+def position_cases():
+    """One set of weights, many rotary settings, each read far beyond the trained window of 64 tokens."""
+    shape = dict(SHAPE, num_attention_heads=2, num_key_value_heads=1)  # head size 16
+    base = random_model(LlamaConfig(**shape), 200)
+    save(base, "positions")
+    d, factor = 16, 4.0
+    settings = [
+        ("rope", dict(rope_theta=10000.0), ""),
+        ("linear", dict(rope_theta=10000.0, rope_scaling=dict(type="linear", factor=factor)), "linear:factor=4"),
+        ("abf", dict(rope_theta=500000.0), "abf:base=500000"),
+        ("ntk", dict(rope_theta=10000.0 * factor ** (d / (d - 2))), "ntk:factor=4"),
+        ("dynamic", dict(rope_theta=10000.0, rope_scaling=dict(rope_type="dynamic", factor=2.0)), "dynamic_ntk:factor=2"),
+        ("yarn", dict(rope_theta=10000.0, rope_scaling=dict(rope_type="yarn", factor=factor)), "yarn:factor=4"),
+        ("yarn_options",
+         dict(rope_theta=10000.0, rope_scaling=dict(rope_type="yarn", factor=3.0, beta_fast=8.0, beta_slow=0.5, mscale=1.5,
+                                                    mscale_all_dim=0.7, truncate=False, original_max_position_embeddings=48)),
+         "yarn:factor=3,beta_fast=8,beta_slow=0.5,mscale=1.5,mscale_all_dim=0.7,truncate=false,original=48"),
+        ("llama3",
+         dict(rope_theta=500.0, rope_scaling=dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                                                  original_max_position_embeddings=32)),
+         "llama3:factor=8,low_freq_factor=1,high_freq_factor=4,original=32,base=500"),
+        ("longrope",
+         dict(rope_theta=10000.0, original_max_position_embeddings=32,
+              rope_scaling=dict(rope_type="longrope", short_factor=[1.0 + 0.05 * i for i in range(8)],
+                                long_factor=[1.0 + 0.6 * i for i in range(8)])), ""),
+    ]
+    for name, fields, position in settings:
+        config = LlamaConfig(**shape, **json.loads(json.dumps(fields)))
+        model = AutoModelForCausalLM.from_config(config, attn_implementation="eager", dtype=torch.float32).eval()
+        model.load_state_dict(base.state_dict())
+        add_case(name, "positions", model, 160, fields, position, stride=10)
+
+
+# GGUF twins of one model: q and k rows are stored in adjacent pairs, as llama.cpp's converter writes them.
+
+GGUF_NAMES = {
+    "model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output",
+    "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm",
+    "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
+    "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
+}
+
+
+def gguf_name(name):
+    stem = name.removesuffix(".weight")
+    if stem.startswith("model.layers."):
+        layer, _, role = stem.removeprefix("model.layers.").partition(".")
+        return f"blk.{layer}.{GGUF_NAMES[role]}.weight"
+    return GGUF_NAMES[stem] + ".weight"
+
+
+def adjacent_pairs(weight, heads):
+    """Rotate-half rows i and i + D/2 of each head become rows 2i and 2i + 1."""
+    per_head = weight.reshape(heads, 2, -1, weight.shape[1])
+    return np.ascontiguousarray(per_head.transpose(0, 2, 1, 3)).reshape(weight.shape)
+
+
+def gguf_twins(model):
+    config, kinds = model.config, gguf.GGMLQuantizationType
+    for kind in (kinds.F32, kinds.Q8_0):
+        name = f"gqa-{kind.name.lower()}.gguf"
+        writer = gguf.GGUFWriter(MODEL / name, "llama")
+        writer.add_context_length(config.max_position_embeddings)
+        writer.add_embedding_length(config.hidden_size)
+        writer.add_feed_forward_length(config.intermediate_size)
+        writer.add_block_count(config.num_hidden_layers)
+        writer.add_head_count(config.num_attention_heads)
+        writer.add_head_count_kv(config.num_key_value_heads)
+        writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+        writer.add_rope_freq_base(10000.0)
+        writer.add_rope_dimension_count(config.head_dim)
+        writer.add_vocab_size(VOCAB)
+        stored = {}
+        for key, p in model.state_dict().items():
+            value = p.numpy()
+            quantise = value.ndim == 2 and kind != kinds.F32
+            if quantise:
+                stored[key] = torch.tensor(gguf.quants.dequantize(gguf.quants.quantize(value, kind), kind).reshape(value.shape))
+            heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}.get(key.split(".")[-2])
+            if heads:
+                value = adjacent_pairs(value, heads)
+            writer.add_tensor(gguf_name(key), gguf.quants.quantize(value, kind) if quantise else value,
+                              raw_dtype=kind if quantise else None)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        twin = AutoModelForCausalLM.from_config(config, attn_implementation="eager", dtype=torch.float32).eval()
+        twin.load_state_dict({**model.state_dict(), **stored})
+        add_case(name, name, twin, 75, stride=3)
+
+
+def frequencies():
+    out = []
+    for d, base, window in ((16, 1e4, 64), (64, 1e5, 8192), (128, 5e5, 8192), (96, 1e4, 4096)):
+        options = [
+            dict(rope_type="linear", factor=8.0),
+            dict(rope_type="dynamic", factor=2.0), dict(rope_type="dynamic", factor=1.0), dict(rope_type="dynamic", factor=4.5),
+            dict(rope_type="yarn", factor=32.0),
+            dict(rope_type="yarn", factor=4.0, beta_fast=16.0, beta_slow=2.0),
+            dict(rope_type="yarn", factor=40.0, mscale=1.0, mscale_all_dim=0.8),
+            dict(rope_type="yarn", factor=4.0, attention_factor=1.25, truncate=False),
+            dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=window // 4),
+            dict(rope_type="yarn", factor=0.5),
+            dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                 original_max_position_embeddings=window // 8),
+            dict(rope_type="longrope", factor=16.0, short_factor=[1 + 0.01 * i for i in range(d // 2)],
+                 long_factor=[1 + 0.3 * i for i in range(d // 2)], original_max_position_embeddings=window // 16),
+        ]
+        for option in options:
+            config = dict(hidden_size=2 * d, num_attention_heads=2, max_position_embeddings=window, rope_theta=base,
+                          rope_scaling=option)
+            for length in (window // 32, window, 5 * window) if option["rope_type"] in ("dynamic", "longrope") else (window,):
+                inv_freq, scale = ROPE_INIT_FUNCTIONS[option["rope_type"]](
+                    LlamaConfig(**json.loads(json.dumps(config))), "cpu", seq_len=length)
+                out.append(dict(config=config, head_dim=d, length=length, attention_scale=float(scale),
+                                inv_freq=[float(f"{x:.8g}") for x in inv_freq.tolist()]))
+    (GOLDEN / "position").mkdir(parents=True, exist_ok=True)
+    text = "[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in out) + "\n]\n"
+    (GOLDEN / "position" / "frequencies.json").write_text(text)
+
+
+if __name__ == "__main__":
+    MODEL.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    checkpoints()
+    position_cases()
+    frequencies()
+    (MODEL / "cases.json").write_text("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n")
+    (MODEL / "logits.f32").write_bytes(b"".join(r.tobytes() for r in rows_kept))
