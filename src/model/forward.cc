@@ -13,13 +13,6 @@ namespace longspan {
 
 namespace {
 
-/// `rows` rows of columns [begin, begin + cols) of a wider F32 matrix.
-Tensor columns(const Tensor& x, int64_t rows, int64_t begin, int64_t cols) {
-  Tensor t = matrix_view(x.row(0) + begin, DType::F32, rows, cols);
-  t.row_stride = x.row_stride;
-  return t;
-}
-
 /// A [rows, cols] view of a buffer that was made wide enough for F32.
 Tensor typed(const Tensor& buffer, DType dtype, int64_t rows) {
   return matrix_view(buffer.data, dtype, rows, buffer.cols());
@@ -54,23 +47,20 @@ void check_ids(std::span<const int32_t> ids, int64_t vocab) {
     if (id < 0 || id >= vocab) fail("token id {} is outside the model's vocabulary of {}", id, vocab);
 }
 
-/// The seven buffers of one layer, cut to the rows of this batch.
+/// The buffers of one layer, cut to the rows of this batch. All are contiguous: oneDNN's fast products want that.
 struct LayerBuffers {
-  Tensor residual, normed, q, k, v, qk, attended, gate, up, mlp;
+  Tensor residual, normed, q, k, v, attended, gate, up, mlp;
 };
 
-LayerBuffers cut(const Activations& a, const ModelConfig& c, int64_t rows, DType dtype) {
-  int64_t q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim,
-          f = c.intermediate_size;
+LayerBuffers cut(const Activations& a, int64_t rows, DType dtype) {
   return {.residual = a.residual.slice(0, rows),
           .normed = typed(a.normed, dtype, rows),
-          .q = columns(a.qkv, rows, 0, q),
-          .k = columns(a.qkv, rows, q, kv),
-          .v = columns(a.qkv, rows, q + kv, kv),
-          .qk = columns(a.qkv, rows, 0, q + kv),
+          .q = a.q.slice(0, rows),
+          .k = a.k.slice(0, rows),
+          .v = a.v.slice(0, rows),
           .attended = typed(a.attended, dtype, rows),
-          .gate = columns(a.gate_up, rows, 0, f),
-          .up = columns(a.gate_up, rows, f, f),
+          .gate = a.gate.slice(0, rows),
+          .up = a.up.slice(0, rows),
           .mlp = typed(a.mlp, dtype, rows)};
 }
 
@@ -85,9 +75,12 @@ std::vector<Part> parts(const ModelConfig& c, int64_t rows, int64_t head_rows) {
   int64_t q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim;
   return {{"residual", &Activations::residual, rows, c.hidden_size},
           {"normed", &Activations::normed, rows, c.hidden_size},
-          {"qkv", &Activations::qkv, rows, q + 2 * kv},
+          {"q", &Activations::q, rows, q},
+          {"k", &Activations::k, rows, kv},
+          {"v", &Activations::v, rows, kv},
           {"attended", &Activations::attended, rows, q},
-          {"gate and up", &Activations::gate_up, rows, 2 * c.intermediate_size},
+          {"gate", &Activations::gate, rows, c.intermediate_size},
+          {"up", &Activations::up, rows, c.intermediate_size},
           {"mlp", &Activations::mlp, rows, c.intermediate_size},
           {"cos", &Activations::cos, rows, c.rotary_dim / 2},
           {"sin", &Activations::sin, rows, c.rotary_dim / 2},
@@ -121,7 +114,7 @@ Tensor forward(const Model& model, const PositionSpec& spec, KvCache& cache, con
   cache.reserve(batch.past + rows);
 
   RopeTable rope = rope_table(spec, batch, a);
-  LayerBuffers b = cut(a, c, rows, activation_dtype(model, rows));
+  LayerBuffers b = cut(a, rows, activation_dtype(model, rows));
   AttentionShape shape{c.num_attention_heads,
                        c.num_key_value_heads,
                        c.head_dim,
@@ -137,7 +130,8 @@ Tensor forward(const Model& model, const PositionSpec& spec, KvCache& cache, con
     k.linear(b.q, b.normed, w.q, false);
     k.linear(b.k, b.normed, w.k, false);
     k.linear(b.v, b.normed, w.v, false);
-    k.rope(b.qk, rope, c.num_attention_heads + c.num_key_value_heads, c.head_dim);
+    k.rope(b.q, rope, c.num_attention_heads, c.head_dim);
+    k.rope(b.k, rope, c.num_key_value_heads, c.head_dim);
     k.store_kv(keys, b.k, batch.past);
     k.store_kv(values, b.v, batch.past);
     k.attention(b.attended, b.q, keys, values, shape);

@@ -7,7 +7,6 @@
 
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/cpu.h"
-#include "kernels/reference/reference.h"
 
 namespace longspan {
 
@@ -22,7 +21,7 @@ namespace {
 
 constinit const Kernels kAvx2Kernels = {
     "avx2",   "AVX2, F32 products", has_avx2, embed,    rmsnorm, linear<Compute::F32>, packed_bytes_f32, rope,
-    store_kv, attention_avx2,  swiglu,   log_prob,
+    store_kv, attention_avx2,       swiglu,   log_prob,
 };
 
 }  // namespace longspan

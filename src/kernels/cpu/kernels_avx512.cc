@@ -7,7 +7,6 @@
 
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/cpu.h"
-#include "kernels/reference/reference.h"
 
 namespace longspan {
 
@@ -23,7 +22,7 @@ namespace {
 constinit const Kernels kAvx512Kernels = {
     "avx512", "AVX-512, F32 products", has_avx512,       embed,
     rmsnorm,  linear<Compute::F32>,    packed_bytes_f32, rope,
-    store_kv, attention_avx512,     swiglu,           log_prob,
+    store_kv, attention_avx512,        swiglu,           log_prob,
 };
 
 constinit const Kernels kAvx512Bf16Kernels = {
