@@ -16,11 +16,11 @@ namespace longspan {
 
 namespace {
 
-constexpr int64_t kBlockRows = 192;      // rows that share a packed tile: packing costs a few per cent
-constexpr int64_t kSmallBlockRows = 48;  // no smaller, even to occupy all threads
-constexpr int64_t kPartKeys = 512;       // fewest keys of a decode part
-constexpr int64_t kMostParts = 32;       // of one head
-constexpr double kSerialWork = 300'000;  // multiply-adds below which threads cost more than they give
+constexpr int64_t kBlockRows = 384;        // rows that share a packed tile: packing costs a few per cent
+constexpr int64_t kSmallBlockRows = 48;    // no smaller, even to occupy all threads
+constexpr int64_t kPartKeys = 256;         // fewest keys of a decode part
+constexpr int64_t kMostParts = 32;         // of one head
+constexpr double kSerialWork = 1'000'000;  // multiply-adds below which threads cost more than they give
 
 int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
