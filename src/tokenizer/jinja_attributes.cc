@@ -109,6 +109,44 @@ Value find_method(const Call& call, bool from_right, bool must) {
   return integer(static_cast<int64_t>(code_points(std::string_view(call.text()).substr(0, at))));
 }
 
+Value format_field(const Call& call, const std::string& field, size_t& next) {
+  if (field.find_first_of(".[!:{") != field.npos) problem("{}: the field '{{{}}}' is not supported", call.what, field);
+  bool is_index = field.size() < 10 && field.find_first_not_of("0123456789") == field.npos;
+  if (is_index) {
+    size_t at = field.empty() ? next++ : std::stoul(field);
+    if (at < call.arguments.positional.size()) return call.arguments.positional[at];
+  } else {
+    for (const auto& [name, value] : call.arguments.named) {
+      if (name == field) return value;
+    }
+  }
+  problem("{}: there is no value for '{{{}}}'", call.what, field);
+}
+
+// str.format() with plain fields: {}, {0}, {name}, {{ and }}.
+Value format_method(const Call& call) {
+  const std::string& format = call.text();
+  std::string out;
+  size_t next = 0;
+  for (size_t i = 0; i < format.size(); ++i) {
+    char c = format[i];
+    if ((c == '{' || c == '}') && i + 1 < format.size() && format[i + 1] == c) ++i;
+    else if (c == '}') problem("{}: a single '}}'", call.what);
+    else if (c == '{') {
+      size_t end = format.find('}', i);
+      if (end == format.npos) problem("{}: '}}' is missing", call.what);
+      std::string field = format.substr(i + 1, end - i - 1);
+      i = end;
+      std::string value = to_text(call.heap, format_field(call, field, next));
+      call.heap.charge_text(out.size() + value.size());
+      out += value;
+      continue;
+    }
+    out += c;
+  }
+  return call.heap.text(std::move(out));
+}
+
 Value remove_affix(const Call& call, bool at_start) {
   const std::string& affix = wanted_text(call.bind({"affix"})[0], call.what);
   std::string_view text = call.text();
@@ -217,6 +255,7 @@ constexpr MethodRow kTextMethods[] = {
     {"removeprefix", [](const Call& c) { return remove_affix(c, true); }},
     {"removesuffix", [](const Call& c) { return remove_affix(c, false); }},
     {"isdigit", is_digit_method},
+    {"format", format_method},
     {"isspace", [](const Call& c) { return boolean(all_characters(c.text(), is_space)); }},
 };
 
@@ -236,7 +275,7 @@ constexpr MethodRow kDictMethods[] = {
 
 // The rest of Python's names, so that using one is an error and not an undefined value.
 constexpr std::string_view kOtherText[] = {
-    "casefold",     "center",     "encode",      "expandtabs", "format",   "format_map", "isalnum", "isalpha",
+    "casefold",     "center",     "encode",      "expandtabs", "format_map", "isalnum", "isalpha",
     "isascii",      "isdecimal",  "isidentifier", "islower",   "isnumeric", "isprintable", "istitle", "isupper",
     "ljust",        "maketrans",  "partition",   "rindex",     "rjust",    "rpartition", "swapcase", "translate",
     "zfill"};
@@ -378,13 +417,14 @@ Value slice(Heap& heap, const Value& object, const Value& start, const Value& st
   return heap.sequence(object.kind, std::move(out));
 }
 
-Value attribute_path(Heap& heap, const Value& object, const Value& path) {
-  if (is_integral(path)) return item(heap, object, path);
+Value attribute_path(Heap& heap, const Value& object, const Value& path, const std::optional<Value>& preset) {
+  auto or_preset = [&](Value value) { return value.is(Kind::kUndefined) && preset ? *preset : value; };
+  if (is_integral(path)) return or_preset(item(heap, object, path));
   if (!path.is(Kind::kString)) problem("attribute= needs a str or an int, not {}", type_name(path));
   Value at = object;
   for (const std::string& part : split(path.text(), ".", -1, false)) {
     bool is_index = !part.empty() && part.size() < 10 && part.find_first_not_of("0123456789") == std::string::npos;
-    at = item(heap, at, is_index ? integer(std::stol(part)) : constant_text(part));
+    at = or_preset(item(heap, at, is_index ? integer(std::stol(part)) : constant_text(part)));
   }
   return at;
 }

@@ -393,13 +393,14 @@ Value map_filter(const Call& call) {
   if (call.arguments.positional.empty()) {
     auto given = call.bind({"attribute", "default"});
     if (!given[0]) problem("{} needs a filter or attribute=", call.what);
+    if (!truthy(call.subject)) return call.heap.iterator({});  // Jinja: even when it is None
     for (const Value& part : call.items()) {
-      Value value = attribute_path(call.heap, part, *given[0]);
-      out.push_back(value.is(Kind::kUndefined) && is_given(given[1]) ? *given[1] : value);
+      out.push_back(attribute_path(call.heap, part, *given[0], is_given(given[1]) ? given[1] : std::nullopt));
     }
     return call.heap.iterator(std::move(out));
   }
   Value name = *take_first(call.arguments);
+  if (!truthy(call.subject)) return call.heap.iterator({});
   if (!name.is(Kind::kString) || !is_filter(name.text())) problem("{}: there is no such filter", call.what);
   for (const Value& part : call.items()) {
     Arguments arguments = call.arguments;
@@ -414,6 +415,7 @@ Value select(const Call& call, bool by_attribute, bool wanted) {
   std::optional<Value> test = take_first(call.arguments);
   if (test && (!test->is(Kind::kString) || !is_test(test->text()))) problem("{}: there is no such test", call.what);
   std::vector<Value> out;
+  if (!truthy(call.subject)) return call.heap.iterator({});  // Jinja: even when it is None
   for (const Value& part : call.items()) {
     Value value = attribute ? attribute_path(call.heap, part, *attribute) : part;
     Arguments arguments = call.arguments;
@@ -484,6 +486,7 @@ bool is_filter(std::string_view name) { return filter_row(name) != nullptr; }
 
 Value apply_filter(Heap& heap, const std::string& name, const Value& subject, Arguments& arguments) {
   heap.charge(1);
+  if (!is_filter(name)) problem("the filter '{}' is not supported", name);
   return filter_row(name)->function({heap, subject, arguments, fmt::format("the filter '{}'", name)});
 }
 

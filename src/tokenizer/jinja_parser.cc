@@ -340,14 +340,14 @@ class Parser {
   }
   ExprPtr parse_filter(ExprPtr subject) {
     std::string name = dotted_name("the name of a filter after '|'");
-    if (!is_filter(name)) problem("the filter '{}' is not supported", name);
+    if (!is_filter(name) && branches_ == 0) problem("the filter '{}' is not supported", name);
     ExprPtr expr = make(ExprKind::kFilter, pack(std::move(subject)), name);
     return at_op("(") ? parse_call(std::move(expr)) : std::move(expr);
   }
   ExprPtr parse_test(ExprPtr subject) {
     bool negated = skip_word("not");
     std::string name = dotted_name("the name of a test after 'is'");
-    if (!is_test(name)) problem("the test '{}' is not supported", name);
+    if (!is_test(name) && branches_ == 0) problem("the test '{}' is not supported", name);
     ExprPtr expr = make(ExprKind::kTest, pack(std::move(subject)), name);
     if (at_op("(")) {
       expr = parse_call(std::move(expr));
@@ -453,8 +453,10 @@ class Parser {
     expect_block_end();
   }
 
+  // As in Jinja, a filter that does not exist is an error at once, but inside an if only when it is reached.
   Stmt parse_if() {
     Stmt stmt = statement(StmtKind::kIf);
+    ++branches_;
     while (true) {
       stmt.conditions.push_back(parse_tuple(false));
       expect_block_end();
@@ -465,6 +467,7 @@ class Parser {
         stmt.bodies.push_back(parse_block({"endif"}));
       }
       end_tag("endif");
+      --branches_;
       return stmt;
     }
   }
@@ -590,6 +593,7 @@ class Parser {
   int level_ = 0;
   int loops_ = 0;
   int macros_ = 0;
+  int branches_ = 0;
 };
 
 }  // namespace

@@ -100,6 +100,7 @@ bool is_test(std::string_view name) { return test_row(name) != nullptr; }
 
 bool apply_test(Heap& heap, const std::string& name, const Value& subject, Arguments& arguments) {
   heap.charge(1);
+  if (!is_test(name)) problem("the test '{}' is not supported", name);
   const TestRow& row = *test_row(name);
   if (static_cast<int>(arguments.positional.size()) != row.arguments || !arguments.named.empty()) {
     problem("the test '{}' takes {} arguments, not {}", name, row.arguments,

@@ -186,8 +186,9 @@ std::string real_repr(double value);
 Value attribute(Heap& heap, const Value& object, const std::string& name);
 Value item(Heap& heap, const Value& object, const Value& key);
 Value slice(Heap& heap, const Value& object, const Value& start, const Value& stop, const Value& step);
-/// "a.b.0" as the attribute= of filters reads it.
-Value attribute_path(Heap& heap, const Value& object, const Value& path);
+/// "a.b.0" as the attribute= of filters reads it; `preset` stands for every part that is undefined.
+Value attribute_path(Heap& heap, const Value& object, const Value& path,
+                     const std::optional<Value>& preset = std::nullopt);
 Value call_method(Heap& heap, const Method& method, Arguments& arguments);
 
 // jinja_operators.cc
