@@ -47,7 +47,9 @@ Value text_list(Heap& heap, std::vector<std::string> parts) {
 }
 
 Value strip_method(const Call& call, bool left, bool right) {
-  return call.heap.text(strip(call.text(), optional_text(call.bind({"chars"})[0], call.what), left, right));
+  std::optional<std::string> chars = optional_text(call.bind({"chars"})[0], call.what);
+  if (chars) call.heap.charge_search(call.text().size() + chars->size(), chars->size());
+  return call.heap.text(strip(call.text(), chars, left, right));
 }
 
 Value split_method(const Call& call, bool from_right) {
@@ -55,6 +57,7 @@ Value split_method(const Call& call, bool from_right) {
   std::optional<std::string> separator = optional_text(given[0], call.what);
   if (separator && separator->empty()) problem("{}: empty separator", call.what);
   int64_t limit = wanted_integer(given[1], -1, call.what);
+  call.heap.charge_search(call.text().size(), separator.value_or("").size());
   return text_list(call.heap, split(call.text(), separator.value_or(""), limit, from_right));
 }
 
@@ -74,13 +77,19 @@ Value affix_method(const Call& call, bool at_start) {
   return boolean(false);
 }
 
+Value count_method(const Call& call) {
+  const std::string& needle = wanted_text(call.bind({"sub"})[0], call.what);
+  call.heap.charge_search(call.text().size(), needle.size());
+  return integer(count(call.text(), needle));
+}
+
 Value replace_method(const Call& call) {
   auto given = call.bind({"old", "new", "count"});
   const std::string& from = wanted_text(given[0], call.what);
   const std::string& to = wanted_text(given[1], call.what);
   // What the result may need is known only by counting.
+  call.heap.charge_search(call.text().size(), from.size());
   size_t found = static_cast<size_t>(count(call.text(), from));
-  call.heap.charge_text(call.text().size());
   if (to.size() > 0 && found > call.heap.max_text() / to.size())
     problem("{} makes too long a text", call.what);
   return call.heap.text(replace(call.text(), from, to, wanted_integer(given[2], -1, call.what)));
@@ -104,7 +113,7 @@ Value join_method(const Call& call) {
 // find, rfind, index: the position in code points.
 Value find_method(const Call& call, bool from_right, bool must) {
   const std::string& needle = wanted_text(call.bind({"sub"})[0], call.what);
-  call.heap.charge_text(call.text().size());
+  call.heap.charge_search(call.text().size(), needle.size());
   size_t at = from_right ? call.text().rfind(needle) : call.text().find(needle);
   if (at == std::string::npos && must) problem("{}: the text is not there", call.what);
   if (at == std::string::npos) return integer(-1);
@@ -214,6 +223,7 @@ Value append_method(const Call& call) {
 Value get_method(const Call& call) {
   auto given = call.bind({"key", "default"});
   if (!given[0]) problem("{} needs an argument", call.what);
+  if (given[0]->is(Kind::kString)) call.heap.charge_text(given[0]->text().size());
   const Value* found = call.self.dict->find(hash_key(*given[0]));
   return found ? *found : given[1].value_or(none());
 }
@@ -253,8 +263,7 @@ constexpr MethodRow kTextMethods[] = {
     {"title", text_method<title>},
     {"capitalize", text_method<capitalize>},
     {"join", join_method},
-    {"count",
-     [](const Call& c) { return integer(count(c.text(), wanted_text(c.bind({"sub"})[0], c.what))); }},
+    {"count", count_method},
     {"find", [](const Call& c) { return find_method(c, false, false); }},
     {"rfind", [](const Call& c) { return find_method(c, true, false); }},
     {"index", [](const Call& c) { return find_method(c, false, true); }},
@@ -391,6 +400,7 @@ Value attribute(Heap& heap, const Value& object, const std::string& name) {
 
 Value item(Heap& heap, const Value& object, const Value& key) {
   check_usable(object);
+  if (key.is(Kind::kString)) heap.charge_text(key.text().size());
   if (std::optional<Value> found = python_item(object, key, heap)) return *found;
   if (key.is(Kind::kString)) {
     if (std::optional<Value> found = python_attribute(heap, object, key.text())) return *found;

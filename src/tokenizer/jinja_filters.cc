@@ -48,7 +48,9 @@ Value trim(const Call& call) {
   auto given = call.bind({"chars"});
   std::optional<std::string> chars;
   if (is_given(given[0])) chars = to_text(call.heap, *given[0]);
-  return call.heap.text(strip(call.text(), chars, true, true), call.subject.escaped);
+  std::string text = call.text();
+  if (chars) call.heap.charge_search(text.size() + chars->size(), chars->size());
+  return call.heap.text(strip(text, chars, true, true), call.subject.escaped);
 }
 
 Value replace_filter(const Call& call) {
@@ -57,7 +59,7 @@ Value replace_filter(const Call& call) {
   std::string text = call.text();
   std::string from = to_text(call.heap, *given[0]);
   std::string to = to_text(call.heap, *given[1]);
-  call.heap.charge_text(text.size());
+  call.heap.charge_search(text.size(), from.size());
   if (!to.empty() && static_cast<size_t>(count(text, from)) > call.heap.max_text() / to.size()) {
     problem("{} makes too long a text", call.what);
   }
@@ -496,7 +498,7 @@ const FilterRow* filter_row(std::string_view name) {
 bool is_filter(std::string_view name) { return filter_row(name) != nullptr; }
 
 Value apply_filter(Heap& heap, const std::string& name, const Value& subject, Arguments& arguments) {
-  heap.charge(1);
+  heap.charge_text(subject.is(Kind::kString) ? subject.text().size() : 0);
   if (!is_filter(name)) problem("the filter '{}' is not supported", name);
   return filter_row(name)->function({heap, subject, arguments, fmt::format("the filter '{}'", name)});
 }

@@ -107,7 +107,7 @@ const TestRow* test_row(std::string_view name) {
 bool is_test(std::string_view name) { return test_row(name) != nullptr; }
 
 bool apply_test(Heap& heap, const std::string& name, const Value& subject, Arguments& arguments) {
-  heap.charge(1);
+  heap.charge_text(subject.is(Kind::kString) ? subject.text().size() : 0);
   if (!is_test(name)) problem("the test '{}' is not supported", name);
   const TestRow& row = *test_row(name);
   if (static_cast<int>(arguments.positional.size()) != row.arguments || !arguments.named.empty()) {

@@ -123,6 +123,12 @@ void Heap::charge_text(size_t bytes) {
   charge(1 + static_cast<int64_t>(bytes / 32));
 }
 
+void Heap::charge_search(size_t text, size_t needle) {
+  double comparisons =
+      needle > text ? 0 : static_cast<double>(text - needle + 1) * static_cast<double>(needle);
+  charge(1 + static_cast<int64_t>(text / 32) + static_cast<int64_t>(comparisons / 512));
+}
+
 Value Heap::text(std::string text, bool escaped) {
   charge_text(text.size());
   Value value = with_text(Kind::kString, std::move(text));
@@ -350,7 +356,7 @@ int compare(Heap& heap, const Value& a, const Value& b, int depth) {
 bool contains(Heap& heap, const Value& container, const Value& key) {
   if (container.is(Kind::kString)) {
     if (!key.is(Kind::kString)) problem("'in' looks for a str in a str, not for {}", type_name(key));
-    heap.charge_text(container.text().size());
+    heap.charge_search(container.text().size(), key.text().size());
     return container.text().find(key.text()) != std::string::npos;
   }
   if (container.is(Kind::kDict)) return container.dict->find(hash_key(key)) != nullptr;

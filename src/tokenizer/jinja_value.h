@@ -129,6 +129,8 @@ class Heap {
   void charge(int64_t steps);
   /// To call before making `bytes` of text.
   void charge_text(size_t bytes);
+  /// To call before looking for `needle` in `text`: the search compares at every position in the worst case.
+  void charge_search(size_t text, size_t needle);
 
   Value text(std::string text, bool escaped = false);
   Value sequence(Kind kind, std::vector<Value> items, std::string label = "");
