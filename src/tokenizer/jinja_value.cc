@@ -313,6 +313,7 @@ bool equal(Heap& heap, const Value& a, const Value& b, int depth) {
     case Kind::kNone:
       return true;
     case Kind::kString:
+      heap.charge_text(a.text().size());
       return a.text() == b.text();
     case Kind::kFunction:
       return a.text() == b.text();
@@ -338,7 +339,10 @@ int compare(Heap& heap, const Value& a, const Value& b, int depth) {
   check_depth(depth);
   heap.charge(1);
   if (is_number(a) && is_number(b)) return compare_numbers(a, b);
-  if (a.kind == b.kind && a.is(Kind::kString)) return a.text().compare(b.text());
+  if (a.kind == b.kind && a.is(Kind::kString)) {
+    heap.charge_text(a.text().size());
+    return a.text().compare(b.text());
+  }
   if (a.kind == b.kind && (a.is(Kind::kList) || a.is(Kind::kTuple))) {
     const auto& left = a.sequence->items;
     const auto& right = b.sequence->items;
@@ -359,6 +363,7 @@ bool contains(Heap& heap, const Value& container, const Value& key) {
     heap.charge_search(container.text().size(), key.text().size());
     return container.text().find(key.text()) != std::string::npos;
   }
+  if (key.is(Kind::kString)) heap.charge_text(key.text().size());
   if (container.is(Kind::kDict)) return container.dict->find(hash_key(key)) != nullptr;
   for (const Value& candidate : items(heap, container)) {
     if (equal(heap, candidate, key)) return true;
