@@ -1,5 +1,6 @@
-// Rendering as transformers' apply_chat_template does, and the formats of models published without a template. The rule that
-// surprises: "aquila" puts "###" after a human turn and "</s>" after an answer, so no "###" stands before a later "Human:".
+// Rendering as transformers' apply_chat_template does, and the formats of models published without a
+// template. The rule that surprises: "aquila" puts "###" after a human turn and "</s>" after an answer, so no
+// "###" stands before a later "Human:".
 #include "tokenizer/chat_template.h"
 
 #include "tokenizer/jinja.h"
@@ -126,7 +127,8 @@ std::string ChatTemplate::render(const std::vector<ChatMessage>& messages, bool 
   Json all = {{"tools", nullptr}, {"documents", nullptr}};
   for (const auto& [name, value] : variables.items()) all[name] = value;
   Json list = Json::array();
-  for (const ChatMessage& message : messages) list.push_back({{"role", message.role}, {"content", message.content}});
+  for (const ChatMessage& message : messages)
+    list.push_back({{"role", message.role}, {"content", message.content}});
   all["messages"] = std::move(list);
   all["add_generation_prompt"] = add_generation_prompt;
   return impl_->jinja.render(all);

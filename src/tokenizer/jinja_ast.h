@@ -1,4 +1,5 @@
-// The syntax tree of a template. One plain struct for expressions and one for statements; `kind` says which fields count.
+// The syntax tree of a template. One plain struct for expressions and one for statements; `kind` says which
+// fields count.
 #pragma once
 
 #include <memory>
@@ -12,16 +13,16 @@
 namespace longspan::jinja {
 
 enum class ExprKind : uint8_t {
-  kConstant,   // constant
-  kCaptured,   // the text of the block that is being filtered
-  kName,       // name
-  kList,       // arguments
-  kTuple,      // arguments
-  kDict,       // arguments: key, value, key, value, ...
-  kUnary,      // name: the operator
-  kBinary,     // name: the operator
-  kConcat,     // arguments
-  kCompare,    // arguments: n + 1 operands; operators: n
+  kConstant,  // constant
+  kCaptured,  // the text of the block that is being filtered
+  kName,      // name
+  kList,      // arguments
+  kTuple,     // arguments
+  kDict,      // arguments: key, value, key, value, ...
+  kUnary,     // name: the operator
+  kBinary,    // name: the operator
+  kConcat,    // arguments
+  kCompare,   // arguments: n + 1 operands; operators: n
   kAnd,
   kOr,
   kNot,
@@ -97,7 +98,8 @@ struct Token {
   int line;
 };
 
-/// Splits a template; white-space control is applied to the text tokens. `line` follows the reading, for error sentences.
+/// Splits a template; white-space control is applied to the text tokens. `line` follows the reading, for
+/// error sentences.
 std::vector<Token> read_tokens(std::string_view text, int& line);
 Block parse_template(std::string_view text, int& line);
 

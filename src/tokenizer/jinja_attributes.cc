@@ -1,5 +1,6 @@
-// a.b, a[b], a[b:c:d] and the methods of Python's types. Jinja's rule: a.b is Python's attribute first and the key of a dict
-// second, a['b'] the other way round; so message.items is the method even when there is a key "items".
+// a.b, a[b], a[b:c:d] and the methods of Python's types. Jinja's rule: a.b is Python's attribute first and
+// the key of a dict second, a['b'] the other way round; so message.items is the method even when there is a
+// key "items".
 #include <algorithm>
 #include <span>
 
@@ -46,7 +47,9 @@ Value text_list(Heap& heap, std::vector<std::string> parts) {
 }
 
 Value strip_method(const Call& call, bool left, bool right) {
-  return call.heap.text(strip(call.text(), optional_text(call.bind({"chars"})[0], call.what), left, right));
+  std::optional<std::string> chars = optional_text(call.bind({"chars"})[0], call.what);
+  if (chars) call.heap.charge_search(call.text().size() + chars->size(), chars->size());
+  return call.heap.text(strip(call.text(), chars, left, right));
 }
 
 Value split_method(const Call& call, bool from_right) {
@@ -54,6 +57,7 @@ Value split_method(const Call& call, bool from_right) {
   std::optional<std::string> separator = optional_text(given[0], call.what);
   if (separator && separator->empty()) problem("{}: empty separator", call.what);
   int64_t limit = wanted_integer(given[1], -1, call.what);
+  call.heap.charge_search(call.text().size(), separator.value_or("").size());
   return text_list(call.heap, split(call.text(), separator.value_or(""), limit, from_right));
 }
 
@@ -73,14 +77,21 @@ Value affix_method(const Call& call, bool at_start) {
   return boolean(false);
 }
 
+Value count_method(const Call& call) {
+  const std::string& needle = wanted_text(call.bind({"sub"})[0], call.what);
+  call.heap.charge_search(call.text().size(), needle.size());
+  return integer(count(call.text(), needle));
+}
+
 Value replace_method(const Call& call) {
   auto given = call.bind({"old", "new", "count"});
   const std::string& from = wanted_text(given[0], call.what);
   const std::string& to = wanted_text(given[1], call.what);
   // What the result may need is known only by counting.
+  call.heap.charge_search(call.text().size(), from.size());
   size_t found = static_cast<size_t>(count(call.text(), from));
-  call.heap.charge_text(call.text().size());
-  if (to.size() > 0 && found > call.heap.max_text() / to.size()) problem("{} makes too long a text", call.what);
+  if (to.size() > 0 && found > call.heap.max_text() / to.size())
+    problem("{} makes too long a text", call.what);
   return call.heap.text(replace(call.text(), from, to, wanted_integer(given[2], -1, call.what)));
 }
 
@@ -102,11 +113,52 @@ Value join_method(const Call& call) {
 // find, rfind, index: the position in code points.
 Value find_method(const Call& call, bool from_right, bool must) {
   const std::string& needle = wanted_text(call.bind({"sub"})[0], call.what);
-  call.heap.charge_text(call.text().size());
+  call.heap.charge_search(call.text().size(), needle.size());
   size_t at = from_right ? call.text().rfind(needle) : call.text().find(needle);
   if (at == std::string::npos && must) problem("{}: the text is not there", call.what);
   if (at == std::string::npos) return integer(-1);
   return integer(static_cast<int64_t>(code_points(std::string_view(call.text()).substr(0, at))));
+}
+
+Value format_field(const Call& call, const std::string& field, size_t& next) {
+  if (field.find_first_of(".[!:{") != field.npos)
+    problem("{}: the field '{{{}}}' is not supported", call.what, field);
+  bool is_index = field.size() < 10 && field.find_first_not_of("0123456789") == field.npos;
+  if (is_index) {
+    size_t at = field.empty() ? next++ : std::stoul(field);
+    if (at < call.arguments.positional.size()) return call.arguments.positional[at];
+  } else {
+    for (const auto& [name, value] : call.arguments.named) {
+      if (name == field) return value;
+    }
+  }
+  problem("{}: there is no value for '{{{}}}'", call.what, field);
+}
+
+// str.format() with plain fields: {}, {0}, {name}, {{ and }}.
+Value format_method(const Call& call) {
+  const std::string& format = call.text();
+  std::string out;
+  size_t next = 0;
+  for (size_t i = 0; i < format.size(); ++i) {
+    char c = format[i];
+    if ((c == '{' || c == '}') && i + 1 < format.size() && format[i + 1] == c)
+      ++i;
+    else if (c == '}')
+      problem("{}: a single '}}'", call.what);
+    else if (c == '{') {
+      size_t end = format.find('}', i);
+      if (end == format.npos) problem("{}: '}}' is missing", call.what);
+      std::string field = format.substr(i + 1, end - i - 1);
+      i = end;
+      std::string value = to_text(call.heap, format_field(call, field, next));
+      call.heap.charge_text(out.size() + value.size());
+      out += value;
+      continue;
+    }
+    out += c;
+  }
+  return call.heap.text(std::move(out));
 }
 
 Value remove_affix(const Call& call, bool at_start) {
@@ -130,7 +182,8 @@ bool all_characters(std::string_view text, bool (*matches)(char32_t)) {
 
 Value is_digit_method(const Call& call) {
   call.bind({});
-  if (std::any_of(call.text().begin(), call.text().end(), [](char c) { return static_cast<signed char>(c) < 0; })) {
+  if (std::any_of(call.text().begin(), call.text().end(),
+                  [](char c) { return static_cast<signed char>(c) < 0; })) {
     problem("{} of text beyond ASCII is not supported", call.what);
   }
   return boolean(all_characters(call.text(), [](char32_t c) { return c >= '0' && c <= '9'; }));
@@ -170,6 +223,7 @@ Value append_method(const Call& call) {
 Value get_method(const Call& call) {
   auto given = call.bind({"key", "default"});
   if (!given[0]) problem("{} needs an argument", call.what);
+  if (given[0]->is(Kind::kString)) call.heap.charge_text(given[0]->text().size());
   const Value* found = call.self.dict->find(hash_key(*given[0]));
   return found ? *found : given[1].value_or(none());
 }
@@ -209,7 +263,7 @@ constexpr MethodRow kTextMethods[] = {
     {"title", text_method<title>},
     {"capitalize", text_method<capitalize>},
     {"join", join_method},
-    {"count", [](const Call& c) { return integer(count(c.text(), wanted_text(c.bind({"sub"})[0], c.what))); }},
+    {"count", count_method},
     {"find", [](const Call& c) { return find_method(c, false, false); }},
     {"rfind", [](const Call& c) { return find_method(c, true, false); }},
     {"index", [](const Call& c) { return find_method(c, false, true); }},
@@ -217,10 +271,12 @@ constexpr MethodRow kTextMethods[] = {
     {"removeprefix", [](const Call& c) { return remove_affix(c, true); }},
     {"removesuffix", [](const Call& c) { return remove_affix(c, false); }},
     {"isdigit", is_digit_method},
+    {"format", format_method},
     {"isspace", [](const Call& c) { return boolean(all_characters(c.text(), is_space)); }},
 };
 
-// Python lets transformers' sandbox refuse append; templates written for other engines use it, and its meaning is plain.
+// Python lets transformers' sandbox refuse append; templates written for other engines use it, and its
+// meaning is plain.
 constexpr MethodRow kListMethods[] = {
     {"append", append_method}, {"count", count_in_sequence}, {"index", index_in_sequence}};
 
@@ -236,17 +292,17 @@ constexpr MethodRow kDictMethods[] = {
 
 // The rest of Python's names, so that using one is an error and not an undefined value.
 constexpr std::string_view kOtherText[] = {
-    "casefold",     "center",     "encode",      "expandtabs", "format",   "format_map", "isalnum", "isalpha",
-    "isascii",      "isdecimal",  "isidentifier", "islower",   "isnumeric", "isprintable", "istitle", "isupper",
-    "ljust",        "maketrans",  "partition",   "rindex",     "rjust",    "rpartition", "swapcase", "translate",
-    "zfill"};
+    "casefold",  "center",       "encode",  "expandtabs", "format_map",  "isalnum",  "isalpha",   "isascii",
+    "isdecimal", "isidentifier", "islower", "isnumeric",  "isprintable", "istitle",  "isupper",   "ljust",
+    "maketrans", "partition",    "rindex",  "rjust",      "rpartition",  "swapcase", "translate", "zfill"};
 constexpr std::string_view kOtherDict[] = {"fromkeys"};
 constexpr std::string_view kOtherList[] = {"copy"};
-constexpr std::string_view kOtherNumber[] = {"bit_length", "bit_count",       "conjugate", "denominator", "imag",
-                                             "numerator",  "as_integer_ratio", "real",      "to_bytes",    "is_integer",
-                                             "hex"};
+constexpr std::string_view kOtherNumber[] = {
+    "bit_length",       "bit_count", "conjugate", "denominator", "imag", "numerator",
+    "as_integer_ratio", "real",      "to_bytes",  "is_integer",  "hex"};
 // These change a value in place, which transformers' sandbox forbids: there the attribute is undefined.
-constexpr std::string_view kForbiddenList[] = {"clear", "extend", "insert", "pop", "remove", "reverse", "sort"};
+constexpr std::string_view kForbiddenList[] = {"clear",  "extend",  "insert", "pop",
+                                               "remove", "reverse", "sort"};
 constexpr std::string_view kForbiddenDict[] = {"clear", "pop", "popitem", "setdefault", "update"};
 
 struct TypeRow {
@@ -287,9 +343,11 @@ std::optional<Value> python_attribute(Heap& heap, const Value& object, std::stri
   const TypeRow* row = type_row(object.kind);
   if (!row) return std::nullopt;
   auto same = [&](const MethodRow& method) { return method.name == name; };
-  if (std::any_of(row->methods.begin(), row->methods.end(), same) || among(row->others, name)) return heap.method(object, name);
+  if (std::any_of(row->methods.begin(), row->methods.end(), same) || among(row->others, name))
+    return heap.method(object, name);
   if (among(row->forbidden, name)) {
-    return undefined(fmt::format("{}.{}() is forbidden: a chat template may not change its data", type_name(object), name));
+    return undefined(fmt::format("{}.{}() is forbidden: a chat template may not change its data",
+                                 type_name(object), name));
   }
   return std::nullopt;
 }
@@ -301,14 +359,15 @@ std::optional<Value> python_item(const Value& object, const Value& key, Heap& he
     const Value* found = object.dict->find(hash_key(key));
     return found ? std::optional(*found) : std::nullopt;
   }
-  bool indexed = object.is(Kind::kString) || object.is(Kind::kList) || object.is(Kind::kTuple) || object.is(Kind::kRange);
+  bool indexed = object.is(Kind::kString) || object.is(Kind::kList) || object.is(Kind::kTuple) ||
+                 object.is(Kind::kRange);
   if (!indexed || !is_integral(key)) return std::nullopt;
   int64_t size = length(object);
   int64_t at = integral(key) < 0 ? integral(key) + size : integral(key);
   if (at < 0 || at >= size) return std::nullopt;
   if (!object.is(Kind::kString)) return object.sequence->items[static_cast<size_t>(at)];
   heap.charge_text(object.text().size());
-  return heap.text(std::string(characters(object.text())[static_cast<size_t>(at)]));
+  return heap.text(std::string(characters(object.text())[static_cast<size_t>(at)]), object.escaped);
 }
 
 void check_usable(const Value& object) {
@@ -341,12 +400,14 @@ Value attribute(Heap& heap, const Value& object, const std::string& name) {
 
 Value item(Heap& heap, const Value& object, const Value& key) {
   check_usable(object);
+  if (key.is(Kind::kString)) heap.charge_text(key.text().size());
   if (std::optional<Value> found = python_item(object, key, heap)) return *found;
   if (key.is(Kind::kString)) {
     if (std::optional<Value> found = python_attribute(heap, object, key.text())) return *found;
   }
-  return is_number(key) || key.is(Kind::kString) ? missing(heap, object, key)
-                                                 : undefined(fmt::format("this {} has no such item", type_name(object)));
+  return is_number(key) || key.is(Kind::kString)
+             ? missing(heap, object, key)
+             : undefined(fmt::format("this {} has no such item", type_name(object)));
 }
 
 Value slice(Heap& heap, const Value& object, const Value& start, const Value& stop, const Value& step_value) {
@@ -371,20 +432,22 @@ Value slice(Heap& heap, const Value& object, const Value& start, const Value& st
     std::vector<std::string_view> letters = characters(object.text());
     std::string out;
     for (int64_t i : picked) out += letters[static_cast<size_t>(i)];
-    return heap.text(std::move(out));
+    return heap.text(std::move(out), object.escaped);
   }
   std::vector<Value> out;
   for (int64_t i : picked) out.push_back(object.sequence->items[static_cast<size_t>(i)]);
   return heap.sequence(object.kind, std::move(out));
 }
 
-Value attribute_path(Heap& heap, const Value& object, const Value& path) {
-  if (is_integral(path)) return item(heap, object, path);
+Value attribute_path(Heap& heap, const Value& object, const Value& path, const std::optional<Value>& preset) {
+  auto or_preset = [&](Value value) { return value.is(Kind::kUndefined) && preset ? *preset : value; };
+  if (is_integral(path)) return or_preset(item(heap, object, path));
   if (!path.is(Kind::kString)) problem("attribute= needs a str or an int, not {}", type_name(path));
   Value at = object;
   for (const std::string& part : split(path.text(), ".", -1, false)) {
-    bool is_index = !part.empty() && part.size() < 10 && part.find_first_not_of("0123456789") == std::string::npos;
-    at = item(heap, at, is_index ? integer(std::stol(part)) : constant_text(part));
+    bool is_index =
+        !part.empty() && part.size() < 10 && part.find_first_not_of("0123456789") == std::string::npos;
+    at = or_preset(item(heap, at, is_index ? integer(std::stol(part)) : constant_text(part)));
   }
   return at;
 }
@@ -395,7 +458,15 @@ Value call_method(Heap& heap, const Method& method, Arguments& arguments) {
     if (row.name != method.name) continue;
     heap.charge(1);
     if (method.self.is(Kind::kString)) heap.charge_text(method.self.text().size());
-    return row.function({heap, method.self, arguments, what});
+    Value out = row.function({heap, method.self, arguments, what});
+    if (method.self.is(Kind::kString) && method.self.escaped && !is_number(out)) {
+      // Python escapes the arguments of these methods, but not of the ones that only take away or change
+      // case.
+      if (!out.is(Kind::kString) || !arguments.positional.empty())
+        problem("{} on escaped text is not supported", what);
+      out.escaped = true;
+    }
+    return out;
   }
   problem("the method {} is not supported", what);
 }

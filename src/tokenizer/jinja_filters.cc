@@ -1,4 +1,5 @@
-// Jinja's filters, as rows of a table. The names Jinja has and this table lacks are errors when the template is read.
+// Jinja's filters, as rows of a table. The names Jinja has and this table lacks are errors when the template
+// is read.
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -22,7 +23,9 @@ struct Call {
   std::vector<Value> items() const { return jinja::items(heap, subject); }
 };
 
-bool given_true(const std::optional<Value>& value, bool preset = false) { return value ? truthy(*value) : preset; }
+bool given_true(const std::optional<Value>& value, bool preset = false) {
+  return value ? truthy(*value) : preset;
+}
 bool is_given(const std::optional<Value>& value) { return value && !value->is(Kind::kNone); }
 
 int64_t given_integer(const Call& call, const std::optional<Value>& value, int64_t preset) {
@@ -38,14 +41,16 @@ Value text_filter(const Call& call) {
   call.bind({});
   std::string text = call.text();
   call.heap.charge_text(text.size());
-  return call.heap.text(function(text));
+  return call.heap.text(function(text), call.subject.escaped);
 }
 
 Value trim(const Call& call) {
   auto given = call.bind({"chars"});
   std::optional<std::string> chars;
   if (is_given(given[0])) chars = to_text(call.heap, *given[0]);
-  return call.heap.text(strip(call.text(), chars, true, true));
+  std::string text = call.text();
+  if (chars) call.heap.charge_search(text.size() + chars->size(), chars->size());
+  return call.heap.text(strip(text, chars, true, true), call.subject.escaped);
 }
 
 Value replace_filter(const Call& call) {
@@ -54,7 +59,7 @@ Value replace_filter(const Call& call) {
   std::string text = call.text();
   std::string from = to_text(call.heap, *given[0]);
   std::string to = to_text(call.heap, *given[1]);
-  call.heap.charge_text(text.size());
+  call.heap.charge_search(text.size(), from.size());
   if (!to.empty() && static_cast<size_t>(count(text, from)) > call.heap.max_text() / to.size()) {
     problem("{} makes too long a text", call.what);
   }
@@ -82,22 +87,14 @@ Value indent(const Call& call) {
     out += lines[i];
     if (out.size() > call.heap.max_text()) call.heap.charge_text(out.size());
   }
-  return call.heap.text(std::move(out));
+  return call.heap.text(std::move(out), call.subject.escaped);
 }
 
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (char c : text) {
-    switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&#34;"; break;
-      case '\'': out += "&#39;"; break;
-      default: out += c;
-    }
-  }
-  return out;
+Value escape(const Call& call) {
+  call.bind({});
+  std::string text = call.text();
+  call.heap.charge_text(text.size());
+  return call.heap.text(call.subject.escaped ? text : escape_html(text), true);
 }
 
 std::string unchanged(std::string_view text) { return std::string(text); }
@@ -108,7 +105,8 @@ Value join(const Call& call) {
   std::string out;
   bool first = true;
   for (const Value& part : call.items()) {
-    std::string text = to_text(call.heap, is_given(given[1]) ? attribute_path(call.heap, part, *given[1]) : part);
+    std::string text =
+        to_text(call.heap, is_given(given[1]) ? attribute_path(call.heap, part, *given[1]) : part);
     call.heap.charge_text(text.size() + separator.size());
     if (!first) out += separator;
     first = false;
@@ -119,10 +117,12 @@ Value join(const Call& call) {
 }
 
 Value format_filter(const Call& call) {
+  if (call.subject.escaped) problem("{} on escaped text is not supported", call.what);
   if (!call.arguments.named.empty() && !call.arguments.positional.empty()) {
     problem("{} takes either positional or named arguments", call.what);
   }
-  if (call.arguments.named.empty()) return percent_format(call.heap, call.text(), call.heap.tuple(call.arguments.positional));
+  if (call.arguments.named.empty())
+    return percent_format(call.heap, call.text(), call.heap.tuple(call.arguments.positional));
   Value names = call.heap.dict();
   for (const auto& [name, value] : call.arguments.named) names.dict->set(constant_text(name), value);
   return percent_format(call.heap, call.text(), names);
@@ -150,17 +150,19 @@ Value tojson(const Call& call) {
     item_separator = pair[0].text();
     key_separator = pair[1].text();
   }
-  return call.heap.text(to_json(call.heap, call.subject, indentation, given_true(given[0]), given_true(given[3]),
-                                item_separator, key_separator));
+  return call.heap.text(to_json(call.heap, call.subject, indentation, given_true(given[0]),
+                                given_true(given[3]), item_separator, key_separator));
 }
 
 // --- numbers
 
-// Python's int(text, base) and float(text): surrounding white space and single '_' between digits are allowed.
+// Python's int(text, base) and float(text): surrounding white space and single '_' between digits are
+// allowed.
 std::optional<std::string> number_text(const std::string& text) {
   std::string out = strip(text, std::nullopt, true, true);
   for (size_t i = 0; i < out.size(); ++i) {
-    if (out[i] == '_' && (i == 0 || i + 1 == out.size() || !isalnum(out[i - 1] & 0x7f) || !isalnum(out[i + 1] & 0x7f))) {
+    if (out[i] == '_' &&
+        (i == 0 || i + 1 == out.size() || !isalnum(out[i - 1] & 0x7f) || !isalnum(out[i + 1] & 0x7f))) {
       return std::nullopt;
     }
   }
@@ -199,7 +201,8 @@ std::optional<int64_t> parse_integer(const std::string& text, int base) {
 }
 
 Value truncated(const Call& call, double value) {
-  if (std::isnan(value) || std::fabs(value) >= 9.2e18) problem("{}: {} is no number of at most 64 bits", call.what, value);
+  if (std::isnan(value) || std::fabs(value) >= 9.2e18)
+    problem("{}: {} is no number of at most 64 bits", call.what, value);
   return integer(static_cast<int64_t>(value));
 }
 
@@ -213,7 +216,8 @@ Value to_integer(const Call& call) {
   if (value.is(Kind::kFloat) && !std::isnan(value.real)) return truncated(call, value.real);
   if (value.is(Kind::kString)) {
     if (auto number = parse_integer(value.text(), static_cast<int>(base))) return integer(*number);
-    if (auto number = parse_real(value.text()); number && !std::isnan(*number)) return truncated(call, *number);
+    if (auto number = parse_real(value.text()); number && !std::isnan(*number))
+      return truncated(call, *number);
   }
   return given[0].value_or(integer(0));
 }
@@ -266,7 +270,8 @@ Value sum(const Call& call) {
   auto given = call.bind({"attribute", "start"});
   Value total = given[1].value_or(integer(0));
   for (const Value& part : call.items()) {
-    total = binary(call.heap, "+", total, is_given(given[0]) ? attribute_path(call.heap, part, *given[0]) : part);
+    total =
+        binary(call.heap, "+", total, is_given(given[0]) ? attribute_path(call.heap, part, *given[0]) : part);
   }
   return total;
 }
@@ -274,7 +279,8 @@ Value sum(const Call& call) {
 // --- sequences
 
 // The key that sort, min, max and unique look at: an attribute, in lower case unless asked otherwise.
-Value sort_key(const Call& call, const Value& part, const std::optional<Value>& attribute, bool case_sensitive) {
+Value sort_key(const Call& call, const Value& part, const std::optional<Value>& attribute,
+               bool case_sensitive) {
   Value key = is_given(attribute) ? attribute_path(call.heap, part, *attribute) : part;
   if (case_sensitive || !key.is(Kind::kString)) return key;
   return call.heap.text(lower(key.text()));
@@ -303,7 +309,8 @@ Value sort(const Call& call) {
     problem("{} by several attributes is not supported", call.what);
   }
   std::vector<std::pair<Value, Value>> keyed;
-  for (const Value& part : call.items()) keyed.emplace_back(sort_key(call, part, given[2], given_true(given[1])), part);
+  for (const Value& part : call.items())
+    keyed.emplace_back(sort_key(call, part, given[2], given_true(given[1])), part);
   sort_by_keys(call, keyed, given_true(given[0]));
   std::vector<Value> out;
   for (auto& pair : keyed) out.push_back(std::move(pair.second));
@@ -315,7 +322,8 @@ Value unique(const Call& call) {
   std::unordered_map<std::string, bool> seen;
   std::vector<Value> out;
   for (const Value& part : call.items()) {
-    if (seen.emplace(hash_key(sort_key(call, part, given[1], given_true(given[0]))), true).second) out.push_back(part);
+    if (seen.emplace(hash_key(sort_key(call, part, given[1], given_true(given[0]))), true).second)
+      out.push_back(part);
   }
   return call.heap.iterator(std::move(out));
 }
@@ -355,7 +363,7 @@ Value reverse(const Call& call) {
   if (!call.subject.is(Kind::kString)) return call.heap.iterator(std::move(parts));
   std::string out;
   for (const Value& part : parts) out += part.text();
-  return call.heap.text(std::move(out));
+  return call.heap.text(std::move(out), call.subject.escaped);
 }
 
 Value first(const Call& call) {
@@ -393,13 +401,14 @@ Value map_filter(const Call& call) {
   if (call.arguments.positional.empty()) {
     auto given = call.bind({"attribute", "default"});
     if (!given[0]) problem("{} needs a filter or attribute=", call.what);
+    if (!truthy(call.subject)) return call.heap.iterator({});  // Jinja: even when it is None
     for (const Value& part : call.items()) {
-      Value value = attribute_path(call.heap, part, *given[0]);
-      out.push_back(value.is(Kind::kUndefined) && is_given(given[1]) ? *given[1] : value);
+      out.push_back(attribute_path(call.heap, part, *given[0], is_given(given[1]) ? given[1] : std::nullopt));
     }
     return call.heap.iterator(std::move(out));
   }
   Value name = *take_first(call.arguments);
+  if (!truthy(call.subject)) return call.heap.iterator({});
   if (!name.is(Kind::kString) || !is_filter(name.text())) problem("{}: there is no such filter", call.what);
   for (const Value& part : call.items()) {
     Arguments arguments = call.arguments;
@@ -412,8 +421,10 @@ Value select(const Call& call, bool by_attribute, bool wanted) {
   std::optional<Value> attribute;
   if (by_attribute && !(attribute = take_first(call.arguments))) problem("{} needs an attribute", call.what);
   std::optional<Value> test = take_first(call.arguments);
-  if (test && (!test->is(Kind::kString) || !is_test(test->text()))) problem("{}: there is no such test", call.what);
+  if (test && (!test->is(Kind::kString) || !is_test(test->text())))
+    problem("{}: there is no such test", call.what);
   std::vector<Value> out;
+  if (!truthy(call.subject)) return call.heap.iterator({});  // Jinja: even when it is None
   for (const Value& part : call.items()) {
     Value value = attribute ? attribute_path(call.heap, part, *attribute) : part;
     Arguments arguments = call.arguments;
@@ -432,14 +443,17 @@ constexpr auto kLength = [](const Call& c) { return c.bind({}), integer(length(c
 
 constexpr FilterRow kFilters[] = {
     {"abs", absolute},
-    {"attr", [](const Call& c) { return attribute(c.heap, c.subject, to_text(c.heap, c.bind({"name"})[0].value_or(none()))); }},
+    {"attr",
+     [](const Call& c) {
+       return attribute(c.heap, c.subject, to_text(c.heap, c.bind({"name"})[0].value_or(none())));
+     }},
     {"capitalize", text_filter<capitalize>},
     {"count", kLength},
     {"d", default_filter},
     {"default", default_filter},
     {"dictsort", dictsort},
-    {"e", text_filter<escaped>},
-    {"escape", text_filter<escaped>},
+    {"e", escape},
+    {"escape", escape},
     {"first", first},
     {"float", to_real},
     {"format", format_filter},
@@ -459,13 +473,13 @@ constexpr FilterRow kFilters[] = {
     {"replace", replace_filter},
     {"reverse", reverse},
     {"round", round_filter},
-    {"safe", text_filter<unchanged>},
+    {"safe", [](const Call& c) { return c.bind({}), c.heap.text(c.text(), true); }},
     {"select", [](const Call& c) { return select(c, false, true); }},
     {"selectattr", [](const Call& c) { return select(c, true, true); }},
     {"sort", sort},
     {"string", text_filter<unchanged>},
     {"sum", sum},
-    {"title", text_filter<title_words>},
+    {"title", [](const Call& c) { return c.bind({}), c.heap.text(title_words(c.text())); }},
     {"tojson", tojson},
     {"trim", trim},
     {"unique", unique},
@@ -474,7 +488,8 @@ constexpr FilterRow kFilters[] = {
 };
 
 const FilterRow* filter_row(std::string_view name) {
-  auto found = std::find_if(std::begin(kFilters), std::end(kFilters), [&](const FilterRow& row) { return row.name == name; });
+  auto found = std::find_if(std::begin(kFilters), std::end(kFilters),
+                            [&](const FilterRow& row) { return row.name == name; });
   return found == std::end(kFilters) ? nullptr : found;
 }
 
@@ -483,7 +498,8 @@ const FilterRow* filter_row(std::string_view name) {
 bool is_filter(std::string_view name) { return filter_row(name) != nullptr; }
 
 Value apply_filter(Heap& heap, const std::string& name, const Value& subject, Arguments& arguments) {
-  heap.charge(1);
+  heap.charge_text(subject.is(Kind::kString) ? subject.text().size() : 0);
+  if (!is_filter(name)) problem("the filter '{}' is not supported", name);
   return filter_row(name)->function({heap, subject, arguments, fmt::format("the filter '{}'", name)});
 }
 

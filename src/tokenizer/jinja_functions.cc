@@ -10,7 +10,8 @@ constexpr int64_t kMaxRange = 100000;  // as Jinja's sandbox
 
 Value make_range(Heap& heap, Arguments& arguments) {
   if (!arguments.named.empty()) problem("range() takes no named arguments");
-  if (arguments.positional.empty() || arguments.positional.size() > 3) problem("range() takes 1 to 3 arguments");
+  if (arguments.positional.empty() || arguments.positional.size() > 3)
+    problem("range() takes 1 to 3 arguments");
   int64_t bounds[3] = {0, 0, 1};
   size_t count = arguments.positional.size();
   for (size_t i = 0; i < count; ++i) {
@@ -26,8 +27,8 @@ Value make_range(Heap& heap, Arguments& arguments) {
     out.push_back(integer(at));
     if (__builtin_add_overflow(at, step, &at)) break;
   }
-  std::string label =
-      step == 1 ? fmt::format("range({}, {})", start, stop) : fmt::format("range({}, {}, {})", start, stop, step);
+  std::string label = step == 1 ? fmt::format("range({}, {})", start, stop)
+                                : fmt::format("range({}, {}, {})", start, stop, step);
   return heap.sequence(Kind::kRange, std::move(out), label);
 }
 
@@ -70,7 +71,8 @@ Value show_time(Heap& heap, Arguments& arguments) {
   for (size_t i = 0; i < format.size(); ++i) {
     if (format[i] != '%') continue;
     if (++i < format.size() && format[i] == '-') ++i;
-    if (i >= format.size() || kLetters.find(format[i]) == kLetters.npos) problem("strftime_now() does not know '{}'", format);
+    if (i >= format.size() || kLetters.find(format[i]) == kLetters.npos)
+      problem("strftime_now() does not know '{}'", format);
   }
   if (format.empty()) return heap.text("");
   std::tm now = heap.now();
@@ -87,7 +89,8 @@ struct FunctionRow {
 constexpr FunctionRow kFunctions[] = {
     {"range", make_range},
     {"dict", [](Heap& heap, Arguments& arguments) { return make_dict(heap, arguments, Kind::kDict); }},
-    {"namespace", [](Heap& heap, Arguments& arguments) { return make_dict(heap, arguments, Kind::kNamespace); }},
+    {"namespace",
+     [](Heap& heap, Arguments& arguments) { return make_dict(heap, arguments, Kind::kNamespace); }},
     {"raise_exception", raise_exception},
     {"strftime_now", show_time},
     {"lipsum", nullptr},
@@ -98,7 +101,8 @@ constexpr FunctionRow kFunctions[] = {
 }  // namespace
 
 bool is_function(std::string_view name) {
-  return std::any_of(std::begin(kFunctions), std::end(kFunctions), [&](const FunctionRow& row) { return row.name == name; });
+  return std::any_of(std::begin(kFunctions), std::end(kFunctions),
+                     [&](const FunctionRow& row) { return row.name == name; });
 }
 
 Value call_function(Heap& heap, const std::string& name, Arguments& arguments) {

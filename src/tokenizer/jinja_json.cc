@@ -1,4 +1,5 @@
-// tojson as transformers sets it: Python's json.dumps, so ", " and ": ", no HTML escapes, keys in their order.
+// tojson as transformers sets it: Python's json.dumps, so ", " and ": ", no HTML escapes, keys in their
+// order.
 #include <algorithm>
 #include <cmath>
 
@@ -11,8 +12,8 @@ namespace {
 
 class Writer {
  public:
-  Writer(Heap& heap, const std::optional<std::string>& indent, bool ascii, bool sort_keys, std::string_view item_separator,
-         std::string_view key_separator)
+  Writer(Heap& heap, const std::optional<std::string>& indent, bool ascii, bool sort_keys,
+         std::string_view item_separator, std::string_view key_separator)
       : heap_(heap),
         indent_(indent),
         ascii_(ascii),
@@ -31,16 +32,32 @@ class Writer {
     heap_.charge(1);
     if (out_.size() > heap_.max_text()) heap_.charge_text(out_.size());
     switch (value.kind) {
-      case Kind::kNone: out_ += "null"; break;
-      case Kind::kBool: out_ += value.boolean ? "true" : "false"; break;
-      case Kind::kInt: out_ += std::to_string(value.integer); break;
-      case Kind::kFloat: out_ += number(value.real); break;
-      case Kind::kString: write_text(value.text()); break;
+      case Kind::kNone:
+        out_ += "null";
+        break;
+      case Kind::kBool:
+        out_ += value.boolean ? "true" : "false";
+        break;
+      case Kind::kInt:
+        out_ += std::to_string(value.integer);
+        break;
+      case Kind::kFloat:
+        out_ += number(value.real);
+        break;
+      case Kind::kString:
+        write_text(value.text());
+        break;
       case Kind::kList:
-      case Kind::kTuple: write_list(value.sequence->items, depth); break;
-      case Kind::kDict: write_dict(*value.dict, depth); break;
-      case Kind::kUndefined: problem("tojson: {}", value.text());
-      default: problem("tojson cannot write {}", type_name(value));
+      case Kind::kTuple:
+        write_list(value.sequence->items, depth);
+        break;
+      case Kind::kDict:
+        write_dict(*value.dict, depth);
+        break;
+      case Kind::kUndefined:
+        problem("tojson: {}", value.text());
+      default:
+        problem("tojson cannot write {}", type_name(value));
     }
   }
 
@@ -70,12 +87,18 @@ class Writer {
 
   static std::string key_text(const Value& key) {
     switch (key.kind) {
-      case Kind::kString: return key.text();
-      case Kind::kNone: return "null";
-      case Kind::kBool: return key.boolean ? "true" : "false";
-      case Kind::kInt: return std::to_string(key.integer);
-      case Kind::kFloat: return number(key.real);
-      default: problem("tojson cannot write a key that is {}", type_name(key));
+      case Kind::kString:
+        return key.text();
+      case Kind::kNone:
+        return "null";
+      case Kind::kBool:
+        return key.boolean ? "true" : "false";
+      case Kind::kInt:
+        return std::to_string(key.integer);
+      case Kind::kFloat:
+        return number(key.real);
+      default:
+        problem("tojson cannot write a key that is {}", type_name(key));
     }
   }
 
@@ -141,8 +164,8 @@ class Writer {
 
 }  // namespace
 
-std::string to_json(Heap& heap, const Value& value, const std::optional<std::string>& indent, bool ascii, bool sort_keys,
-                    std::string_view item_separator, std::string_view key_separator) {
+std::string to_json(Heap& heap, const Value& value, const std::optional<std::string>& indent, bool ascii,
+                    bool sort_keys, std::string_view item_separator, std::string_view key_separator) {
   return Writer(heap, indent, ascii, sort_keys, item_separator, key_separator).run(value);
 }
 

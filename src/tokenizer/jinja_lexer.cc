@@ -1,5 +1,6 @@
-// Template text -> tokens, with Jinja's white-space rules under trim_blocks and lstrip_blocks: the first line feed after a
-// block or comment goes, and so does the indentation before one that starts its line; '-' strips all, '+' keeps all.
+// Template text -> tokens, with Jinja's white-space rules under trim_blocks and lstrip_blocks: the first line
+// feed after a block or comment goes, and so does the indentation before one that starts its line; '-' strips
+// all, '+' keeps all.
 #include "base/text.h"
 #include "tokenizer/jinja_ast.h"
 #include "tokenizer/jinja_text.h"
@@ -7,8 +8,9 @@
 namespace longspan::jinja {
 namespace {
 
-constexpr std::string_view kOperators[] = {"//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[",
-                                           "]",  "(",  ")",  "{",  "}",  ">",  "<", "=", ".", ":", "|", ",", ";"};
+constexpr std::string_view kOperators[] = {"//", "**", "==", "!=", ">=", "<=", "+", "-", "/",
+                                           "*",  "%",  "~",  "[",  "]",  "(",  ")", "{", "}",
+                                           ">",  "<",  "=",  ".",  ":",  "|",  ",", ";"};
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
@@ -34,7 +36,10 @@ char32_t read_hex(std::string_view body, size_t& i, size_t digits, char letter) 
   char32_t code = 0;
   for (size_t k = 0; k < digits; ++k, ++i) {
     char c = i < body.size() ? body[i] : ' ';
-    int digit = is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    int digit = is_digit(c)            ? c - '0'
+                : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                       : -1;
     if (digit < 0) problem("the string escape \\{} needs {} hexadecimal digits", letter, digits);
     code = code * 16 + static_cast<char32_t>(digit);
   }
@@ -81,7 +86,9 @@ std::string unescaped(std::string_view body) {
 
 class Lexer {
  public:
-  Lexer(std::string_view text, int& line) : text_(with_plain_newlines(valid_utf8(text))), line_(line) { line_ = 1; }
+  Lexer(std::string_view text, int& line) : text_(with_plain_newlines(valid_utf8(text))), line_(line) {
+    line_ = 1;
+  }
 
   std::vector<Token> run() {
     while (at_ < text_.size()) {
@@ -110,13 +117,16 @@ class Lexer {
     for (; at_ < to; ++at_) line_ += text_[at_] == '\n';
   }
 
-  bool starts(size_t at, std::string_view what) const { return std::string_view(text_).substr(at, what.size()) == what; }
+  bool starts(size_t at, std::string_view what) const {
+    return std::string_view(text_).substr(at, what.size()) == what;
+  }
 
   size_t skip_space(size_t at) const { return at + leading_space(std::string_view(text_).substr(at)); }
 
   size_t next_tag() const {
     for (size_t at = at_; (at = text_.find('{', at)) != text_.npos; ++at) {
-      if (at + 1 < text_.size() && std::string_view("%{#").find(text_[at + 1]) != std::string_view::npos) return at;
+      if (at + 1 < text_.size() && std::string_view("%{#").find(text_[at + 1]) != std::string_view::npos)
+        return at;
     }
     return text_.size();
   }
@@ -208,7 +218,8 @@ class Lexer {
     std::string brackets;
     while (true) {
       advance(skip_space(at_));
-      if (at_ >= text_.size()) problem("the template ends inside a tag: '{}' is missing", block ? "%}" : "}}");
+      if (at_ >= text_.size())
+        problem("the template ends inside a tag: '{}' is missing", block ? "%}" : "}}");
       if (brackets.empty() && read_end(block)) return;
       char c = text_[at_];
       if (is_digit(c)) {
@@ -227,7 +238,8 @@ class Lexer {
   }
 
   size_t digits_end(size_t at) const {
-    while (at < text_.size() && (is_digit(text_[at]) || (text_[at] == '_' && at + 1 < text_.size() && is_digit(text_[at + 1]))))
+    while (at < text_.size() &&
+           (is_digit(text_[at]) || (text_[at] == '_' && at + 1 < text_.size() && is_digit(text_[at + 1]))))
       ++at;
     return at;
   }
@@ -283,7 +295,8 @@ class Lexer {
       advance(at_ + op.size());
       return;
     }
-    problem("the character '{}' has no meaning inside a tag", characters(std::string_view(text_).substr(at_, 4)).front());
+    problem("the character '{}' has no meaning inside a tag",
+            characters(std::string_view(text_).substr(at_, 4)).front());
   }
 
   std::string text_;

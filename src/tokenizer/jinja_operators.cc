@@ -48,7 +48,8 @@ Value real_operation(const std::string& op, double a, double b) {
   if (op == "**") {
     double out = std::pow(a, b);
     if (a < 0 && std::isnan(out)) problem("a power that is no real number");
-    if (std::isinf(out) && !std::isinf(a) && !std::isinf(b)) problem("{}", a == 0 ? "0 to a negative power" : "a number grows beyond a float");
+    if (std::isinf(out) && !std::isinf(a) && !std::isinf(b))
+      problem("{}", a == 0 ? "0 to a negative power" : "a number grows beyond a float");
     return real(out);
   }
   if (b == 0) problem("division by zero");
@@ -74,11 +75,12 @@ Value repeat(Heap& heap, const Value& value, int64_t times) {
   if (times < 0) times = 0;
   if (value.is(Kind::kString)) {
     size_t size = value.text().size();
-    if (size > 0 && static_cast<size_t>(times) > heap.max_text() / size) heap.charge_text(heap.max_text() + 1);
+    if (size > 0 && static_cast<size_t>(times) > heap.max_text() / size)
+      heap.charge_text(heap.max_text() + 1);
     if (size == 0) times = 0;
     std::string out;
     for (int64_t i = 0; i < times; ++i) out += value.text();
-    return heap.text(std::move(out));
+    return heap.text(std::move(out), value.escaped);
   }
   int64_t total = 0;
   if (__builtin_mul_overflow(times, static_cast<int64_t>(value.sequence->items.size()), &total)) overflow();
@@ -89,7 +91,9 @@ Value repeat(Heap& heap, const Value& value, int64_t times) {
   return heap.sequence(value.kind, std::move(out));
 }
 
-bool repeatable(const Value& value) { return value.is(Kind::kString) || value.is(Kind::kList) || value.is(Kind::kTuple); }
+bool repeatable(const Value& value) {
+  return value.is(Kind::kString) || value.is(Kind::kList) || value.is(Kind::kTuple);
+}
 
 struct Format {
   bool left = false, zero = false, plus = false, blank = false;
@@ -140,7 +144,8 @@ std::string format_one(Heap& heap, const Format& how, const Value& value) {
       if (how.precision >= 0) {
         std::vector<std::string_view> letters = characters(body);
         std::string cut;
-        for (size_t i = 0; i < std::min(letters.size(), static_cast<size_t>(how.precision)); ++i) cut += letters[i];
+        for (size_t i = 0; i < std::min(letters.size(), static_cast<size_t>(how.precision)); ++i)
+          cut += letters[i];
         body = cut;
       }
       break;
@@ -158,7 +163,7 @@ std::string format_one(Heap& heap, const Format& how, const Value& value) {
     case 'g': {
       int precision = how.precision < 0 ? 6 : how.precision;
       double real = as_real(value);
-      body = how.letter == 'e' ? fmt::format("{:.{}e}", real, precision)
+      body = how.letter == 'e'   ? fmt::format("{:.{}e}", real, precision)
              : how.letter == 'g' ? fmt::format("{:.{}g}", real, precision)
                                  : fmt::format("{:.{}f}", real, precision);
       break;
@@ -167,7 +172,8 @@ std::string format_one(Heap& heap, const Format& how, const Value& value) {
       if (!is_integral(value)) problem("'%x' needs an int, not {}", type_name(value));
       body = fmt::format("{:x}", integral(value));
       break;
-    default: problem("the format '%{}' is not supported", how.letter);
+    default:
+      problem("the format '%{}' is not supported", how.letter);
   }
   if (number && body[0] != '-' && (how.plus || how.blank)) body.insert(0, how.plus ? "+" : " ");
   size_t size = code_points(body);
@@ -193,12 +199,15 @@ Value binary(Heap& heap, const std::string& op, const Value& a, const Value& b) 
     return real_operation(op, as_real(a), as_real(b));
   }
   if (a.is(Kind::kUndefined)) problem("{}", a.text());
+  if (op == "%" && a.is(Kind::kString) && a.escaped) problem("'%' on escaped text is not supported");
   if (op == "%" && a.is(Kind::kString)) return percent_format(heap, a.text(), b);
   if (b.is(Kind::kUndefined)) problem("{}", b.text());
   if (op == "+" && a.kind == b.kind) {
     if (a.is(Kind::kString)) {
       heap.charge_text(a.text().size() + b.text().size());
-      return heap.text(a.text() + b.text());
+      if (!a.escaped && !b.escaped) return heap.text(a.text() + b.text());
+      auto safe = [](const Value& part) { return part.escaped ? part.text() : escape_html(part.text()); };
+      return heap.text(safe(a) + safe(b), true);
     }
     if (a.is(Kind::kList) || a.is(Kind::kTuple)) return add_sequences(heap, a, b);
   }
@@ -208,7 +217,8 @@ Value binary(Heap& heap, const std::string& op, const Value& a, const Value& b) 
 }
 
 Value percent_format(Heap& heap, const std::string& format, const Value& arguments) {
-  std::vector<Value> values = arguments.is(Kind::kTuple) ? arguments.sequence->items : std::vector<Value>{arguments};
+  std::vector<Value> values =
+      arguments.is(Kind::kTuple) ? arguments.sequence->items : std::vector<Value>{arguments};
   size_t used = 0;
   std::string out;
   for (size_t i = 0; i < format.size();) {
@@ -218,7 +228,8 @@ Value percent_format(Heap& heap, const std::string& format, const Value& argumen
     }
     if (++i < format.size() && format[i] == '(') {
       size_t end = format.find(')', i);
-      if (end == format.npos || !arguments.is(Kind::kDict)) problem("'%(name)' in a format needs a dict and a ')'");
+      if (end == format.npos || !arguments.is(Kind::kDict))
+        problem("'%(name)' in a format needs a dict and a ')'");
       const Value* found = arguments.dict->find_text(std::string_view(format).substr(i + 1, end - i - 1));
       if (!found) problem("a name of the format '{}' is not in its dict", format);
       i = end + 1;
@@ -234,7 +245,8 @@ Value percent_format(Heap& heap, const std::string& format, const Value& argumen
     out += format_one(heap, how, values[used++]);
     heap.charge_text(out.size());
   }
-  if (used < values.size() && !arguments.is(Kind::kDict)) problem("the format '{}' does not use all its values", format);
+  if (used < values.size() && !arguments.is(Kind::kDict))
+    problem("the format '{}' does not use all its values", format);
   return heap.text(std::move(out));
 }
 

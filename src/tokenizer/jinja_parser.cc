@@ -1,6 +1,7 @@
-// Tokens -> syntax tree, by recursive descent in the precedence of Jinja's documentation: if-else, or, and, not, comparison,
-// + -, ~, * / // %, **, sign; then attributes and calls, then filters and tests. Surprising but Jinja's: ** groups to the
-// left, and a filter binds to the signed value: -1|abs is 1.
+// Tokens -> syntax tree, by recursive descent in the precedence of Jinja's documentation: if-else, or, and,
+// not, comparison,
+// + -, ~, * / // %, **, sign; then attributes and calls, then filters and tests. Surprising but Jinja's: **
+// groups to the left, and a filter binds to the signed value: -1|abs is 1.
 #include <algorithm>
 #include <charconv>
 
@@ -9,7 +10,7 @@
 namespace longspan::jinja {
 namespace {
 
-constexpr int kMaxNesting = 60;    // brackets and blocks inside each other
+constexpr int kMaxNesting = 60;     // brackets and blocks inside each other
 constexpr int kMaxTreeDepth = 150;  // also counts chains: a + b + c, a.b.c, a|f|g
 
 class Parser {
@@ -48,11 +49,20 @@ class Parser {
     line_ = peek().line;
     std::string_view found = peek().text;
     switch (peek().kind) {
-      case TokenKind::kEnd: found = "the end of the template"; break;
-      case TokenKind::kText: found = "text"; break;
-      case TokenKind::kOutputBegin: found = "{{"; break;
-      case TokenKind::kBlockBegin: found = "{%"; break;
-      default: break;
+      case TokenKind::kEnd:
+        found = "the end of the template";
+        break;
+      case TokenKind::kText:
+        found = "text";
+        break;
+      case TokenKind::kOutputBegin:
+        found = "{{";
+        break;
+      case TokenKind::kBlockBegin:
+        found = "{%";
+        break;
+      default:
+        break;
     }
     problem("expected {} and found '{}'", wanted, found);
   }
@@ -84,7 +94,8 @@ class Parser {
   }
   static void measure(Expr& expr, const ExprPtr& child) {
     if (child) expr.depth = std::max(expr.depth, child->depth + 1);
-    if (expr.depth > kMaxTreeDepth) problem("an expression with more than {} operations in a chain", kMaxTreeDepth);
+    if (expr.depth > kMaxTreeDepth)
+      problem("an expression with more than {} operations in a chain", kMaxTreeDepth);
   }
   static std::vector<ExprPtr> pack(ExprPtr a, ExprPtr b) {
     std::vector<ExprPtr> both;
@@ -199,7 +210,8 @@ class Parser {
       char letter = static_cast<char>(digits[1] | 0x20);
       base = letter == 'x' ? 16 : letter == 'o' ? 8 : letter == 'b' ? 2 : 10;
       if (base != 10) digits.remove_prefix(2);
-      if (base == 10 && digits.find_first_not_of('0') != digits.npos) problem("the number {} starts with 0", token.text);
+      if (base == 10 && digits.find_first_not_of('0') != digits.npos)
+        problem("the number {} starts with 0", token.text);
     }
     int64_t value = 0;
     auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, base);
@@ -212,15 +224,20 @@ class Parser {
   ExprPtr parse_primary() {
     Token token = peek();
     switch (token.kind) {
-      case TokenKind::kName: next(); return parse_name(token.text);
+      case TokenKind::kName:
+        next();
+        return parse_name(token.text);
       case TokenKind::kInteger:
-      case TokenKind::kFloat: next(); return constant(number(token));
+      case TokenKind::kFloat:
+        next();
+        return constant(number(token));
       case TokenKind::kString: {
         std::string text;
         while (peek().kind == TokenKind::kString) text += next().text;
         return constant(constant_text(std::move(text)));
       }
-      default: break;
+      default:
+        break;
     }
     if (skip_op("(")) {
       ExprPtr inner = parse_tuple(true, true);
@@ -235,7 +252,8 @@ class Parser {
     if (name == "true" || name == "True") return constant(boolean(true));
     if (name == "false" || name == "False") return constant(boolean(false));
     if (name == "none" || name == "None") return constant(none());
-    if (name == "self" || name == "super" || (macros_ > 0 && (name == "varargs" || name == "kwargs" || name == "caller"))) {
+    if (name == "self" || name == "super" ||
+        (macros_ > 0 && (name == "varargs" || name == "kwargs" || name == "caller"))) {
       problem("the special name '{}' is not supported", name);
     }
     return make(ExprKind::kName, {}, name);
@@ -318,7 +336,8 @@ class Parser {
     expect_op("(");
     while (!at_op(")")) {
       if (at_op("*") || at_op("**")) problem("unpacking arguments with '{}' is not supported", peek().text);
-      if (peek().kind == TokenKind::kName && peek_next().kind == TokenKind::kOperator && peek_next().text == "=") {
+      if (peek().kind == TokenKind::kName && peek_next().kind == TokenKind::kOperator &&
+          peek_next().text == "=") {
         std::string name = next().text;
         next();
         expr->named.emplace_back(name, parse_expression());
@@ -340,14 +359,14 @@ class Parser {
   }
   ExprPtr parse_filter(ExprPtr subject) {
     std::string name = dotted_name("the name of a filter after '|'");
-    if (!is_filter(name)) problem("the filter '{}' is not supported", name);
+    if (!is_filter(name) && branches_ == 0) problem("the filter '{}' is not supported", name);
     ExprPtr expr = make(ExprKind::kFilter, pack(std::move(subject)), name);
     return at_op("(") ? parse_call(std::move(expr)) : std::move(expr);
   }
   ExprPtr parse_test(ExprPtr subject) {
     bool negated = skip_word("not");
     std::string name = dotted_name("the name of a test after 'is'");
-    if (!is_test(name)) problem("the test '{}' is not supported", name);
+    if (!is_test(name) && branches_ == 0) problem("the test '{}' is not supported", name);
     ExprPtr expr = make(ExprKind::kTest, pack(std::move(subject)), name);
     if (at_op("(")) {
       expr = parse_call(std::move(expr));
@@ -360,11 +379,14 @@ class Parser {
   }
   bool at_test_argument() const {
     switch (peek().kind) {
-      case TokenKind::kName: return !at_word("else") && !at_word("or") && !at_word("and");
+      case TokenKind::kName:
+        return !at_word("else") && !at_word("or") && !at_word("and");
       case TokenKind::kString:
       case TokenKind::kInteger:
-      case TokenKind::kFloat: return true;
-      default: return at_op("[") || at_op("{");
+      case TokenKind::kFloat:
+        return true;
+      default:
+        return at_op("[") || at_op("{");
     }
   }
   ExprPtr parse_filters(ExprPtr expr) {
@@ -383,7 +405,8 @@ class Parser {
 
   // --- statements
 
-  // Statements up to a tag whose name is in `ends`, which is left to read after its '{%'; no ends: up to the end.
+  // Statements up to a tag whose name is in `ends`, which is left to read after its '{%'; no ends: up to the
+  // end.
   Block parse_block(std::initializer_list<std::string_view> ends) {
     Nesting nesting(level_);
     Block block;
@@ -398,7 +421,8 @@ class Parser {
         next();
         block.push_back(std::move(stmt));
       } else {
-        if (peek().kind == TokenKind::kName && std::find(ends.begin(), ends.end(), peek().text) != ends.end()) return block;
+        if (peek().kind == TokenKind::kName && std::find(ends.begin(), ends.end(), peek().text) != ends.end())
+          return block;
         parse_tag(block);
       }
     }
@@ -453,8 +477,10 @@ class Parser {
     expect_block_end();
   }
 
+  // As in Jinja, a filter that does not exist is an error at once, but inside an if only when it is reached.
   Stmt parse_if() {
     Stmt stmt = statement(StmtKind::kIf);
+    ++branches_;
     while (true) {
       stmt.conditions.push_back(parse_tuple(false));
       expect_block_end();
@@ -465,6 +491,7 @@ class Parser {
         stmt.bodies.push_back(parse_block({"endif"}));
       }
       end_tag("endif");
+      --branches_;
       return stmt;
     }
   }
@@ -590,6 +617,7 @@ class Parser {
   int level_ = 0;
   int loops_ = 0;
   int macros_ = 0;
+  int branches_ = 0;
 };
 
 }  // namespace

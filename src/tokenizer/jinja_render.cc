@@ -1,5 +1,5 @@
-// Runs a parsed template: statements write to the output, expressions give values. Scopes are Jinja's: for, macro, with and
-// captured blocks open one, if does not.
+// Runs a parsed template: statements write to the output, expressions give values. Scopes are Jinja's: for,
+// macro, with and captured blocks open one, if does not.
 #include "tokenizer/jinja_render.h"
 
 #include "base/error.h"
@@ -9,7 +9,8 @@ namespace longspan {
 namespace jinja {
 namespace {
 
-constexpr int kMaxRunDepth = 900;  // statements, expressions and macro calls inside each other: guards the stack
+constexpr int kMaxRunDepth =
+    900;  // statements, expressions and macro calls inside each other: guards the stack
 
 enum class Flow { kNext, kBreak, kContinue };
 
@@ -18,7 +19,8 @@ class Interpreter {
   Interpreter(Heap& heap, int& line) : heap_(heap), line_(line), scope_(heap.scope(nullptr)) {}
 
   std::string run(const Block& program, const Json& variables) {
-    for (const auto& [name, value] : variables.items()) scope_->names.emplace_back(name, heap_.from_json(value));
+    for (const auto& [name, value] : variables.items())
+      scope_->names.emplace_back(name, heap_.from_json(value));
     // What the template sets shadows its variables.
     scope_ = heap_.scope(scope_);
     execute(program);
@@ -35,7 +37,9 @@ class Interpreter {
   };
   // Inside, names are set in a scope of their own.
   struct InScope {
-    InScope(Interpreter& self, Scope* parent) : self_(self), outer_(self.scope_) { self.scope_ = self.heap_.scope(parent); }
+    InScope(Interpreter& self, Scope* parent) : self_(self), outer_(self.scope_) {
+      self.scope_ = self.heap_.scope(parent);
+    }
     ~InScope() { self_.scope_ = outer_; }
     Interpreter& self_;
     Scope* outer_;
@@ -74,7 +78,8 @@ class Interpreter {
       set_name(target.name, value);
     } else if (target.kind == ExprKind::kAttribute) {
       Value object = find_name(target.arguments[0]->name);
-      if (!object.is(Kind::kNamespace)) problem("'{}' is no namespace, so it has no attribute to set", target.arguments[0]->name);
+      if (!object.is(Kind::kNamespace))
+        problem("'{}' is no namespace, so it has no attribute to set", target.arguments[0]->name);
       if (target.name.starts_with('_')) problem("the name '{}' of an attribute starts with '_'", target.name);
       object.dict->set(constant_text(target.name), value);
     } else {
@@ -101,17 +106,35 @@ class Interpreter {
     line_ = stmt.line;
     heap_.charge(1);
     switch (stmt.kind) {
-      case StmtKind::kText: write(stmt.name); break;
-      case StmtKind::kOutput: write(to_text(heap_, eval(*stmt.value))); break;
-      case StmtKind::kIf: return execute_if(stmt);
-      case StmtKind::kFor: execute_for(stmt); break;
-      case StmtKind::kSet: assign(*stmt.target, eval(*stmt.value)); break;
-      case StmtKind::kSetBlock: assign(*stmt.target, captured_block(stmt)); break;
-      case StmtKind::kFilter: write(to_text(heap_, captured_block(stmt))); break;
-      case StmtKind::kMacro: set_name(stmt.name, heap_.macro({&stmt, scope_})); break;
-      case StmtKind::kScope: return execute_scope(stmt);
-      case StmtKind::kBreak: return Flow::kBreak;
-      case StmtKind::kContinue: return Flow::kContinue;
+      case StmtKind::kText:
+        write(stmt.name);
+        break;
+      case StmtKind::kOutput:
+        write(to_text(heap_, eval(*stmt.value)));
+        break;
+      case StmtKind::kIf:
+        return execute_if(stmt);
+      case StmtKind::kFor:
+        execute_for(stmt);
+        break;
+      case StmtKind::kSet:
+        assign(*stmt.target, eval(*stmt.value));
+        break;
+      case StmtKind::kSetBlock:
+        assign(*stmt.target, captured_block(stmt));
+        break;
+      case StmtKind::kFilter:
+        write(to_text(heap_, captured_block(stmt)));
+        break;
+      case StmtKind::kMacro:
+        set_name(stmt.name, heap_.macro({&stmt, scope_}));
+        break;
+      case StmtKind::kScope:
+        return execute_scope(stmt);
+      case StmtKind::kBreak:
+        return Flow::kBreak;
+      case StmtKind::kContinue:
+        return Flow::kContinue;
     }
     return Flow::kNext;
   }
@@ -184,26 +207,45 @@ class Interpreter {
     line_ = expr.line;
     heap_.charge(1);
     switch (expr.kind) {
-      case ExprKind::kConstant: return expr.constant;
-      case ExprKind::kCaptured: return captured_;
-      case ExprKind::kName: return find_name(expr.name);
-      case ExprKind::kList: return heap_.list(eval_all(expr, 0));
-      case ExprKind::kTuple: return heap_.tuple(eval_all(expr, 0));
-      case ExprKind::kDict: return eval_dict(expr);
-      case ExprKind::kUnary: return unary(expr.name, eval(*expr.arguments[0]));
-      case ExprKind::kBinary: return eval_binary(expr);
-      case ExprKind::kConcat: return eval_concat(expr);
-      case ExprKind::kCompare: return eval_comparison(expr);
+      case ExprKind::kConstant:
+        return expr.constant;
+      case ExprKind::kCaptured:
+        return captured_;
+      case ExprKind::kName:
+        return find_name(expr.name);
+      case ExprKind::kList:
+        return heap_.list(eval_all(expr, 0));
+      case ExprKind::kTuple:
+        return heap_.tuple(eval_all(expr, 0));
+      case ExprKind::kDict:
+        return eval_dict(expr);
+      case ExprKind::kUnary:
+        return unary(expr.name, eval(*expr.arguments[0]));
+      case ExprKind::kBinary:
+        return eval_binary(expr);
+      case ExprKind::kConcat:
+        return eval_concat(expr);
+      case ExprKind::kCompare:
+        return eval_comparison(expr);
       case ExprKind::kAnd:
-      case ExprKind::kOr: return eval_and_or(expr);
-      case ExprKind::kNot: return boolean(!truthy(eval(*expr.arguments[0])));
-      case ExprKind::kCondition: return eval_condition(expr);
-      case ExprKind::kAttribute: return eval_attribute(expr);
-      case ExprKind::kItem: return eval_item(expr);
-      case ExprKind::kSlice: return eval_slice(expr);
-      case ExprKind::kCall: return eval_call(expr);
-      case ExprKind::kFilter: return eval_filter(expr);
-      case ExprKind::kTest: return eval_test(expr);
+      case ExprKind::kOr:
+        return eval_and_or(expr);
+      case ExprKind::kNot:
+        return boolean(!truthy(eval(*expr.arguments[0])));
+      case ExprKind::kCondition:
+        return eval_condition(expr);
+      case ExprKind::kAttribute:
+        return eval_attribute(expr);
+      case ExprKind::kItem:
+        return eval_item(expr);
+      case ExprKind::kSlice:
+        return eval_slice(expr);
+      case ExprKind::kCall:
+        return eval_call(expr);
+      case ExprKind::kFilter:
+        return eval_filter(expr);
+      case ExprKind::kTest:
+        return eval_test(expr);
     }
     return none();
   }
@@ -326,7 +368,8 @@ class Interpreter {
     if (name == "revindex0") return number(all() - here - 1);
     if (name == "depth" || name == "depth0") return number(name == "depth");
     if (name == "previtem") return here > 0 ? loop.passed[here - 1] : undefined("there is no previous item");
-    if (name == "nextitem") return pull(loop, here + 2) ? loop.passed[here + 1] : undefined("there is no next item");
+    if (name == "nextitem")
+      return pull(loop, here + 2) ? loop.passed[here + 1] : undefined("there is no next item");
     if (name == "cycle" || name == "changed") return heap_.method(value, name);
     return undefined(fmt::format("'loop' has no attribute '{}'", name));
   }
@@ -349,14 +392,19 @@ class Interpreter {
     Value callee = eval(*expr.arguments[0]);
     Arguments arguments = eval_arguments(expr);
     switch (callee.kind) {
-      case Kind::kMacro: return call_macro(*callee.macro, arguments);
-      case Kind::kFunction: return call_function(heap_, callee.text(), arguments);
+      case Kind::kMacro:
+        return call_macro(*callee.macro, arguments);
+      case Kind::kFunction:
+        return call_function(heap_, callee.text(), arguments);
       case Kind::kMethod:
         if (callee.method->self.is(Kind::kLoop)) return call_loop_method(*callee.method, arguments);
         return call_method(heap_, *callee.method, arguments);
-      case Kind::kUndefined: problem("{}", callee.text());
-      case Kind::kLoop: problem("recursive loops are not supported");
-      default: problem("{} cannot be called", type_name(callee));
+      case Kind::kUndefined:
+        problem("{}", callee.text());
+      case Kind::kLoop:
+        problem("recursive loops are not supported");
+      default:
+        problem("{} cannot be called", type_name(callee));
     }
   }
 
@@ -365,7 +413,8 @@ class Interpreter {
     const Stmt& stmt = *macro.statement;
     std::vector<std::string_view> names;
     for (const auto& parameter : stmt.parameters) names.push_back(parameter.first);
-    std::vector<std::optional<Value>> given = bind_arguments(arguments, names, fmt::format("the macro '{}'", stmt.name));
+    std::vector<std::optional<Value>> given =
+        bind_arguments(arguments, names, fmt::format("the macro '{}'", stmt.name));
     InScope scope(*this, macro.scope);
     for (size_t i = 0; i < names.size(); ++i) {
       const auto& [name, preset] = stmt.parameters[i];

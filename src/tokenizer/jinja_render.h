@@ -7,8 +7,8 @@
 
 namespace longspan::jinja {
 
-/// The running for loop. Items are filtered (for ... if ...) only when they are asked for, as Jinja does: the condition may
-/// read what the body changes.
+/// The running for loop. Items are filtered (for ... if ...) only when they are asked for, as Jinja does: the
+/// condition may read what the body changes.
 struct Loop {
   const Stmt* statement = nullptr;
   Scope* outer = nullptr;

@@ -15,10 +15,13 @@ bool is_line_end(char32_t c) {
 
 utf8proc_category_t category(char32_t c) { return utf8proc_category(static_cast<utf8proc_int32_t>(c)); }
 
-bool is_letter(char32_t c) { return category(c) >= UTF8PROC_CATEGORY_LU && category(c) <= UTF8PROC_CATEGORY_LO; }
+bool is_letter(char32_t c) {
+  return category(c) >= UTF8PROC_CATEGORY_LU && category(c) <= UTF8PROC_CATEGORY_LO;
+}
 
 bool is_word(char32_t c) {
-  return c == '_' || is_letter(c) || (category(c) >= UTF8PROC_CATEGORY_ND && category(c) <= UTF8PROC_CATEGORY_NO);
+  return c == '_' || is_letter(c) ||
+         (category(c) >= UTF8PROC_CATEGORY_ND && category(c) <= UTF8PROC_CATEGORY_NO);
 }
 
 // Simple case mapping, and the one full mapping that ordinary text meets.
@@ -50,9 +53,12 @@ bool is_printable(char32_t c) {
     case UTF8PROC_CATEGORY_CS:
     case UTF8PROC_CATEGORY_CO:
     case UTF8PROC_CATEGORY_ZL:
-    case UTF8PROC_CATEGORY_ZP: return false;
-    case UTF8PROC_CATEGORY_ZS: return c == ' ';
-    default: return true;
+    case UTF8PROC_CATEGORY_ZP:
+      return false;
+    case UTF8PROC_CATEGORY_ZS:
+      return c == ' ';
+    default:
+      return true;
   }
 }
 
@@ -81,7 +87,8 @@ std::vector<std::string> split_space(std::string_view text, int64_t limit, bool 
 
 bool is_space(char32_t c) {
   return (c >= 0x09 && c <= 0x0d) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 || c == 0x1680 ||
-         (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+         (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f ||
+         c == 0x3000;
 }
 
 size_t leading_space(std::string_view text) {
@@ -107,7 +114,8 @@ size_t trailing_space(std::string_view text) {
 }
 
 size_t code_points(std::string_view text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
 }
 
 std::vector<char32_t> decode(std::string_view text) {
@@ -153,7 +161,8 @@ std::string strip(std::string_view text, const std::optional<std::string>& chars
   return out;
 }
 
-std::vector<std::string> split(std::string_view text, std::string_view separator, int64_t limit, bool from_right) {
+std::vector<std::string> split(std::string_view text, std::string_view separator, int64_t limit,
+                               bool from_right) {
   if (separator.empty()) return split_space(text, limit, from_right);
   std::vector<std::string> parts;
   while (limit < 0 || static_cast<int64_t>(parts.size()) < limit) {
@@ -306,6 +315,32 @@ int64_t count_words(std::string_view text) {
   return words;
 }
 
+std::string escape_html(std::string_view text) {
+  std::string out;
+  for (char c : text) {
+    switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&#34;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      default:
+        out += c;
+    }
+  }
+  return out;
+}
+
 std::string python_quoted(std::string_view text) {
   bool doubled = text.find('\'') != text.npos && text.find('"') == text.npos;
   char quote = doubled ? '"' : '\'';
@@ -322,7 +357,11 @@ std::string python_quoted(std::string_view text) {
       out += text.substr(start, i - start);
     } else {
       char buffer[16];
-      snprintf(buffer, sizeof buffer, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", static_cast<unsigned>(c));
+      snprintf(buffer, sizeof buffer,
+               c < 0x100     ? "\\x%02x"
+               : c < 0x10000 ? "\\u%04x"
+                             : "\\U%08x",
+               static_cast<unsigned>(c));
       out += buffer;
     }
   }

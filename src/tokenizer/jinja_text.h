@@ -23,7 +23,8 @@ std::vector<std::string_view> characters(std::string_view text);
 /// strip, lstrip, rstrip; without `chars` white space goes.
 std::string strip(std::string_view text, const std::optional<std::string>& chars, bool left, bool right);
 /// split and rsplit; an empty `separator` means runs of white space; limit < 0: no limit.
-std::vector<std::string> split(std::string_view text, std::string_view separator, int64_t limit, bool from_right);
+std::vector<std::string> split(std::string_view text, std::string_view separator, int64_t limit,
+                               bool from_right);
 std::vector<std::string> split_lines(std::string_view text, bool keep_ends);
 /// limit < 0: all. An empty `from` stands between all characters.
 std::string replace(std::string_view text, std::string_view from, std::string_view to, int64_t limit);
@@ -40,6 +41,8 @@ bool is_upper(std::string_view text);
 bool is_lower(std::string_view text);
 /// Runs of letters, digits and '_'.
 int64_t count_words(std::string_view text);
+/// & < > " ' as entities, as MarkupSafe writes them.
+std::string escape_html(std::string_view text);
 /// repr() of a str.
 std::string python_quoted(std::string_view text);
 

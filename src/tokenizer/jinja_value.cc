@@ -118,13 +118,22 @@ void Heap::charge(int64_t steps) {
 }
 
 void Heap::charge_text(size_t bytes) {
-  if (bytes > max_text_) problem("it makes a text of more than {}", human_bytes(static_cast<double>(max_text_)));
+  if (bytes > max_text_)
+    problem("it makes a text of more than {}", human_bytes(static_cast<double>(max_text_)));
   charge(1 + static_cast<int64_t>(bytes / 32));
 }
 
-Value Heap::text(std::string text) {
+void Heap::charge_search(size_t text, size_t needle) {
+  double comparisons =
+      needle > text ? 0 : static_cast<double>(text - needle + 1) * static_cast<double>(needle);
+  charge(1 + static_cast<int64_t>(text / 32) + static_cast<int64_t>(comparisons / 512));
+}
+
+Value Heap::text(std::string text, bool escaped) {
   charge_text(text.size());
-  return with_text(Kind::kString, std::move(text));
+  Value value = with_text(Kind::kString, std::move(text));
+  value.escaped = escaped;
+  return value;
 }
 
 Value Heap::sequence(Kind kind, std::vector<Value> items, std::string label) {
@@ -182,13 +191,18 @@ Value Heap::from_json(const Json& json, int depth) {
   check_depth(depth);
   charge(1);
   switch (json.type()) {
-    case Json::value_t::boolean: return boolean(json.get<bool>());
-    case Json::value_t::number_integer: return integer(json.get<int64_t>());
-    case Json::value_t::number_unsigned:
-      if (json.get<uint64_t>() > INT64_MAX) problem("the number {} has more than 64 bits", json.get<uint64_t>());
+    case Json::value_t::boolean:
+      return boolean(json.get<bool>());
+    case Json::value_t::number_integer:
       return integer(json.get<int64_t>());
-    case Json::value_t::number_float: return real(json.get<double>());
-    case Json::value_t::string: return with_text(Kind::kString, valid_utf8(json.get_ref<const std::string&>()));
+    case Json::value_t::number_unsigned:
+      if (json.get<uint64_t>() > INT64_MAX)
+        problem("the number {} has more than 64 bits", json.get<uint64_t>());
+      return integer(json.get<int64_t>());
+    case Json::value_t::number_float:
+      return real(json.get<double>());
+    case Json::value_t::string:
+      return with_text(Kind::kString, valid_utf8(json.get_ref<const std::string&>()));
     case Json::value_t::array: {
       std::vector<Value> parts;
       for (const Json& part : json) parts.push_back(from_json(part, depth + 1));
@@ -201,7 +215,8 @@ Value Heap::from_json(const Json& json, int depth) {
       }
       return object;
     }
-    default: return none();
+    default:
+      return none();
   }
 }
 
@@ -215,23 +230,40 @@ std::tm Heap::now() const {
 
 std::string type_name(const Value& value) {
   switch (value.kind) {
-    case Kind::kUndefined: return "an undefined value";
-    case Kind::kNone: return "None";
-    case Kind::kBool: return "bool";
-    case Kind::kInt: return "int";
-    case Kind::kFloat: return "float";
-    case Kind::kString: return "str";
-    case Kind::kList: return "list";
-    case Kind::kTuple: return "tuple";
-    case Kind::kRange: return "range";
-    case Kind::kView: return value.sequence->label;
-    case Kind::kIterator: return "an iterator";
-    case Kind::kDict: return "dict";
-    case Kind::kNamespace: return "namespace";
-    case Kind::kLoop: return "loop";
-    case Kind::kMacro: return "macro";
-    case Kind::kFunction: return "function";
-    case Kind::kMethod: return "method";
+    case Kind::kUndefined:
+      return "an undefined value";
+    case Kind::kNone:
+      return "None";
+    case Kind::kBool:
+      return "bool";
+    case Kind::kInt:
+      return "int";
+    case Kind::kFloat:
+      return "float";
+    case Kind::kString:
+      return "str";
+    case Kind::kList:
+      return "list";
+    case Kind::kTuple:
+      return "tuple";
+    case Kind::kRange:
+      return "range";
+    case Kind::kView:
+      return value.sequence->label;
+    case Kind::kIterator:
+      return "an iterator";
+    case Kind::kDict:
+      return "dict";
+    case Kind::kNamespace:
+      return "namespace";
+    case Kind::kLoop:
+      return "loop";
+    case Kind::kMacro:
+      return "macro";
+    case Kind::kFunction:
+      return "function";
+    case Kind::kMethod:
+      return "method";
   }
   return "";
 }
@@ -246,17 +278,25 @@ double as_real(const Value& value) {
 bool truthy(const Value& value) {
   switch (value.kind) {
     case Kind::kUndefined:
-    case Kind::kNone: return false;
-    case Kind::kBool: return value.boolean;
-    case Kind::kInt: return value.integer != 0;
-    case Kind::kFloat: return value.real != 0;
-    case Kind::kString: return !value.text().empty();
+    case Kind::kNone:
+      return false;
+    case Kind::kBool:
+      return value.boolean;
+    case Kind::kInt:
+      return value.integer != 0;
+    case Kind::kFloat:
+      return value.real != 0;
+    case Kind::kString:
+      return !value.text().empty();
     case Kind::kList:
     case Kind::kTuple:
     case Kind::kRange:
-    case Kind::kView: return !value.sequence->items.empty();
-    case Kind::kDict: return !value.dict->entries.empty();
-    default: return true;
+    case Kind::kView:
+      return !value.sequence->items.empty();
+    case Kind::kDict:
+      return !value.dict->entries.empty();
+    default:
+      return true;
   }
 }
 
@@ -270,10 +310,15 @@ bool equal(Heap& heap, const Value& a, const Value& b, int depth) {
   if (a.kind != b.kind) return false;
   switch (a.kind) {
     case Kind::kUndefined:
-    case Kind::kNone: return true;
-    case Kind::kString: return a.text() == b.text();
-    case Kind::kFunction: return a.text() == b.text();
-    case Kind::kDict: return equal_dicts(heap, *a.dict, *b.dict, depth);
+    case Kind::kNone:
+      return true;
+    case Kind::kString:
+      heap.charge_text(a.text().size());
+      return a.text() == b.text();
+    case Kind::kFunction:
+      return a.text() == b.text();
+    case Kind::kDict:
+      return equal_dicts(heap, *a.dict, *b.dict, depth);
     case Kind::kList:
     case Kind::kTuple:
     case Kind::kRange: {
@@ -283,8 +328,10 @@ bool equal(Heap& heap, const Value& a, const Value& b, int depth) {
              std::equal(left.begin(), left.end(), right.begin(),
                         [&](const Value& x, const Value& y) { return equal(heap, x, y, depth + 1); });
     }
-    case Kind::kMethod: return a.method == b.method;
-    default: return a.sequence == b.sequence;  // identity
+    case Kind::kMethod:
+      return a.method == b.method;
+    default:
+      return a.sequence == b.sequence;  // identity
   }
 }
 
@@ -292,7 +339,10 @@ int compare(Heap& heap, const Value& a, const Value& b, int depth) {
   check_depth(depth);
   heap.charge(1);
   if (is_number(a) && is_number(b)) return compare_numbers(a, b);
-  if (a.kind == b.kind && a.is(Kind::kString)) return a.text().compare(b.text());
+  if (a.kind == b.kind && a.is(Kind::kString)) {
+    heap.charge_text(a.text().size());
+    return a.text().compare(b.text());
+  }
   if (a.kind == b.kind && (a.is(Kind::kList) || a.is(Kind::kTuple))) {
     const auto& left = a.sequence->items;
     const auto& right = b.sequence->items;
@@ -310,9 +360,10 @@ int compare(Heap& heap, const Value& a, const Value& b, int depth) {
 bool contains(Heap& heap, const Value& container, const Value& key) {
   if (container.is(Kind::kString)) {
     if (!key.is(Kind::kString)) problem("'in' looks for a str in a str, not for {}", type_name(key));
-    heap.charge_text(container.text().size());
+    heap.charge_search(container.text().size(), key.text().size());
     return container.text().find(key.text()) != std::string::npos;
   }
+  if (key.is(Kind::kString)) heap.charge_text(key.text().size());
   if (container.is(Kind::kDict)) return container.dict->find(hash_key(key)) != nullptr;
   for (const Value& candidate : items(heap, container)) {
     if (equal(heap, candidate, key)) return true;
@@ -323,16 +374,20 @@ bool contains(Heap& heap, const Value& container, const Value& key) {
 std::string hash_key(const Value& value, int depth) {
   check_depth(depth);
   switch (value.kind) {
-    case Kind::kUndefined: return "u";
-    case Kind::kNone: return "n";
+    case Kind::kUndefined:
+      return "u";
+    case Kind::kNone:
+      return "n";
     case Kind::kBool:
-    case Kind::kInt: return fmt::format("i{}", integral(value));
+    case Kind::kInt:
+      return fmt::format("i{}", integral(value));
     case Kind::kFloat:
       if (std::floor(value.real) == value.real && std::fabs(value.real) < 9e18) {
         return fmt::format("i{}", static_cast<int64_t>(value.real));
       }
       return fmt::format("f{}", value.real);
-    case Kind::kString: return "s" + value.text();
+    case Kind::kString:
+      return "s" + value.text();
     case Kind::kTuple: {
       std::string out = "t";
       for (const Value& part : value.sequence->items) {
@@ -341,20 +396,26 @@ std::string hash_key(const Value& value, int depth) {
       }
       return out;
     }
-    default: problem("{} cannot be a key of a dict", type_name(value));
+    default:
+      problem("{} cannot be a key of a dict", type_name(value));
   }
 }
 
 int64_t length(const Value& value) {
   switch (value.kind) {
-    case Kind::kUndefined: return 0;
-    case Kind::kString: return static_cast<int64_t>(code_points(value.text()));
+    case Kind::kUndefined:
+      return 0;
+    case Kind::kString:
+      return static_cast<int64_t>(code_points(value.text()));
     case Kind::kList:
     case Kind::kTuple:
     case Kind::kRange:
-    case Kind::kView: return static_cast<int64_t>(value.sequence->items.size());
-    case Kind::kDict: return static_cast<int64_t>(value.dict->entries.size());
-    default: problem("{} has no length", type_name(value));
+    case Kind::kView:
+      return static_cast<int64_t>(value.sequence->items.size());
+    case Kind::kDict:
+      return static_cast<int64_t>(value.dict->entries.size());
+    default:
+      problem("{} has no length", type_name(value));
   }
 }
 
@@ -395,28 +456,42 @@ std::string repr(Heap& heap, const Value& value, int depth) {
   check_depth(depth);
   heap.charge(1);
   switch (value.kind) {
-    case Kind::kUndefined: return "Undefined";
-    case Kind::kNone: return "None";
-    case Kind::kBool: return value.boolean ? "True" : "False";
-    case Kind::kInt: return std::to_string(value.integer);
-    case Kind::kFloat: return real_repr(value.real);
-    case Kind::kString: heap.charge_text(value.text().size()); return python_quoted(value.text());
+    case Kind::kUndefined:
+      return "Undefined";
+    case Kind::kNone:
+      return "None";
+    case Kind::kBool:
+      return value.boolean ? "True" : "False";
+    case Kind::kInt:
+      return std::to_string(value.integer);
+    case Kind::kFloat:
+      return real_repr(value.real);
+    case Kind::kString:
+      heap.charge_text(value.text().size());
+      return value.escaped ? "Markup(" + python_quoted(value.text()) + ")" : python_quoted(value.text());
     case Kind::kList:
-    case Kind::kTuple: return sequence_repr(heap, value, depth);
-    case Kind::kRange: return value.sequence->label;
+    case Kind::kTuple:
+      return sequence_repr(heap, value, depth);
+    case Kind::kRange:
+      return value.sequence->label;
     case Kind::kView: {
       Value as_list = heap.list(value.sequence->items);
       return value.sequence->label + "(" + sequence_repr(heap, as_list, depth) + ")";
     }
-    case Kind::kDict: return dict_repr(heap, *value.dict, depth);
-    case Kind::kNamespace: return "<Namespace " + dict_repr(heap, *value.dict, depth) + ">";
-    case Kind::kMacro: return "<Macro " + python_quoted(value.macro->statement->name) + ">";
-    default: problem("{} cannot be printed (in Python it would show a memory address)", type_name(value));
+    case Kind::kDict:
+      return dict_repr(heap, *value.dict, depth);
+    case Kind::kNamespace:
+      return "<Namespace " + dict_repr(heap, *value.dict, depth) + ">";
+    case Kind::kMacro:
+      return "<Macro " + python_quoted(value.macro->statement->name) + ">";
+    default:
+      problem("{} cannot be printed (in Python it would show a memory address)", type_name(value));
   }
 }
 
-std::vector<std::optional<Value>> bind_arguments(const Arguments& arguments, const std::vector<std::string_view>& names,
-                                       std::string_view what) {
+std::vector<std::optional<Value>> bind_arguments(const Arguments& arguments,
+                                                 const std::vector<std::string_view>& names,
+                                                 std::string_view what) {
   std::vector<std::optional<Value>> out(names.size());
   if (arguments.positional.size() > names.size()) {
     problem("{} takes at most {} arguments, not {}", what, names.size(), arguments.positional.size());

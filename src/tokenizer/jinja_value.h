@@ -1,6 +1,7 @@
-// Values of the template language: Python's None, bool, int, float, str, list, tuple, dict and what Jinja adds.
-// Text is shared and never changes; everything that can hold other values lives in the Heap of one rendering and is
-// referred to by plain pointers, so a list that contains itself costs nothing and is freed with the rest.
+// Values of the template language: Python's None, bool, int, float, str, list, tuple, dict and what Jinja
+// adds. Text is shared and never changes; everything that can hold other values lives in the Heap of one
+// rendering and is referred to by plain pointers, so a list that contains itself costs nothing and is freed
+// with the rest.
 #pragma once
 
 #include <fmt/core.h>
@@ -59,6 +60,7 @@ struct Method;
 
 struct Value {
   Kind kind = Kind::kUndefined;
+  bool escaped = false;  // kString: the filters safe and escape made it; '+' then escapes what it joins
   union {
     bool boolean;
     int64_t integer = 0;
@@ -87,8 +89,8 @@ Value constant_text(std::string text);
 
 struct Sequence {
   std::vector<Value> items;
-  size_t next = 0;     // kIterator: the first item not read yet
-  std::string label;   // kView: "dict_items"; kRange: "range(0, 3)"
+  size_t next = 0;    // kIterator: the first item not read yet
+  std::string label;  // kView: "dict_items"; kRange: "range(0, 3)"
 };
 
 /// Keeps the order of insertion; looks up by the text of hash_key().
@@ -127,8 +129,10 @@ class Heap {
   void charge(int64_t steps);
   /// To call before making `bytes` of text.
   void charge_text(size_t bytes);
+  /// To call before looking for `needle` in `text`: the search compares at every position in the worst case.
+  void charge_search(size_t text, size_t needle);
 
-  Value text(std::string text);
+  Value text(std::string text, bool escaped = false);
   Value sequence(Kind kind, std::vector<Value> items, std::string label = "");
   Value list(std::vector<Value> items) { return sequence(Kind::kList, std::move(items)); }
   Value tuple(std::vector<Value> items) { return sequence(Kind::kTuple, std::move(items)); }
@@ -186,8 +190,9 @@ std::string real_repr(double value);
 Value attribute(Heap& heap, const Value& object, const std::string& name);
 Value item(Heap& heap, const Value& object, const Value& key);
 Value slice(Heap& heap, const Value& object, const Value& start, const Value& stop, const Value& step);
-/// "a.b.0" as the attribute= of filters reads it.
-Value attribute_path(Heap& heap, const Value& object, const Value& path);
+/// "a.b.0" as the attribute= of filters reads it; `preset` stands for every part that is undefined.
+Value attribute_path(Heap& heap, const Value& object, const Value& path,
+                     const std::optional<Value>& preset = std::nullopt);
 Value call_method(Heap& heap, const Method& method, Arguments& arguments);
 
 // jinja_operators.cc
@@ -206,12 +211,14 @@ Value apply_filter(Heap& heap, const std::string& name, const Value& subject, Ar
 bool is_test(std::string_view name);
 bool apply_test(Heap& heap, const std::string& name, const Value& subject, Arguments& arguments);
 
-/// Puts positional and named arguments into the order of `names`; absent ones are empty. Problem for too many or unknown.
-std::vector<std::optional<Value>> bind_arguments(const Arguments& arguments, const std::vector<std::string_view>& names,
-                                       std::string_view what);
+/// Puts positional and named arguments into the order of `names`; absent ones are empty. Problem for too many
+/// or unknown.
+std::vector<std::optional<Value>> bind_arguments(const Arguments& arguments,
+                                                 const std::vector<std::string_view>& names,
+                                                 std::string_view what);
 
 /// json.dumps(). indent: none, a number or a text.
-std::string to_json(Heap& heap, const Value& value, const std::optional<std::string>& indent, bool ascii, bool sort_keys,
-                    std::string_view item_separator, std::string_view key_separator);
+std::string to_json(Heap& heap, const Value& value, const std::optional<std::string>& indent, bool ascii,
+                    bool sort_keys, std::string_view item_separator, std::string_view key_separator);
 
 }  // namespace longspan::jinja
