@@ -25,9 +25,9 @@ void Unigram::encode(std::string_view piece, std::vector<UnigramNode>& nodes,
   nodes.assign(piece.size() + 1, {0, -1, 0});
   auto offer = [&](size_t end, double score, int32_t id, size_t length) {
     auto& node = nodes[end];
+    if (single_precision) score = static_cast<float>(score);
     if (node.length != 0 && !(score > node.score)) return;
-    node = {single_precision ? static_cast<double>(static_cast<float>(score)) : score, id,
-            static_cast<uint32_t>(length)};
+    node = {score, id, static_cast<uint32_t>(length)};
   };
   for (size_t i = 0; i < piece.size();) {
     size_t next = i;
