@@ -2,7 +2,6 @@
 // models.
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -70,7 +69,8 @@ void add_added_token(Tokenizer::Impl& impl, const AddedToken& token) {
   if (token.normalized) {
     std::string pattern = impl.normalize_text(token.content);
     impl.normalized_added.add(token, pattern);
-    impl.tokens[static_cast<size_t>(token.id)] = pattern;  // the library decodes such tokens to their normalized form
+    impl.tokens[static_cast<size_t>(token.id)] =
+        pattern;  // the library decodes such tokens to their normalized form
   } else {
     impl.raw_added.add(token, token.content);
   }
@@ -87,7 +87,8 @@ void build_bpe(Tokenizer::Impl& impl, const std::vector<std::pair<std::string, s
                bool ignore_merges) {
   Bpe& bpe = impl.bpe;
   auto& steps = impl.pre_tokenizer;
-  // With byte fallback an unmapped character falls back to the bytes of its printable form, so it must be spelled out.
+  // With byte fallback an unmapped character falls back to the bytes of its printable form, so it must be
+  // spelled out.
   bpe.byte_level =
       !bpe.byte_fallback && !steps.empty() && steps.back().kind == PreTokenizerStep::Kind::ByteMap;
   if (bpe.byte_level) steps.pop_back();
@@ -193,18 +194,15 @@ void build_sentencepiece_unigram(Tokenizer::Impl& impl, const SentencePieceModel
   unigram.byte_fallback = model.byte_fallback;
   unigram.scores.assign(model.scores.begin(), model.scores.end());
   unigram.user_defined.resize(model.pieces.size());
-  // SentencePiece begins its maximum at the smallest positive float, so with the usual negative scores it is 0.
-  float low = INFINITY, high = std::numeric_limits<float>::min();
+  float low = INFINITY;
   for (size_t k = 0; k < model.pieces.size(); ++k) {
     auto type = model.types[k];
     unigram.user_defined[k] = type == PieceType::UserDefined;
-    if (type == PieceType::Normal)
-      low = std::min(low, model.scores[k]), high = std::max(high, model.scores[k]);
+    if (type == PieceType::Normal) low = std::min(low, model.scores[k]);
     if (type == PieceType::Normal || type == PieceType::UserDefined)
       unigram.tokens.insert(model.pieces[k], static_cast<int32_t>(k));
   }
   unigram.min_score = std::isfinite(low) ? low : 0;
-  unigram.max_score = high;
 }
 
 void build_sentencepiece_normalizer(Tokenizer::Impl& impl, const SentencePieceModel& model) {

@@ -65,16 +65,16 @@ void read_bpe(const Json& model, Tokenizer::Impl& impl) {
            model["unk_token"].get<std::string>());
     bpe.unknown = unknown->second;
   }
-  bool bytes = std::any_of(impl.pre_tokenizer.begin(), impl.pre_tokenizer.end(), [](const PreTokenizerStep& step) {
-    return step.kind == PreTokenizerStep::Kind::ByteMap;
-  });
+  bool bytes =
+      std::any_of(impl.pre_tokenizer.begin(), impl.pre_tokenizer.end(),
+                  [](const PreTokenizerStep& step) { return step.kind == PreTokenizerStep::Kind::ByteMap; });
   impl.kind = bytes ? "byte-level BPE" : "SentencePiece BPE";
   build_bpe(impl, read_merges(json_at(model, "merges"), impl.source), flag(model, "ignore_merges"));
   find_byte_tokens(impl, bpe.byte_token);
 }
 
-/// A score as the library reads it: serde_json divides the decimal digits by a power of ten, which is not always the
-/// nearest double, and the last bit decides between segmentations that tie.
+/// A score as the library reads it: serde_json divides the decimal digits by a power of ten, which is not
+/// always the nearest double, and the last bit decides between segmentations that tie.
 double as_the_library_reads(double value) {
   char text[40];
   auto end = std::to_chars(text, text + sizeof text, std::abs(value), std::chars_format::scientific).ptr;

@@ -13,8 +13,9 @@ constexpr double kUnknownPenalty = 10;  // below the worst token, as both librar
 
 double Unigram::candidate(double before, int32_t id, size_t length) const {
   auto index = static_cast<size_t>(id);
+  // As measured on sentencepiece 0.2.3: user-defined pieces score by their bytes, whatever the model says.
   if (index < user_defined.size() && user_defined[index])
-    return static_cast<double>(static_cast<float>(length) * static_cast<float>(max_score)) - 0.1 + before;
+    return 0.1F * static_cast<float>(length) - 0.1F + before;
   return scores[index] + before;
 }
 

@@ -9,11 +9,13 @@ namespace {
 
 TEST(TokenizerSmolLM2, AsTokenizers) {
   auto path = cache_dir() / "smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf";
-  if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is missing; `longspan fetch smollm2` brings it";
+  if (!std::filesystem::exists(path))
+    GTEST_SKIP() << path << " is missing; `longspan fetch smollm2` brings it";
   auto tokenizer = tokenizer_from_gguf(open_checkpoint(path).metadata, path.string());
   EXPECT_EQ(tokenizer.vocab_size(), 49152);
   EXPECT_EQ(tokenizer.stop_ids().front(), tokenizer.token_id("<|im_end|>"));
-  golden::expect_equal(tokenizer, golden::strings(), golden::hashes("smollm2"), 0, golden::kStrings, golden::answer_hash);
+  golden::expect_equal(tokenizer, golden::strings(), golden::hashes("smollm2"), 0, golden::kStrings,
+                       golden::answer_hash);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
-// The strings and hashes of tests/golden/tokenizer, as tools/make_tokenizer_golden.py defines them: string k is made of
-// fragments by splitmix64 seeded with k, and an answer is kept as FNV-1a over ids and decoded text.
+// The strings and hashes of tests/golden/tokenizer, as tools/make_tokenizer_golden.py defines them: string k
+// is made of fragments by splitmix64 seeded with k, and an answer is kept as FNV-1a over ids and decoded
+// text.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -98,8 +99,8 @@ inline std::vector<uint32_t> hashes(const std::string& name) {
 
 /// Compares the answers to texts[0..count) with expected[first..first+count).
 template <typename Hash>
-void expect_equal(const Tokenizer& tokenizer, const std::vector<std::string>& texts, const std::vector<uint32_t>& expected,
-                  size_t first, size_t count, Hash hash) {
+void expect_equal(const Tokenizer& tokenizer, const std::vector<std::string>& texts,
+                  const std::vector<uint32_t>& expected, size_t first, size_t count, Hash hash) {
   ASSERT_LE(first + count, expected.size());
   int wrong = 0;
   for (size_t k = 0; k < count; ++k) {

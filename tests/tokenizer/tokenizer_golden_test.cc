@@ -12,7 +12,8 @@ Tokenizer from_json(const std::string& name) {
 TEST(TokenizerGolden, ByteLevelAsTokenizers) {
   auto tokenizer = from_json("byte_level.json");
   EXPECT_EQ(tokenizer.kind(), "byte-level BPE");
-  golden::expect_equal(tokenizer, golden::strings(), golden::hashes("byte_level"), 0, golden::kStrings, golden::answer_hash);
+  golden::expect_equal(tokenizer, golden::strings(), golden::hashes("byte_level"), 0, golden::kStrings,
+                       golden::answer_hash);
 }
 
 TEST(TokenizerGolden, ByteFallbackAsTokenizers) {
@@ -25,7 +26,8 @@ TEST(TokenizerGolden, ByteFallbackAsTokenizers) {
 TEST(TokenizerGolden, UnigramAsTokenizers) {
   auto tokenizer = from_json("unigram.json");
   EXPECT_EQ(tokenizer.kind(), "SentencePiece unigram");
-  golden::expect_equal(tokenizer, golden::strings(), golden::hashes("unigram"), 0, golden::kStrings, golden::answer_hash);
+  golden::expect_equal(tokenizer, golden::strings(), golden::hashes("unigram"), 0, golden::kStrings,
+                       golden::answer_hash);
 }
 
 TEST(TokenizerGolden, ModelsAsSentencePiece) {
@@ -33,7 +35,8 @@ TEST(TokenizerGolden, ModelsAsSentencePiece) {
     SCOPED_TRACE(name);
     auto path = golden::folder() + name + ".model";
     auto tokenizer = tokenizer_from_sentencepiece(read_file(path), Json(), path);
-    golden::expect_equal(tokenizer, golden::strings(), golden::hashes(name), 0, golden::kStrings, golden::ids_hash);
+    golden::expect_equal(tokenizer, golden::strings(), golden::hashes(name), 0, golden::kStrings,
+                         golden::ids_hash);
   }
 }
 
