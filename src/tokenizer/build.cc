@@ -67,7 +67,10 @@ void add_added_token(Tokenizer::Impl& impl, const AddedToken& token) {
   impl.added[static_cast<size_t>(token.id)] = true;
   if (token.special) impl.special[static_cast<size_t>(token.id)] = true;
   if (token.normalized) {
-    impl.normalized_added.add(token, impl.normalize_text(token.content));
+    std::string pattern = impl.normalize_text(token.content);
+    impl.normalized_added.add(token, pattern);
+    impl.tokens[static_cast<size_t>(token.id)] =
+        pattern;  // the library decodes such tokens to their normalized form
   } else {
     impl.raw_added.add(token, token.content);
   }
@@ -84,7 +87,10 @@ void build_bpe(Tokenizer::Impl& impl, const std::vector<std::pair<std::string, s
                bool ignore_merges) {
   Bpe& bpe = impl.bpe;
   auto& steps = impl.pre_tokenizer;
-  bpe.byte_level = !steps.empty() && steps.back().kind == PreTokenizerStep::Kind::ByteMap;
+  // With byte fallback an unmapped character falls back to the bytes of its printable form, so it must be
+  // spelled out.
+  bpe.byte_level =
+      !bpe.byte_fallback && !steps.empty() && steps.back().kind == PreTokenizerStep::Kind::ByteMap;
   if (bpe.byte_level) steps.pop_back();
   std::string bytes;
   for (auto& [text, id] : impl.ids) {
@@ -188,17 +194,15 @@ void build_sentencepiece_unigram(Tokenizer::Impl& impl, const SentencePieceModel
   unigram.byte_fallback = model.byte_fallback;
   unigram.scores.assign(model.scores.begin(), model.scores.end());
   unigram.user_defined.resize(model.pieces.size());
-  float low = INFINITY, high = -INFINITY;
+  float low = INFINITY;
   for (size_t k = 0; k < model.pieces.size(); ++k) {
     auto type = model.types[k];
     unigram.user_defined[k] = type == PieceType::UserDefined;
-    if (type == PieceType::Normal)
-      low = std::min(low, model.scores[k]), high = std::max(high, model.scores[k]);
+    if (type == PieceType::Normal) low = std::min(low, model.scores[k]);
     if (type == PieceType::Normal || type == PieceType::UserDefined)
       unigram.tokens.insert(model.pieces[k], static_cast<int32_t>(k));
   }
   unigram.min_score = std::isfinite(low) ? low : 0;
-  unigram.max_score = std::isfinite(high) ? high : 0;
 }
 
 void build_sentencepiece_normalizer(Tokenizer::Impl& impl, const SentencePieceModel& model) {

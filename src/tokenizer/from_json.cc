@@ -1,6 +1,7 @@
 // tokenizer.json of the `tokenizers` library, with tokenizer_config.json for what it leaves open.
 // "truncation" and "padding" are passed over on purpose: they belong to batching, not to the text.
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 
 #include "base/error.h"
@@ -64,9 +65,32 @@ void read_bpe(const Json& model, Tokenizer::Impl& impl) {
            model["unk_token"].get<std::string>());
     bpe.unknown = unknown->second;
   }
+  bool bytes =
+      std::any_of(impl.pre_tokenizer.begin(), impl.pre_tokenizer.end(),
+                  [](const PreTokenizerStep& step) { return step.kind == PreTokenizerStep::Kind::ByteMap; });
+  impl.kind = bytes ? "byte-level BPE" : "SentencePiece BPE";
   build_bpe(impl, read_merges(json_at(model, "merges"), impl.source), flag(model, "ignore_merges"));
   find_byte_tokens(impl, bpe.byte_token);
-  impl.kind = bpe.byte_level ? "byte-level BPE" : "SentencePiece BPE";
+}
+
+/// A score as the library reads it: serde_json divides the decimal digits by a power of ten, which is not
+/// always the nearest double, and the last bit decides between segmentations that tie.
+double as_the_library_reads(double value) {
+  char text[40];
+  auto end = std::to_chars(text, text + sizeof text, std::abs(value), std::chars_format::scientific).ptr;
+  uint64_t digits = 0;
+  int exponent = 0, seen = 0;
+  for (const char* p = text; p < end; ++p) {
+    if (*p == 'e') {
+      std::from_chars(p[1] == '+' ? p + 2 : p + 1, end, exponent);
+      break;
+    }
+    if (*p != '.') digits = digits * 10 + static_cast<uint64_t>(*p - '0'), ++seen;
+  }
+  exponent -= seen - 1;
+  if (!std::isfinite(value) || exponent < -300 || exponent > 0) return value;
+  double result = static_cast<double>(digits) / std::pow(10.0, -exponent);
+  return value < 0 ? -result : result;
 }
 
 void read_unigram(const Json& model, Tokenizer::Impl& impl) {
@@ -83,7 +107,7 @@ void read_unigram(const Json& model, Tokenizer::Impl& impl) {
     auto text = entry[0].get<std::string>();
     set_token(impl, id, text, vocab.size());
     unigram.tokens.insert(text, id);
-    unigram.scores.push_back(entry[1].get<double>());
+    unigram.scores.push_back(as_the_library_reads(entry[1].get<double>()));
     unigram.min_score = std::min(unigram.min_score, unigram.scores.back());
   }
   auto& unknown = json_at(model, "unk_id");

@@ -179,6 +179,13 @@ std::string normalize(const std::vector<NormalizerStep>& steps, std::string_view
   return current;
 }
 
+bool drops_first_character(const std::vector<NormalizerStep>& steps, std::string_view text) {
+  size_t end = 0;
+  if (text.empty()) return false;
+  next_code_point(text, end);
+  return normalize(steps, text.substr(0, end)).empty();
+}
+
 std::string replace_all(std::string_view text, const Pattern& pattern, std::string_view by) {
   std::vector<Span> spans;
   pattern.find_all(text, spans);

@@ -35,6 +35,10 @@ struct NormalizerStep {
 /// Takes and gives well-formed UTF-8.
 std::string normalize(const std::vector<NormalizerStep>& steps, std::string_view text);
 
+/// Whether normalizing drops the first character of `text`, so that what is left no longer begins where the
+/// text does.
+bool drops_first_character(const std::vector<NormalizerStep>& steps, std::string_view text);
+
 /// Replaces every match of the pattern.
 std::string replace_all(std::string_view text, const Pattern& pattern, std::string_view by);
 

@@ -136,10 +136,6 @@ void read_normalizer(std::string_view bytes, const std::string& source, Sentence
       case 5:
         model.escape_whitespaces = r.number != 0;
         break;
-      case 6:
-        if (!r.text.empty())
-          fail("{}: normalization rules as text (normalization_rule_tsv) are not supported", source);
-        break;
     }
   }
 }

@@ -43,6 +43,7 @@ void Tokenizer::Impl::encode_raw(std::string_view text, bool at_start, bool pars
   std::string owned;
   if (sentencepiece || !normalizer.empty()) {
     owned = normalize_text(text);
+    at_start = at_start && !drops_first_character(normalizer, text);
     text = owned;
   }
   if (normalized_added.empty()) return encode_normalized(text, at_start, state, out);

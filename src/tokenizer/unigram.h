@@ -22,7 +22,7 @@ struct Unigram {
   Trie tokens;
   std::vector<double> scores;
   std::vector<bool> user_defined;  // SentencePiece: always preferred; empty: none
-  double min_score = 0, max_score = 0;
+  double min_score = 0;
   int32_t unknown = -1;
   bool byte_fallback = false;
   bool single_precision = false;

@@ -1,0 +1,75 @@
+// Exactness against the Python libraries on 10,500 strings a vocabulary; see golden.h.
+#include "tokenizer/golden.h"
+
+namespace longspan {
+namespace {
+
+Tokenizer from_json(const std::string& name) {
+  auto path = golden::folder() + name;
+  return tokenizer_from_json(parse_json_file(path), Json(), path);
+}
+
+TEST(TokenizerGolden, ByteLevelAsTokenizers) {
+  auto tokenizer = from_json("byte_level.json");
+  EXPECT_EQ(tokenizer.kind(), "byte-level BPE");
+  golden::expect_equal(tokenizer, golden::strings(), golden::hashes("byte_level"), 0, golden::kStrings,
+                       golden::answer_hash);
+}
+
+TEST(TokenizerGolden, ByteFallbackAsTokenizers) {
+  auto tokenizer = from_json("byte_fallback.json");
+  EXPECT_EQ(tokenizer.kind(), "SentencePiece BPE");
+  golden::expect_equal(tokenizer, golden::strings(), golden::hashes("byte_fallback"), 0, golden::kStrings,
+                       golden::answer_hash);
+}
+
+TEST(TokenizerGolden, UnigramAsTokenizers) {
+  auto tokenizer = from_json("unigram.json");
+  EXPECT_EQ(tokenizer.kind(), "SentencePiece unigram");
+  golden::expect_equal(tokenizer, golden::strings(), golden::hashes("unigram"), 0, golden::kStrings,
+                       golden::answer_hash);
+}
+
+TEST(TokenizerGolden, ModelsAsSentencePiece) {
+  for (std::string name : {"sentencepiece_bpe", "sentencepiece_unigram"}) {
+    SCOPED_TRACE(name);
+    auto path = golden::folder() + name + ".model";
+    auto tokenizer = tokenizer_from_sentencepiece(read_file(path), Json(), path);
+    golden::expect_equal(tokenizer, golden::strings(), golden::hashes(name), 0, golden::kStrings,
+                         golden::ids_hash);
+  }
+}
+
+TEST(TokenizerGolden, EveryConstructAsTokenizers) {
+  auto base = parse_json_file(golden::folder() + "byte_fallback.json");
+  auto variants = parse_json_file(golden::folder() + "variants.json");
+  auto texts = golden::strings();
+  auto expected = golden::hashes("variants");
+  ASSERT_EQ(expected.size(), variants.size() * golden::kVariantStrings);
+  for (size_t k = 0; k < variants.size(); ++k) {
+    SCOPED_TRACE(dump_json(variants[k]));
+    Json json = base;
+    for (auto& [key, section] : variants[k].items()) json[key] = section;
+    auto tokenizer = tokenizer_from_json(json, Json(), "variant");
+    golden::expect_equal(tokenizer, texts, expected, k * golden::kVariantStrings, golden::kVariantStrings,
+                         golden::answer_hash);
+  }
+}
+
+TEST(TokenizerGolden, TokenBytesAddUpToDecode) {
+  auto texts = golden::strings();
+  for (const char* name : {"byte_level.json", "byte_fallback.json"}) {
+    auto tokenizer = from_json(name);
+    for (size_t k = 0; k < texts.size(); k += 7) {
+      auto text = valid_utf8(texts[k]);
+      auto ids = tokenizer.encode(text, {.add_special = false, .parse_special = false});
+      std::string bytes;
+      for (int32_t id : ids) bytes += tokenizer.token_bytes(id);
+      auto whole = tokenizer.decode(ids);
+      EXPECT_TRUE(bytes == whole || bytes == " " + whole) << name << " " << dump_json(text);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace longspan

@@ -1,0 +1,162 @@
+// What the readers take and refuse, and properties that need no golden file.
+#include <chrono>
+#include <thread>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "tokenizer/golden.h"
+#include "tokenizer/sentencepiece.h"
+
+namespace longspan {
+namespace {
+
+Json golden_json(const std::string& name) { return parse_json_file(golden::folder() + name); }
+
+/// The sentence of the Error that loading gives; "" when it loads.
+std::string refusal(const Json& json) {
+  try {
+    tokenizer_from_json(json, Json(), "t.json");
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+void expect_refused(Json json, const std::string& pointer, const Json& value, const std::string& word) {
+  json[Json::json_pointer(pointer)] = value;
+  auto sentence = refusal(json);
+  EXPECT_NE(sentence.find(word), std::string::npos) << pointer << ": " << sentence;
+  EXPECT_TRUE(sentence.starts_with("t.json")) << sentence;
+}
+
+TEST(TokenizerReaders, WhatIsOutsideTheSubsetIsNamed) {
+  auto base = golden_json("byte_fallback.json");
+  ASSERT_EQ(refusal(base), "");
+  expect_refused(base, "/model/type", "WordPiece", "WordPiece");
+  expect_refused(base, "/model/continuing_subword_prefix", "##", "continuing_subword_prefix");
+  expect_refused(base, "/model/end_of_word_suffix", "</w>", "end_of_word_suffix");
+  expect_refused(base, "/model/dropout", 0.1, "dropout");
+  expect_refused(base, "/model/unk_token", "nowhere", "nowhere");
+  expect_refused(base, "/model/merges/0", "a b c", "merge 0");
+  expect_refused(base, "/model/merges/0", Json::array({"zzz", "yyy"}), "zzz");
+  expect_refused(base, "/model/vocab/a", -5, "-5");
+  expect_refused(base, "/model/vocab/a", 1 << 30, "1073741824");
+  expect_refused(base, "/normalizer", Json{{"type", "BertNormalizer"}}, "BertNormalizer");
+  expect_refused(base, "/normalizer", Json{{"type", "Precompiled"}, {"precompiled_charsmap", "AAAA"}},
+                 "character map");
+  expect_refused(base, "/pre_tokenizer", Json{{"type", "UnicodeScripts"}}, "UnicodeScripts");
+  expect_refused(base, "/pre_tokenizer", Json{{"type", "Split"}, {"behavior", "Isolated"}}, "pattern");
+  expect_refused(base, "/decoder", Json{{"type", "CTC"}}, "CTC");
+  expect_refused(base, "/post_processor", Json{{"type", "Odd"}}, "Odd");
+  expect_refused(base, "/post_processor/single/0/SpecialToken/id", "gone", "gone");
+  expect_refused(base, "/added_tokens/0", Json{{"id", 0}}, "content");
+}
+
+TEST(TokenizerReaders, ConfigFillsWhatTokenizerJsonLeavesOpen) {
+  auto json = golden_json("byte_fallback.json");
+  json["post_processor"] = nullptr;
+  Json config = {{"bos_token", "<s>"},
+                 {"eos_token", Json{{"content", "</s>"}}},
+                 {"add_bos_token", true},
+                 {"add_eos_token", true},
+                 {"added_tokens_decoder", Json{{"2300", Json{{"content", "<new>"}, {"special", true}}}}}};
+  auto tokenizer = tokenizer_from_json(json, config, "t.json");
+  EXPECT_EQ(tokenizer.encode("<new>"), (std::vector<int32_t>{1, 2300, 2}));
+  EXPECT_EQ(tokenizer.bos_id(), 1);
+  EXPECT_EQ(tokenizer.eos_id(), 2);
+  EXPECT_TRUE(tokenizer.is_special(2300));
+  EXPECT_EQ(tokenizer.token_bytes(2300), "");
+  EXPECT_EQ(tokenizer.decode(std::vector<int32_t>{2300}, true), "");
+  EXPECT_THROW(tokenizer.decode(std::vector<int32_t>{2301}), Error);
+  EXPECT_THROW(tokenizer.token_text(-1), Error);
+}
+
+TEST(TokenizerReaders, StopIdsAreEosAndTheEndsOfTurns) {
+  auto tokenizer = tokenizer_from_json(golden_json("byte_level.json"), Json{{"eos_token", "</s>"}}, "t.json");
+  EXPECT_EQ(tokenizer.stop_ids(),
+            (std::vector<int32_t>{tokenizer.token_id("</s>"), tokenizer.token_id("<|im_end|>")}));
+}
+
+TEST(TokenizerReaders, GgufKeysGiveTheSameAsTokenizerJson) {
+  auto json = golden_json("byte_level.json");
+  json["normalizer"] = nullptr;
+  json["added_tokens"] = Json::array();
+  json["post_processor"] = nullptr;
+  Json keys = {{"tokenizer.ggml.model", "gpt2"},
+               {"tokenizer.ggml.pre", "llama-bpe"},
+               {"tokenizer.ggml.add_bos_token", false}};
+  for (auto& [text, id] : json["model"]["vocab"].items())
+    keys["tokenizer.ggml.tokens"][id.get<size_t>()] = text;
+  for (auto& m : json["model"]["merges"])
+    keys["tokenizer.ggml.merges"].push_back(m[0].get<std::string>() + " " + m[1].get<std::string>());
+  auto from_gguf = tokenizer_from_gguf(keys, "t.gguf");
+  auto from_json = tokenizer_from_json(json, Json(), "t.json");
+  for (auto& text : golden::strings())
+    ASSERT_EQ(from_gguf.encode(text), from_json.encode(text)) << dump_json(text);
+
+  keys["tokenizer.ggml.pre"] = "nobody";
+  try {
+    tokenizer_from_gguf(keys, "t.gguf");
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("smollm"), std::string::npos) << "the known names are listed";
+  }
+}
+
+TEST(TokenizerReaders, GgufKeysGiveTheSameAsSentencePiece) {
+  auto bytes = read_file(golden::folder() + "sentencepiece_bpe.model");
+  auto model = parse_sentencepiece(bytes, "t.model");
+  Json keys = {{"tokenizer.ggml.model", "llama"},       {"tokenizer.ggml.tokens", model.pieces},
+               {"tokenizer.ggml.scores", model.scores}, {"tokenizer.ggml.token_type", Json::array()},
+               {"tokenizer.ggml.bos_token_id", 1},      {"tokenizer.ggml.eos_token_id", 2}};
+  for (auto type : model.types) keys["tokenizer.ggml.token_type"].push_back(static_cast<int>(type));
+  auto from_gguf = tokenizer_from_gguf(keys, "t.gguf");
+  auto from_model = tokenizer_from_sentencepiece(bytes, Json(), "t.model");
+  EXPECT_EQ(from_gguf.kind(), "SentencePiece BPE");
+  for (auto& text : golden::strings())
+    ASSERT_EQ(from_gguf.encode(text), from_model.encode(text)) << dump_json(text);
+}
+
+TEST(TokenizerReaders, DamagedSentencePieceModelsAreErrorsOrLoad) {
+  auto bytes = read_file(golden::folder() + "sentencepiece_unigram.model");
+  EXPECT_THROW(tokenizer_from_sentencepiece("", Json(), "t.model"), Error);
+  Random random(3);
+  int refused = 0;
+  for (int k = 0; k < 300; ++k) {
+    auto damaged = bytes.substr(0, k % 2 ? bytes.size() : random.below(bytes.size()));
+    for (int n = 0; n < 3; ++n) damaged[random.below(damaged.size())] = static_cast<char>(random.below(256));
+    try {
+      tokenizer_from_sentencepiece(damaged, Json(), "t.model").encode("a text");
+    } catch (const Error&) {
+      ++refused;
+    }
+  }
+  EXPECT_GT(refused, 50);
+}
+
+TEST(TokenizerReaders, LongMonotonousTextTakesSeconds) {
+  std::string letters(1'000'000, 'a'), spaces(1'000'000, ' ');
+  for (const char* name : {"byte_level.json", "byte_fallback.json", "unigram.json"}) {
+    auto tokenizer = tokenizer_from_json(golden_json(name), Json(), name);
+    auto begin = std::chrono::steady_clock::now();
+    EXPECT_GT(tokenizer.encode(letters).size(), 1000u);
+    EXPECT_GT(tokenizer.encode(spaces + "x").size(), 1u);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(30)) << name;
+  }
+}
+
+TEST(TokenizerReaders, ThreadsMayShareOneTokenizer) {
+  auto tokenizer = tokenizer_from_json(golden_json("byte_level.json"), Json(), "t.json");
+  auto texts = golden::strings();
+  std::vector<std::vector<std::vector<int32_t>>> answers(4);
+  std::vector<std::thread> threads;
+  for (auto& mine : answers)
+    threads.emplace_back([&tokenizer, &texts, &mine] {
+      for (size_t k = 0; k < 2000; ++k) mine.push_back(tokenizer.encode(texts[k]));
+    });
+  for (auto& thread : threads) thread.join();
+  for (auto& mine : answers) EXPECT_EQ(mine, answers[0]);
+}
+
+}  // namespace
+}  // namespace longspan
