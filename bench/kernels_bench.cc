@@ -23,7 +23,8 @@ constexpr Shape kShapes[] = {
 std::vector<std::byte> random_bytes(Random& random, int64_t bytes) {
   std::vector<std::byte> out(static_cast<size_t>(bytes + 7) / 8 * 8);
   for (size_t i = 0; i < out.size(); i += 8) {
-    // bytes 0x30 .. 0x3f: in every dtype neither NaN nor infinite, and far from the subnormal numbers, which are slow
+    // bytes 0x30 .. 0x3f: in every dtype neither NaN nor infinite, and far from the subnormal numbers, which
+    // are slow
     uint64_t word = (random.next() & 0x0f0f0f0f0f0f0f0f) | 0x3030303030303030;
     std::memcpy(out.data() + i, &word, 8);
   }
@@ -36,17 +37,21 @@ void linear(benchmark::State& state, DType dtype, Shape shape, int64_t tokens, D
   Random random(1);
   int64_t bytes = dtype_bytes(dtype, shape.features * shape.cols);
   int64_t copies = tokens < kGemmRows ? 1 + kBeyondCaches / bytes : 1;
-  auto memory = random_bytes(random, bytes * copies), in = random_bytes(random, dtype_bytes(x_dtype, tokens * shape.cols));
+  auto memory = random_bytes(random, bytes * copies),
+       in = random_bytes(random, dtype_bytes(x_dtype, tokens * shape.cols));
   std::vector<float> out(static_cast<size_t>(tokens * shape.features));
   Tensor x = matrix_view(in.data(), x_dtype, tokens, shape.cols);
   Tensor y = matrix_view(out.data(), DType::F32, tokens, shape.features);
   std::vector<Linear> weights;
   for (int64_t i = 0; i < copies; ++i)
-    weights.push_back({matrix_view(memory.data() + i * bytes, dtype, shape.features, shape.cols), {}, nullptr});
+    weights.push_back(
+        {matrix_view(memory.data() + i * bytes, dtype, shape.features, shape.cols), {}, nullptr});
   size_t turn = 0;
   for (int i = 0; i < 3; ++i) kernels().linear(y, x, weights[0], false);  // packs, wakes the threads
   for (auto _ : state) kernels().linear(y, x, weights[turn++ % weights.size()], false);
-  auto rate = [](double per_call) { return benchmark::Counter(per_call, benchmark::Counter::kIsIterationInvariantRate); };
+  auto rate = [](double per_call) {
+    return benchmark::Counter(per_call, benchmark::Counter::kIsIterationInvariantRate);
+  };
   state.counters["FLOP/s"] = rate(2.0 * static_cast<double>(tokens * shape.features * shape.cols));
   state.counters["weight B/s"] = rate(static_cast<double>(bytes));
 }
@@ -58,8 +63,10 @@ void add_all() {
   for (DType dtype : kDTypes)
     for (Shape shape : kShapes)
       for (int64_t tokens : {1, 4, 8, 64, 512}) {
-        if (shape.cols % dtype_info(dtype).block_elements != 0) shape.cols = 768;  // blocks of 256: nearest size
-        std::string title = std::string("linear/") + name(dtype) + "/" + shape.name + "/" + std::to_string(tokens);
+        if (shape.cols % dtype_info(dtype).block_elements != 0)
+          shape.cols = 768;  // blocks of 256: nearest size
+        std::string title =
+            std::string("linear/") + name(dtype) + "/" + shape.name + "/" + std::to_string(tokens);
         benchmark::RegisterBenchmark(title.c_str(), linear, dtype, shape, tokens, x_dtype)
             ->UseRealTime()
             ->Unit(benchmark::kMicrosecond);

@@ -5,8 +5,8 @@
 #include <cassert>
 #include <cmath>
 
+#include "kernels/cpu/attention.h"
 #include "kernels/cpu/cpu.h"
-#include "kernels/reference/reference.h"
 
 namespace longspan {
 
@@ -21,7 +21,7 @@ namespace {
 
 constinit const Kernels kAvx2Kernels = {
     "avx2",   "AVX2, F32 products", has_avx2, embed,    rmsnorm, linear<Compute::F32>, packed_bytes_f32, rope,
-    store_kv, attention_reference,  swiglu,   log_prob,
+    store_kv, attention_avx2,       swiglu,   log_prob,
 };
 
 }  // namespace longspan

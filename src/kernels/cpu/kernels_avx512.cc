@@ -5,8 +5,8 @@
 #include <cassert>
 #include <cmath>
 
+#include "kernels/cpu/attention.h"
 #include "kernels/cpu/cpu.h"
-#include "kernels/reference/reference.h"
 
 namespace longspan {
 
@@ -22,7 +22,7 @@ namespace {
 constinit const Kernels kAvx512Kernels = {
     "avx512", "AVX-512, F32 products", has_avx512,       embed,
     rmsnorm,  linear<Compute::F32>,    packed_bytes_f32, rope,
-    store_kv, attention_reference,     swiglu,           log_prob,
+    store_kv, attention_avx512,        swiglu,           log_prob,
 };
 
 constinit const Kernels kAvx512Bf16Kernels = {
@@ -35,7 +35,7 @@ constinit const Kernels kAvx512Bf16Kernels = {
     packed_bytes_bf16,
     rope,
     store_kv,
-    attention_reference,
+    attention_avx512_bf16,
     swiglu,
     log_prob,
 };

@@ -162,11 +162,6 @@ void log_prob(Tensor out, Tensor x, std::span<const int32_t> targets) {
 
 }  // namespace
 
-void attention_reference(Tensor out, Tensor q, const KvPages& keys, const KvPages& values,
-                         const AttentionShape& s) {
-  attention(out, q, keys, values, s);
-}
-
 const Kernels kReferenceKernels = {
     "reference",  "plain loops: the specification",
     always,       embed,

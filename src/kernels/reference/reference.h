@@ -5,6 +5,4 @@
 
 namespace longspan {
 extern const Kernels kReferenceKernels;
-void attention_reference(Tensor out, Tensor q, const KvPages& keys, const KvPages& values,
-                         const AttentionShape& shape);
 }  // namespace longspan
