@@ -13,11 +13,10 @@ namespace longspan {
 
 namespace {
 
-/// `rows` rows of columns [begin, begin + cols) of a wider F32 matrix.
-Tensor columns(const Tensor& x, int64_t rows, int64_t begin, int64_t cols) {
-  Tensor t = matrix_view(x.row(0) + begin, DType::F32, rows, cols);
-  t.row_stride = x.row_stride;
-  return t;
+/// Part of a buffer of a.rows rows that holds several matrices one after another: `rows` rows of the one that
+/// begins after `before` columns. Contiguous, which is what products of many rows want.
+Tensor part(const Tensor& buffer, int64_t rows, int64_t before, int64_t cols) {
+  return matrix_view(buffer.row(0) + buffer.rows() * before, DType::F32, rows, cols);
 }
 
 /// A [rows, cols] view of a buffer that was made wide enough for F32.
@@ -54,9 +53,9 @@ void check_ids(std::span<const int32_t> ids, int64_t vocab) {
     if (id < 0 || id >= vocab) fail("token id {} is outside the model's vocabulary of {}", id, vocab);
 }
 
-/// The seven buffers of one layer, cut to the rows of this batch.
+/// The buffers of one layer, cut to the rows of this batch.
 struct LayerBuffers {
-  Tensor residual, normed, q, k, v, qk, attended, gate, up, mlp;
+  Tensor residual, normed, q, k, v, attended, gate, up, mlp;
 };
 
 LayerBuffers cut(const Activations& a, const ModelConfig& c, int64_t rows, DType dtype) {
@@ -64,13 +63,12 @@ LayerBuffers cut(const Activations& a, const ModelConfig& c, int64_t rows, DType
           f = c.intermediate_size;
   return {.residual = a.residual.slice(0, rows),
           .normed = typed(a.normed, dtype, rows),
-          .q = columns(a.qkv, rows, 0, q),
-          .k = columns(a.qkv, rows, q, kv),
-          .v = columns(a.qkv, rows, q + kv, kv),
-          .qk = columns(a.qkv, rows, 0, q + kv),
+          .q = part(a.qkv, rows, 0, q),
+          .k = part(a.qkv, rows, q, kv),
+          .v = part(a.qkv, rows, q + kv, kv),
           .attended = typed(a.attended, dtype, rows),
-          .gate = columns(a.gate_up, rows, 0, f),
-          .up = columns(a.gate_up, rows, f, f),
+          .gate = part(a.gate_up, rows, 0, f),
+          .up = part(a.gate_up, rows, f, f),
           .mlp = typed(a.mlp, dtype, rows)};
 }
 
@@ -137,7 +135,8 @@ Tensor forward(const Model& model, const PositionSpec& spec, KvCache& cache, con
     k.linear(b.q, b.normed, w.q, false);
     k.linear(b.k, b.normed, w.k, false);
     k.linear(b.v, b.normed, w.v, false);
-    k.rope(b.qk, rope, c.num_attention_heads + c.num_key_value_heads, c.head_dim);
+    k.rope(b.q, rope, c.num_attention_heads, c.head_dim);
+    k.rope(b.k, rope, c.num_key_value_heads, c.head_dim);
     k.store_kv(keys, b.k, batch.past);
     k.store_kv(values, b.v, batch.past);
     k.attention(b.attended, b.q, keys, values, shape);
