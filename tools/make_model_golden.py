@@ -4,17 +4,20 @@ model/: tiny random checkpoints (Hugging Face directories and GGUF twins), cases
 its config, the ids fed, which rows of logits were kept) and logits.f32 (those rows, one case after another).
 position/frequencies.json: inv_freq and attention factor of transformers' own functions for many option sets.
 Everything is seeded; run it as: python tools/make_model_golden.py
+With the directory that holds SmolLM2-135M-Instruct.Q4_1.gguf as argument it makes model/smollm2.json instead:
+log-probabilities of a text by the dequantised model, plain and under yarn.
 Needs torch, transformers, safetensors, numpy, gguf.
 """
 
 import json
 import pathlib
 import shutil
+import sys
 
 import gguf
 import numpy as np
 import torch
-from transformers import LlamaConfig, MistralConfig, Qwen2Config, AutoModelForCausalLM
+from transformers import LlamaConfig, MistralConfig, Qwen2Config, AutoModelForCausalLM, AutoTokenizer
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden"
@@ -202,7 +205,47 @@ def frequencies():
     (GOLDEN / "position" / "frequencies.json").write_text(text)
 
 
-if __name__ == "__main__":
+# Lewis Carroll, Alice's Adventures in Wonderland (1865), opening.
+TEXT = """Alice was beginning to get very tired of sitting by her sister on the bank, and of having nothing to do: once or
+twice she had peeped into the book her sister was reading, but it had no pictures or conversations in it, "and what is the
+use of a book," thought Alice, "without pictures or conversations?"
+
+So she was considering in her own mind (as well as she could, for the hot day made her feel very sleepy and stupid), whether
+the pleasure of making a daisy-chain would be worth the trouble of getting up and picking the daisies, when suddenly a White
+Rabbit with pink eyes ran close by her.
+
+There was nothing so very remarkable in that; nor did Alice think it so very much out of the way to hear the Rabbit say to
+itself, "Oh dear! Oh dear! I shall be late!" (when she thought it over afterwards, it occurred to her that she ought to have
+wondered at this, but at the time it all seemed quite natural); but when the Rabbit actually took a watch out of its
+waistcoat-pocket, and looked at it, and then hurried on, Alice started to her feet, for it flashed across her mind that she
+had never before seen a rabbit with either a waistcoat-pocket, or a watch to take out of it, and burning with curiosity, she
+ran across the field after it, and fortunately was just in time to see it pop down a large rabbit-hole under the hedge."""
+
+
+def smollm2(directory):
+    source = dict(pretrained_model_name_or_path=directory, gguf_file="SmolLM2-135M-Instruct.Q4_1.gguf")
+    ids = AutoTokenizer.from_pretrained(**source)(TEXT.replace("\n", " "))["input_ids"]
+    model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+    out = dict(ids=ids)
+    for name in ("rope", "yarn:factor=4"):
+        if name != "rope":
+            config = model.config
+            config.rope_parameters = dict(rope_type="yarn", factor=4.0, rope_theta=100000.0,
+                                          original_max_position_embeddings=8192)
+            stretched = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+            stretched.load_state_dict(model.state_dict())
+            model = stretched
+        with torch.no_grad():
+            logprobs = torch.log_softmax(model(input_ids=torch.tensor([ids])).logits[0, :-1], -1)
+        picked = logprobs[torch.arange(len(ids) - 1), torch.tensor(ids[1:])]
+        print(f"{name}: {len(ids)} tokens, loss {-picked.mean():.4f}")
+        out[name] = [float(f"{x:.6f}") for x in picked.tolist()]
+    (MODEL / "smollm2.json").write_text(json.dumps(out, separators=(",", ":")) + "\n")
+
+
+if __name__ == "__main__" and len(sys.argv) > 1:
+    smollm2(sys.argv[1])
+elif __name__ == "__main__":
     MODEL.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     checkpoints()
