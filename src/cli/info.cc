@@ -90,7 +90,7 @@ int methods(const Options& o) {
     rows.push_back(
         {{"name", m.name}, {"paper", m.paper}, {"needs", m.needs}, {"summary", m.summary}, {"keys", m.keys}});
   if (o.json) {
-    print_json({{"methods", rows}});
+    print_json(Json::object({{"methods", rows}}));
     return kExitDone;
   }
   for (const PositionMethod& m : position_methods()) {
