@@ -74,7 +74,8 @@ Run define_ask(CLI::App& app) {
   add_model_argument(app, *o);
   app.add_option("QUESTION", o->questions, "one question or several")->required();
   app.add_option("-f,--file", o->file, "the document; - is standard input")->required();
-  app.add_option("-n", o->n, "tokens of an answer at most; default 128")->check(CLI::Range(1, 1 << 30));
+  app.add_option("-n", o->n, "tokens of an answer at most; default 128")
+      ->check(CLI::Range(1, 1 << 30).description(""));
   app.add_option("--system", o->system, "system message; default the template's own");
   app.add_option("--chat-template", o->chat_template, "built-in name or Jinja file; default the model's");
   add_sampling_options(app, o->sampling);

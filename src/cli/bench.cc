@@ -97,14 +97,15 @@ Run define_bench(CLI::App& app) {
   auto counts = [&app](const char* flag, std::vector<int64_t>& values, int least, const char* text) {
     app.add_option(flag, values, text)
         ->delimiter(',')
-        ->check(CLI::Range(least, 1 << 30))
+        ->check(CLI::Range(least, 1 << 30).description(""))
         ->allow_extra_args(false);
   };
   add_model_argument(app, *o);
   counts("-p", o->prompts, 1, "prompt lengths to read: N,M,...; default 512");
   counts("-n", o->answers, 1, "tokens to write: N,M,...; default 128");
   counts("-d", o->depths, 0, "tokens in the cache before: N,M,...; default 0");
-  app.add_option("-r", o->repetitions, "repetitions after a warm-up; default 5")->check(CLI::Range(1, 1000));
+  app.add_option("-r", o->repetitions, "repetitions after a warm-up; default 5")
+      ->check(CLI::Range(1, 1000).description(""));
   add_engine_options(app, *o);
   add_output_options(app, *o);
   return [o] {

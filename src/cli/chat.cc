@@ -185,7 +185,8 @@ Run define_chat(CLI::App& app) {
   auto o = std::make_shared<ChatOptions>();
   add_model_argument(app, *o);
   app.add_option("-f,--file", o->file, "a document to talk about; read again when it changes");
-  app.add_option("-n", o->n, "tokens of an answer at most; default 512")->check(CLI::Range(1, 1 << 30));
+  app.add_option("-n", o->n, "tokens of an answer at most; default 512")
+      ->check(CLI::Range(1, 1 << 30).description(""));
   app.add_option("--system", o->system, "system message; default the template's own");
   app.add_option("--chat-template", o->chat_template, "built-in name or Jinja file; default the model's");
   add_sampling_options(app, o->sampling);

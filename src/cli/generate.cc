@@ -49,7 +49,8 @@ Run define_generate(CLI::App& app) {
   CLI::Option* prompt = app.add_option("-p,--prompt", o->prompt, "the text to continue");
   CLI::Option* file =
       app.add_option("-f,--file", o->file, "the text of a file; - is standard input")->excludes(prompt);
-  app.add_option("-n", o->n, "tokens to write at most; default 128")->check(CLI::Range(1, 1 << 30));
+  app.add_option("-n", o->n, "tokens to write at most; default 128")
+      ->check(CLI::Range(1, 1 << 30).description(""));
   add_sampling_options(app, o->sampling);
   add_window_options(app, *o);
   add_engine_options(app, *o);

@@ -90,7 +90,7 @@ int methods(const Options& o) {
     rows.push_back(
         {{"name", m.name}, {"paper", m.paper}, {"needs", m.needs}, {"summary", m.summary}, {"keys", m.keys}});
   if (o.json) {
-    print_json({{"methods", rows}});
+    print_json(Json::object({{"methods", rows}}));
     return kExitDone;
   }
   for (const PositionMethod& m : position_methods()) {
@@ -138,7 +138,7 @@ Run define_info(CLI::App& app) {
   auto o = std::make_shared<Options>();
   add_model_argument(app, *o);
   app.add_option("--context", o->context, "tokens to plan memory for; default the window")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
   add_engine_options(app, *o);
   add_output_options(app, *o);
   return [o] { return info(*o); };
@@ -155,7 +155,7 @@ Run define_frequencies(CLI::App& app) {
   add_model_argument(app, *o);
   add_position_option(app, *o);
   app.add_option("--length", o->length, "declared length of the sequence; default the window")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
   add_output_options(app, *o);
   return [o] { return frequencies(*o); };
 }

@@ -26,22 +26,24 @@ void add_position_option(CLI::App& app, Options& o) {
 
 void add_engine_options(CLI::App& app, Options& o) {
   app.add_option("-t,--threads", o.threads, "threads; default the physical cores")
-      ->check(CLI::Range(1, 1024));
-  app.add_option("--device", o.device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
+      ->check(CLI::Range(1, 1024).description(""));
+  app.add_option("--device", o.device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}).description(""));
   app.add_option("--seed", o.seed, "seed of everything random");
   add_position_option(app, o);
   app.add_option("--cache-type", o.cache_type, "keys and values: f32, f16 (default), bf16")
-      ->check(CLI::IsMember({"f32", "f16", "bf16"}, CLI::ignore_case));
+      ->check(CLI::IsMember({"f32", "f16", "bf16"}, CLI::ignore_case).description(""));
   app.add_option("--compute", o.compute, "products: f32, bf16; default what the CPU does best")
-      ->check(CLI::IsMember({"f32", "bf16"}, CLI::ignore_case));
+      ->check(CLI::IsMember({"f32", "bf16"}, CLI::ignore_case).description(""));
   app.add_option("--kernels", o.kernels, "implementation: reference, avx2, ...; default the best");
-  app.add_option("--chunk", o.chunk, "tokens a forward pass; default 512")->check(CLI::Range(1, 1 << 20));
+  app.add_option("--chunk", o.chunk, "tokens a forward pass; default 512")
+      ->check(CLI::Range(1, 1 << 20).description(""));
 }
 
 void add_window_options(CLI::App& app, Options& o) {
   app.add_option("--truncate", o.truncate, "drop the middle, left or right of a text that does not fit")
-      ->check(CLI::IsMember({"middle", "left", "right"}));
-  app.add_option("--context", o.context, "insist on a window of N tokens")->check(CLI::PositiveNumber);
+      ->check(CLI::IsMember({"middle", "left", "right"}).description(""));
+  app.add_option("--context", o.context, "insist on a window of N tokens")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
 }
 
 void add_sampling_options(CLI::App& app, SamplingOptions& s) {

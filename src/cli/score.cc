@@ -76,9 +76,10 @@ Run define_score(CLI::App& app) {
   auto o = std::make_shared<ScoreOptions>();
   add_model_argument(app, *o);
   app.add_option("-f,--file", o->file, "the text; - is standard input")->required();
-  app.add_option("--length", o->length, "only the first N tokens")->check(CLI::PositiveNumber);
+  app.add_option("--length", o->length, "only the first N tokens")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
   app.add_option("--from", o->from, "the mean is over tokens N.. (counted from 0) only")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
   add_window_options(app, *o);
   add_engine_options(app, *o);
   add_output_options(app, *o);

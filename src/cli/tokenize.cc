@@ -22,7 +22,7 @@ int tokenize(const TokenizeOptions& o) {
   std::string text = o.file.empty() ? o.text : read_text(o.file);
   std::vector<int32_t> ids = tokenizer.encode(text, {.add_special = !o.no_special, .parse_special = true});
   if (o.json) {
-    print_json({{"ids", ids}});
+    print_json(Json::object({{"ids", ids}}));
     return kExitDone;
   }
   std::string lines;
@@ -35,7 +35,7 @@ int tokenize(const TokenizeOptions& o) {
 int detokenize(const TokenizeOptions& o) {
   std::string text = load_tokenizer(open_checkpoint(resolve_model(o.model))).decode(o.ids, o.no_special);
   if (o.json)
-    print_json({{"text", text}});
+    print_json(Json::object({{"text", text}}));
   else
     print_now(text + "\n");
   return kExitDone;

@@ -20,7 +20,7 @@ TEST(ProgressBarText, BarGivesWayOnANarrowTerminal) {
   for (int width = 1; width < 120; ++width)
     EXPECT_LT(bar_line("reading", 8192, 16384, 8, width).size(), static_cast<size_t>(std::max(1, width)))
         << width;
-  EXPECT_EQ(bar_line("reading", 8192, 16384, 8, 60), "reading  50% 8,192/16,384 1024 tokens/s 8.0s left");
+  EXPECT_EQ(bar_line("reading", 8192, 16384, 8, 57), "reading  50% 8,192/16,384 1024 tokens/s 8.0s left");
 }
 
 TEST(ProgressBarText, PlainLineSaysWhatIsLeftOrWhatItTook) {
