@@ -47,7 +47,8 @@ void check_ids(std::span<const int32_t> ids, int64_t vocab) {
     if (id < 0 || id >= vocab) fail("token id {} is outside the model's vocabulary of {}", id, vocab);
 }
 
-/// The buffers of one layer, cut to the rows of this batch. All are contiguous: oneDNN's fast products want that.
+/// The buffers of one layer, cut to the rows of this batch. All are contiguous: oneDNN's fast products want
+/// that.
 struct LayerBuffers {
   Tensor residual, normed, q, k, v, attended, gate, up, mlp;
 };

@@ -21,9 +21,9 @@ struct Activations {
   int64_t rows = 0;
   Tensor residual;  // [T, C] F32
   Tensor normed;    // [T, C] F32 or BF16 (two views of one buffer)
-  Tensor q, k, v;      // [T, H D], [T, K D], [T, K D] F32
+  Tensor q, k, v;   // [T, H D], [T, K D], [T, K D] F32
   Tensor attended;  // [T, H D] F32 or BF16
-  Tensor gate, up;     // [T, F] F32
+  Tensor gate, up;  // [T, F] F32
   Tensor mlp;       // [T, F] F32 or BF16
   Tensor cos, sin;  // [T, r/2] F32
   Tensor logits;    // [kHeadRows, V] F32
