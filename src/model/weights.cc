@@ -143,18 +143,20 @@ struct Gather {
 
 /// GGUF stores the rotary pairs of a head in adjacent rows 2i, 2i + 1; rotate-half wants them at i and i +
 /// r/2. Whole rows (or elements of a bias) move, so quantised rows stay as they are.
-void unpermute(std::byte* out, const std::byte* in, int64_t row_bytes, int64_t heads, int64_t head_dim,
-               int64_t rotary) {
-  parallel_for(heads, [&](int64_t h) {
-    std::byte* to = out + h * head_dim * row_bytes;
-    const std::byte* from = in + h * head_dim * row_bytes;
-    for (int64_t i = 0; i < rotary / 2; ++i)
-      for (int64_t j = 0; j < 2; ++j)
-        std::memcpy(to + (j * (rotary / 2) + i) * row_bytes, from + (2 * i + j) * row_bytes,
-                    static_cast<size_t>(row_bytes));
-    std::memcpy(to + rotary * row_bytes, from + rotary * row_bytes,
-                static_cast<size_t>((head_dim - rotary) * row_bytes));
-  });
+void unpermute(std::byte* out, const std::byte* in, int64_t row_bytes, int64_t heads,
+               const ModelConfig& config) {
+  int64_t half = config.rotary_dim / 2;
+  auto move = [&](int64_t to, int64_t from, int64_t rows) {
+    std::memcpy(out + to * row_bytes, in + from * row_bytes, static_cast<size_t>(rows * row_bytes));
+  };
+  for (int64_t h = 0; h < heads; ++h) {
+    int64_t first = h * config.head_dim;
+    for (int64_t i = 0; i < half; ++i) {
+      move(first + i, first + 2 * i, 1);
+      move(first + half + i, first + 2 * i + 1, 1);
+    }
+    move(first + config.rotary_dim, first + config.rotary_dim, config.head_dim - config.rotary_dim);
+  }
 }
 
 int64_t copied_bytes(const Tensor& t, Copy copy) {
@@ -163,48 +165,57 @@ int64_t copied_bytes(const Tensor& t, Copy copy) {
                      : t.rows() * dtype_bytes(t.dtype, t.cols());
 }
 
-Tensor copy_tensor(Arena& arena, const Tensor& t, Copy copy, int64_t heads, const ModelConfig& config) {
-  if (copy == Copy::None) return t;
-  if (t.dims == 1) {
-    std::vector<std::byte> raw(
-        static_cast<size_t>(dtype_bytes(t.dtype, t.size[0])));  // aligned for dequantise
-    std::memcpy(raw.data(), t.data, raw.size());
-    std::vector<float> values(static_cast<size_t>(t.size[0]));
-    dequantise(values.data(), raw.data(), t.dtype, t.size[0]);
-    Tensor out =
-        vector_view(arena.allocate("norms and biases", copied_bytes(t, copy)), DType::F32, t.size[0]);
-    auto* to = static_cast<std::byte*>(out.data);
-    auto* from = reinterpret_cast<const std::byte*>(values.data());
-    if (copy == Copy::Unpermute) {
-      unpermute(to, from, sizeof(float), heads, config.head_dim, config.rotary_dim);
-    } else {
-      std::memcpy(to, from, static_cast<size_t>(copied_bytes(t, copy)));
-    }
-    return out;
+struct CopyJob {
+  Tensor to, from;
+  Copy copy;
+  int64_t heads;
+};
+
+/// The empty tensor that a copy will fill.
+Tensor allocate_copy(Arena& arena, const Tensor& t, Copy copy) {
+  if (t.dims == 1)
+    return vector_view(arena.allocate("norms and biases", copied_bytes(t, copy)), DType::F32, t.size[0]);
+  const char* label = copy == Copy::Unpermute ? "q and k in rotary order" : "weights moved to aligned memory";
+  return arena.matrix(label, t.dtype, t.rows(), t.cols());
+}
+
+void fill_copy(const CopyJob& job, const ModelConfig& config) {
+  auto bytes = static_cast<size_t>(dtype_bytes(job.from.dtype, job.from.rows() * job.from.cols()));
+  const void* from = job.from.data;
+  std::vector<std::byte> raw;
+  std::vector<float> values;
+  if (job.from.dims == 1) {
+    raw.resize(bytes);  // aligned, which the file's bytes need not be
+    std::memcpy(raw.data(), from, bytes);
+    values.resize(static_cast<size_t>(job.from.size[0]));
+    dequantise(values.data(), raw.data(), job.from.dtype, job.from.size[0]);
+    from = values.data(), bytes = values.size() * sizeof(float);
   }
-  Tensor out =
-      arena.matrix(copy == Copy::Unpermute ? "q and k in rotary order" : "weights moved to aligned memory",
-                   t.dtype, t.rows(), t.cols());
-  auto* to = static_cast<std::byte*>(out.data);
-  auto* from = static_cast<const std::byte*>(t.data);
-  if (copy == Copy::Unpermute) {
-    unpermute(to, from, out.row_stride, heads, config.head_dim, config.rotary_dim);
+  auto* to = static_cast<std::byte*>(job.to.data);
+  int64_t row_bytes = job.to.dims == 1 ? static_cast<int64_t>(sizeof(float)) : job.to.row_stride;
+  if (job.copy == Copy::Unpermute) {
+    unpermute(to, static_cast<const std::byte*>(from), row_bytes, job.heads, config);
   } else {
-    std::memcpy(to, from, static_cast<size_t>(copied_bytes(t, copy)));
+    std::memcpy(to, from, bytes);
   }
-  return out;
 }
 
 }  // namespace
 
 Weights load_weights(const Checkpoint& checkpoint, const ModelConfig& config) {
   Arena arena;
+  std::vector<CopyJob> jobs;
   Place place = [&](const Tensor& t, Copy copy, int64_t heads) {
-    return copy_tensor(arena, t, copy, heads, config);
+    if (copy == Copy::None) return t;
+    jobs.push_back({allocate_copy(arena, t, copy), t, copy, heads});
+    return jobs.back().to;
   };
   Weights weights = Gather{.checkpoint = checkpoint, .config = config, .place = place, .used = {}}.all();
-  parallel_for(static_cast<int64_t>(checkpoint.tensors.size()), [&](int64_t i) {
-    check_finite(checkpoint.tensors[static_cast<size_t>(i)], checkpoint.path.string());
+  // One parallel region for everything: entering hundreds costs more than the work of a small model.
+  auto copies = static_cast<int64_t>(jobs.size()), tensors = static_cast<int64_t>(checkpoint.tensors.size());
+  parallel_for(copies + tensors, [&](int64_t i) {
+    if (i < copies) return fill_copy(jobs[static_cast<size_t>(i)], config);
+    check_finite(checkpoint.tensors[static_cast<size_t>(i - copies)], checkpoint.path.string());
   });
   weights.copies = std::move(arena);
   return weights;
