@@ -8,6 +8,7 @@ seeded generator that tests/tokenizer/golden.h repeats, so only 4 bytes a string
 ids (with special tokens parsed, then as ordinary text) and, for `tokenizers`, over both decodings. Needs tokenizers,
 sentencepiece, gguf, zstd.
 """
+import base64
 import glob
 import io
 import json
@@ -24,7 +25,7 @@ from tokenizers import pre_tokenizers as pre
 import check_tokenizers as check
 
 STRINGS = 10500
-VARIANT_STRINGS = 700
+VARIANT_EVERY = 30  # the variants are tried on every 30th string
 MASK = (1 << 64) - 1
 
 
@@ -218,7 +219,38 @@ def sentencepiece_model(texts, kind, folder):
     return out.getvalue()
 
 
-def variants(base_vocab):
+def message_fields(data):
+    """The length-delimited fields of a protobuf message."""
+    at = 0
+
+    def varint():
+        nonlocal at
+        value = shift = 0
+        while True:
+            at += 1
+            value |= (data[at - 1] & 127) << shift
+            shift += 7
+            if data[at - 1] < 128:
+                return value
+
+    while at < len(data):
+        key = varint()
+        if key & 7 == 2:
+            size = varint()
+            yield key >> 3, data[at:at + size]
+            at += size
+        elif key & 7 == 0:
+            varint()
+        else:
+            at += 4 if key & 7 == 5 else 8
+
+
+def charsmap(model):
+    normalizer = next(data for number, data in message_fields(model) if number == 3)
+    return base64.b64encode(next(data for number, data in message_fields(normalizer) if number == 2)).decode()
+
+
+def variants(base_vocab, precompiled):
     """Top-level sections put in place of those of byte_fallback.json, one construct after the other."""
     out = []
 
@@ -233,6 +265,7 @@ def variants(base_vocab):
 
     for kind in ("NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Nmt"):
         normalizer(type=kind)
+    normalizer(type="Precompiled", precompiled_charsmap=precompiled)
     for left, right in ((True, True), (True, False), (False, True)):
         normalizer(type="Strip", strip_left=left, strip_right=right)
     normalizer(type="Prepend", prepend="ab")
@@ -303,10 +336,10 @@ def main():
         processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         write_hashes(os.path.join(folder, f"sentencepiece_{kind}.hashes"), [hash_ids(0x811C9DC5, processor.encode(s)) for s in decoded])
 
-    cases, hashes = variants(base["model"]["vocab"]), []
+    cases, hashes = variants(base["model"]["vocab"], charsmap(model)), []
     for patch in cases:
         library = Tokenizer.from_str(json.dumps(base | patch))
-        hashes += [library_hash(library, s) for s in decoded[:VARIANT_STRINGS]]
+        hashes += [library_hash(library, s) for s in decoded[::VARIANT_EVERY]]
     with open(os.path.join(folder, "variants.json"), "w") as f:
         f.write("[\n" + ",\n".join(json.dumps(c, ensure_ascii=False) for c in cases) + "\n]\n")
     write_hashes(os.path.join(folder, "variants.hashes"), hashes)

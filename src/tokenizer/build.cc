@@ -291,7 +291,7 @@ Tokenizer finish(std::shared_ptr<Tokenizer::Impl> impl) {
                                      "<|END_OF_TURN_TOKEN|>",
                                      "<end_of_utterance>",
                                      "<｜end▁of▁sentence｜>"};
-  if (impl->eos >= 0) impl->stop.push_back(impl->eos);
+  if (impl->eos >= 0) impl->stop.insert(impl->stop.begin(), impl->eos);
   for (const char* text : kEndOfTurn) {
     auto found = impl->ids.find(text);
     if (found == impl->ids.end() || !impl->added[static_cast<size_t>(found->second)]) continue;

@@ -141,7 +141,7 @@ Tokenizer tokenizer_from_gguf(const Json& metadata, const std::string& source) {
   if (impl->bos >= 0 && flag(metadata, "add_bos_token", add_bos)) impl->prefix = {impl->bos};
   if (impl->eos >= 0 && flag(metadata, "add_eos_token", add_eos)) impl->suffix = {impl->eos};
   for (const char* key : {"eot_token_id", "eom_token_id"})
-    if (int32_t id = id_at(metadata, key, *impl); id >= 0) impl->stop.push_back(id);
+    if (int32_t id = id_at(metadata, key, *impl); id >= 0 && id != impl->eos) impl->stop.push_back(id);
   return finish(std::move(impl));
 }
 

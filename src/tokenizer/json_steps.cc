@@ -19,6 +19,26 @@ std::string type_of(const Json& section, const char* what, const std::string& so
   fail("{}: the {} \"{}\" is not supported", source, what, type);
 }
 
+/// The parts of a section in order, "Sequence" within "Sequence" opened. Not recursive: a file may nest as
+/// deep as it likes.
+std::vector<const Json*> parts_of(const Json& section, const char* list, const char* what,
+                                  const std::string& source) {
+  std::vector<const Json*> open{&section}, parts;
+  while (!open.empty()) {
+    const Json* part = open.back();
+    open.pop_back();
+    if (part->is_null()) continue;
+    if (type_of(*part, what, source) != "Sequence") {
+      parts.push_back(part);
+      continue;
+    }
+    auto& inner = json_at(*part, list);
+    if (!inner.is_array()) fail("{}: a Sequence should hold a list \"{}\"", source, list);
+    for (size_t k = inner.size(); k-- > 0;) open.push_back(&inner[k]);
+  }
+  return parts;
+}
+
 std::string text_at(const Json& section, const char* key, const std::string& source) {
   auto& value = json_at(section, key);
   if (!value.is_string())
@@ -106,11 +126,6 @@ void read_metaspace(const Json& section, const std::string& source, std::vector<
     steps.push_back(split_step(literal_pattern(replacement), SplitBehavior::MergedWithNext));
 }
 
-void read_prepend(const Json& s, const std::string& source, NormalizerStep& step) {
-  step.kind = NormalizerStep::Kind::Prepend;
-  step.text = text_at(s, "prepend", source);
-}
-
 int base64_digit(char c) {
   if (c >= 'A' && c <= 'Z') return c - 'A';
   if (c >= 'a' && c <= 'z') return c - 'a' + 26;
@@ -159,51 +174,34 @@ int32_t id_in(const Json& value, const std::string& source) {
 }
 
 void read_template(const Json& section, const std::string& source, SpecialAround& around) {
-  std::vector<int32_t>* side = &around.prefix;
   std::vector<int32_t> prefix;
   bool seen_text = false;
   for (auto& item : json_at(section, "single")) {
     if (!json_at(item, "Sequence").is_null()) {
       if (seen_text) fail("{}: the template of the post_processor repeats the text", source);
       seen_text = true;
-      side = &around.suffix;
       continue;
     }
     auto name = text_at(json_at(item, "SpecialToken"), "id", source);
     auto& entry = json_at(json_at(section, "special_tokens"), name.c_str());
     if (!json_at(entry, "ids").is_array())
       fail("{}: the template of the post_processor names \"{}\", which special_tokens lacks", source, name);
-    auto& to = seen_text ? *side : prefix;
-    size_t at = seen_text ? around.suffix.size() : prefix.size();
-    for (auto& id : entry["ids"])
-      to.insert(to.begin() + static_cast<std::ptrdiff_t>(at++), id_in(id, source));
+    for (auto& id : entry["ids"]) (seen_text ? around.suffix : prefix).push_back(id_in(id, source));
   }
   if (!seen_text) fail("{}: the template of the post_processor has no place for the text", source);
   around.prefix.insert(around.prefix.begin(), prefix.begin(), prefix.end());
 }
 
-}  // namespace
-
-const Json& json_at(const Json& section, const char* key) {
-  static const Json kNull;
-  if (!section.is_object()) return kNull;
-  auto found = section.find(key);
-  return found == section.end() ? kNull : *found;
-}
-
-void read_normalizer(const Json& section, const std::string& source, std::vector<NormalizerStep>& steps) {
-  if (section.is_null()) return;
+void read_normalizer_part(const Json& section, const std::string& source,
+                          std::vector<NormalizerStep>& steps) {
   auto type = type_of(section, "normalizer", source);
-  if (type == "Sequence") {
-    for (auto& part : json_at(section, "normalizers")) read_normalizer(part, source, steps);
-    return;
-  }
   NormalizerStep step;
   bool known = false;
   for (auto& [name, kind] : kPlainNormalizers)
     if (type == name) step.kind = kind, known = true;
   if (type == "Prepend") {
-    read_prepend(section, source, step);
+    step.kind = NormalizerStep::Kind::Prepend;
+    step.text = text_at(section, "prepend", source);
   } else if (type == "Replace") {
     step.kind = NormalizerStep::Kind::Replace;
     step.pattern = pattern_at(section, source);
@@ -223,13 +221,10 @@ void read_normalizer(const Json& section, const std::string& source, std::vector
   steps.push_back(std::move(step));
 }
 
-void read_pre_tokenizer(const Json& section, const std::string& source,
-                        std::vector<PreTokenizerStep>& steps) {
-  if (section.is_null()) return;
+void read_pre_tokenizer_part(const Json& section, const std::string& source,
+                             std::vector<PreTokenizerStep>& steps) {
   auto type = type_of(section, "pre_tokenizer", source);
-  if (type == "Sequence") {
-    for (auto& part : json_at(section, "pretokenizers")) read_pre_tokenizer(part, source, steps);
-  } else if (type == "ByteLevel") {
+  if (type == "ByteLevel") {
     read_byte_level(section, source, steps);
   } else if (type == "Metaspace") {
     read_metaspace(section, source, steps);
@@ -254,15 +249,11 @@ void read_pre_tokenizer(const Json& section, const std::string& source,
   }
 }
 
-void read_decoder(const Json& section, const std::string& source, std::vector<DecoderStep>& steps) {
-  if (section.is_null()) return;
+void read_decoder_part(const Json& section, const std::string& source, std::vector<DecoderStep>& steps) {
   using Kind = DecoderStep::Kind;
   auto type = type_of(section, "decoder", source);
   DecoderStep step;
-  if (type == "Sequence") {
-    for (auto& part : json_at(section, "decoders")) read_decoder(part, source, steps);
-    return;
-  } else if (type == "ByteLevel") {
+  if (type == "ByteLevel") {
     step.kind = Kind::ByteLevel;
   } else if (type == "ByteFallback") {
     step.kind = Kind::ByteFallback;
@@ -287,12 +278,9 @@ void read_decoder(const Json& section, const std::string& source, std::vector<De
   steps.push_back(std::move(step));
 }
 
-void read_post_processor(const Json& section, const std::string& source, SpecialAround& around) {
-  if (section.is_null()) return;
+void read_post_processor_part(const Json& section, const std::string& source, SpecialAround& around) {
   auto type = type_of(section, "post_processor", source);
-  if (type == "Sequence") {
-    for (auto& part : json_at(section, "processors")) read_post_processor(part, source, around);
-  } else if (type == "TemplateProcessing") {
+  if (type == "TemplateProcessing") {
     read_template(section, source, around);
   } else if (type == "BertProcessing" || type == "RobertaProcessing") {
     auto &cls = json_at(section, "cls"), &sep = json_at(section, "sep");
@@ -303,6 +291,35 @@ void read_post_processor(const Json& section, const std::string& source, Special
   } else if (type != "ByteLevel") {  // ByteLevel only trims offsets
     unsupported("post_processor", type, source);
   }
+}
+
+}  // namespace
+
+const Json& json_at(const Json& section, const char* key) {
+  static const Json kNull;
+  if (!section.is_object()) return kNull;
+  auto found = section.find(key);
+  return found == section.end() ? kNull : *found;
+}
+
+void read_normalizer(const Json& section, const std::string& source, std::vector<NormalizerStep>& steps) {
+  for (auto* part : parts_of(section, "normalizers", "normalizer", source))
+    read_normalizer_part(*part, source, steps);
+}
+
+void read_pre_tokenizer(const Json& section, const std::string& source,
+                        std::vector<PreTokenizerStep>& steps) {
+  for (auto* part : parts_of(section, "pretokenizers", "pre_tokenizer", source))
+    read_pre_tokenizer_part(*part, source, steps);
+}
+
+void read_decoder(const Json& section, const std::string& source, std::vector<DecoderStep>& steps) {
+  for (auto* part : parts_of(section, "decoders", "decoder", source)) read_decoder_part(*part, source, steps);
+}
+
+void read_post_processor(const Json& section, const std::string& source, SpecialAround& around) {
+  for (auto* part : parts_of(section, "processors", "post_processor", source))
+    read_post_processor_part(*part, source, around);
 }
 
 }  // namespace longspan

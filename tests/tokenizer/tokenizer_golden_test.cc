@@ -43,16 +43,17 @@ TEST(TokenizerGolden, ModelsAsSentencePiece) {
 TEST(TokenizerGolden, EveryConstructAsTokenizers) {
   auto base = parse_json_file(golden::folder() + "byte_fallback.json");
   auto variants = parse_json_file(golden::folder() + "variants.json");
-  auto texts = golden::strings();
+  std::vector<std::string> texts;
+  auto all = golden::strings();
+  for (size_t k = 0; k < all.size(); k += golden::kVariantEvery) texts.push_back(all[k]);
   auto expected = golden::hashes("variants");
-  ASSERT_EQ(expected.size(), variants.size() * golden::kVariantStrings);
+  ASSERT_EQ(expected.size(), variants.size() * texts.size());
   for (size_t k = 0; k < variants.size(); ++k) {
     SCOPED_TRACE(dump_json(variants[k]));
     Json json = base;
     for (auto& [key, section] : variants[k].items()) json[key] = section;
     auto tokenizer = tokenizer_from_json(json, Json(), "variant");
-    golden::expect_equal(tokenizer, texts, expected, k * golden::kVariantStrings, golden::kVariantStrings,
-                         golden::answer_hash);
+    golden::expect_equal(tokenizer, texts, expected, k * texts.size(), texts.size(), golden::answer_hash);
   }
 }
 

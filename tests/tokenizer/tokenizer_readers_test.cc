@@ -52,6 +52,14 @@ TEST(TokenizerReaders, WhatIsOutsideTheSubsetIsNamed) {
   expect_refused(base, "/added_tokens/0", Json{{"id", 0}}, "content");
 }
 
+TEST(TokenizerReaders, DeepNestingDoesNotExhaustTheStack) {
+  auto json = golden_json("byte_fallback.json");
+  std::string text = R"({"type":"NFC"})";
+  for (int k = 0; k < 2000; ++k) text = R"({"type":"Sequence","normalizers":[)" + text + "]}";
+  json["normalizer"] = parse_json(text, "t.json");
+  EXPECT_EQ(refusal(json), "");
+}
+
 TEST(TokenizerReaders, ConfigFillsWhatTokenizerJsonLeavesOpen) {
   auto json = golden_json("byte_fallback.json");
   json["post_processor"] = nullptr;
