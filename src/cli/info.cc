@@ -37,7 +37,7 @@ std::string info_text(const Json& facts, const MemoryPlan& plan, int64_t context
       {"weights, mapped", plan.weights}, {"weights, copied", plan.copied},
       {"weights, packed", plan.packed},  {"keys and values", plan.kv_cache},
       {"activations", plan.activations}, {"program", plan.program},
-      {"total", plan.total()},
+      {"total", plan.total()},           {"and to score", plan.scoring},
   };
   for (const auto& [label, bytes] : rows)
     out += fmt::format("  {:<20}{:>12}\n", label, human_bytes(static_cast<double>(bytes)));
@@ -76,7 +76,8 @@ int info(const Options& o) {
                   {"kv_cache", plan.kv_cache},
                   {"activations", plan.activations},
                   {"program", plan.program},
-                  {"total", plan.total()}}}};
+                  {"total", plan.total()},
+                  {"scoring", plan.scoring}}}};
   if (o.json)
     print_json(facts);
   else

@@ -15,6 +15,7 @@ struct MemoryPlan {
   int64_t kv_cache = 0;     // whole pages
   int64_t activations = 0;  // buffers of one chunk
   int64_t program = 0;      // code, libraries, vocabulary
+  int64_t scoring = 0;      // not in the total: what `score` needs besides, since it multiplies the head by many rows
   int64_t total() const { return weights + copied + packed + kv_cache + activations + program; }
 };
 
