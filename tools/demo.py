@@ -30,10 +30,11 @@ def longspan(*arguments):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def contenders(tokens):
+def contenders(tokens, window):
     """(name, model, options) of each column. The untouched model must be told to go where it was not trained."""
-    position = os.environ.get("POSITION") or "yarn:factor=4"
-    insist = ["--context", tokens + 1024]
+    # The least stretch that covers text, question and answer: every bit more costs precision nearby.
+    position = os.environ.get("POSITION") or f"yarn:factor={math.ceil((tokens + 256) / window * 10) / 10}"
+    insist = ["--context", tokens + 256]
     columns = [("untouched", "smollm2", ["--position", "rope", *insist]),
                (position, "smollm2", ["--position", position, *insist])]
     if os.environ.get("MODEL"):
@@ -74,7 +75,7 @@ def show_answers(columns):
             answer = " ".join(answers[c][i]["answer"].split())
             good = any(word.lower() in answer.lower() for word in accepted)
             right[c] += good
-            cells.append(textwrap.wrap(("[right] " if good else "[wrong] ") + answer, COLUMN - 2)[:4])
+            cells.append(textwrap.wrap(("[right] " if good else "[wrong] ") + answer, COLUMN - 2, break_on_hyphens=False)[:4])
         for row in range(max(map(len, cells))):
             print("  " + "".join(f"{cell[row] if row < len(cell) else '':<{COLUMN}}" for cell in cells).rstrip())
     print()
@@ -90,11 +91,11 @@ def main():
     info = longspan("info", "smollm2", "--context", tokens)[0]
     print(f"SmolLM2-135M-Instruct ({info['parameters'] / 1e6:.0f}M parameters, trained for {info['native_context']:,} tokens) reads\n"
           f"{TEXT.relative_to(ROOT)}: {tokens:,} tokens.", flush=True)
-    columns = contenders(tokens)
+    columns = contenders(tokens, info["native_context"])
     show_perplexity(columns, info["native_context"])
     show_answers(columns)
     print(f"\nThe demo took {time.monotonic() - start:.0f} s. Your own text: build/longspan ask smollm2 --file TEXT \"QUESTION\" "
-          "--position yarn:factor=4")
+          f"--position {columns[1][0]}")
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ int ask(AskOptions& o) {
   for (size_t i = 0; i < all.size(); ++i) {
     Prefill prefill = feed_prompt(sequence, all[i], o);
     if (!prefill.complete) return kExitInterrupted;
-    if (all.size() > 1) remark(o, "question: {}", o.questions[i]);
+    if (all.size() > 1 && !o.json) remark(o, "question: {}", o.questions[i]);
     Generation g = answer(sequence, engine, o.n, o.sampling, o);
     if (o.json) {
       Json out = {{"question", o.questions[i]}, {"answer", g.text}};

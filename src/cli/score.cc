@@ -64,8 +64,8 @@ int score(const ScoreOptions& o) {
         "{:.3f}\n",
         grouped(static_cast<int64_t>(logprobs.size()) + 1), grouped(scored), o.from, nll, std::exp(nll)));
     remark(o, "{} tokens/s, {}, {} at most",
-           grouped(static_cast<int64_t>(static_cast<double>(count) / seconds)), human_seconds(seconds),
-           human_bytes(static_cast<double>(peak_bytes())));
+           grouped(static_cast<int64_t>(static_cast<double>(logprobs.size() + 1) / seconds)),
+           human_seconds(seconds), human_bytes(static_cast<double>(peak_bytes())));
   }
   return complete ? kExitDone : kExitInterrupted;
 }

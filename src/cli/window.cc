@@ -1,5 +1,6 @@
 #include "cli/window.h"
 
+#include <cmath>
 #include <limits>
 
 #include "base/error.h"
@@ -23,13 +24,13 @@ std::vector<int32_t> cut_ids(const std::vector<int32_t>& ids, int64_t keep, cons
 }
 
 void refuse_length(const Engine& engine, const Options& o, int64_t tokens, int64_t answer) {
-  int64_t trained = std::max<int64_t>(1, engine.config().position.trained_context);
-  int64_t factor = 2;
-  while (factor * trained < tokens) factor *= 2;
+  // The least stretch that covers the text: more than that costs precision nearby.
+  auto trained = static_cast<double>(std::max<int64_t>(1, engine.config().position.trained_context));
+  double factor = std::ceil(static_cast<double>(tokens) / trained * 10) / 10;
   fail(
       "the text is {} tokens{}, the window is {}, and {} tokens would need {} of cache; stretch the window "
       "with --position "
-      "yarn:factor={}, cut the text with --truncate middle|left|right, or insist with --context {}",
+      "yarn:factor={:.1f}, cut the text with --truncate middle|left|right, or insist with --context {}",
       grouped(tokens - answer), answer > 0 ? fmt::format(" and {} for the answer", grouped(answer)) : "",
       grouped(window_tokens(engine, o)), grouped(tokens),
       human_bytes(static_cast<double>(KvCache::bytes(engine.config(), engine.options().cache_dtype, tokens))),
