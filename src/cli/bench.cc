@@ -68,6 +68,7 @@ int bench(const BenchOptions& o) {
   for (int64_t depth : o.depths)
     for (bool writing : {false, true})
       for (int64_t n : writing ? o.answers : o.prompts) {
+        if (n == 0) continue;
         Row row = measure(engine, o, writing, n, depth);
         if (interrupted()) return kExitInterrupted;
         rows.push_back({{"test", row.test},
@@ -101,8 +102,8 @@ Run define_bench(CLI::App& app) {
         ->allow_extra_args(false);
   };
   add_model_argument(app, *o);
-  counts("-p", o->prompts, 1, "prompt lengths to read: N,M,...; default 512");
-  counts("-n", o->answers, 1, "tokens to write: N,M,...; default 128");
+  counts("-p", o->prompts, 0, "prompt lengths to read: N,M,...; default 512; 0: none");
+  counts("-n", o->answers, 0, "tokens to write: N,M,...; default 128; 0: none");
   counts("-d", o->depths, 0, "tokens in the cache before: N,M,...; default 0");
   app.add_option("-r", o->repetitions, "repetitions after a warm-up; default 5")
       ->check(CLI::Range(1, 1000).description(""));
