@@ -76,8 +76,8 @@ int info(const Options& o) {
                   {"kv_cache", plan.kv_cache},
                   {"activations", plan.activations},
                   {"program", plan.program},
-                  {"total", plan.total()},
-                  {"scoring", plan.scoring}}}};
+                  {"total", plan.total()}}},
+                {"memory_to_score", plan.scoring}};
   if (o.json)
     print_json(facts);
   else

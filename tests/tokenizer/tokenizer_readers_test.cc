@@ -54,10 +54,14 @@ TEST(TokenizerReaders, WhatIsOutsideTheSubsetIsNamed) {
 
 TEST(TokenizerReaders, DeepNestingDoesNotExhaustTheStack) {
   auto json = golden_json("byte_fallback.json");
-  std::string text = R"({"type":"NFC"})";
-  for (int k = 0; k < 2000; ++k) text = R"({"type":"Sequence","normalizers":[)" + text + "]}";
-  json["normalizer"] = parse_json(text, "t.json");
+  auto nested = [](int depth) {
+    std::string text = R"({"type":"NFC"})";
+    for (int k = 0; k < depth; ++k) text = R"({"type":"Sequence","normalizers":[)" + text + "]}";
+    return text;
+  };
+  json["normalizer"] = parse_json(nested(240), "t.json");
   EXPECT_EQ(refusal(json), "");
+  EXPECT_THROW(parse_json(nested(2000), "t.json"), Error);  // JSON itself is refused from 500 levels on
 }
 
 TEST(TokenizerReaders, ConfigFillsWhatTokenizerJsonLeavesOpen) {
