@@ -49,7 +49,8 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 
 std::string read_file(const std::filesystem::path& path) {
   std::error_code error;
-  if (std::filesystem::is_directory(path, error)) fail("{}: is a directory, a file was expected", path.string());
+  if (std::filesystem::is_directory(path, error))
+    fail("{}: is a directory, a file was expected", path.string());
   std::ifstream in(path, std::ios::binary);
   if (!in) fail("{}: cannot be opened: {}", path.string(), std::strerror(errno));
   std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
@@ -72,7 +73,10 @@ void write_file_atomic(const std::filesystem::path& path, std::string_view bytes
 }
 
 std::filesystem::path cache_dir() {
-  auto env = [](const char* name) { const char* v = std::getenv(name); return std::string(v ? v : ""); };
+  auto env = [](const char* name) {
+    const char* v = std::getenv(name);
+    return std::string(v ? v : "");
+  };
   if (auto own = env("LONGSPAN_CACHE"); !own.empty()) return own;
   if (auto xdg = env("XDG_CACHE_HOME"); !xdg.empty()) return std::filesystem::path(xdg) / "longspan";
   if (auto home = env("HOME"); !home.empty()) return std::filesystem::path(home) / ".cache" / "longspan";

@@ -37,7 +37,8 @@ void write_file_atomic(const std::filesystem::path& path, std::string_view bytes
 /// $LONGSPAN_CACHE, else $XDG_CACHE_HOME/longspan, else $HOME/.cache/longspan. Not created here.
 std::filesystem::path cache_dir();
 
-/// Size and modification time of a file: changes when the file does (for `chat --file`). Throws Error if missing.
+/// Size and modification time of a file: changes when the file does (for `chat --file`). Throws Error if
+/// missing.
 std::string file_stamp(const std::filesystem::path& path);
 
 }  // namespace longspan

@@ -1,4 +1,5 @@
-// JSON as used everywhere: objects keep the order of their keys; parse errors become Error and name their source.
+// JSON as used everywhere: objects keep the order of their keys; parse errors become Error and name their
+// source.
 #pragma once
 
 #include <filesystem>
@@ -10,8 +11,8 @@ namespace longspan {
 
 using Json = nlohmann::ordered_json;
 
-/// Parses `text`; `source` (a file name) opens the error sentence. An object that holds one key twice is an error that
-/// names the key: readers disagree on which one wins (AquilaChat2-34B-16K was published so).
+/// Parses `text`; `source` (a file name) opens the error sentence. An object that holds one key twice is an
+/// error that names the key: readers disagree on which one wins (AquilaChat2-34B-16K was published so).
 Json parse_json(std::string_view text, std::string_view source);
 Json parse_json_file(const std::filesystem::path& path);
 

@@ -6,8 +6,8 @@
 
 namespace longspan {
 
-/// Called with (done, total) units now and then on the thread that does the work. Returning false asks it to stop
-/// after the current step (Ctrl-C).
+/// Called with (done, total) units now and then on the thread that does the work. Returning false asks it to
+/// stop after the current step (Ctrl-C).
 using Progress = std::function<bool(int64_t done, int64_t total)>;
 
 }  // namespace longspan

@@ -42,7 +42,8 @@ uint64_t Random::below(uint64_t n) {
   // Lemire 2019: the high half of a 128-bit product; the bias below 2^64 / n draws is removed by rejection.
   unsigned __int128 m = static_cast<unsigned __int128>(next()) * n;
   if (static_cast<uint64_t>(m) < n)
-    for (uint64_t threshold = -n % n; static_cast<uint64_t>(m) < threshold;) m = static_cast<unsigned __int128>(next()) * n;
+    for (uint64_t threshold = -n % n; static_cast<uint64_t>(m) < threshold;)
+      m = static_cast<unsigned __int128>(next()) * n;
   return static_cast<uint64_t>(m >> 64);
 }
 

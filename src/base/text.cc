@@ -13,7 +13,8 @@ char32_t next_code_point(std::string_view text, size_t& i) {
   unsigned char first = byte(i++);
   if (first < 0x80) return first;
   int more;
-  unsigned char low = 0x80, high = 0xBF;  // range of the second byte: excludes overlong forms, surrogates, > U+10FFFF
+  unsigned char low = 0x80,
+                high = 0xBF;  // range of the second byte: excludes overlong forms, surrogates, > U+10FFFF
   char32_t cp;
   if (first >= 0xC2 && first <= 0xDF) {
     more = 1, cp = first & 0x1F;
@@ -45,7 +46,8 @@ void append_utf8(std::string& out, char32_t cp) {
   } else if (cp < 0x10000) {
     put(0xE0 | (cp >> 12)), put(0x80 | ((cp >> 6) & 0x3F)), put(0x80 | (cp & 0x3F));
   } else {
-    put(0xF0 | (cp >> 18)), put(0x80 | ((cp >> 12) & 0x3F)), put(0x80 | ((cp >> 6) & 0x3F)), put(0x80 | (cp & 0x3F));
+    put(0xF0 | (cp >> 18)), put(0x80 | ((cp >> 12) & 0x3F)), put(0x80 | ((cp >> 6) & 0x3F)),
+        put(0x80 | (cp & 0x3F));
   }
 }
 

@@ -33,7 +33,8 @@ int physical_cores() {
 
 namespace {
 
-/// Threads of other processes that run or want to run now: the least of a few looks, so that a passing one does not count.
+/// Threads of other processes that run or want to run now: the least of a few looks, so that a passing one
+/// does not count.
 int busy_others() {
   int least = 1 << 20;
   for (int look = 0; look < 5; ++look) {

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -75,6 +76,9 @@ int run_program(int argc, const char* const* argv) {
     runs.emplace_back(sub, command.define(*sub));
   }
   try {
+    auto named = [&](const auto& run) { return argc > 1 && run.first->check_name(argv[1]); };
+    if (argc > 1 && argv[1][0] != '-' && std::none_of(runs.begin(), runs.end(), named))
+      return usage_error(app, fmt::format("there is no command \"{}\"", argv[1]));
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& e) {
     return app.exit(e);

@@ -14,8 +14,10 @@ namespace {
 Model load_model(const Checkpoint& checkpoint, const EngineOptions& options) {
   Model model;
   model.config = read_config(checkpoint);
-  if (!options.position.empty()) model.config.position = parse_position(options.position, model.config.position);
-  position_spec(model.config.position, model.config.head_shape(), 0);  // a bad spec is refused before weights are read
+  if (!options.position.empty())
+    model.config.position = parse_position(options.position, model.config.position);
+  position_spec(model.config.position, model.config.head_shape(),
+                0);  // a bad spec is refused before weights are read
   model.kernels = options.kernels.empty() ? &kernels() : &kernels_named(options.kernels);
   model.compute = options.compute.value_or(preferred_compute(*model.kernels));
   model.weights = load_weights(checkpoint, model.config);
@@ -24,7 +26,8 @@ Model load_model(const Checkpoint& checkpoint, const EngineOptions& options) {
 
 /// The vocabulary lives in the tokenizer now: the metadata's copy of it would double its memory.
 void drop_vocabulary(Checkpoint& checkpoint) {
-  for (const char* key : {"tokenizer.ggml.tokens", "tokenizer.ggml.merges", "tokenizer.ggml.scores", "tokenizer.ggml.token_type"})
+  for (const char* key : {"tokenizer.ggml.tokens", "tokenizer.ggml.merges", "tokenizer.ggml.scores",
+                          "tokenizer.ggml.token_type"})
     checkpoint.metadata.erase(key);
   ::malloc_trim(0);
 }
@@ -37,14 +40,16 @@ Engine::Engine(const std::filesystem::path& path, const EngineOptions& options)
       model_(load_model(*checkpoint_, options)),
       tokenizer_(load_tokenizer(*checkpoint_)) {
   if (options_.chunk < 1) fail("chunk of {} tokens: must be at least 1", options_.chunk);
-  if (auto found = find_chat_template(*checkpoint_, options.chat_template)) template_.emplace(found->jinja, found->source);
+  if (auto found = find_chat_template(*checkpoint_, options.chat_template))
+    template_.emplace(found->jinja, found->source);
   template_variables_ = chat_template_variables(*checkpoint_, tokenizer_);
   drop_vocabulary(*checkpoint_);
 }
 
 std::string Engine::render_chat(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const {
   if (!template_)
-    fail("{}: the model carries no chat template; choose one with --chat-template NAME or FILE", checkpoint_->path.string());
+    fail("{}: the model carries no chat template; choose one with --chat-template NAME or FILE",
+         checkpoint_->path.string());
   return template_->render(messages, add_generation_prompt, template_variables_);
 }
 

@@ -1,6 +1,6 @@
 // Engine: a loaded model with its tokenizer and chat template. Sequence: one text on it, with its cache.
-// A sequence declares its length when it starts: that fixes its frequencies for life, so that feeding a text at once, in chunks or
-// token by token gives the same logits (length-dependent methods included).
+// A sequence declares its length when it starts: that fixes its frequencies for life, so that feeding a text
+// at once, in chunks or token by token gives the same logits (length-dependent methods included).
 #pragma once
 
 #include <filesystem>
@@ -19,12 +19,12 @@
 namespace longspan {
 
 struct EngineOptions {
-  std::string position;             // --position text; empty: the model's own
-  DType cache_dtype = DType::F16;   // F32, F16, BF16
-  std::optional<Compute> compute;   // default: preferred_compute of the kernels
-  std::string kernels;              // name; empty: the best
-  std::string chat_template;        // built-in name or file; empty: the model's own
-  int64_t chunk = 512;              // tokens a forward pass
+  std::string position;            // --position text; empty: the model's own
+  DType cache_dtype = DType::F16;  // F32, F16, BF16
+  std::optional<Compute> compute;  // default: preferred_compute of the kernels
+  std::string kernels;             // name; empty: the best
+  std::string chat_template;       // built-in name or file; empty: the model's own
+  int64_t chunk = 512;             // tokens a forward pass
 };
 
 class Engine {
@@ -53,16 +53,16 @@ std::vector<int32_t> encode_chat(const Engine& engine, const std::string& render
 
 class Sequence {
  public:
-  /// `declared_length`: tokens that the text may reach. A method that depends on the length uses it, unless --position gave
-  /// length=. The engine must outlive the sequence.
+  /// `declared_length`: tokens that the text may reach. A method that depends on the length uses it, unless
+  /// --position gave length=. The engine must outlive the sequence.
   Sequence(const Engine& engine, int64_t declared_length);
 
-  /// Feeds ids in chunks; afterwards logits() is for the last one. False when progress asked to stop (what was fed stays).
-  /// Error when the declared length is exceeded.
+  /// Feeds ids in chunks; afterwards logits() is for the last one. False when progress asked to stop (what
+  /// was fed stays). Error when the declared length is exceeded.
   bool feed(std::span<const int32_t> ids, const Progress& progress = {});
 
-  /// Feeds ids into an empty sequence and appends log p(ids[i] | ids[0..i-1]), natural log, for 1 <= i < n. False when
-  /// progress asked to stop: `out` then holds those computed.
+  /// Feeds ids into an empty sequence and appends log p(ids[i] | ids[0..i-1]), natural log, for 1 <= i < n.
+  /// False when progress asked to stop: `out` then holds those computed.
   bool score(std::span<const int32_t> ids, std::vector<float>& out, const Progress& progress = {});
 
   /// [V] after the last token fed.
@@ -91,12 +91,13 @@ struct Generation {
   std::vector<int32_t> ids;  // without the end token
   std::string text;          // valid UTF-8, without the stop string
   StopReason reason = StopReason::Length;
-  double seconds = 0;        // decoding, without what was fed before
+  double seconds = 0;  // decoding, without what was fed before
 };
 
-/// Samples up to max_tokens tokens after what the sequence was fed. on_text receives text as soon as it is whole UTF-8
-/// and cannot be the beginning of a stop string; returning false interrupts.
-Generation generate(Sequence& sequence, const Engine& engine, int64_t max_tokens, const SamplingOptions& sampling,
+/// Samples up to max_tokens tokens after what the sequence was fed. on_text receives text as soon as it is
+/// whole UTF-8 and cannot be the beginning of a stop string; returning false interrupts.
+Generation generate(Sequence& sequence, const Engine& engine, int64_t max_tokens,
+                    const SamplingOptions& sampling,
                     const std::function<bool(std::string_view)>& on_text = {});
 
 }  // namespace longspan

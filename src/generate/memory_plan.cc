@@ -5,13 +5,15 @@
 namespace longspan {
 
 namespace {
-// Measured: resident memory of a run on SmolLM2 less everything else in the plan, and of `longspan tokenize` on
-// vocabularies of 49,152 and 151,936 entries. Code, libraries and oneDNN's generated code; then one entry of a vocabulary.
+// Measured: resident memory of a run on SmolLM2 less everything else in the plan, and of `longspan tokenize`
+// on vocabularies of 49,152 and 151,936 entries. Code, libraries and oneDNN's generated code; then one entry
+// of a vocabulary.
 constexpr int64_t kProgramBytes = int64_t{12} << 20;
 constexpr int64_t kVocabularyEntryBytes = 220;
 }  // namespace
 
-MemoryPlan plan_memory(const Checkpoint& checkpoint, const ModelConfig& config, const EngineOptions& options, int64_t context) {
+MemoryPlan plan_memory(const Checkpoint& checkpoint, const ModelConfig& config, const EngineOptions& options,
+                       int64_t context) {
   const Kernels& k = options.kernels.empty() ? kernels() : kernels_named(options.kernels);
   WeightsPlan weights = plan_weights(checkpoint, config, k, options.compute.value_or(preferred_compute(k)));
   MemoryPlan plan;

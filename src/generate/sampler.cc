@@ -16,7 +16,9 @@ struct Candidate {
 };
 
 /// Larger logit first; equal logits by id, so that a seed gives one answer on every machine.
-bool before(const Candidate& a, const Candidate& b) { return a.logit != b.logit ? a.logit > b.logit : a.id < b.id; }
+bool before(const Candidate& a, const Candidate& b) {
+  return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
+}
 
 void penalise(std::span<float> logits, std::span<const int32_t> history, float penalty) {
   std::unordered_set<int32_t> seen(history.begin(), history.end());
@@ -37,7 +39,8 @@ int32_t argmax(std::span<const float> logits) {
 std::vector<double> softmax(const std::vector<Candidate>& candidates) {
   std::vector<double> p(candidates.size());
   double sum = 0;
-  for (size_t i = 0; i < p.size(); ++i) sum += p[i] = std::exp(static_cast<double>(candidates[i].logit) - candidates[0].logit);
+  for (size_t i = 0; i < p.size(); ++i)
+    sum += p[i] = std::exp(static_cast<double>(candidates[i].logit) - candidates[0].logit);
   for (double& x : p) x /= sum;
   return p;
 }
@@ -65,10 +68,13 @@ void check_sampling(const SamplingOptions& o) {
   if (o.top_k < 0) fail("--top-k {}: must be 0 (off) or more", o.top_k);
   if (!(o.top_p > 0 && o.top_p <= 1)) fail("--top-p {}: must be above 0 and at most 1 (off)", o.top_p);
   if (!(o.min_p >= 0 && o.min_p <= 1)) fail("--min-p {}: must be from 0 (off) to 1", o.min_p);
-  if (!(o.repetition_penalty > 0)) fail("--repetition-penalty {}: must be above 0; 1 is off", o.repetition_penalty);
+  if (!(o.repetition_penalty > 0))
+    fail("--repetition-penalty {}: must be above 0; 1 is off", o.repetition_penalty);
 }
 
-Sampler::Sampler(const SamplingOptions& options) : options_(options), random_(options.seed) { check_sampling(options); }
+Sampler::Sampler(const SamplingOptions& options) : options_(options), random_(options.seed) {
+  check_sampling(options);
+}
 
 std::vector<TokenProbability> distribution(std::span<float> logits, std::span<const int32_t> history,
                                            const SamplingOptions& options) {
@@ -78,7 +84,8 @@ std::vector<TokenProbability> distribution(std::span<float> logits, std::span<co
   std::vector<Candidate> candidates;
   candidates.reserve(logits.size());
   for (size_t i = 0; i < logits.size(); ++i)
-    if (!std::isnan(logits[i])) candidates.push_back({logits[i] / options.temperature, static_cast<int32_t>(i)});
+    if (!std::isnan(logits[i]))
+      candidates.push_back({logits[i] / options.temperature, static_cast<int32_t>(i)});
   if (candidates.empty()) return {{0, 1.0}};
 
   if (options.top_k > 0 && static_cast<size_t>(options.top_k) < candidates.size()) {

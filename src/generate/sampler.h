@@ -1,5 +1,5 @@
-// Sampling: greedy, temperature, top-k, top-p (Holtzman 2020), min-p (Nguyen 2024), repetition penalty (Keskar 2019), in
-// transformers' order: penalty, temperature, top-k, top-p, min-p. Seeded.
+// Sampling: greedy, temperature, top-k, top-p (Holtzman 2020), min-p (Nguyen 2024), repetition penalty
+// (Keskar 2019), in transformers' order: penalty, temperature, top-k, top-p, min-p. Seeded.
 #pragma once
 
 #include <cstdint>
@@ -12,13 +12,13 @@
 namespace longspan {
 
 struct SamplingOptions {
-  float temperature = 0.0f;  // 0: greedy
-  int top_k = 0;             // 0: off
-  float top_p = 1.0f;        // 1: off
-  float min_p = 0.0f;        // 0: off
+  float temperature = 0.0f;         // 0: greedy
+  int top_k = 0;                    // 0: off
+  float top_p = 1.0f;               // 1: off
+  float min_p = 0.0f;               // 0: off
   float repetition_penalty = 1.0f;  // 1: off; over prompt and answer, as in transformers
   uint64_t seed = 0;
-  std::vector<std::string> stop;    // the answer ends before the first of these
+  std::vector<std::string> stop;  // the answer ends before the first of these
 };
 
 /// Error with the option's name when a value is out of range.
@@ -29,10 +29,11 @@ struct TokenProbability {
   double probability;
 };
 
-/// What would be drawn from: the tokens that survive, most probable first (equal logits: lower id first, so that a seed gives
-/// one answer everywhere), probabilities summing to 1. Greedy keeps one. logits [V] are changed in place; NaN never survives
-/// unless nothing else is there.
-std::vector<TokenProbability> distribution(std::span<float> logits, std::span<const int32_t> history, const SamplingOptions& options);
+/// What would be drawn from: the tokens that survive, most probable first (equal logits: lower id first, so
+/// that a seed gives one answer everywhere), probabilities summing to 1. Greedy keeps one. logits [V] are
+/// changed in place; NaN never survives unless nothing else is there.
+std::vector<TokenProbability> distribution(std::span<float> logits, std::span<const int32_t> history,
+                                           const SamplingOptions& options);
 
 class Sampler {
  public:

@@ -13,12 +13,14 @@ Sequence::Sequence(const Engine& engine, int64_t declared_length)
       declared_(declared_length),
       spec_(position_spec(engine.config().position, engine.config().head_shape(), declared_length)),
       cache_(engine.config(), engine.options().cache_dtype),
-      activations_(make_activations(engine.config(), std::min(engine.options().chunk, std::max<int64_t>(1, declared_length)))) {}
+      activations_(make_activations(
+          engine.config(), std::min(engine.options().chunk, std::max<int64_t>(1, declared_length)))) {}
 
 Tensor Sequence::forward_chunk(std::span<const int32_t> ids) {
   auto past = static_cast<int64_t>(ids_.size()), count = static_cast<int64_t>(ids.size());
   if (past + count > declared_)
-    fail("the text grew to {} tokens, but the sequence was declared for {}; ask for a longer context", past + count, declared_);
+    fail("the text grew to {} tokens, but the sequence was declared for {}; ask for a longer context",
+         past + count, declared_);
   cache_.reserve(past + count);
   Tensor hidden = forward(engine_.model(), spec_, cache_, Batch{ids, past}, activations_);
   ids_.insert(ids_.end(), ids.begin(), ids.end());
@@ -31,7 +33,8 @@ bool Sequence::feed(std::span<const int32_t> ids, const Progress& progress) {
     Tensor hidden = forward_chunk(ids.subspan(done, count));
     done += count;
     if (done == ids.size()) {
-      Tensor last = head_logits(engine_.model(), hidden.slice(static_cast<int64_t>(count) - 1, 1), activations_);
+      Tensor last =
+          head_logits(engine_.model(), hidden.slice(static_cast<int64_t>(count) - 1, 1), activations_);
       logits_.assign(last.row(0), last.row(0) + last.cols());
     }
     if (progress && !progress(static_cast<int64_t>(done), static_cast<int64_t>(ids.size()))) return false;
@@ -47,11 +50,12 @@ bool Sequence::score(std::span<const int32_t> ids, std::vector<float>& out, cons
     size_t scored = std::min(count, ids.size() - 1 - done);  // the last token of all predicts nothing
     for (size_t r = 0; r < scored; r += kHeadRows) {
       size_t rows = std::min(scored - r, static_cast<size_t>(kHeadRows));
-      Tensor logits = head_logits(engine_.model(), hidden.slice(static_cast<int64_t>(r), static_cast<int64_t>(rows)), activations_);
+      Tensor logits = head_logits(
+          engine_.model(), hidden.slice(static_cast<int64_t>(r), static_cast<int64_t>(rows)), activations_);
       size_t at = out.size();
       out.resize(at + rows);
-      engine_.model().kernels->log_prob(vector_view(out.data() + at, DType::F32, static_cast<int64_t>(rows)), logits,
-                                        ids.subspan(done + r + 1, rows));
+      engine_.model().kernels->log_prob(vector_view(out.data() + at, DType::F32, static_cast<int64_t>(rows)),
+                                        logits, ids.subspan(done + r + 1, rows));
     }
     done += count;
     if (progress && !progress(static_cast<int64_t>(done), static_cast<int64_t>(ids.size()))) return false;
@@ -76,7 +80,8 @@ class Outgoing {
   bool add(std::string_view bytes) {
     text_ += bytes;
     for (const std::string& stop : stops_) {
-      size_t from = sent_ > stop.size() ? sent_ - stop.size() : 0, at = stop.empty() ? std::string::npos : text_.find(stop, from);
+      size_t from = sent_ > stop.size() ? sent_ - stop.size() : 0,
+             at = stop.empty() ? std::string::npos : text_.find(stop, from);
       if (at != std::string::npos && at < stop_at_) stop_at_ = at;
     }
     if (stopped()) text_.resize(stop_at_);
@@ -110,8 +115,8 @@ class Outgoing {
 
 }  // namespace
 
-Generation generate(Sequence& sequence, const Engine& engine, int64_t max_tokens, const SamplingOptions& sampling,
-                    const std::function<bool(std::string_view)>& on_text) {
+Generation generate(Sequence& sequence, const Engine& engine, int64_t max_tokens,
+                    const SamplingOptions& sampling, const std::function<bool(std::string_view)>& on_text) {
   Sampler sampler(sampling);
   Outgoing out(sampling.stop, on_text);
   const std::vector<int32_t>& ends = engine.tokenizer().stop_ids();

@@ -1,9 +1,10 @@
-// The vocabulary: every operation the models use, as a table of functions. Each implementation fills one table;
-// reference is plain loops and is the specification the others are tested against.
+// The vocabulary: every operation the models use, as a table of functions. Each implementation fills one
+// table; reference is plain loops and is the specification the others are tested against.
 //
-// Letters: T tokens, H query heads, K key/value heads, D head size, C hidden size, F feed-forward size, V vocabulary,
-// N output features. Outputs come first. Activations are F32 or BF16 (the tensor says which); sums are kept in F32.
-// Sizes are the caller's duty (asserted); nothing here throws except for lack of memory.
+// Letters: T tokens, H query heads, K key/value heads, D head size, C hidden size, F feed-forward size, V
+// vocabulary, N output features. Outputs come first. Activations are F32 or BF16 (the tensor says which);
+// sums are kept in F32. Sizes are the caller's duty (asserted); nothing here throws except for lack of
+// memory.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +21,8 @@ namespace longspan {
 /// Precision of dense products and of the activations that feed them.
 enum class Compute : uint8_t { F32, BF16 };
 
-/// A dense layer: y = x W^T + b. `packed` is what an implementation made of the weight for itself at first use (or at
-/// prepare): derived data, owned here so that it lives and dies with the weight.
+/// A dense layer: y = x W^T + b. `packed` is what an implementation made of the weight for itself at first
+/// use (or at prepare): derived data, owned here so that it lives and dies with the weight.
 struct Linear {
   Tensor weight;  // [N, C], any dtype of the table in dtype.h
   Tensor bias;    // [N] F32, or null
@@ -30,8 +31,8 @@ struct Linear {
   explicit operator bool() const { return static_cast<bool>(weight); }
 };
 
-/// cos and sin of the angles of T positions, made once a forward pass and shared by its layers; both are already
-/// multiplied by the method's attention scale.
+/// cos and sin of the angles of T positions, made once a forward pass and shared by its layers; both are
+/// already multiplied by the method's attention scale.
 struct RopeTable {
   Tensor cos;  // [T, rotary/2] F32
   Tensor sin;  // [T, rotary/2] F32
@@ -64,30 +65,33 @@ struct Kernels {
   /// out[t] = table[ids[t]], dequantised.  out [T, C] F32; table [V, C] any dtype.
   void (*embed)(Tensor out, Tensor table, std::span<const int32_t> ids);
 
-  /// out = x * rsqrt(mean(x^2) + eps) * weight.  x [T, C] F32; weight [C] F32; out [T, C] F32 or BF16 (Zhang 2019).
+  /// out = x * rsqrt(mean(x^2) + eps) * weight.  x [T, C] F32; weight [C] F32; out [T, C] F32 or BF16 (Zhang
+  /// 2019).
   void (*rmsnorm)(Tensor out, Tensor x, Tensor weight, float eps);
 
   /// out = x W^T + b, or out += when accumulate.  x [T, C] F32 or BF16; out [T, N] F32.
   /// F32 x gives F32 precision at any T; BF16 x lets W be rounded to BF16.
   void (*linear)(Tensor out, Tensor x, const Linear& w, bool accumulate);
 
-  /// Bytes of packed data that `linear` will make of w when products of many rows run in `compute`; 0 if it reads W as
-  /// it lies.
+  /// Bytes of packed data that `linear` will make of w when products of many rows run in `compute`; 0 if it
+  /// reads W as it lies.
   int64_t (*packed_bytes)(const Linear& w, Compute compute);
 
-  /// Rotates x in place, rotate-half pairing: (x_i, x_{i+r/2}) by the angle of frequency i, r the rotary size; dimensions
-  /// beyond r stay.  x [T, heads * D] F32 (Su 2021, arXiv 2104.09864; layout of HF Llama).
+  /// Rotates x in place, rotate-half pairing: (x_i, x_{i+r/2}) by the angle of frequency i, r the rotary
+  /// size; dimensions beyond r stay.  x [T, heads * D] F32 (Su 2021, arXiv 2104.09864; layout of HF Llama).
   void (*rope)(Tensor x, const RopeTable& table, int64_t heads, int64_t head_dim);
 
-  /// Writes T rows of one layer's keys (or values) into pages at positions past .. past + T - 1, converting to the
-  /// cache's dtype.  x [T, K * D] F32.
+  /// Writes T rows of one layer's keys (or values) into pages at positions past .. past + T - 1, converting
+  /// to the cache's dtype.  x [T, K * D] F32.
   void (*store_kv)(const KvPages& pages, Tensor x, int64_t past);
 
   /// out[t, h] = softmax_n(scale q[t, h] . k[n, h / (H/K)]) v[n], over the visible n.  q [T, H * D] F32;
   /// out [T, H * D] F32 or BF16. Online softmax over tiles (Milakov 2018; Dao 2023, arXiv 2307.08691).
-  void (*attention)(Tensor out, Tensor q, const KvPages& keys, const KvPages& values, const AttentionShape& shape);
+  void (*attention)(Tensor out, Tensor q, const KvPages& keys, const KvPages& values,
+                    const AttentionShape& shape);
 
-  /// out = silu(gate) * up.  gate, up [T, F] F32 (rows may be strided); out [T, F] F32 or BF16 (Shazeer 2020).
+  /// out = silu(gate) * up.  gate, up [T, F] F32 (rows may be strided); out [T, F] F32 or BF16 (Shazeer
+  /// 2020).
   void (*swiglu)(Tensor out, Tensor gate, Tensor up);
 
   /// log softmax at one index a row: out[t] = x[t, target[t]] - logsumexp(x[t]).  x [T, V] F32; out [T] F32.
@@ -97,20 +101,21 @@ struct Kernels {
 /// All implementations compiled in, slowest first; row 0 is reference.
 std::span<const Kernels* const> all_kernels();
 
-/// The best supported implementation, or the one named by $LONGSPAN_KERNELS (Error when unknown or unsupported here,
-/// listing what there is). Chosen once.
+/// The best supported implementation, or the one named by $LONGSPAN_KERNELS (Error when unknown or
+/// unsupported here, listing what there is). Chosen once.
 const Kernels& kernels();
 /// By name; Error as above.
 const Kernels& kernels_named(std::string_view name);
 
-/// The precision of dense products that suits an implementation: BF16 where the processor multiplies it natively.
+/// The precision of dense products that suits an implementation: BF16 where the processor multiplies it
+/// natively.
 Compute preferred_compute(const Kernels& k);
 
 /// Rows of x from which `linear` runs as a blocked product on packed weights; below it streams W as it lies.
 constexpr int64_t kGemmRows = 8;
 
-/// Dequantises n consecutive elements (a multiple of the dtype's block) to F32; the specification of every block format.
-/// Formulas: GGUF specification; layouts in kernels/reference/dequantise.cc.
+/// Dequantises n consecutive elements (a multiple of the dtype's block) to F32; the specification of every
+/// block format. Formulas: GGUF specification; layouts in kernels/reference/dequantise.cc.
 void dequantise(float* out, const void* in, DType dtype, int64_t n);
 
 }  // namespace longspan

@@ -28,7 +28,8 @@ std::optional<ChatTemplateSource> template_from_config(const Checkpoint& checkpo
   // Several named templates: transformers takes "default" when no tools are given.
   if (value.is_array())
     for (const Json& item : value)
-      if (item.is_object() && item.value("name", "") == "default" && item.contains("template") && item["template"].is_string())
+      if (item.is_object() && item.value("name", "") == "default" && item.contains("template") &&
+          item["template"].is_string())
         return ChatTemplateSource{item["template"].get<std::string>(), source + " \"default\""};
   fail("{}: neither a string nor a list with a template named \"default\"", source);
 }
@@ -36,7 +37,8 @@ std::optional<ChatTemplateSource> template_from_config(const Checkpoint& checkpo
 }  // namespace
 
 Tokenizer load_tokenizer(const Checkpoint& checkpoint) {
-  if (checkpoint.format == CheckpointFormat::Gguf) return tokenizer_from_gguf(checkpoint.metadata, checkpoint.path.string());
+  if (checkpoint.format == CheckpointFormat::Gguf)
+    return tokenizer_from_gguf(checkpoint.metadata, checkpoint.path.string());
   auto json = checkpoint.path / "tokenizer.json", model = checkpoint.path / "tokenizer.model";
   if (std::filesystem::exists(json))
     return tokenizer_from_json(parse_json_file(json), tokenizer_config(checkpoint), json.string());
@@ -46,9 +48,11 @@ Tokenizer load_tokenizer(const Checkpoint& checkpoint) {
        checkpoint.path.string());
 }
 
-std::optional<ChatTemplateSource> find_chat_template(const Checkpoint& checkpoint, const std::string& chosen) {
+std::optional<ChatTemplateSource> find_chat_template(const Checkpoint& checkpoint,
+                                                     const std::string& chosen) {
   if (!chosen.empty()) {
-    if (const char* text = builtin_chat_template(chosen)) return ChatTemplateSource{text, "chat template " + chosen};
+    if (const char* text = builtin_chat_template(chosen))
+      return ChatTemplateSource{text, "chat template " + chosen};
     if (std::filesystem::exists(chosen)) return ChatTemplateSource{read_file(chosen), chosen};
     std::string names;
     for (const std::string& name : builtin_chat_template_names()) names += (names.empty() ? "" : ", ") + name;

@@ -10,12 +10,13 @@
 
 namespace longspan {
 
-/// GGUF: the tokenizer.ggml.* keys. HF: tokenizer.json, else tokenizer.model, with tokenizer_config.json. Error naming
-/// the directory when there is neither.
+/// GGUF: the tokenizer.ggml.* keys. HF: tokenizer.json, else tokenizer.model, with tokenizer_config.json.
+/// Error naming the directory when there is neither.
 Tokenizer load_tokenizer(const Checkpoint& checkpoint);
 
-/// The Jinja text of the model's chat template (GGUF key, chat_template.jinja, or tokenizer_config.json), or of the one
-/// the user chose: a built-in name or a file. nullopt when the model carries none and none was chosen.
+/// The Jinja text of the model's chat template (GGUF key, chat_template.jinja, or tokenizer_config.json), or
+/// of the one the user chose: a built-in name or a file. nullopt when the model carries none and none was
+/// chosen.
 struct ChatTemplateSource {
   std::string jinja;
   std::string source;  // for errors

@@ -22,9 +22,10 @@ Arena& Arena::operator=(Arena&& other) noexcept {
 
 void* Arena::allocate(std::string label, int64_t bytes) {
   if (bytes <= 0) bytes = 1;
-  void* p = ::mmap(nullptr, static_cast<size_t>(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                   -1, 0);
-  if (p == MAP_FAILED) fail("out of memory: {} ({}) was refused by the system", label, human_bytes(static_cast<double>(bytes)));
+  void* p = ::mmap(nullptr, static_cast<size_t>(bytes), PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (p == MAP_FAILED)
+    fail("out of memory: {} ({}) was refused by the system", label, human_bytes(static_cast<double>(bytes)));
   if (bytes >= 4 * kHugePage) ::madvise(p, static_cast<size_t>(bytes), MADV_HUGEPAGE);
   blocks_.push_back({std::move(label), p, bytes});
   return p;

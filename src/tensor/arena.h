@@ -18,8 +18,8 @@ class Arena {
   Arena(Arena&& other) noexcept;
   Arena& operator=(Arena&& other) noexcept;
 
-  /// A zeroed contiguous matrix, 64-byte aligned (2 MiB pages are asked for when it is large). Throws Error when the
-  /// system refuses, with the label and the bytes.
+  /// A zeroed contiguous matrix, 64-byte aligned (2 MiB pages are asked for when it is large). Throws Error
+  /// when the system refuses, with the label and the bytes.
   Tensor matrix(std::string label, DType dtype, int64_t rows, int64_t cols);
   void* allocate(std::string label, int64_t bytes);
   void release();

@@ -10,9 +10,9 @@ namespace longspan {
 
 namespace {
 constexpr DTypeInfo kTypes[] = {
-    {DType::F32, "F32", 1, 4},      {DType::F16, "F16", 1, 2},      {DType::BF16, "BF16", 1, 2},
-    {DType::I32, "I32", 1, 4},      {DType::Q8_0, "Q8_0", 32, 34},  {DType::Q4_0, "Q4_0", 32, 18},
-    {DType::Q4_1, "Q4_1", 32, 20},  {DType::Q5_0, "Q5_0", 32, 22},  {DType::Q5_1, "Q5_1", 32, 24},
+    {DType::F32, "F32", 1, 4},       {DType::F16, "F16", 1, 2},       {DType::BF16, "BF16", 1, 2},
+    {DType::I32, "I32", 1, 4},       {DType::Q8_0, "Q8_0", 32, 34},   {DType::Q4_0, "Q4_0", 32, 18},
+    {DType::Q4_1, "Q4_1", 32, 20},   {DType::Q5_0, "Q5_0", 32, 22},   {DType::Q5_1, "Q5_1", 32, 24},
     {DType::Q4_K, "Q4_K", 256, 144}, {DType::Q5_K, "Q5_K", 256, 176}, {DType::Q6_K, "Q6_K", 256, 210},
 };
 }  // namespace
@@ -36,7 +36,8 @@ int64_t dtype_bytes(DType dtype, int64_t elements) {
 }
 
 float f16_to_f32(uint16_t h) {
-  uint32_t sign = static_cast<uint32_t>(h & 0x8000u) << 16, exponent = (h >> 10) & 0x1f, mantissa = h & 0x3ffu, bits;
+  uint32_t sign = static_cast<uint32_t>(h & 0x8000u) << 16, exponent = (h >> 10) & 0x1f,
+           mantissa = h & 0x3ffu, bits;
   if (exponent == 0x1f) {
     bits = sign | 0x7f800000u | (mantissa << 13);
   } else if (exponent != 0) {

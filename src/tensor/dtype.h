@@ -1,4 +1,5 @@
-// Element types: one row each. Quantised types are blocks of 32 or 256 weights with their scales, laid out as in GGUF.
+// Element types: one row each. Quantised types are blocks of 32 or 256 weights with their scales, laid out as
+// in GGUF.
 #pragma once
 
 #include <cstdint>
@@ -11,9 +12,9 @@ enum class DType : uint8_t { F32, F16, BF16, I32, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, 
 
 struct DTypeInfo {
   DType dtype;
-  const char* name;      // "F32", "Q4_K"
-  int block_elements;    // 1, 32 or 256
-  int block_bytes;       // bytes of one block
+  const char* name;    // "F32", "Q4_K"
+  int block_elements;  // 1, 32 or 256
+  int block_bytes;     // bytes of one block
 };
 
 const DTypeInfo& dtype_info(DType dtype);

@@ -1,5 +1,5 @@
-// Tensor: a non-owning view, passed by value. Sizes are outermost first; the innermost dimension is contiguous; rows
-// (everything but the innermost dimension) are row_stride bytes apart.
+// Tensor: a non-owning view, passed by value. Sizes are outermost first; the innermost dimension is
+// contiguous; rows (everything but the innermost dimension) are row_stride bytes apart.
 #pragma once
 
 #include <cstddef>

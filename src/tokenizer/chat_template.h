@@ -1,6 +1,6 @@
-// Chat templates: the model's own Jinja text, rendered as transformers' apply_chat_template does (trim_blocks,
-// lstrip_blocks, the same globals). What the interpreter does not know is an Error with the line and the construct; there is
-// never a fallback to another template. jinja.h is the interpreter.
+// Chat templates: the model's own Jinja text, rendered as transformers' apply_chat_template does
+// (trim_blocks, lstrip_blocks, the same globals). What the interpreter does not know is an Error with the
+// line and the construct; there is never a fallback to another template. jinja.h is the interpreter.
 #pragma once
 
 #include <memory>
@@ -20,17 +20,18 @@ class ChatTemplate {
  public:
   /// Parses; Error names `source`, the line and what is not understood.
   ChatTemplate(const std::string& jinja, const std::string& source);
-  /// `variables` holds bos_token, eos_token and whatever else the template may read; messages and add_generation_prompt
-  /// are added. raise_exception() in a template becomes an Error with its text.
-  std::string render(const std::vector<ChatMessage>& messages, bool add_generation_prompt, const Json& variables) const;
+  /// `variables` holds bos_token, eos_token and whatever else the template may read; messages and
+  /// add_generation_prompt are added. raise_exception() in a template becomes an Error with its text.
+  std::string render(const std::vector<ChatMessage>& messages, bool add_generation_prompt,
+                     const Json& variables) const;
 
  private:
   struct Impl;
   std::shared_ptr<const Impl> impl_;
 };
 
-/// Built-in formats of models that were published without Jinja, by name: "xverse", "aquila-chat", "aquila", "aquila-legacy",
-/// "aquila-v1", "aquila-v2", "index". Null when unknown. They are ordinary Jinja texts.
+/// Built-in formats of models that were published without Jinja, by name: "xverse", "aquila-chat", "aquila",
+/// "aquila-legacy", "aquila-v1", "aquila-v2", "index". Null when unknown. They are ordinary Jinja texts.
 const char* builtin_chat_template(std::string_view name);
 std::vector<std::string> builtin_chat_template_names();
 

@@ -248,6 +248,7 @@ TEST_F(Program, WrongUsageIsStatusTwo) {
     EXPECT_EQ(r.status, 2) << r.err;
     EXPECT_TRUE(r.one_sentence()) << r.err;
   }
+  EXPECT_NE(run({"no-such-command"}).err.find("no-such-command"), std::string::npos);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Engine and Sequence: the real model's greedy tokens against transformers, stop strings, streaming, the declared length.
+// Engine and Sequence: the real model's greedy tokens against transformers, stop strings, streaming, the
+// declared length.
 #include "generate/engine.h"
 
 #include <gtest/gtest.h>
@@ -32,7 +33,8 @@ TEST_F(SmolLM2Slow, GreedyTokensEqualTransformers) {
     EXPECT_EQ(prompt, golden["prompt_ids"].get<std::vector<int32_t>>());
     Sequence sequence(engine, 256);
     sequence.feed(prompt);
-    EXPECT_EQ(generate(sequence, engine, 64, {}).ids, golden["ids"].get<std::vector<int32_t>>()) << golden["prompt"];
+    EXPECT_EQ(generate(sequence, engine, 64, {}).ids, golden["ids"].get<std::vector<int32_t>>())
+        << golden["prompt"];
     ++cases;
   }
   EXPECT_EQ(cases, 3);
@@ -78,7 +80,8 @@ TEST_F(SmolLM2Slow, LengthDependentMethodGivesTheSameScoresHoweverTheTextIsCut) 
     ASSERT_TRUE(sequence.score(ids, scores));
     ASSERT_EQ(scores.size(), ids.size() - 1);
     if (whole.empty()) whole = scores;
-    for (size_t i = 0; i < scores.size(); ++i) ASSERT_NEAR(scores[i], whole[i], 1e-4) << "chunk " << chunk << ", token " << i + 1;
+    for (size_t i = 0; i < scores.size(); ++i)
+      ASSERT_NEAR(scores[i], whole[i], 1e-4) << "chunk " << chunk << ", token " << i + 1;
   }
 }
 

@@ -32,7 +32,8 @@ TEST(MemoryPlanSlow, IsWithinFivePercentOfWhatIsResident) {
   for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>(i * 37 % 40000 + 100);
   sequence.feed(ids);
   generate(sequence, engine, 8, {});
-  EXPECT_NEAR(static_cast<double>(resident_bytes()), static_cast<double>(plan.total()), 0.05 * static_cast<double>(plan.total()));
+  EXPECT_NEAR(static_cast<double>(resident_bytes()), static_cast<double>(plan.total()),
+              0.05 * static_cast<double>(plan.total()));
 }
 
 }  // namespace

@@ -29,7 +29,8 @@ TEST(Sampler, DistributionEqualsTransformers) {
     auto kept = distribution(logits, history, o);
     ASSERT_EQ(kept.size(), golden["kept"].size()) << "case " << cases << ": " << golden["options"];
     for (const TokenProbability& t : kept)
-      EXPECT_NEAR(t.probability, golden["kept"].at(std::to_string(t.id)).get<double>(), 2e-6) << "case " << cases;
+      EXPECT_NEAR(t.probability, golden["kept"].at(std::to_string(t.id)).get<double>(), 2e-6)
+          << "case " << cases;
   }
   EXPECT_EQ(cases, 40);
 }
