@@ -25,15 +25,24 @@ Checkpoint open_gguf(const std::filesystem::path& path) {
 
 bool is_finite_16(uint16_t bits, uint16_t exponent) { return (bits & exponent) != exponent; }
 
-bool all_finite_16(const uint16_t* values, int64_t n, uint16_t exponent) {
+/// Values of a file may lie at odd addresses: they are copied out, not read in place.
+bool all_finite_16(const std::byte* values, int64_t n, uint16_t exponent) {
   bool finite = true;
-  for (int64_t i = 0; i < n; ++i) finite &= is_finite_16(values[i], exponent);
+  for (int64_t i = 0; i < n; ++i) {
+    uint16_t bits;
+    std::memcpy(&bits, values + 2 * i, 2);
+    finite &= is_finite_16(bits, exponent);
+  }
   return finite;
 }
 
-bool all_finite_32(const uint32_t* values, int64_t n) {
+bool all_finite_32(const std::byte* values, int64_t n) {
   bool finite = true;
-  for (int64_t i = 0; i < n; ++i) finite &= (values[i] & 0x7f800000u) != 0x7f800000u;
+  for (int64_t i = 0; i < n; ++i) {
+    uint32_t bits;
+    std::memcpy(&bits, values + 4 * i, 4);
+    finite &= (bits & 0x7f800000u) != 0x7f800000u;
+  }
   return finite;
 }
 
@@ -118,13 +127,13 @@ void check_finite(const NamedTensor& named, const std::string& file) {
   bool finite = true;
   switch (t.dtype) {
     case DType::F32:
-      finite = all_finite_32(t.row<uint32_t>(0), n);
+      finite = all_finite_32(t.row<std::byte>(0), n);
       break;
     case DType::F16:
-      finite = all_finite_16(t.row<uint16_t>(0), n, kExponentF16);
+      finite = all_finite_16(t.row<std::byte>(0), n, kExponentF16);
       break;
     case DType::BF16:
-      finite = all_finite_16(t.row<uint16_t>(0), n, kExponentBF16);
+      finite = all_finite_16(t.row<std::byte>(0), n, kExponentBF16);
       break;
     default:
       finite = all_finite_scales(t.row<std::byte>(0), n / dtype_info(t.dtype).block_elements, t.dtype);
