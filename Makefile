@@ -29,11 +29,12 @@ format:
 fuzz:  ## every fuzz target for FUZZ_SECONDS
 	tools/install_dependencies.sh clang libomp-dev
 	cmake --preset fuzz --log-level=WARNING
-	cmake --build build-fuzz
+	cmake --build build-fuzz --target fuzzers
 	set -e; for target in build-fuzz/tests/fuzz/fuzz_*; do \
 	  [ -f $$target ] && [ -x $$target ] || continue; \
 	  corpus=build-fuzz/corpus/$$(basename $$target); mkdir -p $$corpus; \
-	  $$target -max_total_time=$(FUZZ_SECONDS) $$corpus tests/fuzz/corpus/$$(basename $$target | sed s/fuzz_//); \
+	  seeds=tests/fuzz/corpus/$$(basename $$target | sed s/fuzz_//); [ -d $$seeds ] || seeds=; \
+	  $$target -max_total_time=$(FUZZ_SECONDS) -max_len=4096 $$corpus $$seeds; \
 	done
 
 clean:

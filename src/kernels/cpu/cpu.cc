@@ -1,5 +1,7 @@
 #include "kernels/cpu/cpu.h"
 
+#include <cpuid.h>
+
 #include <cstdlib>
 #include <dnnl.hpp>
 #include <memory>
@@ -7,9 +9,17 @@
 
 namespace longspan {
 
-bool has_avx2() {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+namespace {
+
+/// clang 14, which builds the fuzz targets, does not know this feature by name.
+bool has_f16c() {
+  unsigned a, b, c = 0, d;
+  return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
 }
+
+}  // namespace
+
+bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c(); }
 
 bool has_avx512() {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
