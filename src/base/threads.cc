@@ -37,7 +37,7 @@ namespace {
 /// does not count.
 int busy_others() {
   int least = 1 << 20;
-  for (int look = 0; look < 5; ++look) {
+  for (int look = 0; look < 5 && least > 0; ++look) {
     if (look > 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));
     std::ifstream in("/proc/loadavg");
     double one, five, fifteen;
