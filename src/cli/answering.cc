@@ -68,6 +68,8 @@ Generation answer(Sequence& sequence, const Engine& engine, int64_t max_tokens,
   return g;
 }
 
+namespace {
+
 Json answer_facts(const Prefill& prefill, const Generation& generation) {
   const char* reasons[] = {"length", "end", "stop", "interrupted"};
   return {{"prompt_tokens", prefill.tokens},
@@ -90,6 +92,14 @@ void remark_speed(const Options& o, const Prefill& prefill, const Generation& ge
          grouped(static_cast<int64_t>(generation.ids.size())), human_seconds(generation.seconds),
          rate(static_cast<double>(generation.ids.size()), generation.seconds),
          human_bytes(static_cast<double>(peak_bytes())));
+}
+
+}  // namespace
+
+void report_answer(const Options& o, Json fields, const Prefill& prefill, const Generation& generation) {
+  if (!o.json) return remark_speed(o, prefill, generation);
+  fields.update(answer_facts(prefill, generation));
+  print_json(fields);
 }
 
 }  // namespace longspan

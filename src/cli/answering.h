@@ -34,9 +34,8 @@ Prefill feed_prompt(Sequence& sequence, const std::vector<int32_t>& ids, const O
 Generation answer(Sequence& sequence, const Engine& engine, int64_t max_tokens,
                   const SamplingOptions& sampling, const Options& o);
 
-/// The JSON fields of every answer: prompt_tokens prefill_s decode_s and their kin.
-Json answer_facts(const Prefill& prefill, const Generation& generation);
-/// The same for people.
-void remark_speed(const Options& o, const Prefill& prefill, const Generation& generation);
+/// --json: prints `fields` and those of every answer (prompt_tokens prefill_s decode_s and their kin) as one
+/// object. Otherwise the speed, for people.
+void report_answer(const Options& o, Json fields, const Prefill& prefill, const Generation& generation);
 
 }  // namespace longspan

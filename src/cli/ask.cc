@@ -13,7 +13,7 @@ namespace longspan {
 namespace {
 
 struct AskOptions : Options {
-  std::string file, system;
+  std::string file;
   std::vector<std::string> questions;
   int64_t n = 128;
   SamplingOptions sampling;
@@ -55,13 +55,7 @@ int ask(AskOptions& o) {
     if (!prefill.complete) return kExitInterrupted;
     if (all.size() > 1 && !o.json) remark(o, "question: {}", o.questions[i]);
     Generation g = answer(sequence, engine, o.n, o.sampling, o);
-    if (o.json) {
-      Json out = {{"question", o.questions[i]}, {"answer", g.text}};
-      out.update(answer_facts(prefill, g));
-      print_json(out);
-    } else {
-      remark_speed(o, prefill, g);
-    }
+    report_answer(o, {{"question", o.questions[i]}, {"answer", g.text}}, prefill, g);
     if (g.reason == StopReason::Interrupted) return kExitInterrupted;
   }
   return kExitDone;
@@ -76,8 +70,7 @@ Run define_ask(CLI::App& app) {
   app.add_option("-f,--file", o->file, "the document; - is standard input")->required();
   app.add_option("-n", o->n, "tokens of an answer at most; default 128")
       ->check(CLI::Range(1, 1 << 30).description(""));
-  app.add_option("--system", o->system, "system message; default the template's own");
-  app.add_option("--chat-template", o->chat_template, "built-in name or Jinja file; default the model's");
+  add_chat_options(app, *o);
   add_sampling_options(app, o->sampling);
   add_window_options(app, *o);
   add_engine_options(app, *o);

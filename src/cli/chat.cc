@@ -24,7 +24,7 @@ namespace {
 constexpr int64_t kFirstStep = 2048;
 
 struct ChatOptions : Options {
-  std::string file, system;
+  std::string file;
   int64_t n = 512;
   SamplingOptions sampling;
 };
@@ -64,13 +64,7 @@ class Conversation {
     }
     Generation g = answer(*sequence_, engine_, o_.n, o_.sampling, o_);
     turns_.push_back({"assistant", g.text});
-    if (o_.json) {
-      Json out = {{"answer", g.text}};
-      out.update(answer_facts(prefill, g));
-      print_json(out);
-    } else {
-      remark_speed(o_, prefill, g);
-    }
+    report_answer(o_, {{"answer", g.text}}, prefill, g);
     return g.reason != StopReason::Interrupted;
   }
 
@@ -187,8 +181,7 @@ Run define_chat(CLI::App& app) {
   app.add_option("-f,--file", o->file, "a document to talk about; read again when it changes");
   app.add_option("-n", o->n, "tokens of an answer at most; default 512")
       ->check(CLI::Range(1, 1 << 30).description(""));
-  app.add_option("--system", o->system, "system message; default the template's own");
-  app.add_option("--chat-template", o->chat_template, "built-in name or Jinja file; default the model's");
+  add_chat_options(app, *o);
   add_sampling_options(app, o->sampling);
   add_window_options(app, *o);
   add_engine_options(app, *o);

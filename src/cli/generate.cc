@@ -31,13 +31,7 @@ int generate_text(GenerateOptions& o) {
   Prefill prefill = feed_prompt(sequence, ids, o);
   if (!prefill.complete) return kExitInterrupted;
   Generation g = answer(sequence, engine, o.n, o.sampling, o);
-  if (o.json) {
-    Json out = {{"text", g.text}, {"ids", g.ids}};
-    out.update(answer_facts(prefill, g));
-    print_json(out);
-  } else {
-    remark_speed(o, prefill, g);
-  }
+  report_answer(o, {{"text", g.text}, {"ids", g.ids}}, prefill, g);
   return g.reason == StopReason::Interrupted ? kExitInterrupted : kExitDone;
 }
 

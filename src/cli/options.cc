@@ -46,6 +46,11 @@ void add_window_options(CLI::App& app, Options& o) {
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
 }
 
+void add_chat_options(CLI::App& app, Options& o) {
+  app.add_option("--system", o.system, "system message; default the template's own");
+  app.add_option("--chat-template", o.chat_template, "built-in name or Jinja file; default the model's");
+}
+
 void add_sampling_options(CLI::App& app, SamplingOptions& s) {
   app.add_option("--temperature", s.temperature, "0 (default): always the likeliest token");
   app.add_option("--top-k", s.top_k, "only the K likeliest tokens; 0: off");

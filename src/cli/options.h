@@ -18,12 +18,14 @@ struct Options {
   int threads = 0;  // 0: the physical cores
   std::string device = "cpu";
   uint64_t seed = 0;
-  std::string position, kernels, chat_template;
+  std::string position, kernels;
   std::string cache_type = "f16", compute;
   int64_t chunk = 512;
   // commands that read text
   std::string truncate;  // "", "middle", "left", "right"
   int64_t context = 0;   // 0: the window that the method reaches
+  // commands that hold a conversation
+  std::string system, chat_template;
 };
 
 /// --json, --quiet.
@@ -36,6 +38,8 @@ void add_position_option(CLI::App& app, Options& o);
 void add_engine_options(CLI::App& app, Options& o);
 /// --truncate, --context.
 void add_window_options(CLI::App& app, Options& o);
+/// --system, --chat-template.
+void add_chat_options(CLI::App& app, Options& o);
 /// --temperature and its kin; the seed is o.seed.
 void add_sampling_options(CLI::App& app, SamplingOptions& s);
 

@@ -1,5 +1,6 @@
 #include "cli/window.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 

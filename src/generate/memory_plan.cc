@@ -5,9 +5,9 @@
 namespace longspan {
 
 namespace {
-// Measured: resident memory of a run on SmolLM2 less everything else in the plan, and of `longspan tokenize`
-// on vocabularies of 49,152 and 151,936 entries. Code, libraries and oneDNN's generated code; then one entry
-// of a vocabulary.
+// Together fitted to the resident memory of SmolLM2 (49,152 entries) less everything else in the plan: code,
+// libraries and oneDNN's generated code; then a share for each entry of the vocabulary, which was not
+// measured apart for other sizes.
 constexpr int64_t kProgramBytes = int64_t{12} << 20;
 constexpr int64_t kVocabularyEntryBytes = 220;
 }  // namespace

@@ -90,18 +90,7 @@ Vec times_power(Vec p, Vec t) {
   return add(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
 }
 
-constexpr int kPair = 1;
-// 2^f on [0, 1), relative error 7.5e-8, highest power first (Remez).
-constexpr float kExp2[] = {0.001877576675f, 0.008989340091f, 0.05582631805f,
-                           0.240153617f,    0.6931530732f,   0.9999999251f};
-template <class X>
-Vec load_words(const X* p) {
-  return load(p);
-}
-Vec pack(const Vec* v) { return v[0]; }
-Vec stack(const Vec* v) { return v[0]; }
-Vec multiply_add(Vec sum, Vec b, Vec a) { return fma(a, b, sum); }
-
+#include "kernels/cpu/attention_bare_words.inc"
 #include "kernels/cpu/attention_common.inc"
 #include "kernels/cpu/attention_decode.inc"
 #include "kernels/cpu/attention_prefill.inc"
