@@ -86,9 +86,14 @@ memory packed_weight(const Linear& w, Compute compute, DecodeRows decode) {
 /// shape.
 using ProductKey = std::array<int64_t, 7>;
 
-dnnl::matmul product(const Tensor& out, const Tensor& x, const memory& weight, bool bias, bool accumulate,
+struct Product {
+  dnnl::matmul primitive;
+  memory::desc scratchpad;
+};
+
+Product product(const Tensor& out, const Tensor& x, const memory& weight, bool bias, bool accumulate,
                      Compute compute) {
-  static std::map<ProductKey, dnnl::matmul> products;
+  static std::map<ProductKey, Product> products;
   ProductKey key{x.rows(), x.cols(), out.cols(), int64_t(compute), bias, accumulate, omp_get_max_threads()};
   std::lock_guard guard(lock);
   if (auto found = products.find(key); found != products.end()) return found->second;
@@ -99,13 +104,16 @@ dnnl::matmul product(const Tensor& out, const Tensor& x, const memory& weight, b
     desc = dnnl::matmul::desc(in, weight.get_desc(), b, to);
   }
   dnnl::primitive_attr attributes;
+  // oneDNN's own scratchpad belongs to the thread that made the product; others run it too.
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   if (accumulate) {
     dnnl::post_ops add;
     add.append_sum();
     attributes.set_post_ops(add);
   }
   if (products.size() >= kMaxProducts) products.clear();
-  return products.emplace(key, dnnl::matmul({desc, attributes, engine()})).first->second;
+  dnnl::matmul::primitive_desc made(desc, attributes, engine());
+  return products.emplace(key, Product{dnnl::matmul(made), made.scratchpad_desc()}).first->second;
 }
 
 bool contiguous(const Tensor& x) { return x.row_stride == dtype_bytes(x.dtype, x.cols()); }
@@ -133,12 +141,13 @@ void scatter(Tensor out, const Tensor& from, bool accumulate) {
 void multiply(const Tensor& out, const Tensor& x, const Linear& w, bool accumulate, Compute compute,
               DecodeRows decode) {
   memory weight = packed_weight(w, compute, decode);
-  dnnl::matmul primitive = product(out, x, weight, static_cast<bool>(w.bias), accumulate, compute);
+  auto [primitive, working] = product(out, x, weight, static_cast<bool>(w.bias), accumulate, compute);
   dnnl::stream stream(engine());
   std::unordered_map<int, memory> arguments{
       {DNNL_ARG_SRC, memory(rows_desc(x, data_type(compute)), engine(), x.data)},
       {DNNL_ARG_WEIGHTS, weight},
-      {DNNL_ARG_DST, memory(rows_desc(out, DataType::f32), engine(), out.data)}};
+      {DNNL_ARG_DST, memory(rows_desc(out, DataType::f32), engine(), out.data)},
+      {DNNL_ARG_SCRATCHPAD, memory(working, engine())}};
   if (w.bias) {
     memory::desc b({1, out.cols()}, DataType::f32, memory::format_tag::ab);
     arguments.emplace(DNNL_ARG_BIAS, memory(b, engine(), w.bias.data));
