@@ -20,8 +20,10 @@ MemoryPlan plan_memory(const Checkpoint& checkpoint, const ModelConfig& config, 
   plan.weights = weights.mapped;
   plan.copied = weights.copied;
   plan.packed = weights.packed;
-  plan.kv_cache = KvCache::bytes(config, options.cache_dtype, context);
-  plan.activations = activation_bytes(config, std::min(options.chunk, context), 1);
+  PositionSpec spec = position_spec(config.position, config.head_shape(), context);
+  plan.kv_cache =
+      KvCache::bytes(config, options.cache_dtype, context, static_cast<int64_t>(rotations(spec).keys.size()));
+  plan.activations = activation_bytes(config, spec, std::min(options.chunk, context), 1);
   plan.scoring = weights.packed_head + (kHeadRows - 1) * dtype_bytes(DType::F32, config.vocab_size);
   plan.program = kProgramBytes + kVocabularyEntryBytes * config.vocab_size;
   return plan;

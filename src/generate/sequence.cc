@@ -12,9 +12,10 @@ Sequence::Sequence(const Engine& engine, int64_t declared_length)
     : engine_(engine),
       declared_(declared_length),
       spec_(position_spec(engine.config().position, engine.config().head_shape(), declared_length)),
-      cache_(engine.config(), engine.options().cache_dtype),
+      cache_(engine.config(), engine.options().cache_dtype,
+             static_cast<int64_t>(rotations(spec_).keys.size())),
       activations_(make_activations(
-          engine.config(), std::min(engine.options().chunk, std::max<int64_t>(1, declared_length)))) {}
+          engine.config(), spec_, std::min(engine.options().chunk, std::max<int64_t>(1, declared_length)))) {}
 
 Tensor Sequence::forward_chunk(std::span<const int32_t> ids) {
   auto past = static_cast<int64_t>(ids_.size()), count = static_cast<int64_t>(ids.size());

@@ -7,6 +7,7 @@
 // memory.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -48,13 +49,39 @@ struct KvPages {
   int64_t head_dim = 0;      // D
 };
 
+/// One range of distances of attention, with queries and keys rotated for it (FlagAttention's piecewise
+/// operator is two of them). Zones may share pages.
+struct AttentionZone {
+  int64_t from = 0;  // distance r belongs to the last zone with from <= r; negative distances to the first
+  Tensor q;          // [T, H * D] F32
+  KvPages keys;
+};
+constexpr int64_t kMaxAttentionZones = 3;
+
+/// Query t and key n stand at positions[past + t] and positions[n] (their indices where positions is empty);
+/// the distance is the difference. Query t sees keys starts[t] <= n <= past + t, bottom-right aligned: past
+/// may be negative, and a query without any visible key gives zeros.
 struct AttentionShape {
   int64_t heads = 0;     // H
   int64_t kv_heads = 0;  // K, divides H
   int64_t head_dim = 0;  // D, any size; multiples of 16 are fast
-  int64_t past = 0;      // tokens in the cache before the first query: query t sees keys 0 .. past + t
+  int64_t past = 0;      // keys before the first query's own: there are past + T keys
   float scale = 1.0f;    // multiplies q.k
-  int64_t window = 0;    // sliding window: query at p sees keys p - window < n <= p; 0 is no window
+  int64_t window = 0;    // sliding window: only distances below it are seen; 0 is no window
+  bool causal = true;    // false: every query sees all keys from starts[t]
+  int64_t chunk = 0;  // zones count distance in tokens (0) or in chunks: floor(m / chunk) - floor(n / chunk)
+  std::span<const float>
+      positions;  // [past + T], not falling within a document; whole numbers below 2^24 are exact
+  std::span<const int64_t> starts{};  // [T] first key of the query's document, not falling; empty: 0
+  std::span<const float> slopes{};    // [H] ALiBi: slopes[h] times the distance is subtracted from the score
+  std::span<const float> decay{};  // [D] xPos: product i of q.k is multiplied by exp(decay[i] distance), <= 0
+};
+
+/// What attention_backward writes: gradients of each zone's q [T, H * D] and keys [past + T, K * D], and of
+/// values [past + T, K * D], all F32.
+struct AttentionGradients {
+  std::array<Tensor, kMaxAttentionZones> q, keys;
+  Tensor values;
 };
 
 struct Kernels {
@@ -85,10 +112,19 @@ struct Kernels {
   /// to the cache's dtype.  x [T, K * D] F32.
   void (*store_kv)(const KvPages& pages, Tensor x, int64_t past);
 
-  /// out[t, h] = softmax_n(scale q[t, h] . k[n, h / (H/K)]) v[n], over the visible n.  q [T, H * D] F32;
-  /// out [T, H * D] F32 or BF16. Online softmax over tiles (Milakov 2018; Dao 2023, arXiv 2307.08691).
-  void (*attention)(Tensor out, Tensor q, const KvPages& keys, const KvPages& values,
+  /// out[t, h] = softmax_n(scale q[t, h] . k[n, h / (H/K)]) v[n], over the visible n, q and k those of the
+  /// zone of their distance.  out [T, H * D] F32 or BF16; log_sum [T, H] F32 or null: ln of the sum of
+  /// exp(scores), -inf for a row that sees nothing. Online softmax over tiles (Milakov 2018; Dao 2023, arXiv
+  /// 2307.08691).
+  void (*attention)(Tensor out, Tensor log_sum, std::span<const AttentionZone> zones, const KvPages& values,
                     const AttentionShape& shape);
+
+  /// Gradients of attention, overwritten; dout [T, H * D] F32, out (F32 or BF16) and log_sum as attention
+  /// wrote them. p = exp(s - log_sum), ds = p (dout . v - dout . out) scale, in the zone of each pair (Dao
+  /// 2022, arXiv 2205.14135).
+  void (*attention_backward)(const AttentionGradients& gradients, Tensor dout, Tensor out, Tensor log_sum,
+                             std::span<const AttentionZone> zones, const KvPages& values,
+                             const AttentionShape& shape);
 
   /// out = silu(gate) * up.  gate, up [T, F] F32 (rows may be strided); out [T, F] F32 or BF16 (Shazeer
   /// 2020).

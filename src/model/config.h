@@ -29,7 +29,7 @@ struct ModelConfig {
   bool mlp_bias = false;        // gate, up and down carry biases
   PositionConfig position;      // the model's own method
 
-  HeadShape head_shape() const { return {head_dim, rotary_dim}; }
+  HeadShape head_shape() const { return {head_dim, rotary_dim, num_attention_heads}; }
 };
 
 /// One family as one format names it. All share the tensor roles of weights.cc. GGUF stores q/k rows

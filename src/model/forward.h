@@ -19,22 +19,25 @@ struct Batch {
 /// Buffers of one layer, reused by all (inference plan). Sized for `rows` tokens.
 struct Activations {
   int64_t rows = 0;
-  Tensor residual;  // [T, C] F32
-  Tensor normed;    // [T, C] F32 or BF16 (two views of one buffer)
-  Tensor q, k, v;   // [T, H D], [T, K D], [T, K D] F32
-  Tensor attended;  // [T, H D] F32 or BF16
-  Tensor gate, up;  // [T, F] F32
-  Tensor mlp;       // [T, F] F32 or BF16
-  Tensor cos, sin;  // [T, r/2] F32
-  Tensor logits;    // [kHeadRows, V] F32
+  Tensor residual;   // [T, C] F32
+  Tensor normed;     // [T, C] F32 or BF16 (two views of one buffer)
+  Tensor q, k, v;    // [T, H D], [T, K D], [T, K D] F32, before rotation
+  Tensor rotated_q;  // [(R - 1) T, H D] F32: all rotations of the queries but one, which turns in place
+  Tensor rotated_k;  // [T, K D] F32, one rotation of the keys at a time; null where there is but one
+  Tensor attended;   // [T, H D] F32 or BF16
+  Tensor gate, up;   // [T, F] F32
+  Tensor mlp;        // [T, F] F32 or BF16
+  Tensor cos, sin;   // [R T, r/2] F32: of each rotation of queries and keys
+  Tensor logits;     // [kHeadRows, V] F32
   Arena arena;
 };
 constexpr int64_t kHeadRows = 64;
 
-/// Buffers for chunks of at most `rows` tokens.
-Activations make_activations(const ModelConfig& config, int64_t rows);
+/// Buffers for chunks of at most `rows` tokens under `spec` (or one that asks for as many rotations).
+Activations make_activations(const ModelConfig& config, const PositionSpec& spec, int64_t rows);
 /// `head_rows`: rows of logits that will be asked for at once (1 when only the last token is wanted).
-int64_t activation_bytes(const ModelConfig& config, int64_t rows, int64_t head_rows = kHeadRows);
+int64_t activation_bytes(const ModelConfig& config, const PositionSpec& spec, int64_t rows,
+                         int64_t head_rows = kHeadRows);
 
 struct Model {
   ModelConfig config;
@@ -45,7 +48,8 @@ struct Model {
 
 /// Runs the batch through all layers. Keys and values are stored at past .. past + T - 1 and the cache's
 /// length set. `spec` is the position spec of the whole sequence (its declared length), the same for each
-/// call on that sequence. Returns [T, C] F32, a view into `a`, valid until the next call.
+/// call on that sequence; the cache holds as many copies of keys as it asks for. Returns [T, C] F32, a view
+/// into `a`, valid until the next call.
 Tensor forward(const Model& model, const PositionSpec& spec, KvCache& cache, const Batch& batch,
                Activations& a);
 

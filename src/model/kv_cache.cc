@@ -14,12 +14,13 @@ int64_t pages_for(int64_t tokens) { return (tokens + kPageTokens - 1) / kPageTok
 
 }  // namespace
 
-KvCache::KvCache(const ModelConfig& config, DType dtype)
+KvCache::KvCache(const ModelConfig& config, DType dtype, int64_t key_copies)
     : dtype_(dtype),
       layers_(config.num_hidden_layers),
       heads_(config.num_key_value_heads),
       head_dim_(config.head_dim),
-      pages_(static_cast<size_t>(2 * config.num_hidden_layers)) {
+      copies_(key_copies),
+      pages_(static_cast<size_t>((key_copies + 1) * config.num_hidden_layers)) {
   assert(dtype == DType::F32 || dtype == DType::F16 || dtype == DType::BF16);
 }
 
@@ -27,7 +28,8 @@ void KvCache::reserve(int64_t tokens) {
   int64_t more = pages_for(tokens) - static_cast<int64_t>(pages_[0].size());
   if (more <= 0) return;
   int64_t bytes = page_bytes(heads_, head_dim_, dtype_);
-  auto* block = static_cast<std::byte*>(arena_.allocate("KV cache", more * 2 * layers_ * bytes));
+  auto* block = static_cast<std::byte*>(
+      arena_.allocate("KV cache", more * static_cast<int64_t>(pages_.size()) * bytes));
   // All layers' pages of the same tokens lie together: memory is touched in the order in which the text
   // grows, also where the system hands it out in huge pages.
   for (int64_t page = 0; page < more; ++page)
@@ -42,20 +44,21 @@ void KvCache::truncate(int64_t tokens) {
   length_ = tokens;
 }
 
-KvPages KvCache::keys(int64_t layer) const {
-  return {pages_[static_cast<size_t>(2 * layer)], dtype_, heads_, head_dim_};
+KvPages KvCache::keys(int64_t layer, int64_t copy) const {
+  return {pages_[static_cast<size_t>((copies_ + 1) * layer + copy)], dtype_, heads_, head_dim_};
 }
 
 KvPages KvCache::values(int64_t layer) const {
-  return {pages_[static_cast<size_t>(2 * layer + 1)], dtype_, heads_, head_dim_};
+  return {pages_[static_cast<size_t>((copies_ + 1) * layer + copies_)], dtype_, heads_, head_dim_};
 }
 
-int64_t KvCache::bytes_per_token(const ModelConfig& config, DType dtype) {
-  return 2 * config.num_hidden_layers * dtype_bytes(dtype, config.num_key_value_heads * config.head_dim);
+int64_t KvCache::bytes_per_token(const ModelConfig& config, DType dtype, int64_t key_copies) {
+  return (key_copies + 1) * config.num_hidden_layers *
+         dtype_bytes(dtype, config.num_key_value_heads * config.head_dim);
 }
 
-int64_t KvCache::bytes(const ModelConfig& config, DType dtype, int64_t tokens) {
-  return pages_for(tokens) * kPageTokens * bytes_per_token(config, dtype);
+int64_t KvCache::bytes(const ModelConfig& config, DType dtype, int64_t tokens, int64_t key_copies) {
+  return pages_for(tokens) * kPageTokens * bytes_per_token(config, dtype, key_copies);
 }
 
 }  // namespace longspan

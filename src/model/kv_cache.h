@@ -1,5 +1,5 @@
 // KvCache: keys and values of one sequence, in pages of kPageTokens tokens taken from the arena as the text
-// grows.
+// grows. Keys are kept rotated, once for each rotation that the zones of the position method ask for.
 #pragma once
 
 #include <vector>
@@ -13,7 +13,8 @@ namespace longspan {
 class KvCache {
  public:
   /// Nothing is allocated yet. dtype: F32, F16 or BF16.
-  KvCache(const ModelConfig& config, DType dtype);
+  /// key_copies: rotations(spec).keys.size().
+  KvCache(const ModelConfig& config, DType dtype, int64_t key_copies = 1);
 
   /// Makes room for `tokens` tokens in all. Error when memory is refused.
   void reserve(int64_t tokens);
@@ -22,19 +23,20 @@ class KvCache {
   void set_length(int64_t tokens) { length_ = tokens; }
 
   int64_t length() const { return length_; }
-  KvPages keys(int64_t layer) const;
+  KvPages keys(int64_t layer, int64_t copy = 0) const;
   KvPages values(int64_t layer) const;
   DType dtype() const { return dtype_; }
 
   /// Bytes a token costs over all layers, and of a whole cache of `tokens` (whole pages).
-  static int64_t bytes_per_token(const ModelConfig& config, DType dtype);
-  static int64_t bytes(const ModelConfig& config, DType dtype, int64_t tokens);
+  static int64_t bytes_per_token(const ModelConfig& config, DType dtype, int64_t key_copies = 1);
+  static int64_t bytes(const ModelConfig& config, DType dtype, int64_t tokens, int64_t key_copies = 1);
 
  private:
   DType dtype_;
-  int64_t layers_, heads_, head_dim_;
+  int64_t layers_, heads_, head_dim_, copies_;
   int64_t length_ = 0;
-  std::vector<std::vector<void*>> pages_;  // [2 * layers]: keys of layer l at 2l, values at 2l + 1
+  std::vector<std::vector<void*>>
+      pages_;  // [(copies + 1) * layers]: a layer's copies of its keys, then its values
   Arena arena_;
 };
 

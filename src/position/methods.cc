@@ -209,6 +209,29 @@ const PositionMethod kMethods[] = {
 
 }  // namespace
 
+double apply(const PositionMap& map, double position) {
+  if (map.modulus > 0) position = std::fmod(position, map.modulus);
+  position /= map.divisor;
+  if (map.floor) position = std::floor(position);
+  position += map.offset;
+  return map.cap >= 0 ? std::min(position, map.cap) : position;
+}
+
+Rotations rotations(const PositionSpec& spec) {
+  Rotations all;
+  auto index = [&](std::vector<Rotation>& list, const Zone& zone, const PositionMap& map) {
+    Rotation wanted{map, zone.inv_freq.empty() ? spec.inv_freq : zone.inv_freq};
+    auto at = std::find(list.begin(), list.end(), wanted);
+    if (at == list.end()) at = list.insert(list.end(), wanted);
+    return static_cast<size_t>(at - list.begin());
+  };
+  for (const Zone& zone : spec.zones) {
+    all.query_of.push_back(index(all.queries, zone, zone.query));
+    all.key_of.push_back(index(all.keys, zone, zone.key));
+  }
+  return all;
+}
+
 std::span<const PositionMethod> position_methods() { return kMethods; }
 
 const PositionMethod& position_method(std::string_view name) {
@@ -225,9 +248,9 @@ PositionSpec position_spec(const PositionConfig& config, const HeadShape& shape,
   PositionSpec spec =
       position_method(config.method).spec(config, shape, length > 0 ? length : config.trained_context);
   bool finite = std::isfinite(spec.attention_scale);
-  for (double f : spec.inv_freq) finite = finite && std::isfinite(f) && f > 0;
+  for (double f : spec.inv_freq) finite = finite && std::isfinite(f) && f >= 0;
   if (!finite)
-    fail("position method {} makes frequencies that are zero or infinite; check its numbers",
+    fail("position method {} makes frequencies that are negative or infinite; check its numbers",
          describe(config));
   return spec;
 }

@@ -29,25 +29,57 @@ struct PositionConfig {
 struct HeadShape {
   int64_t head_dim = 0;    // D
   int64_t rotary_dim = 0;  // r <= D, even: dimensions that rotate
+  int64_t heads = 0;       // H; only slopes need it
 };
 
-/// A range of distances r = query - key in [from, next zone's from) and the maps of both positions inside it:
-/// p -> min((p mod m) / g + o, cap); m = 0 is no modulus, cap < 0 no cap.
+/// p -> min(floor?((p mod modulus) / divisor) + offset, cap); modulus 0 is no modulus, cap < 0 no cap.
 struct PositionMap {
   double modulus = 0, divisor = 1, offset = 0, cap = -1;
+  bool floor = false;
+
+  bool operator==(const PositionMap&) const = default;
 };
+double apply(const PositionMap& map, double position);
+
+/// The distances r >= from (up to the next zone's from) and the maps of both positions inside them: a score
+/// turns by the angle inv_freq[i] (query(m) - key(n)). A distance equal to `from` belongs to this zone.
 struct Zone {
-  int64_t from = 0;
+  int64_t from = 0;  // the first zone's is 0
   PositionMap query, key;
+  std::vector<double> inv_freq;  // [r/2] where the zone has frequencies of its own; empty: the spec's
+
+  bool operator==(const Zone&) const = default;
 };
+constexpr size_t kMaxZones = 3;
 
 /// All that a method can say to the model.
 struct PositionSpec {
-  std::vector<double> inv_freq;    // [r/2] radians a token
-  double attention_scale = 1.0;    // multiplies cos and sin
-  bool depends_on_length = false;  // a different declared length gives another spec
-  std::vector<Zone> zones{Zone{}};
+  std::vector<double> inv_freq;     // [r/2] radians a token; 0: that pair of dimensions does not turn
+  double attention_scale = 1.0;     // multiplies cos and sin
+  bool depends_on_length = false;   // a different declared length gives another spec
+  std::vector<Zone> zones{Zone{}};  // 1 to kMaxZones, from increasing
+  int64_t chunk = 0;  // 0: zones count distance in tokens, m - n; c: in chunks, floor(m/c) - floor(n/c)
+  std::vector<double>
+      decay;  // [r/2] xPos: pair i of a score is multiplied by exp(decay[i] (m - n)), <= 0; or empty
+  std::vector<double> slopes;  // [H] ALiBi: slopes[h] (m - n) is subtracted from the score; or empty
+  int64_t log_n = 0;           // the query at m is multiplied by max(1, ln(m + 1) / ln(log_n)); 0: never
+
+  bool operator==(const PositionSpec&) const = default;
 };
+
+/// One way in which queries or keys are rotated; zones share those that are equal.
+struct Rotation {
+  PositionMap map;
+  std::vector<double> inv_freq;  // [r/2]
+
+  bool operator==(const Rotation&) const = default;
+};
+/// The distinct rotations of a spec. Keys are kept once for each of theirs: the price of zones in memory.
+struct Rotations {
+  std::vector<Rotation> queries, keys;
+  std::vector<size_t> query_of, key_of;  // [zones] index into the lists above
+};
+Rotations rotations(const PositionSpec& spec);
 
 struct PositionMethod {
   const char* name;
@@ -65,7 +97,7 @@ std::span<const PositionMethod> position_methods();
 const PositionMethod& position_method(std::string_view name);
 
 /// The spec of a sequence whose declared length is `length` tokens (0: the trained window). Error when the
-/// config's numbers make frequencies that are zero or infinite.
+/// config's numbers make frequencies that are negative or infinite.
 PositionSpec position_spec(const PositionConfig& config, const HeadShape& shape, int64_t length);
 
 /// Applies `NAME[:key=value,...]` of --position to a model's own config: base and trained window stay unless

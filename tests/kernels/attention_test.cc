@@ -16,7 +16,7 @@
 namespace longspan {
 namespace {
 
-using Attention = void (*)(Tensor, Tensor, const KvPages&, const KvPages&, const AttentionShape&);
+using Attention = decltype(Kernels::attention);
 
 struct Implementation {
   const char* name;
@@ -67,7 +67,12 @@ struct Case {
 
   int64_t width() const { return heads * d; }
   AttentionShape shape() const {
-    return {heads, kv_heads, d, past, 1.0f / std::sqrt(static_cast<float>(d)), window};
+    return {.heads = heads,
+            .kv_heads = kv_heads,
+            .head_dim = d,
+            .past = past,
+            .scale = 1.0f / std::sqrt(static_cast<float>(d)),
+            .window = window};
   }
 };
 
@@ -104,7 +109,8 @@ std::vector<float> run(Attention attention, DType out, const Case& c, const Data
   void* memory = out == DType::F32 ? static_cast<void*>(f32.data()) : static_cast<void*>(bf16.data());
   Tensor view = matrix_view(memory, out, c.tokens, c.width());
   view.row_stride = dtype_bytes(out, stride);
-  attention(view, data.q, data.keys.view, data.values.view, c.shape());
+  AttentionZone zone{0, data.q, data.keys.view};
+  attention(view, {}, {&zone, 1}, data.values.view, c.shape());
   std::vector<float> result;
   for (int64_t t = 0; t < c.tokens; ++t)
     for (int64_t i = 0; i < stride; ++i) {

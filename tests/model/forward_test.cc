@@ -101,7 +101,7 @@ TEST(Forward, CacheForgetsAndContinues) {
   LoadedModel m = load_golden(c, *all_kernels()[0]);
   PositionSpec spec = position_spec(m.model.config.position, m.model.config.head_shape(), 0);
   KvCache cache(m.model.config, DType::F32);
-  Activations a = make_activations(m.model.config, 64);
+  Activations a = make_activations(m.model.config, spec, 64);
   std::span<const int32_t> ids(c.ids);
   std::vector<int32_t> other(ids.begin(), ids.begin() + 30);
   other[20] = (other[20] + 1) % 64;
@@ -119,7 +119,7 @@ TEST(Forward, RefusesIdsOutsideTheVocabulary) {
   LoadedModel m = load_golden(case_named("gqa"), *all_kernels()[0]);
   PositionSpec spec = position_spec(m.model.config.position, m.model.config.head_shape(), 0);
   KvCache cache(m.model.config, DType::F32);
-  Activations a = make_activations(m.model.config, 4);
+  Activations a = make_activations(m.model.config, spec, 4);
   for (int32_t bad : {-1, 64, 2000000000}) {
     std::vector<int32_t> ids{1, bad};
     EXPECT_THROW(forward(m.model, spec, cache, {ids, 0}, a), Error);
@@ -153,8 +153,9 @@ TEST(KvCache, GrowsByPagesAndCountsThem) {
 TEST(Activations, PredictedBytesAreTheAllocatedOnes) {
   ModelConfig c = read_config(open_golden(case_named("headsize")));
   for (int64_t rows : {1, 7, 512})
-    EXPECT_EQ(make_activations(c, rows).arena.bytes(), activation_bytes(c, rows));
-  EXPECT_LT(activation_bytes(c, 512, 1), activation_bytes(c, 512));
+    EXPECT_EQ(make_activations(c, PositionSpec{}, rows).arena.bytes(),
+              activation_bytes(c, PositionSpec{}, rows));
+  EXPECT_LT(activation_bytes(c, PositionSpec{}, 512, 1), activation_bytes(c, PositionSpec{}, 512));
 }
 
 }  // namespace

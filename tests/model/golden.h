@@ -69,8 +69,8 @@ inline LoadedModel load_golden(const GoldenCase& c, const Kernels& k, Compute co
 /// Logits of every row, [ids, V], fed in chunks whose sizes repeat the given list.
 inline std::vector<float> run(const Model& model, const PositionSpec& spec, std::span<const int32_t> ids,
                               const std::vector<int64_t>& chunks, DType cache_dtype = DType::F32) {
-  KvCache cache(model.config, cache_dtype);
-  Activations a = make_activations(model.config, static_cast<int64_t>(ids.size()));
+  KvCache cache(model.config, cache_dtype, static_cast<int64_t>(rotations(spec).keys.size()));
+  Activations a = make_activations(model.config, spec, static_cast<int64_t>(ids.size()));
   std::vector<float> out;
   for (size_t n = 0, past = 0; past < ids.size(); ++n) {
     size_t count = std::min<size_t>(static_cast<size_t>(chunks[n % chunks.size()]), ids.size() - past);

@@ -178,7 +178,7 @@ TEST(Position, ParseNamesWhatIsWrong) {
   EXPECT_ERROR(parse_position("llama3:factor=4,low_freq_factor=4", base), "below high_freq_factor");
   EXPECT_ERROR(parse_position("longrope", base), "only a model's own config");
   EXPECT_ERROR(spec_of("yarn:factor=4", model(10000, 0), kShapes[0]), "original=TOKENS");
-  EXPECT_ERROR(spec_of("ntk:factor=1e308", base, kShapes[0]), "zero or infinite");
+  EXPECT_ERROR(spec_of("ntk:factor=1e308", base, kShapes[0]), "negative or infinite");
 }
 
 TEST(Position, DescribeReadsBack) {

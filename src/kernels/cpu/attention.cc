@@ -11,6 +11,7 @@
 
 #include "base/threads.h"
 #include "kernels/cpu/attention_internal.h"
+#include "kernels/reference/reference.h"
 
 namespace longspan {
 
@@ -140,20 +141,34 @@ int64_t prefill_scratch(const AttentionJob& job, int64_t tokens) {
   return rows * (2 * width + kStateLanes + 1) + 2 * kTileKeys * width;
 }
 
-void attention_avx2(Tensor out, Tensor q, const KvPages& keys, const KvPages& values,
+namespace {
+/// Not yet in vectors: zones, positions, documents.
+bool plain(const AttentionShape& s, std::span<const AttentionZone> zones, const Tensor& log_sum) {
+  return zones.size() == 1 && !log_sum && s.causal && s.positions.empty() && s.starts.empty() &&
+         s.slopes.empty() && s.decay.empty() && s.past >= 0;
+}
+
+void attention(Tensor out, Tensor log_sum, std::span<const AttentionZone> zones, const KvPages& values,
+               const AttentionShape& shape, PrefillBlock block, DecodePart part) {
+  if (!plain(shape, zones, log_sum)) return kReferenceKernels.attention(out, log_sum, zones, values, shape);
+  attention(make_job(out, zones[0].q, zones[0].keys, values, shape), out.rows(), block, part);
+}
+}  // namespace
+
+void attention_avx2(Tensor out, Tensor log_sum, std::span<const AttentionZone> zones, const KvPages& values,
                     const AttentionShape& shape) {
-  attention(make_job(out, q, keys, values, shape), q.rows(), prefill_avx2, decode_avx2);
+  attention(out, log_sum, zones, values, shape, prefill_avx2, decode_avx2);
 }
 
-void attention_avx512(Tensor out, Tensor q, const KvPages& keys, const KvPages& values,
+void attention_avx512(Tensor out, Tensor log_sum, std::span<const AttentionZone> zones, const KvPages& values,
                       const AttentionShape& shape) {
-  attention(make_job(out, q, keys, values, shape), q.rows(), prefill_avx512, decode_avx512);
+  attention(out, log_sum, zones, values, shape, prefill_avx512, decode_avx512);
 }
 
-void attention_avx512_bf16(Tensor out, Tensor q, const KvPages& keys, const KvPages& values,
-                           const AttentionShape& shape) {
-  PrefillBlock block = out.dtype == DType::BF16 ? prefill_avx512_bf16 : prefill_avx512;
-  attention(make_job(out, q, keys, values, shape), q.rows(), block, decode_avx512);
+void attention_avx512_bf16(Tensor out, Tensor log_sum, std::span<const AttentionZone> zones,
+                           const KvPages& values, const AttentionShape& shape) {
+  attention(out, log_sum, zones, values, shape,
+            out.dtype == DType::BF16 ? prefill_avx512_bf16 : prefill_avx512, decode_avx512);
 }
 
 }  // namespace longspan

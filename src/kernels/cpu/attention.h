@@ -9,11 +9,11 @@
 
 namespace longspan {
 
-void attention_avx2(Tensor out, Tensor q, const KvPages& keys, const KvPages& values,
+void attention_avx2(Tensor out, Tensor log_sum, std::span<const AttentionZone> zones, const KvPages& values,
                     const AttentionShape& shape);
-void attention_avx512(Tensor out, Tensor q, const KvPages& keys, const KvPages& values,
+void attention_avx512(Tensor out, Tensor log_sum, std::span<const AttentionZone> zones, const KvPages& values,
                       const AttentionShape& shape);
-void attention_avx512_bf16(Tensor out, Tensor q, const KvPages& keys, const KvPages& values,
-                           const AttentionShape& shape);
+void attention_avx512_bf16(Tensor out, Tensor log_sum, std::span<const AttentionZone> zones,
+                           const KvPages& values, const AttentionShape& shape);
 
 }  // namespace longspan

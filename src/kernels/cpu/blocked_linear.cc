@@ -92,7 +92,7 @@ struct Product {
 };
 
 Product product(const Tensor& out, const Tensor& x, const memory& weight, bool bias, bool accumulate,
-                     Compute compute) {
+                Compute compute) {
   static std::map<ProductKey, Product> products;
   ProductKey key{x.rows(), x.cols(), out.cols(), int64_t(compute), bias, accumulate, omp_get_max_threads()};
   std::lock_guard guard(lock);

@@ -7,6 +7,7 @@
 
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/cpu.h"
+#include "kernels/reference/reference.h"
 
 namespace longspan {
 
@@ -20,8 +21,19 @@ namespace {
 }  // namespace
 
 constinit const Kernels kAvx2Kernels = {
-    "avx2",   "AVX2, F32 products", has_avx2, embed,    rmsnorm, linear<Compute::F32>, packed_bytes_f32, rope,
-    store_kv, attention_avx2,       swiglu,   log_prob,
+    "avx2",
+    "AVX2, F32 products",
+    has_avx2,
+    embed,
+    rmsnorm,
+    linear<Compute::F32>,
+    packed_bytes_f32,
+    rope,
+    store_kv,
+    attention_avx2,
+    reference_attention_backward,
+    swiglu,
+    log_prob,
 };
 
 }  // namespace longspan

@@ -7,6 +7,7 @@
 
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/cpu.h"
+#include "kernels/reference/reference.h"
 
 namespace longspan {
 
@@ -20,9 +21,19 @@ namespace {
 }  // namespace
 
 constinit const Kernels kAvx512Kernels = {
-    "avx512", "AVX-512, F32 products", has_avx512,       embed,
-    rmsnorm,  linear<Compute::F32>,    packed_bytes_f32, rope,
-    store_kv, attention_avx512,        swiglu,           log_prob,
+    "avx512",
+    "AVX-512, F32 products",
+    has_avx512,
+    embed,
+    rmsnorm,
+    linear<Compute::F32>,
+    packed_bytes_f32,
+    rope,
+    store_kv,
+    attention_avx512,
+    reference_attention_backward,
+    swiglu,
+    log_prob,
 };
 
 constinit const Kernels kAvx512Bf16Kernels = {
@@ -36,6 +47,7 @@ constinit const Kernels kAvx512Bf16Kernels = {
     rope,
     store_kv,
     attention_avx512_bf16,
+    reference_attention_backward,
     swiglu,
     log_prob,
 };

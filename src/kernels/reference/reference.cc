@@ -114,33 +114,111 @@ void store_kv(const KvPages& kv, Tensor x, int64_t past) {
   }
 }
 
-void attention(Tensor out, Tensor q, const KvPages& keys, const KvPages& values, const AttentionShape& s) {
-  std::vector<double> p, o(static_cast<size_t>(s.head_dim));
-  for (int64_t t = 0; t < q.rows(); ++t) {
-    int64_t visible = s.past + t + 1, first = s.window > 0 ? std::max<int64_t>(0, visible - s.window) : 0;
+/// Where a query stands, what it sees, and which zone a key belongs to.
+struct View {
+  const AttentionShape& s;
+  std::span<const AttentionZone> zones;
+  int64_t tokens;
+
+  double position(int64_t index) const {
+    return s.positions.empty() ? static_cast<double>(index) : s.positions[static_cast<size_t>(index)];
+  }
+  double distance(int64_t t, int64_t n) const { return position(s.past + t) - position(n); }
+  bool sees(int64_t t, int64_t n) const {
+    bool after_start = s.starts.empty() || n >= s.starts[static_cast<size_t>(t)];
+    bool causal = !s.causal || n <= s.past + t;
+    return after_start && causal && (s.window == 0 || distance(t, n) < static_cast<double>(s.window));
+  }
+  size_t zone(int64_t t, int64_t n) const {
+    auto chunk = static_cast<double>(s.chunk);
+    double r = s.chunk == 0 ? distance(t, n)
+                            : std::floor(position(s.past + t) / chunk) - std::floor(position(n) / chunk);
+    size_t z = 0;
+    while (z + 1 < zones.size() && r >= static_cast<double>(zones[z + 1].from)) ++z;
+    return z;
+  }
+  /// The factor of product i of q.k.
+  double decay(int64_t t, int64_t n, int64_t i) const {
+    return s.decay.empty() ? 1.0 : std::exp(s.decay[static_cast<size_t>(i)] * distance(t, n));
+  }
+  double score(int64_t t, int64_t h, int64_t n) const {
+    const AttentionZone& z = zones[zone(t, n)];
+    const float* q = z.q.row(t) + h * s.head_dim;
+    double dot = 0;
+    for (int64_t i = 0; i < s.head_dim; ++i)
+      dot += static_cast<double>(q[i]) * load_kv(z.keys, n, h / (s.heads / s.kv_heads), i) * decay(t, n, i);
+    dot *= s.scale;
+    return s.slopes.empty() ? dot : dot - s.slopes[static_cast<size_t>(h)] * distance(t, n);
+  }
+};
+
+void attention(Tensor out, Tensor log_sum, std::span<const AttentionZone> zones, const KvPages& values,
+               const AttentionShape& s) {
+  View view{s, zones, out.rows()};
+  int64_t keys = s.past + out.rows();
+  std::vector<double> scores(static_cast<size_t>(std::max<int64_t>(keys, 0))), o(size_t(s.head_dim));
+  for (int64_t t = 0; t < out.rows(); ++t)
     for (int64_t h = 0; h < s.heads; ++h) {
-      int64_t kv_head = h / (s.heads / s.kv_heads);
-      const float* qh = q.row(t) + h * s.head_dim;
-      p.assign(static_cast<size_t>(visible - first), 0.0);
       double largest = -INFINITY, total = 0;
-      for (int64_t n = first; n < visible; ++n) {
-        double dot = 0;
-        for (int64_t i = 0; i < s.head_dim; ++i)
-          dot += static_cast<double>(qh[i]) * load_kv(keys, n, kv_head, i);
-        p[static_cast<size_t>(n - first)] = dot * s.scale;
-        largest = std::max(largest, dot * s.scale);
-      }
+      for (int64_t n = 0; n < keys; ++n)
+        if (view.sees(t, n))
+          largest = std::max(largest, scores[static_cast<size_t>(n)] = view.score(t, h, n));
       std::fill(o.begin(), o.end(), 0.0);
-      for (int64_t n = first; n < visible; ++n) {
-        double e = std::exp(p[static_cast<size_t>(n - first)] - largest);
+      for (int64_t n = 0; n < keys; ++n) {
+        if (!view.sees(t, n)) continue;
+        double e = std::exp(scores[static_cast<size_t>(n)] - largest);
         total += e;
         for (int64_t i = 0; i < s.head_dim; ++i)
-          o[static_cast<size_t>(i)] += e * load_kv(values, n, kv_head, i);
+          o[static_cast<size_t>(i)] += e * load_kv(values, n, h / (s.heads / s.kv_heads), i);
       }
       for (int64_t i = 0; i < s.head_dim; ++i)
-        store(out, t, h * s.head_dim + i, static_cast<float>(o[static_cast<size_t>(i)] / total));
+        store(out, t, h * s.head_dim + i,
+              total > 0 ? static_cast<float>(o[static_cast<size_t>(i)] / total) : 0);
+      if (log_sum) log_sum.row(t)[h] = static_cast<float>(total > 0 ? largest + std::log(total) : -INFINITY);
     }
-  }
+}
+
+/// Plain chain rule, sums in double.
+void attention_backward(const AttentionGradients& g, Tensor dout, Tensor out, Tensor log_sum,
+                        std::span<const AttentionZone> zones, const KvPages& values,
+                        const AttentionShape& s) {
+  View view{s, zones, out.rows()};
+  int64_t keys = s.past + out.rows(), d = s.head_dim, width = s.heads * d, kv_width = s.kv_heads * d;
+  auto zeros = [](int64_t n) {
+    return std::vector<double>(static_cast<size_t>(std::max<int64_t>(n, 0)), 0.0);
+  };
+  std::vector<double> dv = zeros(keys * kv_width);
+  std::vector<std::vector<double>> dq(zones.size(), zeros(out.rows() * width)),
+      dk(zones.size(), zeros(keys * kv_width));
+  for (int64_t t = 0; t < out.rows(); ++t)
+    for (int64_t h = 0; h < s.heads; ++h) {
+      int64_t kv_head = h / (s.heads / s.kv_heads);
+      const float* grad = dout.row(t) + h * d;
+      double delta = 0;  // dout . out
+      for (int64_t i = 0; i < d; ++i) delta += static_cast<double>(grad[i]) * load(out, t, h * d + i);
+      for (int64_t n = 0; n < keys; ++n) {
+        if (!view.sees(t, n)) continue;
+        double p = std::exp(view.score(t, h, n) - log_sum.row(t)[h]), dp = 0;
+        for (int64_t i = 0; i < d; ++i) {
+          dp += static_cast<double>(grad[i]) * load_kv(values, n, kv_head, i);
+          dv[static_cast<size_t>(n * kv_width + kv_head * d + i)] += p * grad[i];
+        }
+        double ds = p * (dp - delta) * s.scale;
+        size_t z = view.zone(t, n);
+        for (int64_t i = 0; i < d; ++i) {
+          double factor = ds * view.decay(t, n, i);
+          dq[z][static_cast<size_t>(t * width + h * d + i)] += factor * load_kv(zones[z].keys, n, kv_head, i);
+          dk[z][static_cast<size_t>(n * kv_width + kv_head * d + i)] += factor * zones[z].q.row(t)[h * d + i];
+        }
+      }
+    }
+  auto write = [](Tensor to, const std::vector<double>& from) {
+    for (int64_t t = 0; t < to.rows(); ++t)
+      for (int64_t i = 0; i < to.cols(); ++i)
+        to.row(t)[i] = static_cast<float>(from[static_cast<size_t>(t * to.cols() + i)]);
+  };
+  for (size_t z = 0; z < zones.size(); ++z) write(g.q[z], dq[z]), write(g.keys[z], dk[z]);
+  write(g.values, dv);
 }
 
 void swiglu(Tensor out, Tensor gate, Tensor up) {
@@ -162,13 +240,26 @@ void log_prob(Tensor out, Tensor x, std::span<const int32_t> targets) {
 
 }  // namespace
 
+void reference_attention_backward(const AttentionGradients& gradients, Tensor dout, Tensor out,
+                                  Tensor log_sum, std::span<const AttentionZone> zones, const KvPages& values,
+                                  const AttentionShape& shape) {
+  attention_backward(gradients, dout, out, log_sum, zones, values, shape);
+}
+
 const Kernels kReferenceKernels = {
-    "reference",  "plain loops: the specification",
-    always,       embed,
-    rmsnorm,      linear,
-    packed_bytes, rope,
-    store_kv,     attention,
-    swiglu,       log_prob,
+    "reference",
+    "plain loops: the specification",
+    always,
+    embed,
+    rmsnorm,
+    linear,
+    packed_bytes,
+    rope,
+    store_kv,
+    attention,
+    attention_backward,
+    swiglu,
+    log_prob,
 };
 
 }  // namespace longspan

@@ -5,4 +5,8 @@
 
 namespace longspan {
 extern const Kernels kReferenceKernels;
+
+void reference_attention_backward(const AttentionGradients& gradients, Tensor dout, Tensor out,
+                                  Tensor log_sum, std::span<const AttentionZone> zones, const KvPages& values,
+                                  const AttentionShape& shape);
 }  // namespace longspan
