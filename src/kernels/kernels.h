@@ -70,8 +70,8 @@ struct AttentionShape {
   int64_t window = 0;    // sliding window: only distances below it are seen; 0 is no window
   bool causal = true;    // false: every query sees all keys from starts[t]
   int64_t chunk = 0;  // zones count distance in tokens (0) or in chunks: floor(m / chunk) - floor(n / chunk)
-  std::span<const float>
-      positions;  // [past + T], not falling within a document; whole numbers below 2^24 are exact
+  // [past + T], not falling within a document; whole numbers below 2^24 are exact
+  std::span<const float> positions{};
   std::span<const int64_t> starts{};  // [T] first key of the query's document, not falling; empty: 0
   std::span<const float> slopes{};    // [H] ALiBi: slopes[h] times the distance is subtracted from the score
   std::span<const float> decay{};  // [D] xPos: product i of q.k is multiplied by exp(decay[i] distance), <= 0

@@ -1,0 +1,21 @@
+// Pictures and pages: gnuplot draws, one HTML file carries everything (pictures inline, no network).
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace longspan {
+
+/// Runs gnuplot on `commands` (everything but "set terminal" and "set output") once for SVG and once for PNG:
+/// writes STEM.svg and STEM.png, `width` x `height` pixels. Error says how to install gnuplot when it is absent,
+/// and what gnuplot said when it fails.
+void draw(const std::filesystem::path& stem, const std::string& commands, int width, int height);
+
+/// A self-contained page: title, then `body` (HTML). Styles for tables, light and dark.
+std::string html_page(const std::string& title, const std::string& body);
+/// The text of an SVG file ready to stand within HTML.
+std::string inline_svg(const std::filesystem::path& svg);
+/// & < > " as entities.
+std::string escape_html(const std::string& text);
+
+}  // namespace longspan
