@@ -7,8 +7,8 @@
 namespace longspan {
 
 /// Runs gnuplot on `commands` (everything but "set terminal" and "set output") once for SVG and once for PNG:
-/// writes STEM.svg and STEM.png, `width` x `height` pixels. Error says how to install gnuplot when it is absent,
-/// and what gnuplot said when it fails.
+/// writes STEM.svg and STEM.png, `width` x `height` pixels. Error says how to install gnuplot when it is
+/// absent, and what gnuplot said when it fails.
 void draw(const std::filesystem::path& stem, const std::string& commands, int width, int height);
 
 /// A self-contained page: title, then `body` (HTML). Styles for tables, light and dark.
