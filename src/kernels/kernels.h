@@ -84,6 +84,12 @@ struct AttentionGradients {
   Tensor values;
 };
 
+struct AdamW {
+  double lr = 0, beta1 = 0.9, beta2 = 0.95, eps = 1e-8, decay = 0;
+  double scale = 1;  // of the gradient: clipping
+  int64_t step = 1;
+};
+
 struct Kernels {
   const char* name;         // "reference", "avx2", "avx512", "avx512_bf16"
   const char* description;  // for --help and info
@@ -132,6 +138,46 @@ struct Kernels {
 
   /// log softmax at one index a row: out[t] = x[t, target[t]] - logsumexp(x[t]).  x [T, V] F32; out [T] F32.
   void (*log_prob)(Tensor out, Tensor x, std::span<const int32_t> targets);
+
+  // Backward: a gradient is named d and what it belongs to. Gradients of weights are added to (a batch is
+  // many passes), gradients of activations overwritten unless said otherwise. Results do not depend on the
+  // number of threads: a run that is resumed elsewhere gives the same bits.
+
+  /// dtable[ids[t]] += dout[t].  dtable [V, C], dout [T, C] F32.
+  void (*embed_backward)(Tensor dtable, Tensor dout, std::span<const int32_t> ids);
+
+  /// dx += r (w dout - x r^2 mean(w dout x)), r = rsqrt(mean(x^2) + eps); dweight += sum_t dout x r. dx [T,
+  /// C], dout [T, C], x [T, C] F32; dweight [C] F32 or null.
+  void (*rmsnorm_backward)(Tensor dx, Tensor dweight, Tensor dout, Tensor x, Tensor weight, float eps);
+
+  /// dx = dout W, or dx += when accumulate.  dout [T, N] F32 or BF16 (BF16 lets W be rounded to BF16); dx [T,
+  /// C] F32.
+  void (*linear_input_gradient)(Tensor dx, Tensor dout, const Linear& w, bool accumulate);
+
+  /// dweight += dout^T x; dbias += sum_t dout[t] (null: not wanted).  dweight [N, C] F32; dout [T, N] and x
+  /// [T, C] both F32 or both BF16, sums in F32.
+  void (*linear_weight_gradient)(Tensor dweight, Tensor dbias, Tensor dout, Tensor x);
+
+  /// dgate = dout up (s + gate s (1 - s)), s = sigmoid(gate); dup = dout gate s.  All [T, F]; gate, up, dout
+  /// F32, dgate and dup F32 or BF16.
+  void (*swiglu_backward)(Tensor dgate, Tensor dup, Tensor dout, Tensor gate, Tensor up);
+
+  /// Cross-entropy and, in place of the logits, its gradient: returns sum_t weights[t] * -ln p(targets[t])
+  /// and leaves scale * weights[t] * (p - one_hot). Rows of weight 0 become 0 and their target is not read.
+  double (*cross_entropy)(Tensor logits, std::span<const int32_t> targets, std::span<const float> weights,
+                          double scale);
+
+  /// sum_t weights[t] KL(softmax(original[t]) || softmax(logits[t])), and in place of the logits its gradient
+  /// scale * weights[t] * (p - p_original).
+  double (*divergence)(Tensor logits, Tensor original, std::span<const float> weights, double scale);
+
+  /// One step of AdamW (Loshchilov 2019, arXiv 1711.05101) on any shape; step counts from 1:
+  /// m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2 with g = gradient * scale,
+  /// value -= lr (m / (1 - beta1^step) / (sqrt(v / (1 - beta2^step)) + eps) + decay value).  All F32.
+  void (*adamw)(Tensor value, Tensor gradient, Tensor m, Tensor v, const AdamW& settings);
+
+  /// Sum of the squares of all elements, in double, in a fixed order.  x F32 of any shape.
+  double (*sum_of_squares)(Tensor x);
 };
 
 /// All implementations compiled in, slowest first; row 0 is reference.

@@ -1,0 +1,44 @@
+// Reading of text as people have it: .txt, .md and source files (one document each), .jsonl (one document a
+// line), either with .zst behind it. Documents stream by: no file is held in memory. A bad line is named by
+// file and number and skipped or fatal, by choice.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+
+namespace longspan {
+
+struct Document {
+  std::string text;      // field "text"
+  std::string id;        // field "id"; FILE:LINE where there is none
+  std::string category;  // field "class" or "lang"; else the file's name up to its first point
+  Json fields;           // all other fields of the line (qas, instruction, ...); null for plain text
+  std::filesystem::path file;
+  int64_t line = 0;  // 1 is the first; 0: the file is the document
+};
+
+enum class OnBadDocument { Skip, Fail };
+
+struct ReadingReport {
+  int64_t documents = 0;
+  int64_t bad = 0;
+  std::vector<std::string> faults;  // of the first 100 bad ones, "FILE:LINE: what is wrong"
+};
+
+/// Calls body for every document of the files (folders are walked in the order of names). A document without
+/// text is bad unless `text_needed` is false (records of question answering or instructions). False from body
+/// ends the reading. Error: file missing or unreadable, damaged zstd frame (with its offset); a bad document
+/// when Fail.
+ReadingReport read_documents(const std::vector<std::filesystem::path>& files, OnBadDocument on_bad,
+                             const std::function<bool(Document&&)>& body, bool text_needed = true);
+
+/// Lines of a file that may be zstd-compressed. body(line, number from 1); false ends.
+void read_lines(const std::filesystem::path& file,
+                const std::function<bool(std::string_view, int64_t)>& body);
+
+}  // namespace longspan

@@ -1,0 +1,73 @@
+// Where training rows come from. A source is a pure function of a number: row k of a recipe is the same on
+// every machine, after any resume and for any number of threads, so the whole state of loading is how many
+// rows were taken.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/packing.h"
+#include "data/shards.h"
+#include "tokenizer/chat_template.h"
+
+namespace longspan {
+
+/// Rows of one kind. rows() of an epoch; row(k) for any k >= 0: epoch k / rows() is shuffled by its own
+/// number.
+struct RowSource {
+  std::string name;
+  int64_t rows = 0;
+  std::function<TrainingRow(int64_t k)> row;
+};
+
+enum class TrainingPositions { Sequential, Skipped, Randomised };
+
+struct TextOptions {
+  std::vector<std::filesystem::path> folders;  // of shards
+  int64_t row_tokens = 0;
+  bool overlapping = false;  // Giraffe's half-overlapping windows; else best-fit packing
+  std::vector<std::pair<std::string, double>>
+      categories;  // category -> how often an epoch holds it; others 1
+  /// Documents of at least `tokens` tokens are taken `times` as often (fractions by chance).
+  struct LongOnes {
+    int64_t tokens = 0;
+    double times = 1;
+  };
+  std::vector<LongOnes> up_sampling;
+  int64_t min_tokens = 0;  // shorter documents are left out
+  TrainingPositions positions = TrainingPositions::Sequential;
+  int64_t position_target = 0;  // Skipped: positions stay below it
+  int64_t position_chunks = 10;
+  double position_share = 1;  // of rows that are skipped or randomised
+  uint64_t seed = 0;
+};
+/// Rows of packed text. Error when folders hold no shard, another vocabulary, or no document long enough.
+RowSource text_source(const TextOptions& options, uint64_t vocabulary);
+
+struct ChatOptions {
+  std::vector<std::filesystem::path> files;  // JSONL: {"messages": [{"role", "content"}, ...]}, optional "id"
+  int64_t row_tokens = 0;                    // longer conversations are bad documents
+  bool pack = true;                          // several conversations a row
+  /// Weight of the tokens that are no assistant's answer: 0 trains on answers only. Spans listed in a
+  /// record's "masked" (inserted facts, [begin, end) characters of the first message's content) get 0 in any
+  /// case.
+  double text_weight = 0;
+  double answer_weight = 1;
+  OnBadDocument on_bad = OnBadDocument::Skip;
+  TrainingPositions positions = TrainingPositions::Sequential;
+  int64_t position_target = 0, position_chunks = 10;
+  double position_share = 1;
+  uint64_t seed = 0;
+};
+/// Rows of conversations through the model's own template; the loss is on what the assistant says and on the
+/// token that ends its turn, in every turn.
+RowSource chat_source(const ChatOptions& options, const Tokenizer& tokenizer, const ChatTemplate& chat,
+                      const Json& template_variables, ReadingReport& report);
+
+/// Row k is taken from source s with probability weight[s] / sum, drawn from (seed, k); each source's rows
+/// come in its own order.
+RowSource mixture(std::vector<RowSource> sources, std::vector<double> weights, uint64_t seed);
+
+}  // namespace longspan

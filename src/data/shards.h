@@ -1,0 +1,62 @@
+// Tokenised text on disk: shards of token ids with an index of documents. A shard is one file, memory-mapped:
+// header, ids (uint16 where the vocabulary allows, else uint32), index, all with an xxHash64 digest; written
+// to a temporary name first, so that a shard that exists is whole.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "base/progress.h"
+#include "data/documents.h"
+#include "tokenizer/tokenizer.h"
+
+namespace longspan {
+
+struct ShardDocument {
+  int64_t begin = 0, end = 0;  // of its ids within the shard
+  std::string id, category;
+};
+
+class Shard {
+ public:
+  /// Error when the file is missing, no shard, cut off, or its digest is wrong.
+  explicit Shard(const std::filesystem::path& path);
+  const std::vector<ShardDocument>& documents() const { return documents_; }
+  /// Appends ids [begin, end) to out.
+  void read(int64_t begin, int64_t end, std::vector<int32_t>& out) const;
+  int64_t tokens() const { return tokens_; }
+  /// Of the tokenizer whose ids these are.
+  uint64_t vocabulary_digest() const { return vocabulary_digest_; }
+
+ private:
+  MappedFile file_;
+  std::vector<ShardDocument> documents_;
+  int64_t tokens_ = 0, ids_at_ = 0;
+  bool wide_ = false;
+  uint64_t vocabulary_digest_ = 0;
+};
+
+struct TokeniseOptions {
+  OnBadDocument on_bad = OnBadDocument::Skip;
+  bool add_bos = false, add_eos = true;  // around each document
+  int64_t shard_tokens = int64_t{1} << 27;
+};
+struct TokeniseReport {
+  ReadingReport reading;
+  int64_t tokens = 0;
+  std::vector<std::filesystem::path> shards;
+};
+/// Tokenises on all threads; the order of documents is that of the files whatever the number of threads.
+/// Writes FOLDER/NNNNN.shard. Error when the folder holds other shards already.
+TokeniseReport tokenise(const std::vector<std::filesystem::path>& files, const Tokenizer& tokenizer,
+                        const std::filesystem::path& folder, const TokeniseOptions& options,
+                        const Progress& progress);
+
+/// A digest of every token's bytes: two tokenizers with equal digests give ids that mean the same.
+uint64_t vocabulary_digest(const Tokenizer& tokenizer);
+
+}  // namespace longspan

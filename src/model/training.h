@@ -1,0 +1,95 @@
+// Training of a model: parameters with gradients, low-rank adapters, and the gradient of one row. Forward is
+// the block of forward.cc; backward is the same block reversed. The plan decides what is kept: everything of
+// every layer, or (recompute) only the residual stream between layers, in which case backward runs the block
+// again: the same code on the same numbers, so both plans give the same bits. The head and the loss run in
+// chunks of tokens; logits are never stored whole.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/row.h"
+#include "model/forward.h"
+
+namespace longspan {
+
+/// What trains. All weights, or adapters on some projections (LoRA, Hu 2021, arXiv 2106.09685) with norms and
+/// embeddings beside them as LongLoRA found necessary (Chen 2023, arXiv 2309.12307).
+struct Trained {
+  bool all = false;                      // every weight; embeddings only if `embeddings`
+  int64_t lora_rank = 0;                 // 0: no adapters
+  double lora_alpha = 0;                 // the product is multiplied by alpha / rank
+  std::vector<std::string> projections;  // "q_proj" ... "down_proj"; for adapters
+  bool norms = false;                    // with adapters: norms train too
+  bool embeddings = false;               // embedding and, where untied, head train too
+};
+
+/// One trained tensor. Names are those of Hugging Face's state dict (adapters: PEFT's).
+struct Parameter {
+  std::string name;
+  Tensor value;         // F32 [rows, cols] or [cols]
+  Tensor gradient;      // F32, of the same shape; passes add to it
+  bool decays = false;  // weight decay applies: matrices, but no embedding and no norm
+};
+
+/// A low-rank adapter of one projection: y += scale (x A^T) B^T. A is random, B zero at the start.
+struct Adapter {
+  Linear a;  // [r, C]
+  Linear b;  // [N, r]
+  float scale = 0;
+  explicit operator bool() const { return static_cast<bool>(a); }
+};
+/// A layer's adapters, by role; empty ones are skipped.
+struct LayerAdapters {
+  Adapter q, k, v, o, gate, up, down;
+};
+
+struct TrainingModel {
+  Model model;  // trained weights are F32 in `memory`; frozen ones lie as they were loaded
+  std::vector<LayerAdapters> adapters;  // [L] or empty
+  std::vector<Parameter> parameters;    // in a fixed order
+  Arena memory;
+  std::shared_ptr<void> gradients;  // what backward keeps to itself: where each weight's gradient lies
+};
+
+/// Error when nothing trains or a projection is unknown. The checkpoint must outlive the result. `seed` of A.
+TrainingModel make_training_model(const Checkpoint& checkpoint, const ModelConfig& config, const Kernels& k,
+                                  Compute compute, const Trained& trained, uint64_t seed);
+/// Tells the kernels that values of parameters changed: packed copies are made anew.
+void parameters_changed(TrainingModel& model);
+
+struct TrainingPlan {
+  bool recompute = true;
+  int64_t head_chunk = 256;  // tokens whose logits exist at once
+  DType kept = DType::F32;   // of activations kept for backward: F32, or BF16 (products in BF16)
+};
+
+/// Buffers for rows of at most `tokens` tokens.
+class TrainingBuffers;
+std::shared_ptr<TrainingBuffers> make_training_buffers(const TrainingModel& model, const PositionSpec& spec,
+                                                       int64_t tokens, const TrainingPlan& plan);
+/// Bytes that parameters' gradients and the buffers take; with the weights and the optimizer's moments all of
+/// it.
+int64_t training_bytes(const ModelConfig& config, const Trained& trained, const PositionSpec& spec,
+                       int64_t tokens, const TrainingPlan& plan);
+
+struct RowLoss {
+  double loss = 0;      // sum of weight * -ln p(target), natural log
+  double weight = 0;    // sum of weights
+  int64_t targets = 0;  // targets of weight > 0
+};
+
+/// Adds to every parameter's gradient that of  scale * sum_t weights[t] * -ln p(targets[t]).  scale 0: loss
+/// only.
+RowLoss row_gradient(TrainingModel& model, const PositionSpec& spec, const TrainingRow& row, double scale,
+                     TrainingBuffers& buffers);
+
+/// Adds the gradient of  scale * sum_t weights[t] KL(p_original(t) || p(t)), where p_original is `original`
+/// under its own positions (Hinton 2015); logits of both exist in chunks only. loss is the sum of the
+/// divergences.
+RowLoss row_divergence(TrainingModel& model, const PositionSpec& spec, const Model& original,
+                       const PositionSpec& original_spec, const TrainingRow& row, double scale,
+                       TrainingBuffers& buffers);
+
+}  // namespace longspan
