@@ -101,5 +101,39 @@ TEST_P(Zones, EveryMethodIsExactWithACache) {
   }
 }
 
+TEST_P(Zones, CurrentLengthDoesWhatTransformersGenerateDoes) {
+  LoadedModel m = load_golden(positions_case(), *GetParam());
+  Json golden = parse_json_file(golden_dir() / "current_length.json");
+  auto ids = golden["ids"].get<std::vector<int32_t>>();
+  auto prompt = golden["prompt"].get<size_t>();
+  PositionConfig config = parse_position(golden["position"].get<std::string>(), m.model.config.position);
+  auto spec = [&](size_t length) {
+    return position_spec(config, m.model.config.head_shape(), static_cast<int64_t>(length));
+  };
+  std::ifstream file(golden_dir() / "current_length.f32", std::ios::binary);
+  KvCache cache(m.model.config, DType::F32);
+  Activations a = make_activations(m.model.config, spec(prompt), static_cast<int64_t>(prompt));
+  std::span<const int32_t> text(ids);
+  double worst = 0, drift = 0;
+  std::vector<float> want(kGoldenVocab);
+  for (size_t past = 0; past < ids.size();) {
+    size_t count = past == 0 ? prompt : 1;
+    Tensor hidden = forward(m.model, spec(past + count), cache,
+                            {text.subspan(past, count), static_cast<int64_t>(past)}, a);
+    Tensor logits = head_logits(m.model, hidden.slice(hidden.rows() - 1, 1), a);
+    file.read(reinterpret_cast<char*>(want.data()), kGoldenVocab * sizeof(float));
+    ASSERT_TRUE(file);
+    for (size_t v = 0; v < want.size(); ++v)
+      worst = std::max<double>(worst, std::abs(logits.row(0)[v] - want[v]));
+    past += count;
+  }
+  EXPECT_LT(worst, 1e-4);
+  // What a declared length gives is another result: the harm that length=current is there to show.
+  std::vector<float> exact = run(m.model, spec(ids.size()), ids, {64});
+  for (size_t v = 0; v < want.size(); ++v)
+    drift = std::max<double>(drift, std::abs(exact[exact.size() - kGoldenVocab + v] - want[v]));
+  EXPECT_GT(drift, 1e-3);
+}
+
 }  // namespace
 }  // namespace longspan
