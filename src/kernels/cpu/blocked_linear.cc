@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cstring>
 #include <dnnl.hpp>
 #include <map>
@@ -42,23 +43,28 @@ memory::desc rows_desc(const Tensor& x, DataType type) {
   return memory::desc({x.rows(), x.cols()}, type, memory::format_tag::ab);
 }
 
-memory::desc packed_desc(int64_t features, int64_t cols, Compute compute) {
-  memory::desc x({kTypicalRows, cols}, data_type(compute), memory::format_tag::ab);
-  memory::desc w({cols, features}, data_type(compute), memory::format_tag::any);
-  memory::desc out({kTypicalRows, features}, DataType::f32, memory::format_tag::ab);
+/// Which side of the weight the rows meet: forward x [T, C] times W^T, or its gradient dout [T, N] times W.
+enum class Side : uint8_t { Forward, InputGradient };
+
+/// The format in which oneDNN wants the second factor [inner, outer] of a product.
+memory::desc packed_desc(int64_t inner, int64_t outer, Compute compute) {
+  memory::desc x({kTypicalRows, inner}, data_type(compute), memory::format_tag::ab);
+  memory::desc w({inner, outer}, data_type(compute), memory::format_tag::any);
+  memory::desc out({kTypicalRows, outer}, DataType::f32, memory::format_tag::ab);
   return dnnl::matmul::primitive_desc(dnnl::matmul::desc(x, w, out), engine()).weights_desc();
 }
 
 struct Packed {
-  std::array<memory, 2> of;  // by Compute; empty until needed
+  std::array<std::array<memory, 2>, 2> of;  // by Side and Compute; empty until needed
 };
 
 /// Guards Linear::packed and the products below; never held while a product runs.
 std::mutex lock;
 
-memory pack(const Tensor& weight, Compute compute, DecodeRows decode) {
+memory pack(const Tensor& weight, Side side, Compute compute, DecodeRows decode) {
   int64_t features = weight.rows(), cols = weight.cols(), row_bytes = dtype_bytes(dtype_of(compute), cols);
-  memory::desc target = packed_desc(features, cols, compute);
+  bool forward = side == Side::Forward;
+  memory::desc target = forward ? packed_desc(cols, features, compute) : packed_desc(features, cols, compute);
   memory packed(target, engine());
   dnnl::stream stream(engine());
   int64_t slab = std::min(features, std::max<int64_t>(1, kSlabBytes / row_bytes / 64) * 64);
@@ -66,43 +72,49 @@ memory pack(const Tensor& weight, Compute compute, DecodeRows decode) {
   for (int64_t first = 0; first < features; first += slab) {
     int64_t count = std::min(slab, features - first);
     decode(buffer.get(), dtype_of(compute), weight, first, count);
-    memory from({{cols, count}, data_type(compute), memory::dims{1, cols}}, engine(), buffer.get());
-    memory to(target.submemory_desc({cols, count}, {0, first}), engine(), packed.get_data_handle());
+    memory::dims size{count, cols}, at{first, 0}, strides{cols, 1};
+    if (forward)
+      for (memory::dims* d : {&size, &at, &strides}) std::swap((*d)[0], (*d)[1]);
+    memory from({size, data_type(compute), strides}, engine(), buffer.get());
+    memory to(target.submemory_desc(size, at), engine(), packed.get_data_handle());
     dnnl::reorder(from, to).execute(stream, from, to);
   }
   stream.wait();
   return packed;
 }
 
-memory packed_weight(const Linear& w, Compute compute, DecodeRows decode) {
+memory packed_weight(const Linear& w, Side side, Compute compute, DecodeRows decode) {
   std::lock_guard guard(lock);
   if (!w.packed) w.packed = std::make_shared<Packed>();
-  memory& packed = static_cast<Packed*>(w.packed.get())->of[static_cast<size_t>(compute)];
-  if (!packed) packed = pack(w.weight, compute, decode);
+  memory& packed =
+      static_cast<Packed*>(w.packed.get())->of[static_cast<size_t>(side)][static_cast<size_t>(compute)];
+  if (!packed) packed = pack(w.weight, side, compute, decode);
   return packed;
 }
 
 /// A product of one shape. oneDNN divides the work when it is made, so the number of threads belongs to the
-/// shape.
-using ProductKey = std::array<int64_t, 7>;
+/// shape; the formats of the factors do too, of which there are three kinds: see Factors.
+using ProductKey = std::array<int64_t, 8>;
 
 struct Product {
   dnnl::matmul primitive;
   memory::desc scratchpad;
 };
 
-Product product(const Tensor& out, const Tensor& x, const memory& weight, bool bias, bool accumulate,
-                Compute compute) {
+enum class Factors : uint8_t { RowsAndPacked, RowsAndPackedGradient, TransposedRowsAndRows };
+
+/// out [M, N] F32 = a [M, K] b [K, N] + bias [N].
+Product product(Factors factors, const memory::desc& out, const memory::desc& a, const memory::desc& b,
+                bool bias, bool accumulate) {
   static std::map<ProductKey, Product> products;
-  ProductKey key{x.rows(), x.cols(), out.cols(), int64_t(compute), bias, accumulate, omp_get_max_threads()};
+  int64_t rows = out.dims()[0], cols = out.dims()[1];
+  ProductKey key{int64_t(factors),       rows, a.dims()[1], cols,
+                 int64_t(a.data_type()), bias, accumulate,  omp_get_max_threads()};
   std::lock_guard guard(lock);
   if (auto found = products.find(key); found != products.end()) return found->second;
-  memory::desc in = rows_desc(x, data_type(compute)), to = rows_desc(out, DataType::f32);
-  dnnl::matmul::desc desc(in, weight.get_desc(), to);
-  if (bias) {
-    memory::desc b({1, out.cols()}, DataType::f32, memory::format_tag::ab);
-    desc = dnnl::matmul::desc(in, weight.get_desc(), b, to);
-  }
+  dnnl::matmul::desc desc(a, b, out);
+  if (bias)
+    desc = dnnl::matmul::desc(a, b, memory::desc({1, cols}, DataType::f32, memory::format_tag::ab), out);
   dnnl::primitive_attr attributes;
   // oneDNN's own scratchpad belongs to the thread that made the product; others run it too.
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
@@ -115,6 +127,23 @@ Product product(const Tensor& out, const Tensor& x, const memory& weight, bool b
   dnnl::matmul::primitive_desc made(desc, attributes, engine());
   return products.emplace(key, Product{dnnl::matmul(made), made.scratchpad_desc()}).first->second;
 }
+
+/// Runs a product on memory that is there; bias null for none.
+void run(Factors factors, const memory& out, const memory& a, const memory& b, const memory* bias,
+         bool accumulate) {
+  auto [primitive, working] =
+      product(factors, out.get_desc(), a.get_desc(), b.get_desc(), bias != nullptr, accumulate);
+  dnnl::stream stream(engine());
+  std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, a},
+                                            {DNNL_ARG_WEIGHTS, b},
+                                            {DNNL_ARG_DST, out},
+                                            {DNNL_ARG_SCRATCHPAD, memory(working, engine())}};
+  if (bias) arguments.emplace(DNNL_ARG_BIAS, *bias);
+  primitive.execute(stream, arguments);
+  stream.wait();
+}
+
+memory rows_memory(const Tensor& x, DataType type) { return memory(rows_desc(x, type), engine(), x.data); }
 
 bool contiguous(const Tensor& x) { return x.row_stride == dtype_bytes(x.dtype, x.cols()); }
 
@@ -137,23 +166,30 @@ void scatter(Tensor out, const Tensor& from, bool accumulate) {
       out.row(t)[i] = (accumulate ? out.row(t)[i] : 0.0f) + from.row(t)[i];
 }
 
-/// The product of contiguous x and out.
-void multiply(const Tensor& out, const Tensor& x, const Linear& w, bool accumulate, Compute compute,
-              DecodeRows decode) {
-  memory weight = packed_weight(w, compute, decode);
-  auto [primitive, working] = product(out, x, weight, static_cast<bool>(w.bias), accumulate, compute);
-  dnnl::stream stream(engine());
-  std::unordered_map<int, memory> arguments{
-      {DNNL_ARG_SRC, memory(rows_desc(x, data_type(compute)), engine(), x.data)},
-      {DNNL_ARG_WEIGHTS, weight},
-      {DNNL_ARG_DST, memory(rows_desc(out, DataType::f32), engine(), out.data)},
-      {DNNL_ARG_SCRATCHPAD, memory(working, engine())}};
-  if (w.bias) {
-    memory::desc b({1, out.cols()}, DataType::f32, memory::format_tag::ab);
-    arguments.emplace(DNNL_ARG_BIAS, memory(b, engine(), w.bias.data));
-  }
-  primitive.execute(stream, arguments);
-  stream.wait();
+/// The product of contiguous x and out with a packed weight.
+void multiply(Side side, const Tensor& out, const Tensor& x, const Linear& w, bool accumulate,
+              Compute compute, DecodeRows decode) {
+  memory weight = packed_weight(w, side, compute, decode), to = rows_memory(out, DataType::f32),
+         from = rows_memory(x, data_type(compute));
+  bool biased = side == Side::Forward && w.bias;
+  memory bias;
+  if (biased) bias = memory({{1, out.cols()}, DataType::f32, memory::format_tag::ab}, engine(), w.bias.data);
+  run(side == Side::Forward ? Factors::RowsAndPacked : Factors::RowsAndPackedGradient, to, from, weight,
+      biased ? &bias : nullptr, accumulate);
+}
+
+/// Either side, on rows that lie in any way.
+void multiply_any(Side side, Tensor out, Tensor x, const Linear& w, bool accumulate, Compute compute,
+                  DecodeRows decode) {
+  int64_t x_bytes = (x.rows() * x.cols() * 4 + 63) / 64 * 64, out_bytes = out.rows() * out.cols() * 4;
+  bool whole = contiguous(out), as_is = contiguous(x) && x.dtype == dtype_of(compute);
+  auto* copies =
+      whole && as_is ? nullptr : static_cast<std::byte*>(scratch(x_bytes + (whole ? 0 : out_bytes)));
+  if (!as_is) x = gathered(x, dtype_of(compute), copies);
+  if (whole) return multiply(side, out, x, w, accumulate, compute, decode);
+  Tensor y = matrix_view(copies + x_bytes, DType::F32, out.rows(), out.cols());
+  multiply(side, y, x, w, false, compute, decode);
+  scatter(out, y, accumulate);
 }
 
 }  // namespace
@@ -161,19 +197,30 @@ void multiply(const Tensor& out, const Tensor& x, const Linear& w, bool accumula
 // oneDNN's fast products want contiguous rows on both sides (with strides it silently takes its plain loops).
 void blocked_linear(Tensor out, Tensor x, const Linear& w, bool accumulate, Compute compute,
                     DecodeRows decode) {
-  int64_t x_bytes = (x.rows() * x.cols() * 4 + 63) / 64 * 64, out_bytes = out.rows() * out.cols() * 4;
-  bool whole = contiguous(out), as_is = contiguous(x) && x.dtype == dtype_of(compute);
-  auto* copies =
-      whole && as_is ? nullptr : static_cast<std::byte*>(scratch(x_bytes + (whole ? 0 : out_bytes)));
-  if (!as_is) x = gathered(x, dtype_of(compute), copies);
-  if (whole) return multiply(out, x, w, accumulate, compute, decode);
-  Tensor y = matrix_view(copies + x_bytes, DType::F32, out.rows(), out.cols());
-  multiply(y, x, w, false, compute, decode);
-  scatter(out, y, accumulate);
+  multiply_any(Side::Forward, out, x, w, accumulate, compute, decode);
+}
+
+void blocked_input_gradient(Tensor dx, Tensor dout, const Linear& w, bool accumulate, Compute compute,
+                            DecodeRows decode) {
+  multiply_any(Side::InputGradient, dx, dout, w, accumulate, compute, decode);
+}
+
+void blocked_weight_gradient(Tensor dweight, Tensor dout, Tensor x, Compute compute) {
+  assert(contiguous(dweight) && dout.dtype == x.dtype && dout.rows() == x.rows());
+  DType dtype = dtype_of(x.dtype == DType::BF16 ? compute : Compute::F32);
+  auto as_is = [&](const Tensor& t) { return contiguous(t) && t.dtype == dtype; };
+  int64_t x_bytes = (x.rows() * x.cols() * 4 + 63) / 64 * 64, dout_bytes = dout.rows() * dout.cols() * 4;
+  auto* copies = as_is(x) && as_is(dout) ? nullptr : static_cast<std::byte*>(scratch(x_bytes + dout_bytes));
+  if (!as_is(x)) x = gathered(x, dtype, copies);
+  if (!as_is(dout)) dout = gathered(dout, dtype, copies + x_bytes);
+  DataType type = dtype == DType::BF16 ? DataType::bf16 : DataType::f32;
+  memory transposed({{dout.cols(), dout.rows()}, type, memory::format_tag::ba}, engine(), dout.data);
+  run(Factors::TransposedRowsAndRows, rows_memory(dweight, DataType::f32), transposed, rows_memory(x, type),
+      nullptr, true);
 }
 
 int64_t packed_bytes_bf16(const Linear& w, Compute compute) {
-  return static_cast<int64_t>(packed_desc(w.weight.rows(), w.weight.cols(), compute).get_size());
+  return static_cast<int64_t>(packed_desc(w.weight.cols(), w.weight.rows(), compute).get_size());
 }
 
 int64_t packed_bytes_f32(const Linear& w, Compute) { return packed_bytes_bf16(w, Compute::F32); }

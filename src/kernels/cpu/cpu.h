@@ -28,6 +28,12 @@ using DecodeRows = void (*)(void* out, DType out_dtype, const Tensor& weight, in
 void blocked_linear(Tensor out, Tensor x, const Linear& w, bool accumulate, Compute compute,
                     DecodeRows decode);
 
+/// Kernels::linear_input_gradient on a weight packed for it, and Kernels::linear_weight_gradient without
+/// dbias (dweight contiguous).
+void blocked_input_gradient(Tensor dx, Tensor dout, const Linear& w, bool accumulate, Compute compute,
+                            DecodeRows decode);
+void blocked_weight_gradient(Tensor dweight, Tensor dout, Tensor x, Compute compute);
+
 /// Kernels::packed_bytes of an implementation that multiplies BF16, and of one that has only F32.
 int64_t packed_bytes_bf16(const Linear& w, Compute compute);
 int64_t packed_bytes_f32(const Linear& w, Compute compute);

@@ -18,6 +18,8 @@ namespace {
 // (depends on the above)
 #include "kernels/cpu/elementwise.inc"
 #include "kernels/cpu/skinny.inc"
+// (depends on the above)
+#include "kernels/cpu/backward.inc"
 }  // namespace
 
 constinit const Kernels kAvx512Kernels = {
@@ -34,6 +36,15 @@ constinit const Kernels kAvx512Kernels = {
     reference_attention_backward,
     swiglu,
     log_prob,
+    embed_backward,
+    rmsnorm_backward,
+    linear_input_gradient<Compute::F32>,
+    linear_weight_gradient<Compute::F32>,
+    swiglu_backward,
+    cross_entropy,
+    divergence,
+    adamw,
+    sum_of_squares,
 };
 
 constinit const Kernels kAvx512Bf16Kernels = {
@@ -50,6 +61,15 @@ constinit const Kernels kAvx512Bf16Kernels = {
     reference_attention_backward,
     swiglu,
     log_prob,
+    embed_backward,
+    rmsnorm_backward,
+    linear_input_gradient<Compute::BF16>,
+    linear_weight_gradient<Compute::BF16>,
+    swiglu_backward,
+    cross_entropy,
+    divergence,
+    adamw,
+    sum_of_squares,
 };
 
 }  // namespace longspan

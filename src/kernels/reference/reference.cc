@@ -260,6 +260,15 @@ const Kernels kReferenceKernels = {
     attention_backward,
     swiglu,
     log_prob,
+    reference_embed_backward,
+    reference_rmsnorm_backward,
+    reference_linear_input_gradient,
+    reference_linear_weight_gradient,
+    reference_swiglu_backward,
+    reference_cross_entropy,
+    reference_divergence,
+    reference_adamw,
+    reference_sum_of_squares,
 };
 
 }  // namespace longspan
