@@ -15,7 +15,7 @@ const std::string kAquilaSystem =
 const std::vector<ChatMessage> kTurns = {{"user", "U1"}, {"assistant", "A1"}, {"user", "U2"}};
 
 std::string render(const char* name, const std::vector<ChatMessage>& messages, bool prompt = true) {
-  return ChatTemplate(builtin_chat_template(name), name).render(messages, prompt, Json::object());
+  return ChatTemplate(builtin_chat_template(name)->jinja, name).render(messages, prompt, Json::object());
 }
 
 TEST(BuiltinChat, Xverse) {
