@@ -27,6 +27,12 @@ std::span<const Command> commands() {
        "JSON: tokens = tokens read; logprobs = natural logs for tokens 1, 2, ... (token 0 has none);\n"
        "nll = mean of -logprobs over tokens --from, ...; perplexity = exp(nll).",
        "longspan score smollm2 --file book.txt --position yarn:factor=4", define_score},
+      {"attention", "how far back each layer and head looks, as a heat map",
+       "Of late tokens, those of the text's second half: median, 90 % = distances within which that part of\n"
+       "the attention lies; first token = attention parked on it, which no distance counts.\n"
+       "JSON: distances = edges of B ranges; mass, density = [layer][head][B]: share of the attention in a\n"
+       "range, and the same a key relative to evenly spread attention; heads, layers = the table's figures.",
+       "longspan attention smollm2 --file book.txt --length 4096 -o attention", define_attention},
       {"generate", "continue a text", "", "longspan generate smollm2 --prompt \"Once upon a time\" -n 64",
        define_generate},
       {"ask", "answer questions about a document",

@@ -16,8 +16,8 @@ namespace {
 
 /// What one query at one head gives.
 struct Gathered {
-  std::vector<double> bins;    // [B] weights
-  std::vector<double> beyond;  // [beyond]
+  std::vector<double> bins;                     // [B] weights
+  std::vector<double> beyond;                   // [beyond]
   double first = 0, entropy = 0, distance = 0;  // distance: sum of weight times distance
 };
 
@@ -140,8 +140,8 @@ class Gatherer {
     return out;
   }
 
-  void add_products(float* out, const float* q, const std::vector<float>& columns, const AttentionShape& shape,
-                    int64_t m, int64_t begin, int64_t end) const {
+  void add_products(float* out, const float* q, const std::vector<float>& columns,
+                    const AttentionShape& shape, int64_t m, int64_t begin, int64_t end) const {
     for (int64_t page = begin / kPageTokens; page * kPageTokens < end; ++page) {
       int64_t from = std::max(begin, page * kPageTokens), to = std::min(end, (page + 1) * kPageTokens);
       for (int64_t i = 0; i < shape.head_dim; ++i) {
@@ -269,7 +269,8 @@ std::optional<AttentionMap> attention_map(const Model& model, const PositionSpec
   for (int64_t past = 0; past < length;) {
     int64_t count = std::min(length - past, activations.rows);
     forward(model, spec, cache,
-            {ids.subspan(static_cast<size_t>(past), static_cast<size_t>(count)), past, observer}, activations);
+            {ids.subspan(static_cast<size_t>(past), static_cast<size_t>(count)), past, observer},
+            activations);
     past += count;
     if (progress && !progress(past, length)) return std::nullopt;
   }

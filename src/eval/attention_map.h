@@ -17,8 +17,8 @@
 namespace longspan {
 
 struct AttentionMapOptions {
-  int64_t queries = 256;         // about as many are sampled: every k-th, counted back from the last
-  int64_t chunk = 512;           // tokens a forward pass
+  int64_t queries = 256;  // about as many are sampled: every k-th, counted back from the last
+  int64_t chunk = 512;    // tokens a forward pass
   DType cache_dtype = DType::F16;
 };
 
@@ -35,19 +35,20 @@ struct HeadAttention {
 /// L layers, H heads, B bins: bin b holds the distances edges[b] .. edges[b + 1] - 1.
 struct AttentionMap {
   int64_t layers = 0, heads = 0, length = 0, trained_context = 0;
-  int64_t queries = 0;           // sampled
-  std::vector<int64_t> edges;    // [B + 1] one distance a bin at first, then four bins an octave
-  std::vector<int64_t> beyond;   // 1024, 4096 and the trained window, as far as the text is longer
-  std::vector<int64_t> seen;     // [L, B] sampled queries that see the whole bin
-  std::vector<double> mass;      // [L, H, B] mean weight of the bin, over the queries that see it whole
-  std::vector<double> density;   // [L, H, B] the same per key and relative to the mean over all keys seen: 1 is
-                                 // what evenly spread attention gives
+  int64_t queries = 0;          // sampled
+  std::vector<int64_t> edges;   // [B + 1] one distance a bin at first, then four bins an octave
+  std::vector<int64_t> beyond;  // 1024, 4096 and the trained window, as far as the text is longer
+  std::vector<int64_t> seen;    // [L, B] sampled queries that see the whole bin
+  std::vector<double> mass;     // [L, H, B] mean weight of the bin, over the queries that see it whole
+  std::vector<double> density;  // [L, H, B] the same per key and relative to the mean over all keys seen: 1
+                                // is what evenly spread attention gives
   std::vector<HeadAttention> head;  // [L, H]
 
   int64_t bins() const { return static_cast<int64_t>(edges.size()) - 1; }
 };
 
-/// Distances 0 .. distances - 1 in bins: 0, 1, 2, 3, ..., then borders at 2^(k/4), rounded. The last may be cut.
+/// Distances 0 .. distances - 1 in bins: 0, 1, 2, 3, ..., then borders at 2^(k/4), rounded. The last may be
+/// cut.
 std::vector<int64_t> distance_edges(int64_t distances);
 
 /// Reads `ids` under `spec`; nullopt when progress asked to stop. Error for fewer than two ids.
