@@ -35,14 +35,14 @@ struct HeadAttention {
 /// L layers, H heads, B bins: bin b holds the distances edges[b] .. edges[b + 1] - 1.
 struct AttentionMap {
   int64_t layers = 0, heads = 0, length = 0, trained_context = 0;
-  int64_t queries = 0;          // sampled
-  std::vector<int64_t> edges;   // [B + 1] one distance a bin at first, then four bins an octave
-  std::vector<int64_t> beyond;  // 1024, 4096 and the trained window, as far as the text is longer
-  std::vector<int64_t> seen;    // [L, B] sampled queries that see the whole bin
-  std::vector<double> mass;     // [L, H, B] mean weight of the bin, over the queries that see it whole
-  std::vector<double> density;  // [L, H, B] the same per key and relative to the mean over all keys seen: 1
-                                // is what evenly spread attention gives
-  std::vector<HeadAttention> head;  // [L, H]
+  int64_t queries = 0;            // sampled
+  std::vector<int64_t> edges{};   // [B + 1] one distance a bin at first, then four bins an octave
+  std::vector<int64_t> beyond{};  // 1024, 4096 and the trained window, as far as the text is longer
+  std::vector<int64_t> seen{};    // [L, B] sampled queries that see the whole bin
+  std::vector<double> mass{};     // [L, H, B] mean weight of the bin, over the queries that see it whole
+  std::vector<double> density{};  // [L, H, B] the same per key and relative to the mean over all keys seen: 1
+                                  // is what evenly spread attention gives
+  std::vector<HeadAttention> head{};  // [L, H]
 
   int64_t bins() const { return static_cast<int64_t>(edges.size()) - 1; }
 };
