@@ -22,13 +22,13 @@ struct AttentionOptions : Options {
 
 /// A line for each layer, the mean of its heads.
 std::string table(const AttentionMap& map) {
-  std::string out =
-      fmt::format("{:<7}{:>8}{:>8}{:>9}{:>13}", "layer", "median", "90 %", "entropy", "first token");
+  std::string out = fmt::format("{:<7}{:>8}{:>8}{:>8}{:>9}{:>13}", "layer", "reach", "median", "90 %",
+                                "entropy", "first token");
   for (int64_t d : map.beyond) out += fmt::format("{:>15}", "beyond " + grouped(d));
   out += "\n";
   for (int64_t l = 0; l < map.layers; ++l) {
     HeadAttention mean = layer_mean(map, l);
-    out += fmt::format("{:<7}{:>8.0f}{:>8.0f}{:>9.2f}{:>11.1f} %", l,
+    out += fmt::format("{:<7}{:>8}{:>8.0f}{:>8.0f}{:>9.2f}{:>11.1f} %", l, reach(map, l, 0, map.heads),
                        distance_quantile(map.edges, mean.late, 0.5),
                        distance_quantile(map.edges, mean.late, 0.9), mean.entropy, 100 * mean.first_token);
     for (double weight : mean.beyond) out += fmt::format("{:>13.1f} %", 100 * weight);

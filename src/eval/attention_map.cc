@@ -307,4 +307,19 @@ HeadAttention layer_mean(const AttentionMap& map, int64_t layer) {
   return mean;
 }
 
+bool enough_seen(const AttentionMap& map, int64_t layer, int64_t bin) {
+  return map.seen[static_cast<size_t>(layer * map.bins() + bin)] >= std::min(kLeastQueries, map.queries);
+}
+
+int64_t reach(const AttentionMap& map, int64_t layer, int64_t begin, int64_t end) {
+  for (int64_t b = map.bins() - 1; b >= 0; --b) {
+    if (!enough_seen(map, layer, b)) continue;
+    double sum = 0;
+    for (int64_t h = begin; h < end; ++h)
+      sum += map.density[static_cast<size_t>((layer * map.heads + h) * map.bins() + b)];
+    if (sum >= static_cast<double>(end - begin)) return map.edges[static_cast<size_t>(b + 1)] - 1;
+  }
+  return -1;
+}
+
 }  // namespace longspan

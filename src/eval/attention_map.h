@@ -63,4 +63,12 @@ double distance_quantile(std::span<const int64_t> edges, std::span<const double>
 /// Mean of a layer's heads.
 HeadAttention layer_mean(const AttentionMap& map, int64_t layer);
 
+/// Ranges that fewer queries see whole are noise: measured, but neither drawn nor judged.
+constexpr int64_t kLeastQueries = 4;
+bool enough_seen(const AttentionMap& map, int64_t layer, int64_t bin);
+
+/// The bottleneck: the farthest distance at which a key still gets its even share (density >= 1), by the mean
+/// density of heads [begin, end) of a layer, to the end of its bin; -1 when there is none.
+int64_t reach(const AttentionMap& map, int64_t layer, int64_t begin, int64_t end);
+
 }  // namespace longspan

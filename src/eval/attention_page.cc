@@ -12,13 +12,11 @@ namespace longspan {
 
 namespace {
 
-/// Bins that fewer queries see are noise: measured, but not drawn.
-constexpr int64_t kLeastQueries = 4;
-
-Json head_json(const AttentionMap& map, const HeadAttention& head) {
+Json figures(const AttentionMap& map, const HeadAttention& head, int64_t reach) {
   Json beyond = Json::object();
   for (size_t i = 0; i < map.beyond.size(); ++i) beyond[std::to_string(map.beyond[i])] = head.beyond[i];
-  return {{"median_distance", distance_quantile(map.edges, head.late, 0.5)},
+  return {{"reach", reach},
+          {"median_distance", distance_quantile(map.edges, head.late, 0.5)},
           {"distance_90", distance_quantile(map.edges, head.late, 0.9)},
           {"mean_distance", head.mean_distance},
           {"first_token", head.first_token},
@@ -48,16 +46,12 @@ Json by_bin(const AttentionMap& map, const std::vector<double>& values) {
   return layers;
 }
 
-bool drawn(const AttentionMap& map, int64_t layer, int64_t bin) {
-  return seen(map, layer, bin) >= std::min(kLeastQueries, map.queries);
-}
-
-/// Ticks at powers of four, at the column of the bin that begins there.
+/// Ticks at 0 and powers of four, at the column of the bin that begins there.
 std::string distance_ticks(const AttentionMap& map) {
   std::string ticks = "'0' 0";
-  for (int64_t d = 1; d < map.edges.back(); d *= 4) {
+  for (int64_t d = 4; d < map.edges.back(); d *= 4) {
     auto at = std::lower_bound(map.edges.begin(), map.edges.end(), d) - map.edges.begin();
-    ticks += fmt::format(", '{}' {}", d, static_cast<double>(at) - (at > 0 ? 0.5 : 0.0));
+    ticks += fmt::format(", '{}' {}", d, static_cast<double>(at) - 0.5);
   }
   return "set xtics out nomirror (" + ticks + ")\n";
 }
@@ -69,7 +63,7 @@ std::string heat_map(const AttentionMap& map, const std::vector<double>& values,
   for (int64_t row = 0; row < map.layers * map.heads; ++row) {
     for (int64_t b = 0; b < map.bins(); ++b) {
       double value = values[static_cast<size_t>(row * map.bins() + b)];
-      out += drawn(map, row / map.heads, b) ? fmt::format("{:.4g} ", std::max(value, 1e-9)) : "NaN ";
+      out += enough_seen(map, row / map.heads, b) ? fmt::format("{:.4g} ", std::max(value, 1e-9)) : "NaN ";
     }
     out += "\n";
   }
@@ -93,7 +87,7 @@ std::string layer_curves(const AttentionMap& map) {
   std::string out = "$curves << EOD\n";
   for (int64_t l = 0; l < map.layers; ++l) {
     for (int64_t b = 0; b < map.bins(); ++b) {
-      if (!drawn(map, l, b)) continue;
+      if (!enough_seen(map, l, b)) continue;
       double sum = 0;
       for (int64_t h = 0; h < map.heads; ++h)
         sum += map.density[static_cast<size_t>((l * map.heads + h) * map.bins() + b)];
@@ -127,10 +121,10 @@ Json attention_json(const AttentionMap& map) {
     Json bins = Json::array(), row = Json::array();
     for (int64_t b = 0; b < map.bins(); ++b) bins.push_back(seen(map, l, b));
     for (int64_t h = 0; h < map.heads; ++h)
-      row.push_back(head_json(map, map.head[static_cast<size_t>(l * map.heads + h)]));
+      row.push_back(figures(map, map.head[static_cast<size_t>(l * map.heads + h)], reach(map, l, h, h + 1)));
     seen_of.push_back(std::move(bins));
     heads.push_back(std::move(row));
-    layers.push_back(head_json(map, layer_mean(map, l)));
+    layers.push_back(figures(map, layer_mean(map, l), reach(map, l, 0, map.heads)));
   }
   return {{"length", map.length},
           {"queries", map.queries},
@@ -161,7 +155,10 @@ void write_attention_page(const std::filesystem::path& folder, const AttentionMa
   std::string body = fmt::format(
       "<p>{} tokens, {} queries sampled, {} layers of {} heads. Ranges of distance have one distance each at "
       "first, then four lie in an octave; a range is averaged over the queries that see all of it, and drawn "
-      "where at least {} do. The first token, on which heads park what they have no use for, is left "
+      "where at least {} do. Red keys get more than an even share of the attention, blue ones less: where "
+      "red ends "
+      "is how far back a head reaches. The first token, on which heads park what they have no use for, is "
+      "left "
       "out.</p>\n",
       map.length, map.queries, map.layers, map.heads, std::min(kLeastQueries, map.queries));
   for (const char* name : {"attention_density", "attention_layers", "attention_mass"})

@@ -11,7 +11,7 @@ namespace longspan {
 
 /// length, queries, trained_context; distances = edges [B + 1]; seen [layer][bin]; mass and density
 /// [layer][head][bin], null where no query sees the whole bin; heads [layer][head] and layers [layer] of
-/// {median_distance, distance_90, mean_distance, first_token, entropy, beyond: {"1024": weight, ...}}.
+/// {reach, median_distance, distance_90, mean_distance, first_token, entropy, beyond: {"1024": weight, ...}}.
 Json attention_json(const AttentionMap& map);
 
 /// FOLDER (made when absent) gets attention.html, which carries all, and beside it attention_density,

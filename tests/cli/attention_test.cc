@@ -35,7 +35,7 @@ TEST_F(AttentionProgram, JsonHasALayerAHeadABinAndThePagesAreWritten) {
   double sum = json["heads"][0][0]["first_token"];
   EXPECT_GT(sum, 0);
   EXPECT_LT(sum, 1);
-  for (const char* field : {"median_distance", "distance_90", "mean_distance", "entropy"}) {
+  for (const char* field : {"reach", "median_distance", "distance_90", "mean_distance", "entropy"}) {
     EXPECT_GT(json["heads"][1][2][field], 0) << field;
     EXPECT_GT(json["layers"][1][field], 0) << field;
   }

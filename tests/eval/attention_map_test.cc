@@ -203,6 +203,20 @@ TEST(DistanceEdges, AreSingleDistancesThenFourToAnOctave) {
   EXPECT_EQ(distance_edges(1), (std::vector<int64_t>{0, 1}));
 }
 
+TEST(Reach, IsTheEndOfTheLastRangeThatGetsItsEvenShare) {
+  AttentionMap map{.layers = 1,
+                   .heads = 2,
+                   .queries = 9,
+                   .edges = {0, 1, 4, 16, 64, 256},
+                   .seen = {9, 9, 9, 9, 3},
+                   .density = {20, 3, 0.5, 0.1, 9, 2, 0.1, 1.6, 0.1, 9}};
+  EXPECT_EQ(reach(map, 0, 0, 1), 3);
+  EXPECT_EQ(reach(map, 0, 1, 2), 15);
+  EXPECT_EQ(reach(map, 0, 0, 2), 15);
+  map.density.assign(10, 0.5);
+  EXPECT_EQ(reach(map, 0, 0, 2), -1);
+}
+
 TEST(DistanceQuantile, InterpolatesInsideABin) {
   std::vector<int64_t> edges{0, 1, 2, 12};
   std::vector<double> weights{0.2, 0.2, 0.4};
