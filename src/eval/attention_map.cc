@@ -3,6 +3,7 @@
 #include "eval/attention_map.h"
 
 #include <algorithm>
+#include <bit>
 #include <cassert>
 #include <cmath>
 #include <numeric>
@@ -248,9 +249,9 @@ AttentionMap empty_map(const ModelConfig& config, int64_t length) {
 
 std::vector<int64_t> distance_edges(int64_t distances) {
   std::vector<int64_t> edges{0};
-  for (int k = 0; edges.back() < distances; ++k) {
-    int64_t edge = std::min(distances, static_cast<int64_t>(std::llround(std::exp2(k / 4.0))));
-    if (edge > edges.back()) edges.push_back(edge);
+  while (edges.back() < distances) {
+    auto octave = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(edges.back())));
+    edges.push_back(std::min(distances, edges.back() + std::max<int64_t>(1, octave / 4)));
   }
   return edges;
 }

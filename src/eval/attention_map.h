@@ -47,8 +47,8 @@ struct AttentionMap {
   int64_t bins() const { return static_cast<int64_t>(edges.size()) - 1; }
 };
 
-/// Distances 0 .. distances - 1 in bins: 0, 1, 2, 3, ..., then borders at 2^(k/4), rounded. The last may be
-/// cut.
+/// Distances 0 .. distances - 1 in bins: 0, 1, ..., 7, then each octave in four of equal width (unequal ones
+/// would show as stripes). The last may be cut.
 std::vector<int64_t> distance_edges(int64_t distances);
 
 /// Reads `ids` under `spec`; nullopt when progress asked to stop. Error for fewer than two ids.
