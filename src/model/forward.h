@@ -3,17 +3,29 @@
 // norm. The head runs apart, in chunks of rows, so that logits of a long text are never stored whole.
 #pragma once
 
+#include <functional>
 #include <span>
 
+#include "model/adapter.h"
 #include "model/kv_cache.h"
 #include "model/weights.h"
 
 namespace longspan {
 
-/// The one input of forward: T consecutive tokens of one sequence, after `past` cached ones.
+/// Called at each layer with what attention is about to read: rotated queries, the cache's keys, the shape.
+/// All of it lives for the call only.
+using AttentionObserver =
+    std::function<void(int64_t layer, std::span<const AttentionZone> zones, const AttentionShape& shape)>;
+
+/// The one input of forward: T consecutive tokens of one sequence, after `past` cached ones; or, without
+/// cached ones, tokens of several documents side by side, with their positions and where their documents
+/// start.
 struct Batch {
   std::span<const int32_t> ids;
   int64_t past = 0;
+  AttentionObserver observer{};         // or none
+  std::span<const double> positions{};  // [T]; empty: past + t
+  std::span<const int64_t> starts{};    // [T] as in AttentionShape; empty: one document
 };
 
 /// Buffers of one layer, reused by all (inference plan). Sized for `rows` tokens.
@@ -42,6 +54,7 @@ int64_t activation_bytes(const ModelConfig& config, const PositionSpec& spec, in
 struct Model {
   ModelConfig config;
   Weights weights;
+  std::vector<LayerAdapters> adapters{};  // [L], or none
   const Kernels* kernels = nullptr;
   Compute compute = Compute::F32;
 };

@@ -33,21 +33,8 @@ struct Parameter {
   bool decays = false;  // weight decay applies: matrices, but no embedding and no norm
 };
 
-/// A low-rank adapter of one projection: y += scale (x A^T) B^T. A is random, B zero at the start.
-struct Adapter {
-  Linear a;  // [r, C]
-  Linear b;  // [N, r]
-  float scale = 0;
-  explicit operator bool() const { return static_cast<bool>(a); }
-};
-/// A layer's adapters, by role; empty ones are skipped.
-struct LayerAdapters {
-  Adapter q, k, v, o, gate, up, down;
-};
-
 struct TrainingModel {
-  Model model;  // trained weights are F32 in `memory`; frozen ones lie as they were loaded
-  std::vector<LayerAdapters> adapters;  // [L] or empty
+  Model model;  // trained weights and adapters are F32 in `memory`; frozen ones lie as they were loaded
   std::vector<Parameter> parameters;    // in a fixed order
   Arena memory;
   std::shared_ptr<void> gradients;  // what backward keeps to itself: where each weight's gradient lies
@@ -62,7 +49,6 @@ void parameters_changed(TrainingModel& model);
 struct TrainingPlan {
   bool recompute = true;
   int64_t head_chunk = 256;  // tokens whose logits exist at once
-  DType kept = DType::F32;   // of activations kept for backward: F32, or BF16 (products in BF16)
 };
 
 /// Buffers for rows of at most `tokens` tokens.
