@@ -5,12 +5,11 @@
 
 #include "base/error.h"
 #include "position/specs.h"
+#include "position/validate.h"
 
 namespace longspan {
 
 namespace {
-
-constexpr double kFarthest = 1e15;  // tokens; a number that both double and int64_t hold
 
 const PositionMethod kMethods[] = {
     {.name = "none",
@@ -218,7 +217,7 @@ int64_t extended_context(const PositionConfig& config) {
       reach = far.cap >= 0 ? window : (window - far.offset) * far.divisor * value_or(config, "far_factor", 1);
   }
   double rounding = 1e-6;
-  return std::max(config.declared_context, static_cast<int64_t>(std::min(reach + rounding, kFarthest)));
+  return std::max(config.declared_context, static_cast<int64_t>(std::min(reach + rounding, kLargestContext)));
 }
 
 }  // namespace longspan

@@ -7,10 +7,6 @@
 
 namespace longspan {
 
-namespace {
-constexpr double kLargestContext = 1e12;  // tokens; beyond it a file is lying
-}  // namespace
-
 bool contains(const std::vector<std::string>& list, std::string_view key) {
   return std::find(list.begin(), list.end(), key) != list.end();
 }

@@ -169,7 +169,7 @@ TEST(Zones, WindowThatAMethodReaches) {
   for (const char* text : {"rerope", "nlpe", "dual_chunk", "self_extend", "drope", "alibi", "power"})
     EXPECT_EQ(reach(text), 4096) << text;
   EXPECT_EQ(reach("rerope:length=50000"), 50000);
-  EXPECT_EQ(reach("random:factor=1e300"), 1'000'000'000'000'000);
+  EXPECT_EQ(reach("random:factor=1e300"), 1'000'000'000'000);
   // Every distance of a text that long is one that training showed.
   for (const char* text : {"leaky_rerope:factor=3,window=100", "self_extend:group=5,window=1024", "string"}) {
     PositionSpec s = spec_of(text, m, kShapes[0]);
