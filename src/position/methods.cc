@@ -156,6 +156,19 @@ const PositionMethod kMethods[] = {
      .spec = alibi_spec},
 };
 
+/// Whether the kernels, which compute in F32, get numbers from it.
+bool usable(const PositionSpec& spec) {
+  auto turns = [](const std::vector<double>& frequencies) {
+    return std::all_of(frequencies.begin(), frequencies.end(),
+                       [](double f) { return std::isfinite(f) && f >= 0; });
+  };
+  auto maps = [](const PositionMap& map) { return std::isfinite(map.offset) && map.divisor > 0; };
+  bool all = std::isfinite(spec.attention_scale) && turns(spec.inv_freq);
+  for (double rate : spec.decay) all = all && std::isfinite(static_cast<float>(rate));
+  for (const Zone& z : spec.zones) all = all && maps(z.query) && maps(z.key) && turns(z.inv_freq);
+  return all;
+}
+
 }  // namespace
 
 double apply(const PositionMap& map, double position) {
@@ -196,11 +209,8 @@ PositionSpec position_spec(const PositionConfig& config, const HeadShape& shape,
   assert(shape.rotary_dim > 0 && shape.rotary_dim % 2 == 0 && shape.rotary_dim <= shape.head_dim);
   PositionSpec spec =
       position_method(config.method).spec(config, shape, length > 0 ? length : config.trained_context);
-  bool finite = std::isfinite(spec.attention_scale);
-  for (double f : spec.inv_freq) finite = finite && std::isfinite(f) && f >= 0;
-  for (double rate : spec.decay) finite = finite && std::isfinite(rate);
-  if (!finite)
-    fail("position method {} makes frequencies that are negative or infinite; check its numbers",
+  if (!usable(spec))
+    fail("position method {} makes frequencies or distances that are negative or infinite; check its numbers",
          describe(config));
   return spec;
 }
@@ -214,7 +224,9 @@ int64_t extended_context(const PositionConfig& config) {
     PositionSpec spec = position_spec(config, {2, 2, 1}, 0);
     const PositionMap& far = spec.zones.back().query;
     if (spec.zones.size() > 1)
-      reach = far.cap >= 0 ? window : (window - far.offset) * far.divisor * value_or(config, "far_factor", 1);
+      reach = far.cap >= 0
+                  ? window
+                  : std::max(window, (window - far.offset) * far.divisor * value_or(config, "far_factor", 1));
   }
   double rounding = 1e-6;
   return std::max(config.declared_context, static_cast<int64_t>(std::min(reach + rounding, kLargestContext)));

@@ -42,7 +42,7 @@ PositionSpec clamped(const PositionConfig& config, const HeadShape& shape, doubl
 
 /// Distance w + (r - w) / k from w on.
 PositionSpec leaky(const PositionConfig& config, const HeadShape& shape, double window, double k) {
-  return with_far_zone(config, shape, window, {.divisor = k, .offset = window * (k - 1) / k}, {.divisor = k});
+  return with_far_zone(config, shape, window, {.divisor = k, .offset = window - window / k}, {.divisor = k});
 }
 
 }  // namespace

@@ -168,6 +168,7 @@ TEST(Zones, WindowThatAMethodReaches) {
   EXPECT_EQ(reach("nlpe:far_factor=4"), 4 * 4096);
   for (const char* text : {"rerope", "nlpe", "dual_chunk", "self_extend", "drope", "alibi", "power"})
     EXPECT_EQ(reach(text), 4096) << text;
+  EXPECT_EQ(reach("leaky_rerope:window=5000"), 4096);  // the far zone begins beyond what was trained
   EXPECT_EQ(reach("rerope:length=50000"), 50000);
   EXPECT_EQ(reach("random:factor=1e300"), 1'000'000'000'000);
   // Every distance of a text that long is one that training showed.
@@ -176,6 +177,15 @@ TEST(Zones, WindowThatAMethodReaches) {
     for (int64_t n = 0; n < reach(text); n += 13)
       EXPECT_LT(distance(s, reach(text) - 1, n), 4096 + 1) << text;
   }
+}
+
+TEST(Zones, NumbersThatNoKernelCanTakeAreErrors) {
+  const char* part = "check its numbers";
+  EXPECT_ERROR(spec_of("leaky_rerope:factor=1e-308", model(), kShapes[0]), part);
+  EXPECT_ERROR(spec_of("nlpe:far_factor=1e308", model(), kShapes[0]), part);
+  EXPECT_ERROR(spec_of("xpos:scale_base=1e-300", model(), kShapes[0]), part);
+  EXPECT_ERROR(extended_context(parse_position("leaky_rerope:factor=1e-308", model())), part);
+  spec_of("leaky_rerope:factor=1e308,window=1e12", model(), kShapes[0]);
 }
 
 TEST(Zones, RotationsAreSharedWhereEqual) {
