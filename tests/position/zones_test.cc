@@ -126,7 +126,7 @@ TEST(Zones, DualChunk) {
     return static_cast<double>(std::min((c - 1) + c, size) - n % c);
   };
   for (const HeadShape& shape : kShapes) {
-    PositionSpec s = spec_of("dual_chunk:chunk_size=192,local=32", model(10000, 256), shape);
+    PositionSpec s = spec_of("dual_chunk:size=192,local=32", model(10000, 256), shape);
     EXPECT_EQ(s.chunk, c);
     expect_distances(s, expected);
     EXPECT_EQ(s, spec_of("dual_chunk", model(10000, 256), shape));  // 3/4 and 1/8 of the trained window
@@ -139,7 +139,7 @@ TEST(Zones, DualChunk) {
         EXPECT_EQ(distance(s, m, n), m - n);  // near tokens keep their distance
       }
     }
-  EXPECT_ERROR(spec_of("dual_chunk:chunk_size=10,local=10", model(), kShapes[0]), "must be below chunk_size");
+  EXPECT_ERROR(spec_of("dual_chunk:size=10,local=10", model(), kShapes[0]), "must be below size");
   EXPECT_ERROR(spec_of("dual_chunk", model(10000, 4), kShapes[0]), "too short for a default of local");
 }
 
@@ -244,10 +244,10 @@ TEST(Zones, EveryKeyOfEveryRowDoesSomething) {
                                                      {"log_n", "1"},
                                                      {"far_factor", "3"},
                                                      {"group", "6"},
-                                                     {"chunk_size", "1000"},
+                                                     {"size", "1000"},
                                                      {"local", "60"},
                                                      {"shift", "1000"},
-                                                     {"p", "0.3"}};
+                                                     {"fraction", "0.3"}};
   for (const PositionMethod& method : position_methods()) {
     if (!method.lists.empty()) continue;
     for (const std::string& key : method.keys) {
