@@ -1,6 +1,6 @@
 // The methods that map positions anew beyond some distance r = m - n. Each zone's map is separable, query(m)
-// - key(n), since keys are rotated once and kept; where a method counts something constant, the query's
-// position is capped there and the key's is 0. A default that follows the trained window L says so.
+// - key(n), since keys are rotated once and kept; where a distance stops growing, the query's position is
+// capped. A default that follows the trained window L says so.
 #include <algorithm>
 #include <cmath>
 
@@ -94,8 +94,8 @@ PositionSpec self_extend_spec(const PositionConfig& config, const HeadShape& sha
 }
 
 /// Chunks of c = size - local tokens (size is the authors' chunk_size); keys stand at n mod c. Queries see
-/// their own chunk at m mod c, the one before at min((m mod c) + c, size), all others from where the last query
-/// of a chunk would see the one before.
+/// their own chunk at m mod c, the one before at min((m mod c) + c, size), all others from where the last
+/// query of a chunk would see the one before.
 PositionSpec dual_chunk_spec(const PositionConfig& config, const HeadShape& shape, int64_t) {
   double size = tokens_or(config, "size", 3, 4), local = tokens_or(config, "local", 1, 8);
   if (local >= size)
