@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "position/fields.h"
+#include "position/portable.h"
 #include "position/validate.h"
 
 namespace longspan {
@@ -101,6 +102,91 @@ PositionConfig position_from_gguf(const Json& metadata, const std::string& arch,
     assume_linear_window(config, "GGUF metadata: " + context);
   apply_private(config, metadata.value(kGgufPosition, Json()), metadata.value(kGgufContext, Json()), where);
   return config;
+}
+
+// ---- writing ----
+
+namespace {
+
+/// rope.scaling.* of a method that the format has; false when it has none. Every reader knows yarn's ramp,
+/// but none can be told to leave its ends unrounded.
+bool put_named(WrittenPosition& out, const std::string& rope, const PositionConfig& position,
+               const PositionSpec& spec) {
+  auto has = [&](const char* key) { return position.values.contains(key); };
+  Json& m = out.config;
+  if (position.method == "linear") {
+    m[rope + "scaling.type"] = "linear";
+    m[rope + "scaling.factor"] = position.values.at("factor");
+    return true;
+  }
+  if (position.method == "yarn" && !(has("truncate") && position.values.at("truncate") == 0)) {
+    double factor = position.values.at("factor");
+    m[rope + "scaling.type"] = "yarn";
+    m[rope + "scaling.factor"] = factor;
+    for (const char* beta : {"beta_fast", "beta_slow"})
+      if (has(beta)) m[rope + "scaling.yarn_" + beta] = position.values.at(beta);
+    double usual = factor <= 1 ? 1.0 : 0.1 * std::log(factor) + 1.0;
+    if (spec.attention_scale != usual) m[rope + "scaling.attn_factor"] = spec.attention_scale / usual;
+    return true;
+  }
+  if (position.method == "longrope" && !has("length")) {
+    m[rope + "scaling.type"] = "longrope";
+    m[rope + "scaling.attn_factor"] = spec.attention_scale;
+    out.lists = position.lists;
+    return true;
+  }
+  return false;
+}
+
+/// As a base or as factor tensors; false when the spec is more than a table of frequencies.
+bool put_table(WrittenPosition& out, const std::string& rope, const PositionConfig& position,
+               const PositionSpec& spec, const HeadShape& shape) {
+  if (!is_table(spec)) return false;
+  if (auto base = base_of(spec, shape)) {
+    out.config[rope + "freq_base"] = *base;
+    return true;
+  }
+  auto factors = factors_of(spec, position.base, shape);
+  if (!factors) return false;
+  if (spec.attention_scale == 1) {
+    out.lists["rope_freqs"] = *factors;
+  } else {
+    out.config[rope + "scaling.type"] = "longrope";
+    out.config[rope + "scaling.attn_factor"] = spec.attention_scale;
+    out.lists["short_factor"] = out.lists["long_factor"] = *factors;
+  }
+  return true;
+}
+
+}  // namespace
+
+WrittenPosition position_to_gguf(Json metadata, const std::string& arch, const PositionConfig& position,
+                                 const HeadShape& shape, int64_t reach, UnknownMethod unknown) {
+  if (reach <= 0) reach = extended_context(position);
+  const std::string rope = arch + ".rope.", context = arch + ".context_length";
+  PositionSpec spec = position_spec(position, shape, 0);
+  WrittenPosition out;
+  for (const auto& [key, value] : metadata.items())
+    if (!key.starts_with(rope) && key != kGgufPosition && key != kGgufContext) out.config[key] = value;
+  out.config[rope + "dimension_count"] = shape.rotary_dim;
+  out.config[rope + "freq_base"] = position.base;
+  out.config[context] = reach;
+  if (put_named(out, rope, position, spec) || put_table(out, rope, position, spec, shape)) {
+    if (position.trained_context > 0 && position.trained_context != reach)
+      out.config[rope + "scaling.original_context_length"] = position.trained_context;
+    return out;
+  }
+  if (unknown == UnknownMethod::Refuse)
+    fail("GGUF has no word for {}: choose another method, or keep it as {}, which only longspan reads",
+         describe(position), kGgufPosition);
+  out.config = std::move(metadata);
+  out.config[kGgufPosition] = describe(position);
+  out.config[kGgufContext] = reach;
+  out.remarks.push_back(
+      fmt::format("{} stands in {}, which only longspan reads: other programs load the model as if it were "
+                  "not stretched",
+                  describe(position), kGgufPosition));
+  return out;
 }
 
 }  // namespace longspan

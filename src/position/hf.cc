@@ -1,9 +1,11 @@
 // config.json of Hugging Face <-> PositionConfig. A key that is not understood changes the model, so it is an
 // Error here and never skipped.
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
 #include "position/fields.h"
+#include "position/portable.h"
 #include "position/validate.h"
 
 namespace longspan {
@@ -174,6 +176,127 @@ double rotary_fraction_from_hf(const Json& config) {
   if (!(fraction > 0 && fraction <= 1))
     fail("config.json: partial_rotary_factor must be above 0 and at most 1, not {}", fraction);
   return fraction;
+}
+
+// ---- writing ----
+
+namespace {
+
+/// transformers' name of a method in this config; "" when it has none. A length that was fixed makes a table
+/// of what it only knows growing.
+std::string hf_name(const PositionConfig& position) {
+  auto length = position.values.find("length");
+  bool fixed = length != position.values.end() && length->second != kCurrentLength;
+  if (fixed && contains({"dynamic_ntk", "longrope"}, position.method)) return "";
+  for (const char* method : {"linear", "dynamic_ntk", "yarn", "llama3", "longrope"})
+    if (position.method == method)
+      for (const MethodName& row : kHfNames)
+        if (position.method == row.method) return row.hf;
+  return "";
+}
+
+/// The parameters of a method that transformers has, under its names, with the defaults that transformers 5
+/// insists on.
+Json named_parameters(const PositionConfig& position, const PositionSpec& spec, int64_t reach) {
+  Json p = {{"rope_type", hf_name(position)}, {"rope_theta", position.base}};
+  for (const auto& [key, value] : position.values)
+    if (key == "truncate")
+      p[key] = value != 0;
+    else if (key != "length")
+      p[key] = value;
+  for (const auto& [key, list] : position.lists) p[key] = list;
+  if (contains({"yarn", "llama3", "longrope"}, position.method))
+    p["original_max_position_embeddings"] = position.trained_context;
+  if (position.method == "llama3")
+    for (auto [key, value] : {std::pair{"low_freq_factor", 1.0}, {"high_freq_factor", 4.0}})
+      if (!p.contains(key)) p[key] = value;
+  if (position.method == "longrope") {
+    // Releases differ on whether factor or the ratio of the windows gives the scale; the scale itself rules.
+    if (!p.contains("factor"))
+      p["factor"] = std::max(1.0, static_cast<double>(reach) / static_cast<double>(position.trained_context));
+    p["attention_factor"] = spec.attention_scale;
+  }
+  return p;
+}
+
+/// A method without a name there whose spec is only a table of frequencies; null when it is more.
+Json table_parameters(const PositionConfig& position, const PositionSpec& spec, const HeadShape& shape,
+                      std::vector<std::string>& remarks) {
+  if (!is_table(spec)) return nullptr;
+  if (auto base = base_of(spec, shape)) {
+    if (!contains({"rope", "abf"}, position.method))
+      remarks.push_back(
+          fmt::format("{} is written as what it comes down to, rope_theta {}", describe(position), *base));
+    return {{"rope_type", "default"}, {"rope_theta", *base}};
+  }
+  auto factors = factors_of(spec, position.base, shape);
+  if (!factors) return nullptr;
+  remarks.push_back(fmt::format(
+      "{} is written as longrope with the same list for short and long texts, which gives its frequencies",
+      describe(position)));
+  return {{"rope_type", "longrope"},
+          {"rope_theta", position.base},
+          {"factor", 1.0},
+          {"attention_factor", spec.attention_scale},
+          {"original_max_position_embeddings", position.trained_context},
+          {"short_factor", *factors},
+          {"long_factor", *factors}};
+}
+
+/// The max_position_embeddings under which every release of transformers computes the same frequencies.
+int64_t max_position_embeddings(const PositionConfig& position, const std::string& type, int64_t reach) {
+  if (type == "dynamic") return position.trained_context;
+  if (type == "yarn")
+    return std::llround(static_cast<double>(position.trained_context) * position.values.at("factor"));
+  return reach;
+}
+
+}  // namespace
+
+WrittenPosition position_to_hf(Json config, const PositionConfig& position, const HeadShape& shape,
+                               int64_t reach, UnknownMethod unknown) {
+  if (reach <= 0) reach = extended_context(position);
+  Json given = gather_hf(config);
+  PositionSpec spec = position_spec(position, shape, 0);
+  WrittenPosition out;
+  std::string type = hf_name(position);
+  Json parameters = type.empty() ? table_parameters(position, spec, shape, out.remarks)
+                                 : named_parameters(position, spec, reach);
+  for (const char* key : {kPrivatePosition, kPrivateContext}) config.erase(key);
+  if (parameters.is_null()) {
+    if (unknown == UnknownMethod::Refuse)
+      fail(
+          "config.json has no word for {}: choose a method that transformers knows, or keep it as {}, which "
+          "only longspan reads",
+          describe(position), kPrivatePosition);
+    config[kPrivatePosition] = describe(position);
+    config[kPrivateContext] = reach;
+    out.remarks.push_back(
+        fmt::format("{} stands in {}, which only longspan reads: transformers loads the model as if it were "
+                    "not stretched",
+                    describe(position), kPrivatePosition));
+    out.config = std::move(config);
+    return out;
+  }
+  for (const char* key : {"rope_theta", "rope_scaling", "rope_parameters", "rope_ratio", "abacus_scale",
+                          "original_max_position_embeddings", "partial_rotary_factor"})
+    config.erase(key);
+  int64_t stated = max_position_embeddings(position, type, reach);
+  config["max_position_embeddings"] = stated;
+  config["rope_theta"] = parameters["rope_theta"];
+  if (given.contains("partial_rotary_factor"))
+    parameters["partial_rotary_factor"] = config["partial_rotary_factor"] = given["partial_rotary_factor"];
+  config["rope_scaling"] = parameters["rope_type"] == "default" ? Json() : parameters;
+  config["rope_parameters"] = parameters;
+  if (position.trained_context > 0 && position.trained_context != stated)
+    config["original_max_position_embeddings"] = position.trained_context;
+  if (type == "dynamic")
+    out.remarks.push_back(
+        "transformers raises the base again with every token past the trained window and leaves the keys it "
+        "keeps as they were: what it generates there is not what one pass over the text gives");
+  if (extended_context(position_from_hf(config, shape)) < reach) config[kPrivateContext] = reach;
+  out.config = std::move(config);
+  return out;
 }
 
 }  // namespace longspan
