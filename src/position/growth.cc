@@ -6,7 +6,7 @@ namespace longspan {
 
 namespace {
 
-std::string how_frequencies_move(const PositionConfig& config, const PositionSpec& spec) {
+std::string how_length_matters(const PositionConfig& config, const PositionSpec& spec) {
   auto length = config.values.find("length");
   bool given = length != config.values.end();
   if (given && length->second == kCurrentLength)
@@ -15,18 +15,19 @@ std::string how_frequencies_move(const PositionConfig& config, const PositionSpe
            "so that the text read at once and piece by piece gives different results";
   if (spec.depends_on_length)
     return fmt::format(
-        "the frequencies are fixed by the length declared when a sequence starts: those of training up to {} "
-        "tokens, slower ones beyond, and a text that outgrows its declared length has to be read again",
+        "the length declared when a sequence starts decides: as in training up to {} tokens, stretched the "
+        "further "
+        "the longer it is; a text that outgrows its declared length has to be read again",
         config.trained_context);
-  if (given) return fmt::format("the frequencies are fixed, as for a text of {} tokens", length->second);
-  return "the frequencies are the same at every length";
+  if (given) return fmt::format("made for texts of {} tokens, the same at every length", length->second);
+  return "the same at every length";
 }
 
 }  // namespace
 
 std::string growth(const PositionConfig& config, const HeadShape& shape) {
   PositionSpec spec = position_spec(config, shape, 0);
-  std::string text = how_frequencies_move(config, spec);
+  std::string text = how_length_matters(config, spec);
   const char* unit = spec.chunk > 0 ? "chunks" : "tokens";
   for (const Zone& zone : spec.zones)
     if (zone.from > 0)

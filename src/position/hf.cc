@@ -18,7 +18,7 @@ struct MethodName {
 };
 constexpr MethodName kHfNames[] = {{"default", "rope"}, {"linear", "linear"}, {"dynamic", "dynamic_ntk"},
                                    {"ntk", "ntk"},      {"yarn", "yarn"},     {"longrope", "longrope"},
-                                   {"su", "longrope"},  {"llama3", "llama3"}};
+                                   {"su", "longrope"},  {"llama3", "llama3"}, {"proportional", "p_rope"}};
 constexpr double kDefaultBase = 10000;
 
 std::string method_of_hf(const std::string& type) {
@@ -89,7 +89,12 @@ void assume_xverse_256k(PositionConfig& config, const Json& json, Json& given) {
 void apply_hf(PositionConfig& config, const PositionMethod& method, const std::string& key, const Json& value,
               const HeadShape& shape) {
   const std::string where = "config.json";
-  if (key == "rope_type" || key == "partial_rotary_factor" || key == "finetuned") return;
+  if (key == "rope_type" || key == "finetuned") return;
+  if (key == "partial_rotary_factor") {
+    if (config.method == "p_rope") config.values["p"] = json_number(key, value, where);
+    return;
+  }
+  if (key == "factor" && config.method == "p_rope" && value == 1) return;
   if (key == "rope_theta") {
     config.base = json_number(key, value, where);
   } else if (key == "original_max_position_embeddings") {
@@ -171,7 +176,8 @@ PositionConfig position_from_hf(const Json& json, const HeadShape& shape) {
 
 double rotary_fraction_from_hf(const Json& config) {
   Json given = gather_hf(config);
-  if (!given.contains("partial_rotary_factor")) return 1;
+  // "proportional" keeps the whole head in rotary pairs and stops the slowest of them.
+  if (!given.contains("partial_rotary_factor") || given.value("rope_type", "") == "p_rope") return 1;
   double fraction = json_number("partial_rotary_factor", given["partial_rotary_factor"], "config.json");
   if (!(fraction > 0 && fraction <= 1))
     fail("config.json: partial_rotary_factor must be above 0 and at most 1, not {}", fraction);
@@ -184,11 +190,12 @@ namespace {
 
 /// transformers' name of a method in this config; "" when it has none. A length that was fixed makes a table
 /// of what it only knows growing.
-std::string hf_name(const PositionConfig& position) {
+std::string hf_name(const PositionConfig& position, const HeadShape& shape) {
   auto length = position.values.find("length");
   bool fixed = length != position.values.end() && length->second != kCurrentLength;
   if (fixed && contains({"dynamic_ntk", "longrope"}, position.method)) return "";
-  for (const char* method : {"linear", "dynamic_ntk", "yarn", "llama3", "longrope"})
+  if (position.method == "p_rope" && shape.rotary_dim < shape.head_dim) return "";
+  for (const char* method : {"p_rope", "linear", "dynamic_ntk", "yarn", "llama3", "longrope"})
     if (position.method == method)
       for (const MethodName& row : kHfNames)
         if (position.method == row.method) return row.hf;
@@ -197,12 +204,13 @@ std::string hf_name(const PositionConfig& position) {
 
 /// The parameters of a method that transformers has, under its names, with the defaults that transformers 5
 /// insists on.
-Json named_parameters(const PositionConfig& position, const PositionSpec& spec, int64_t reach) {
-  Json p = {{"rope_type", hf_name(position)}, {"rope_theta", position.base}};
+Json named_parameters(const PositionConfig& position, const std::string& type, const PositionSpec& spec,
+                      int64_t reach) {
+  Json p = {{"rope_type", type}, {"rope_theta", position.base}};
   for (const auto& [key, value] : position.values)
     if (key == "truncate")
       p[key] = value != 0;
-    else if (key != "length")
+    else if (!contains({"length", "form", "p"}, key))  // both forms of dynamic_ntk with factor 2 are the same
       p[key] = value;
   for (const auto& [key, list] : position.lists) p[key] = list;
   if (contains({"yarn", "llama3", "longrope"}, position.method))
@@ -210,6 +218,10 @@ Json named_parameters(const PositionConfig& position, const PositionSpec& spec, 
   if (position.method == "llama3")
     for (auto [key, value] : {std::pair{"low_freq_factor", 1.0}, {"high_freq_factor", 4.0}})
       if (!p.contains(key)) p[key] = value;
+  if (position.method == "p_rope") {
+    auto turning = std::count_if(spec.inv_freq.begin(), spec.inv_freq.end(), [](double f) { return f > 0; });
+    p["partial_rotary_factor"] = static_cast<double>(turning) / static_cast<double>(spec.inv_freq.size());
+  }
   if (position.method == "longrope") {
     // Releases differ on whether factor or the ratio of the windows gives the scale; the scale itself rules.
     if (!p.contains("factor"))
@@ -259,9 +271,9 @@ WrittenPosition position_to_hf(Json config, const PositionConfig& position, cons
   Json given = gather_hf(config);
   PositionSpec spec = position_spec(position, shape, 0);
   WrittenPosition out;
-  std::string type = hf_name(position);
+  std::string type = hf_name(position, shape);
   Json parameters = type.empty() ? table_parameters(position, spec, shape, out.remarks)
-                                 : named_parameters(position, spec, reach);
+                                 : named_parameters(position, type, spec, reach);
   for (const char* key : {kPrivatePosition, kPrivateContext}) config.erase(key);
   if (parameters.is_null()) {
     if (unknown == UnknownMethod::Refuse)
@@ -284,12 +296,13 @@ WrittenPosition position_to_hf(Json config, const PositionConfig& position, cons
   int64_t stated = max_position_embeddings(position, type, reach);
   config["max_position_embeddings"] = stated;
   config["rope_theta"] = parameters["rope_theta"];
-  if (given.contains("partial_rotary_factor"))
+  if (shape.rotary_dim < shape.head_dim)
     parameters["partial_rotary_factor"] = config["partial_rotary_factor"] = given["partial_rotary_factor"];
   config["rope_scaling"] = parameters["rope_type"] == "default" ? Json() : parameters;
   config["rope_parameters"] = parameters;
   if (position.trained_context > 0 && position.trained_context != stated)
     config["original_max_position_embeddings"] = position.trained_context;
+  if (type == "proportional") out.remarks.push_back("transformers knows \"proportional\" from release 5 on");
   if (type == "dynamic")
     out.remarks.push_back(
         "transformers raises the base again with every token past the trained window and leaves the keys it "
