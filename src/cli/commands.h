@@ -37,5 +37,7 @@ Run define_generate(CLI::App&);
 Run define_ask(CLI::App&);
 Run define_chat(CLI::App&);
 Run define_bench(CLI::App&);
+Run define_extend(CLI::App&);
+Run define_convert(CLI::App&);
 
 }  // namespace longspan
