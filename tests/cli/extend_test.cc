@@ -13,9 +13,7 @@ namespace {
 class Extend : public ProgramTest {
  protected:
   std::string out(const char* name) { return (dir_ / name).string(); }
-  std::string text() {
-    return write("text", "the quick brown fox jumps over the lazy dog. 12, 34, 56. the lazy fox?");
-  }
+  std::string text() { return write("text", "the quick brown fox jumps over the lazy dog. 12, 34. fox?"); }
 
   std::vector<double> logprobs(const std::string& model, const std::string& position = "") {
     std::vector<std::string> arguments = {"score", model,          "--file", text(),  "--compute",

@@ -50,7 +50,8 @@ Json sentencepiece_metadata() {
           {"tokenizer.ggml.bos_token_id", 1}};
 }
 
-/// How many strings get other ids from the written files than from the GGUF keys, or decode otherwise.
+/// How many of every eighth of the golden strings get other ids from the written files than from the GGUF
+/// keys, or decode otherwise.
 int differing(const Json& metadata) {
   Tokenizer gguf = tokenizer_from_gguf(metadata, "m.gguf");
   TokenizerFiles files = tokenizer_files_from_gguf(metadata, "m.gguf");
@@ -58,9 +59,10 @@ int differing(const Json& metadata) {
   Tokenizer json = tokenizer_from_json(parse_json(dump_json(files.tokenizer), "t"),
                                        parse_json(dump_json(files.config), "c"), "tokenizer.json");
   int count = 0;
-  for (const std::string& text : golden::strings()) {
-    std::vector<int32_t> ids = gguf.encode(text);
-    if (ids != json.encode(text) || gguf.decode(ids) != json.decode(ids)) ++count;
+  std::vector<std::string> texts = golden::strings();
+  for (size_t k = 0; k < texts.size(); k += 8) {
+    std::vector<int32_t> ids = gguf.encode(texts[k]);
+    if (ids != json.encode(texts[k]) || gguf.decode(ids) != json.decode(ids)) ++count;
   }
   EXPECT_EQ(gguf.vocab_size(), json.vocab_size());
   EXPECT_EQ(gguf.stop_ids(), json.stop_ids());
