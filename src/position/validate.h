@@ -10,6 +10,8 @@
 namespace longspan {
 
 bool contains(const std::vector<std::string>& list, std::string_view key);
+/// The keys that every method takes; "none" changes nothing, so it takes no base.
+std::vector<std::string> common_keys(const PositionMethod& method);
 /// The keys that a method takes, for error sentences.
 std::string known_keys(const PositionMethod& method);
 /// A whole number of tokens; Error when it is none.
