@@ -1,8 +1,11 @@
 // The published sizes of the models that the table of architectures is made for, from their config.json
 // alone: parameters and what a token costs in a BF16 cache.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "base/text.h"
+#include <set>
+
+#include "base/json.h"
 #include "model/golden.h"
 
 namespace longspan {
