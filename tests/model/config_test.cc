@@ -82,6 +82,8 @@ TEST(Config, SlidingWindowsOfTheFamilies) {
   Json qwen{{"model_type", "qwen2"}, {"sliding_window", 100}, {"use_sliding_window", false}};
   EXPECT_EQ(read_config(hf(qwen)).sliding_window, 0);
   EXPECT_TRUE(read_config(hf(qwen)).attention_bias);
+  qwen["attention_bias"] = true;
+  EXPECT_FALSE(read_config(hf(qwen)).o_bias);
   qwen["use_sliding_window"] = true;
   EXPECT_EQ(read_config(hf(qwen)).sliding_window, 0);  // only layers from 28 on have it
   qwen["max_window_layers"] = 0;
