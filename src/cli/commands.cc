@@ -21,6 +21,9 @@ std::span<const Command> commands() {
       {"methods", "the methods that stretch a model's window", "", "longspan methods", define_methods},
       {"frequencies", "what a position method makes of a model", "",
        "longspan frequencies smollm2 --position yarn:factor=4 --length 32768", define_frequencies},
+      {"plan", "what it takes to stretch a model: base, method, training, memory",
+       "Without --position the method planned for is the one recommended with training.",
+       "longspan plan smollm2 --to 32768", define_plan},
       {"tokenize", "text to token ids", "", "longspan tokenize smollm2 \"Hello world\"", define_tokenize},
       {"detokenize", "token ids to text", "", "longspan detokenize smollm2 19556 905", define_detokenize},
       {"score", "log-probability of every token of a text, given those before it",
@@ -43,6 +46,13 @@ std::span<const Command> commands() {
        "longspan chat smollm2 --file notes.txt", define_chat},
       {"bench", "speed of reading and writing at given depths", "",
        "longspan bench smollm2 -p 512,4096 -n 128 -d 0,4096", define_bench},
+      {"extend", "write a model whose config carries a longer window",
+       "Hugging Face directories keep their weights (hard links where possible); GGUF files are "
+       "dequantised.\n"
+       "Methods that transformers does not know go into a key that only longspan reads.",
+       "longspan extend smollm2 --position yarn --to 32768 -o smollm2-32k", define_extend},
+      {"convert", "write a model as a Hugging Face directory of another type", "",
+       "longspan convert smollm2 --type f16 -o smollm2-f16", define_convert},
   };
   return table;
 }

@@ -261,7 +261,7 @@ ModelConfig read_hf(const Json& json, const std::string& source) {
   c.rms_norm_eps = static_cast<float>(f.number("rms_norm_eps", 1e-6));
   c.sliding_window = sliding_window_from_hf(f, row, c.num_hidden_layers);
   c.tie_word_embeddings = f.boolean("tie_word_embeddings", row.tied);
-  c.o_bias = f.boolean(row.bias, false);
+  c.o_bias = !row.qkv_bias && f.boolean(row.bias, false);
   c.attention_bias = row.qkv_bias || c.o_bias;
   c.mlp_bias = f.boolean("mlp_bias", false);
   c.norm_head = norm_head_from_hf(f, row);

@@ -49,8 +49,8 @@ struct ModelConfig {
   }
 };
 
-/// Parameters of a model of these sizes, without reading a tensor; those of the embedding and of an untied
-/// head are 2 V C of them.
+/// Parameters of a model of these sizes, without reading a tensor: V C of them are the embedding's, and as
+/// many those of a head that is not tied to it.
 int64_t parameter_count(const ModelConfig& config);
 
 /// One family. GGUF stores q/k rows interleaved for some (gguf_permuted): undone at load so that one rotary

@@ -37,6 +37,22 @@ TEST(BuiltinChat, Aquila) {
   EXPECT_EQ(render("aquila-v2", kTurns), kAquilaSystem + "\n\n" + pieces);
 }
 
+TEST(BuiltinChat, AquilaEndsThePromptWithASpaceAndAnswersAtItsStopStrings) {
+  for (const char* name : {"aquila-chat", "aquila", "aquila-legacy", "aquila-v1", "aquila-v2"})
+    EXPECT_EQ(builtin_chat_template(name)->suffix, " ") << name;
+  using Stops = std::vector<std::string>;
+  EXPECT_EQ(builtin_chat_template("aquila-chat")->stop, (Stops{"###", "</s>", "[UNK]"}));
+  EXPECT_EQ(builtin_chat_template("aquila")->stop, (Stops{"</s>", "[UNK]"}));
+  EXPECT_EQ(builtin_chat_template("aquila-legacy")->stop, (Stops{"</s>", "[UNK]"}));
+  EXPECT_EQ(builtin_chat_template("aquila-v1")->stop, (Stops{"</s>", "<|endoftext|>"}));
+  EXPECT_EQ(builtin_chat_template("aquila-v2")->stop,
+            (Stops{"</s>", "<|endoftext|>", "<|startofpiece|>", "<|endofpiece|>"}));
+  for (const char* name : {"xverse", "index"}) {
+    EXPECT_EQ(builtin_chat_template(name)->suffix, "") << name;
+    EXPECT_TRUE(builtin_chat_template(name)->stop.empty()) << name;
+  }
+}
+
 TEST(BuiltinChat, AquilaTakesASystemText) {
   const std::vector<ChatMessage> messages = {{"system", "S."}, {"user", "U1"}};
   EXPECT_EQ(render("aquila", messages), "S.###Human: U1###Assistant:");
