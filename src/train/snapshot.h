@@ -41,4 +41,7 @@ std::vector<std::filesystem::path> snapshots(const std::filesystem::path& folder
 /// Loads one; Error when it is damaged or of other parameters.
 RunState read_snapshot(const std::filesystem::path& file, TrainingModel& model, Moments& moments);
 
+/// The model's parameters become the mean of those of the snapshots. Error as read_snapshot.
+void average_snapshots(const std::vector<std::filesystem::path>& files, TrainingModel& model);
+
 }  // namespace longspan

@@ -3,22 +3,26 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 
-#include "base/progress.h"
+#include "tokenizer/tokenizer.h"
 #include "train/recipe.h"
-#include "train/snapshot.h"
+#include "train/step.h"
 
 namespace longspan {
 
 struct StepReport {
   int64_t step = 0, steps = 0;  // of the whole recipe
   std::string stage;
-  double loss = 0;        // mean over target tokens, weights counted
-  double divergence = 0;  // mean KL of the short rows; NaN without
+  double loss = 0;  // mean over target tokens, weights counted
+  // Mean loss and mean KL of the short rows; NaN without.
+  double short_loss = std::numeric_limits<double>::quiet_NaN();
+  double divergence = std::numeric_limits<double>::quiet_NaN();
   double grad_norm = 0, lr = 0;
-  double seconds = 0, tokens_per_s = 0;
-  double mfu = 0;      // model FLOPs (6 N + causal attention, no recompute) / s over the measured peak
-  int64_t memory = 0;  // resident bytes
+  int64_t tokens = 0;  // read in this step, those of short rows among them
+  double seconds = 0, tokens_per_s = 0, seconds_left = 0;
+  double mfu = 0;                       // row_flops / s over measured_peak
+  int64_t memory = 0;                   // resident bytes
   std::vector<std::string> suspicious;  // documents of this step when loss or gradient norm jumped
 };
 struct ValidationReport {
@@ -33,10 +37,29 @@ struct TrainerEvents {
   std::function<bool()> stop;                    // true: snapshot and leave
 };
 
-/// Runs a recipe to its end, from its newest snapshot when `resume`. Writes OUTPUT/metrics.jsonl, TensorBoard
-/// events, snapshots, and at the end the model (all weights: a Hugging Face directory; adapters: a PEFT
-/// directory and, if asked, the merged model). Error: a NaN (the last good snapshot stays), a full disk, a
-/// missing shard, too little memory (before it starts).
-void train(const Recipe& recipe, bool resume, const TrainerEvents& events);
+/// Where rows come from, of every stage; and the held-out texts, each of as many tokens as the longest
+/// validation length.
+struct TrainingData {
+  std::vector<StageRows> stages;
+  std::vector<std::vector<int32_t>> validation;
+};
+/// Opens (and where need be tokenises, into OUTPUT/shards) what the recipe names. Error as check_files and the
+/// data room say.
+TrainingData open_training_data(const Recipe& recipe, const Checkpoint& checkpoint,
+                                const std::function<void(const std::string&)>& note);
+
+/// What the run will hold in memory, label and bytes, computed before anything is loaded.
+std::vector<std::pair<std::string, int64_t>> training_memory(const Recipe& recipe,
+                                                             const Checkpoint& checkpoint);
+/// Error with the table's sum when it is more than the system has free now.
+void check_memory(const std::vector<std::pair<std::string, int64_t>>& table);
+
+/// Runs a recipe to its end, from its newest whole snapshot when `resume`. Writes OUTPUT/metrics.jsonl,
+/// TensorBoard events, OUTPUT/snapshots, and at the end OUTPUT/model (all weights: a Hugging Face directory)
+/// or OUTPUT/adapter (PEFT) and, if asked, OUTPUT/merged. False when `stop` ended it. Error: a NaN (the last
+/// good snapshot stays), a full disk, a missing shard, too little memory (before it starts), snapshots of
+/// another recipe, or any snapshots when not resuming.
+bool train(const Recipe& recipe, const Checkpoint& checkpoint, const TrainingData& data, bool resume,
+           const TrainerEvents& events);
 
 }  // namespace longspan

@@ -1,0 +1,108 @@
+#include "train/flops.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/random.h"
+#include "model/gradients.h"
+#include "model/roles.h"
+
+namespace longspan {
+
+namespace {
+
+constexpr int64_t kPeakRows = 512, kPeakSize = 1024;
+constexpr double kPeakSeconds = 0.2;
+
+/// Weights that a token is multiplied with: everything but the embedding that it is looked up in.
+double product_weights(const ModelConfig& c) {
+  auto embedding = static_cast<double>(c.vocab_size * c.hidden_size);
+  return static_cast<double>(parameter_count(c)) - (c.tie_word_embeddings ? 0 : embedding);
+}
+
+/// Pairs of query and key over all layers: of a token at place n in its document n + 1, in a local layer at
+/// most the window.
+double attended_pairs(const ModelConfig& c, const TrainingRow& row) {
+  double whole = 0, local = 0;
+  for (size_t t = 0; t < row.ids.size(); ++t) {
+    auto seen = static_cast<int64_t>(t) - row.starts[t] + 1;
+    whole += static_cast<double>(seen);
+    local += static_cast<double>(c.sliding_window > 0 ? std::min(seen, c.sliding_window) : seen);
+  }
+  double pairs = 0;
+  bool all_local = c.sliding_window > 0 && c.sliding_window_pattern == 0;
+  for (int64_t l = 0; l < c.num_hidden_layers; ++l) pairs += all_local || c.local_layer(l) ? local : whole;
+  return pairs;
+}
+
+double head_width(const ModelConfig& c) { return static_cast<double>(c.num_attention_heads * c.head_dim); }
+
+struct Shape {
+  int64_t outputs, inputs;
+};
+Shape shape_of(const ModelConfig& c, const Role& role) {
+  int64_t q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim;
+  if (role.linear == &LayerWeights::q) return {q, c.hidden_size};
+  if (role.linear == &LayerWeights::k || role.linear == &LayerWeights::v) return {kv, c.hidden_size};
+  if (role.linear == &LayerWeights::o) return {c.hidden_size, q};
+  if (role.linear == &LayerWeights::down) return {c.hidden_size, c.intermediate_size};
+  return {c.intermediate_size, c.hidden_size};
+}
+
+}  // namespace
+
+int64_t trained_elements(const ModelConfig& c, const Trained& t) {
+  int64_t table = c.vocab_size * c.hidden_size, tables = c.tie_word_embeddings ? 1 : 2;
+  int64_t norms = (2 * c.num_hidden_layers + 1) * c.hidden_size +
+                  (c.qk_norm ? 2 * c.num_hidden_layers * c.head_dim : 0);
+  int64_t n = t.embeddings ? tables * table : 0;
+  if (t.all) return n + parameter_count(c) - tables * table;
+  if (t.norms) n += norms;
+  for (const std::string& name : t.projections)
+    for (const Role& role : kRoles)
+      if (name == role.name && t.lora_rank > 0) {
+        Shape shape = shape_of(c, role);
+        n += c.num_hidden_layers * t.lora_rank * (shape.outputs + shape.inputs);
+      }
+  return n;
+}
+
+double forward_flops(const ModelConfig& c, const TrainingRow& row) {
+  return 2 * product_weights(c) * static_cast<double>(row.tokens()) +
+         4 * head_width(c) * attended_pairs(c, row);
+}
+
+double row_flops(const ModelConfig& c, const Trained& t, const TrainingRow& row) {
+  double weights = product_weights(c), a_token = t.all ? 6 * weights : 4 * weights;
+  if (!t.all) a_token += 6 * static_cast<double>(trained_elements(c, t));
+  return a_token * static_cast<double>(row.tokens()) + 12 * head_width(c) * attended_pairs(c, row);
+}
+
+double measured_peak(const Kernels& k, Compute compute) {
+  DType dtype = compute == Compute::BF16 ? DType::BF16 : DType::F32;
+  Arena memory;
+  Linear w{memory.matrix("peak", dtype, kPeakSize, kPeakSize), {}, {}};
+  Tensor x = memory.matrix("peak", dtype, kPeakRows, kPeakSize);
+  Tensor out = memory.matrix("peak", DType::F32, kPeakRows, kPeakSize);
+  Random random(1);
+  for (Tensor t : {w.weight, x})
+    for (int64_t i = 0; i < t.rows() * t.cols(); ++i) {
+      auto value = static_cast<float>(random.uniform() - 0.5);
+      if (dtype == DType::F32)
+        t.row(0)[i] = value;
+      else
+        t.row<uint16_t>(0)[i] = f32_to_bf16(value);
+    }
+  using Clock = std::chrono::steady_clock;
+  auto since = [](Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); };
+  k.linear(out, x, w, false);  // packs
+  double best = HUGE_VAL;
+  for (auto begin = Clock::now(); since(begin) < kPeakSeconds;) {
+    auto start = Clock::now();
+    k.linear(out, x, w, false);
+    best = std::min(best, since(start));
+  }
+  return 2.0 * static_cast<double>(kPeakRows * kPeakSize * kPeakSize) / best;
+}
+
+}  // namespace longspan

@@ -1,0 +1,23 @@
+// Finding bad training data: a loss or a gradient norm far above what was usual lately names its documents.
+#pragma once
+
+#include "base/json.h"
+
+namespace longspan {
+
+/// Keeps the last kJumpWindow values; says whether a value is `times` their median or more, once there are
+/// kJumpLeast of them.
+constexpr size_t kJumpWindow = 50, kJumpLeast = 10;
+
+class Jumps {
+ public:
+  explicit Jumps(const Json& history = {});
+  /// Also adds the value.
+  bool jumped(const char* series, double value, double times);
+  const Json& history() const { return history_; }
+
+ private:
+  Json history_;  // series -> values, oldest first
+};
+
+}  // namespace longspan

@@ -1,0 +1,53 @@
+// One step of training: rows, gradient, update. Pure functions of the recipe, the sources and how many rows
+// were taken.
+#pragma once
+
+#include "train/recipe.h"
+#include "train/snapshot.h"
+
+namespace longspan {
+
+/// Sources of a stage; rows == 0 in `short_rows` where it has none.
+struct StageRows {
+  RowSource rows, short_rows;
+};
+
+struct StepRows {
+  std::vector<TrainingRow> rows, short_rows;
+
+  std::vector<std::string> documents() const;  // each once
+  int64_t tokens() const;                      // read, of all rows
+};
+
+/// The next rows: long ones from state.rows on, until another one of the stage's length would lead further
+/// from batch_tokens, at least one; and the short ones.
+StepRows next_rows(const Stage& stage, const StageRows& sources, const RunState& state);
+
+/// The model whose predictions short rows hold on to.
+struct Original {
+  const Model* model = nullptr;  // null: the trained one without its adapters
+  PositionSpec spec;
+};
+
+struct StepLoss {
+  double loss = 0;        // of long rows: sum of weight * -ln p over the sum of weights
+  double short_loss = 0;  // NaN where it has no weight
+  double divergence = 0;  // NaN where it has no weight
+  int64_t targets = 0;    // of long rows
+};
+
+/// Adds the gradient of  loss + cross_entropy * short_loss + divergence * KL  to every parameter's; each of
+/// the three is a mean over its weights in the whole batch, however it lies in rows.
+StepLoss batch_gradient(TrainingModel& model, const PositionSpec& spec, const Original& original,
+                        const ShortRows& short_rows, const StepRows& rows, TrainingBuffers& buffers);
+
+void zero_gradients(TrainingModel& model);
+/// L2 norm over all gradients.
+double gradient_norm(const TrainingModel& model);
+
+/// AdamW on every parameter, decay where it decays; gradients are scaled by min(1, clip / norm). `step`
+/// counts from 1.
+void update(TrainingModel& model, Moments& moments, const Recipe& recipe, double lr, double norm,
+            int64_t step);
+
+}  // namespace longspan
