@@ -88,6 +88,14 @@ TEST_F(Extend, ATableOfFrequenciesIsWrittenAsWhatItComesDownTo) {
   expect_same(logprobs(out("new")), logprobs(model, spec), 1e-5);
 }
 
+TEST_F(Extend, WhatOnlyLongspanKnowsIsKept) {
+  std::string model = tiny_model(64), spec = "self_extend:group=4,window=16";
+  Outcome r = run({"extend", model, "--position", spec, "--to", "200", "-o", out("new")});
+  ASSERT_EQ(r.status, 0) << r.err;
+  EXPECT_NE(r.err.find("only longspan reads"), std::string::npos) << r.err;
+  expect_same(logprobs(out("new")), logprobs(model, spec), 0);
+}
+
 TEST_F(Extend, AGgufFileBecomesADirectory) {
   std::string model = tiny_gguf();
   Outcome r = run({"extend", model, "--position", "linear:factor=4", "--to", "256", "--type", "f32", "-o",
