@@ -39,6 +39,8 @@ Run define_generate(CLI::App&);
 Run define_ask(CLI::App&);
 Run define_chat(CLI::App&);
 Run define_bench(CLI::App&);
+Run define_merge(CLI::App&);
+Run define_train(CLI::App&);
 Run define_extend(CLI::App&);
 Run define_convert(CLI::App&);
 

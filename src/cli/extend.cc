@@ -1,4 +1,5 @@
-// extend, convert: a model directory with a longer window, or of another type.
+// extend, convert, merge: a model directory with a longer window, of another type, or with an adapter in its
+// weights.
 #include <memory>
 
 #include "base/error.h"
@@ -7,6 +8,7 @@
 #include "cli/interrupt.h"
 #include "cli/model_sources.h"
 #include "cli/output.h"
+#include "model/adapter_files.h"
 #include "model/write_model.h"
 
 namespace longspan {
@@ -64,12 +66,27 @@ int extend(const ExtendOptions& o) {
   ModelConfig config = read_config(checkpoint);
   for (const std::string& sentence : config.position.assumed) remark(o, "{}", sentence);
   PositionConfig position = parse_position(with_factor(o.position, config.position, o.to), config.position);
-  return write(o, checkpoint, config, {o.out, position, o.to, wished_type(o)});
+  return write(o, checkpoint, config, {o.out, position, o.to, {}, wished_type(o)});
 }
 
 int convert(const ExtendOptions& o) {
   Checkpoint checkpoint = open_checkpoint(resolve_model(o.model));
-  return write(o, checkpoint, read_config(checkpoint), {o.out, std::nullopt, 0, wished_type(o)});
+  return write(o, checkpoint, read_config(checkpoint), {o.out, std::nullopt, 0, {}, wished_type(o)});
+}
+
+int merge(const ExtendOptions& o) {
+  Checkpoint checkpoint = open_checkpoint(resolve_model(o.model));
+  Model model;
+  model.config = read_config(checkpoint);
+  model.weights = load_weights(checkpoint, model.config);
+  ModelWish wish;
+  wish.directory = o.out, wish.type = wished_type(o);
+  wish.replaced = load_adapter(o.adapter, model);
+  Arena memory;
+  for (NamedTensor& t : merged_weights(model, memory)) wish.replaced.push_back(std::move(t));
+  if (std::string position = adapter_position(o.adapter); !position.empty())
+    wish.position = parse_position(position, model.config.position);
+  return write(o, checkpoint, model.config, wish);
 }
 
 CLI::Option* add_type_option(CLI::App& app, ExtendOptions& o, const char* text) {
@@ -97,6 +114,15 @@ Run define_extend(CLI::App& app) {
   add_type_option(app, *o, "f32, f16, bf16; default the model's own, bf16 from GGUF");
   add_shared_options(app, *o);
   return [o] { return extend(*o); };
+}
+
+Run define_merge(CLI::App& app) {
+  auto o = std::make_shared<ExtendOptions>();
+  add_model_argument(app, *o);
+  app.add_option("ADAPTER", o->adapter, "directory of the adapter, as `longspan train` writes it")->required();
+  add_type_option(app, *o, "f32, f16, bf16; default the model's own, bf16 from GGUF");
+  add_shared_options(app, *o);
+  return [o] { return merge(*o); };
 }
 
 Run define_convert(CLI::App& app) {

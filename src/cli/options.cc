@@ -30,6 +30,7 @@ void add_engine_options(CLI::App& app, Options& o) {
   app.add_option("--device", o.device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}).description(""));
   app.add_option("--seed", o.seed, "seed of everything random");
   add_position_option(app, o);
+  app.add_option("--adapter", o.adapter, "directory of a LoRA adapter (PEFT), as `longspan train` writes it");
   app.add_option("--cache-type", o.cache_type, "keys and values: f32, f16 (default), bf16")
       ->check(CLI::IsMember({"f32", "f16", "bf16"}, CLI::ignore_case).description(""));
   app.add_option("--compute", o.compute, "products: f32, bf16; default what the CPU does best")
@@ -68,6 +69,7 @@ EngineOptions engine_options(const Options& o) {
   e.kernels = o.kernels;
   e.chat_template = o.chat_template;
   e.chunk = o.chunk;
+  e.adapter = o.adapter;
   return e;
 }
 

@@ -18,7 +18,7 @@ struct Options {
   int threads = 0;  // 0: the physical cores
   std::string device = "cpu";
   uint64_t seed = 0;
-  std::string position, kernels;
+  std::string position, kernels, adapter;
   std::string cache_type = "f16", compute;
   int64_t chunk = 512;
   // commands that read text
@@ -34,7 +34,7 @@ void add_output_options(CLI::App& app, Options& o);
 void add_model_argument(CLI::App& app, Options& o);
 /// --position.
 void add_position_option(CLI::App& app, Options& o);
-/// --threads, --device, --seed, --position, --cache-type, --compute, --kernels, --chunk.
+/// --threads, --device, --seed, --position, --adapter, --cache-type, --compute, --kernels, --chunk.
 void add_engine_options(CLI::App& app, Options& o);
 /// --truncate, --context.
 void add_window_options(CLI::App& app, Options& o);

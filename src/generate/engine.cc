@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "model/adapter_files.h"
 #include "model/model_files.h"
 
 namespace longspan {
@@ -15,6 +16,9 @@ namespace {
 Model load_model(const Checkpoint& checkpoint, const EngineOptions& options) {
   Model model;
   model.config = read_config(checkpoint);
+  if (!options.adapter.empty())
+    if (std::string own = adapter_position(options.adapter); !own.empty())
+      model.config.position = parse_position(own, model.config.position);
   if (!options.position.empty())
     model.config.position = parse_position(options.position, model.config.position);
   position_spec(model.config.position, model.config.head_shape(),
@@ -22,6 +26,7 @@ Model load_model(const Checkpoint& checkpoint, const EngineOptions& options) {
   model.kernels = options.kernels.empty() ? &kernels() : &kernels_named(options.kernels);
   model.compute = options.compute.value_or(preferred_compute(*model.kernels));
   model.weights = load_weights(checkpoint, model.config);
+  if (!options.adapter.empty()) load_adapter(options.adapter, model);
   return model;
 }
 

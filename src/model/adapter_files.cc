@@ -158,7 +158,7 @@ std::string adapter_position(const fs::path& directory) {
   return json["position"];
 }
 
-void load_adapter(const fs::path& directory, Model& model) {
+std::vector<NamedTensor> load_adapter(const fs::path& directory, Model& model) {
   fs::path config_file = directory / kConfigFile, file = directory / kTensorFile;
   Json config = parse_json_file(config_file);
   if (!config.is_object()) fail("{}: an object was expected", config_file.string());
@@ -167,6 +167,7 @@ void load_adapter(const fs::path& directory, Model& model) {
   ParsedTensors parsed = parse_safetensors(mapped.bytes(), file.string());
   model.adapters.assign(model.weights.layers.size(), {});
   std::vector<Place> places = places_of(model);
+  std::vector<NamedTensor> whole;
   for (const NamedTensor& named : parsed.tensors) {
     std::string name = without_prefix(named.name);
     auto place = std::find_if(places.begin(), places.end(), [&](const Place& p) { return p.name == name; });
@@ -176,6 +177,7 @@ void load_adapter(const fs::path& directory, Model& model) {
            named.tensor.rows(), named.tensor.cols());
     check_finite(named, file.string());
     put(*place, named.tensor, scale, model);
+    if (place->tensor) whole.push_back({name, *place->tensor});
   }
   for (LayerAdapters& layer : model.adapters)
     for (const Role& role : kRoles) {
@@ -184,6 +186,7 @@ void load_adapter(const fs::path& directory, Model& model) {
       if (a != b || (a && adapter.a.weight.rows() != adapter.b.weight.cols()))
         fail("{}: A and B beside {} are not of one rank", file.string(), role.name);
     }
+  return whole;
 }
 
 std::vector<NamedTensor> merged_weights(const Model& model, Arena& memory) {

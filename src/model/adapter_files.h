@@ -21,12 +21,12 @@ void write_adapter(const std::filesystem::path& directory, const std::vector<Par
 std::string adapter_position(const std::filesystem::path& directory);
 
 /// Puts the adapter of a directory beside the model's projections, and its whole tensors in the place of the
-/// model's. Their memory belongs to the model. Error naming file and tensor: a shape that does not fit the
-/// model, a kind of adapter that this program has not (DoRA, ranks by pattern, ...), an unknown tensor.
-void load_adapter(const std::filesystem::path& directory, Model& model);
+/// model's; returns the latter. Their memory belongs to the model. Error naming file and tensor: a shape that
+/// does not fit the model, a kind of adapter that this program has not (DoRA, ranks by pattern, ...), an
+/// unknown tensor.
+std::vector<NamedTensor> load_adapter(const std::filesystem::path& directory, Model& model);
 
-/// The weights of a model as Hugging Face names them in which adapters made a difference: W + scale B A, F32,
-/// in `memory`; and the tensors that `load_adapter` or training put in place of the model's.
+/// Projections that have adapters, as Hugging Face names them: W + scale B A, F32, in `memory`.
 std::vector<NamedTensor> merged_weights(const Model& model, Arena& memory);
 
 }  // namespace longspan

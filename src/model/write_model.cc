@@ -36,37 +36,64 @@ bool is_weights(const fs::path& file) {
   return ends_with_any(file.filename().string(), {".safetensors", ".bin", ".pt", ".pth", ".gguf"});
 }
 
-Plan plan_from_gguf(const Checkpoint& from, const ModelConfig& config, DType type) {
+/// The tensor of that name that replaces `t`, or `t`. Counts what was replaced.
+NamedTensor replaced(const NamedTensor& t, const ModelWish& wish, size_t& count) {
+  for (const NamedTensor& other : wish.replaced)
+    if (other.name == t.name) {
+      ++count;
+      return other;
+    }
+  return t;
+}
+
+void check_replaced(const Checkpoint& from, const ModelWish& wish, size_t count) {
+  if (count != wish.replaced.size())
+    fail("{}: {} of {} trained tensors have no place among the model's: this family cannot be written with them",
+         from.path.string(), wish.replaced.size() - count, wish.replaced.size());
+}
+
+Plan plan_from_gguf(const Checkpoint& from, const ModelConfig& config, const ModelWish& wish) {
+  DType type = wish.type.value_or(DType::BF16);
   Plan plan;
   TokenizerFiles tokenizer = tokenizer_files_from_gguf(from.metadata, from.path.string());
   Tokenizer loaded = load_tokenizer(from);
   plan.weights = load_weights(from, config);
   plan.config = config_to_hf(config, plan.weights, loaded, type);
-  for (const NamedTensor& t : named_weights(plan.weights, config)) plan.tensors.push_back(converted(t, type));
+  size_t count = 0;
+  for (const NamedTensor& t : named_weights(plan.weights, config))
+    plan.tensors.push_back(converted(replaced(t, wish, count), type));
+  check_replaced(from, wish, count);
   plan.texts = {{"tokenizer.json", std::move(tokenizer.tokenizer)},
                 {"tokenizer_config.json", std::move(tokenizer.config)},
                 {"generation_config.json", generation_config(loaded)}};
   return plan;
 }
 
-Plan plan_from_directory(const Checkpoint& from, std::optional<DType> type) {
+Plan plan_from_directory(const Checkpoint& from, const ModelWish& wish) {
   Plan plan;
+  bool anew = wish.type || !wish.replaced.empty();
   plan.config = from.metadata;
   for (const auto& entry : fs::directory_iterator(from.path)) {
     std::string name = entry.path().filename().string();
     if (!entry.is_regular_file() || name == "config.json") continue;
-    if (type && (is_weights(entry.path()) || name.ends_with(".index.json"))) continue;
+    if (anew && (is_weights(entry.path()) || name.ends_with(".index.json"))) continue;
     if (name == "tokenizer_config.json") {
       plan.texts.emplace_back(name, parse_json_file(entry.path()));
     } else {
       plan.files.push_back(entry.path());
     }
   }
-  if (!type) return plan;
-  for (const NamedTensor& t : from.tensors) plan.tensors.push_back(converted(t, *type));
+  if (!anew) return plan;
+  size_t count = 0;
+  for (const NamedTensor& t : from.tensors)
+    plan.tensors.push_back(converted(replaced(t, wish, count), wish.type.value_or(t.tensor.dtype)));
+  check_replaced(from, wish, count);
+  if (!wish.type) return plan;
   for (const char* key : {"torch_dtype", "dtype"})
     if (plan.config.contains(key)) plan.config.erase(key);
-  plan.config["torch_dtype"] = *type == DType::F32 ? "float32" : *type == DType::F16 ? "float16" : "bfloat16";
+  plan.config["torch_dtype"] = *wish.type == DType::F32   ? "float32"
+                               : *wish.type == DType::F16 ? "float16"
+                                                          : "bfloat16";
   return plan;
 }
 
@@ -157,8 +184,7 @@ std::vector<std::string> write_model(const Checkpoint& from, const ModelConfig& 
   partial += ".partial";
   check_target(directory, partial);
   bool gguf = from.format == CheckpointFormat::Gguf;
-  Plan plan = gguf ? plan_from_gguf(from, config, wish.type.value_or(DType::BF16))
-                   : plan_from_directory(from, wish.type);
+  Plan plan = gguf ? plan_from_gguf(from, config, wish) : plan_from_directory(from, wish);
   std::vector<std::string> remarks = set_position(plan, config, wish, gguf || wish.position);
   check_space(plan, directory);
   std::error_code error;

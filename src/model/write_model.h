@@ -16,6 +16,9 @@ struct ModelWish {
   std::filesystem::path directory;
   std::optional<PositionConfig> position;  // nothing: the model's own
   int64_t window = 0;                      // tokens to promise; 0: what the position method reaches
+  // Tensors in the place of those of the same names (Hugging Face's): trained or merged ones. Where there are
+  // any, the weights are written anew.
+  std::vector<NamedTensor> replaced = {};
   std::optional<DType> type;  // F32, F16, BF16; nothing: as a directory has it, and BF16 from GGUF
 };
 

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -29,7 +30,7 @@ class Writer {
   explicit Writer(const fs::path& path)
       : path_(path), file_(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) {
     if (file_ < 0) fail("{}: cannot be written: {}", path.string(), std::strerror(errno));
-    XXH64_reset(&digest_, 0);
+    XXH64_reset(digest_.get(), 0);
   }
   ~Writer() {
     if (file_ < 0) return;
@@ -40,12 +41,12 @@ class Writer {
   Writer& operator=(const Writer&) = delete;
 
   void write(const void* data, size_t bytes) {
-    XXH64_update(&digest_, data, bytes);
+    XXH64_update(digest_.get(), data, bytes);
     put(data, bytes);
   }
 
   void keep_as(const fs::path& name) {
-    uint64_t digest = XXH64_digest(&digest_);
+    uint64_t digest = XXH64_digest(digest_.get());
     put(&digest, sizeof digest);
     if (::fsync(file_) != 0) refuse();
     int closed = ::close(file_);
@@ -75,7 +76,7 @@ class Writer {
 
   fs::path path_;
   int file_;
-  XXH64_state_t digest_;
+  std::unique_ptr<XXH64_state_t, decltype(&XXH64_freeState)> digest_{XXH64_createState(), XXH64_freeState};
 };
 
 size_t tensor_bytes(const Tensor& t) { return static_cast<size_t>(t.rows() * t.cols()) * sizeof(float); }

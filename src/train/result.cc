@@ -1,0 +1,99 @@
+#include "train/result.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "model/adapter_files.h"
+#include "model/export.h"
+#include "model/write_model.h"
+#include "train/snapshot.h"
+
+namespace longspan {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+bool is_adapter(const Parameter& p) { return p.name.find(".lora_") != std::string::npos; }
+
+std::vector<NamedTensor> whole_parameters(const TrainingModel& model) {
+  std::vector<NamedTensor> whole;
+  for (const Parameter& p : model.parameters)
+    if (!is_adapter(p)) whole.push_back({p.name, p.value});
+  return whole;
+}
+
+bool there(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+}  // namespace
+
+void check_writable(const Recipe& recipe, const Checkpoint& checkpoint, const TrainingModel& model) {
+  bool adapters = recipe.trained.lora_rank > 0;
+  if (adapters && !recipe.merge) return;
+  if (checkpoint.format == CheckpointFormat::Gguf) {
+    named_weights(model.model.weights, model.model.config);
+    return;
+  }
+  for (const NamedTensor& t : whole_parameters(model))
+    if (!checkpoint.find(t.name))
+      fail("{}: its files have no tensor {}: this family can train adapters only", checkpoint.path.string(),
+           t.name);
+}
+
+void average(const Recipe& recipe, const Checkpoint& checkpoint, TrainingModel& model) {
+  if (recipe.averaged > 1) {
+    std::vector<fs::path> files = snapshots(recipe.output / "snapshots");
+    files.resize(std::min(files.size(), static_cast<size_t>(recipe.averaged)));
+    average_snapshots(files, model);
+  }
+  if (recipe.original_share <= 0) return;
+  TrainingModel original = make_training_model(checkpoint, model.model.config, *model.model.kernels,
+                                               model.model.compute, recipe.trained, recipe.seed);
+  auto share = static_cast<float>(recipe.original_share);
+  for (size_t i = 0; i < model.parameters.size(); ++i) {
+    const Parameter& p = model.parameters[i];
+    if (p.name.find(".lora_A") != std::string::npos) continue;  // B alone scales the product; its start is 0
+    auto* value = static_cast<float*>(p.value.data);
+    const auto* old = static_cast<const float*>(original.parameters[i].value.data);
+    for (int64_t n = 0; n < p.value.rows() * p.value.cols(); ++n)
+      value[n] = (1 - share) * value[n] + share * old[n];
+  }
+  parameters_changed(model);
+}
+
+void write_result(const Recipe& recipe, const Checkpoint& checkpoint, const TrainingModel& model,
+                  const std::function<void(const std::string&)>& note) {
+  const Stage& last = recipe.stages.back();
+  ModelWish wish;
+  wish.position = stage_position(last, model.model.config);
+  wish.window = extended_context(*wish.position);
+  for (const Stage& stage : recipe.stages) wish.window = std::max(wish.window, stage_reach(stage));
+  wish.type = recipe.type;
+  wish.replaced = whole_parameters(model);
+  auto say = [&](const std::string& what, const fs::path& where) {
+    if (note) note(fmt::format("{}: {}", where.string(), what));
+  };
+  Arena merged;
+  if (recipe.trained.lora_rank > 0) {
+    fs::path folder = recipe.output / "adapter";
+    write_adapter(folder, model.parameters, recipe.trained, checkpoint.path.string(),
+                  describe(*wish.position));
+    say(fmt::format("the adapter, trained under {}", describe(*wish.position)), folder);
+    if (!recipe.merge) return;
+    for (NamedTensor& t : merged_weights(model.model, merged)) wish.replaced.push_back(std::move(t));
+  }
+  wish.directory = recipe.output / (recipe.trained.lora_rank > 0 ? "merged" : "model");
+  if (there(wish.directory)) {
+    say("is there already and stays as it is", wish.directory);
+    return;
+  }
+  for (const std::string& sentence : write_model(checkpoint, model.model.config, wish))
+    if (note) note(sentence);
+  say(fmt::format("the model, a window of {} tokens under {}", wish.window, describe(*wish.position)),
+      wish.directory);
+}
+
+}  // namespace longspan

@@ -1,0 +1,244 @@
+#include "train/trainer.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cmath>
+#include <fstream>
+
+#include <fmt/ranges.h>
+
+#include "base/error.h"
+#include "train/flops.h"
+#include "train/jumps.h"
+#include "train/metrics.h"
+#include "train/result.h"
+#include "train/validation.h"
+
+namespace longspan {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+double seconds_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+int64_t resident_bytes() {
+  int64_t total = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> total >> resident;
+  return resident * ::sysconf(_SC_PAGESIZE);
+}
+
+/// Everything of one run. Its parts are made in this order.
+struct Run {
+  const Recipe& recipe;
+  const Checkpoint& checkpoint;
+  const TrainingData& data;
+  const TrainerEvents& events;
+  TrainingModel model;
+  Moments moments;
+  Model original_model{};  // loaded where the trained one cannot stand for it
+  Original original{};
+  RunState state{};
+  Jumps jumps{};
+  double peak = 0;  // FLOPs a second
+  double snapshot_at = 0, started = 0;
+  int64_t tokens_done = 0;  // of this process, for the time left
+
+  void note(const std::string& sentence) const {
+    if (events.note) events.note(sentence);
+  }
+  fs::path snapshot_folder() const { return recipe.output / "snapshots"; }
+  /// The newest snapshot, for people.
+  std::string last_snapshot() const {
+    auto all = snapshots(snapshot_folder());
+    return all.empty() ? "there is no snapshot yet" : "the last snapshot is " + all.front().string();
+  }
+};
+
+/// Short rows under a divergence need the model of before: the adapters' own model will do unless something
+/// else trains, too.
+void prepare_original(Run& run) {
+  bool needed = false;
+  for (const Stage& stage : run.recipe.stages)
+    needed |= stage.short_rows.rows > 0 && stage.short_rows.divergence > 0;
+  if (!needed) return;
+  const ModelConfig& config = run.model.model.config;
+  const Trained& t = run.recipe.trained;
+  run.original.spec = position_spec(config.position, config.head_shape(), 0);
+  if (!t.all && !t.norms && !t.embeddings) return;
+  run.original_model.config = config;
+  run.original_model.weights = load_weights(run.checkpoint, config);
+  run.original_model.kernels = run.model.model.kernels;
+  run.original_model.compute = run.model.model.compute;
+  run.original.model = &run.original_model;
+}
+
+/// Takes up the newest snapshot that is whole, if any.
+void resume_run(Run& run) {
+  for (const fs::path& file : snapshots(run.snapshot_folder())) {
+    try {
+      run.state = read_snapshot(file, run.model, run.moments);
+    } catch (const Error& e) {
+      run.note(fmt::format("{}; trying an older one", e.what()));
+      continue;
+    }
+    if (run.state.recipe_digest != run.recipe.digest)
+      fail("{}: is of another recipe than {}: a run goes on with what it began with, or anew in another output",
+           file.string(), run.recipe.file.string());
+    run.jumps = Jumps(run.state.history);
+    run.note(fmt::format("going on after step {} of {}", run.state.step, run.recipe.steps()));
+    return;
+  }
+  run.note("there is no snapshot to go on from: beginning at the first step");
+}
+
+void snapshot(Run& run) {
+  run.state.history = run.jumps.history();
+  write_snapshot(run.snapshot_folder(), run.state, run.model, run.moments,
+                 std::max(run.recipe.snapshots_kept, run.recipe.averaged));
+  run.snapshot_at = seconds_now();
+}
+
+void validate(Run& run, const PositionConfig& position, Metrics& metrics) {
+  ValidationReport report;
+  report.step = run.state.step;
+  report.loss = validation_loss(run.model.model, position, run.data.validation, run.recipe.validation_lengths,
+                                run.events.stop);
+  if (report.loss.empty()) return;
+  metrics.add(report);
+  if (run.events.validation) run.events.validation(report);
+}
+
+double step_flops(const Run& run, const Stage& stage, const StepRows& rows) {
+  const ModelConfig& config = run.model.model.config;
+  double flops = 0;
+  for (const TrainingRow& row : rows.rows) flops += row_flops(config, run.recipe.trained, row);
+  for (const TrainingRow& row : rows.short_rows) {
+    double both = row_flops(config, run.recipe.trained, row);
+    if (stage.short_rows.cross_entropy > 0) flops += both;
+    if (stage.short_rows.divergence > 0) flops += both + forward_flops(config, row);
+  }
+  return flops;
+}
+
+/// Batch tokens of all steps after those done.
+double tokens_left(const Run& run) {
+  double left = 0;
+  for (size_t s = static_cast<size_t>(run.state.stage); s < run.recipe.stages.size(); ++s) {
+    const Stage& stage = run.recipe.stages[s];
+    int64_t done = static_cast<int64_t>(s) == run.state.stage ? run.state.stage_step : 0;
+    left += static_cast<double>((stage.steps - done) *
+                                (stage.batch_tokens + stage.short_rows.rows * stage.short_rows.tokens));
+  }
+  return left;
+}
+
+/// Error unless the step's figures are numbers: nothing was changed yet.
+void check_finite(const Run& run, const StepRows& rows, const StepLoss& loss, double norm) {
+  const char* what = !std::isfinite(loss.loss) || std::isinf(loss.divergence) ? "loss"
+                     : !std::isfinite(norm)                                   ? "gradient"
+                                                                              : nullptr;
+  if (!what) return;
+  fail("step {}: the {} is no number any more (loss {}, gradient norm {}); documents of the step: {}; {}",
+       run.state.step + 1, what, loss.loss, norm, fmt::join(rows.documents(), ", "), run.last_snapshot());
+}
+
+StepReport one_step(Run& run, const Stage& stage, const StageRows& sources, const PositionSpec& spec,
+                    TrainingBuffers& buffers) {
+  double begin = seconds_now();
+  StepRows rows = next_rows(stage, sources, run.state);
+  zero_gradients(run.model);
+  StepLoss loss = batch_gradient(run.model, spec, run.original, stage.short_rows, rows, buffers);
+  double norm = gradient_norm(run.model);
+  check_finite(run, rows, loss, norm);
+  double lr = learning_rate(stage.schedule, run.state.stage_step + 1);
+  update(run.model, run.moments, run.recipe, lr, norm, run.state.step + 1);
+
+  RunState& s = run.state;
+  s.step += 1, s.stage_step += 1;
+  s.rows += static_cast<int64_t>(rows.rows.size()), s.short_rows += static_cast<int64_t>(rows.short_rows.size());
+  s.tokens += loss.targets;
+  StepReport r;
+  r.step = s.step, r.steps = run.recipe.steps(), r.stage = stage.name, r.loss = loss.loss;
+  r.short_loss = loss.short_loss, r.divergence = loss.divergence, r.grad_norm = norm, r.lr = lr;
+  bool jumped = run.jumps.jumped("loss", loss.loss, run.recipe.jump);
+  jumped |= run.jumps.jumped("grad_norm", norm, run.recipe.jump);
+  if (jumped) r.suspicious = rows.documents();
+  double now = seconds_now();
+  r.tokens = rows.tokens(), run.tokens_done += r.tokens;
+  r.seconds = now - begin, r.tokens_per_s = static_cast<double>(r.tokens) / r.seconds;
+  r.mfu = step_flops(run, stage, rows) / r.seconds / run.peak;
+  r.seconds_left = tokens_left(run) * (now - run.started) / static_cast<double>(run.tokens_done);
+  r.memory = resident_bytes();
+  return r;
+}
+
+/// False when asked to stop.
+bool run_stage(Run& run, Metrics& metrics) {
+  const Recipe& recipe = run.recipe;
+  const Stage& stage = recipe.stages[static_cast<size_t>(run.state.stage)];
+  const ModelConfig& config = run.model.model.config;
+  PositionSpec spec = stage_spec(stage, config);
+  PositionConfig position = stage_position(stage, config);
+  const ShortRows& shorts = stage.short_rows;
+  auto buffers = make_training_buffers(
+      run.model, spec, std::max(stage.row_tokens, shorts.rows > 0 ? shorts.tokens : 0), recipe.plan);
+  while (run.state.stage_step < stage.steps) {
+    StepReport report =
+        one_step(run, stage, run.data.stages[static_cast<size_t>(run.state.stage)], spec, *buffers);
+    metrics.add(report);
+    if (run.events.step) run.events.step(report);
+    bool stop = run.events.stop && run.events.stop(), last = run.state.step == recipe.steps();
+    if (recipe.validation_steps > 0 && !stop && (run.state.step % recipe.validation_steps == 0 || last))
+      validate(run, position, metrics);
+    bool due = recipe.snapshot_steps > 0 && run.state.step % recipe.snapshot_steps == 0;
+    due |= recipe.snapshot_minutes > 0 && seconds_now() - run.snapshot_at >= 60 * recipe.snapshot_minutes;
+    if (due || stop || last) snapshot(run);
+    if (stop && !last) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+bool train(const Recipe& recipe, const Checkpoint& checkpoint, const TrainingData& data, bool resume,
+           const TrainerEvents& events) {
+  ModelConfig config = read_config(checkpoint);
+  for (const Stage& stage : recipe.stages) stage_spec(stage, config);
+  check_memory(training_memory(recipe, checkpoint));
+  if (!resume && !snapshots(recipe.output / "snapshots").empty())
+    fail("{}: holds snapshots of a run: go on with --resume, or choose another output",
+         recipe.output.string());
+  const Kernels& k = kernels();
+  Run run{recipe,
+          checkpoint,
+          data,
+          events,
+          make_training_model(checkpoint, config, k, recipe.compute.value_or(preferred_compute(k)),
+                              recipe.trained, recipe.seed),
+          {}};
+  check_writable(recipe, checkpoint, run.model);
+  run.moments = make_moments(run.model);
+  prepare_original(run);
+  if (resume) resume_run(run);
+  run.state.recipe_digest = recipe.digest;
+  run.peak = measured_peak(k, run.model.model.compute);
+  Metrics metrics(recipe.output, run.state.step);
+  run.started = run.snapshot_at = seconds_now();
+  if (recipe.validation_steps > 0 && run.state.step == 0)
+    validate(run, stage_position(recipe.stages[0], config), metrics);
+  for (auto stages = static_cast<int64_t>(recipe.stages.size()); run.state.stage < stages;) {
+    if (!run_stage(run, metrics)) return false;
+    if (run.state.stage + 1 == stages) break;
+    run.state.stage += 1;
+    run.state.stage_step = run.state.rows = run.state.short_rows = 0;
+  }
+  average(recipe, checkpoint, run.model);
+  write_result(recipe, checkpoint, run.model, events.note);
+  return true;
+}
+
+}  // namespace longspan
