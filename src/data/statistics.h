@@ -19,7 +19,9 @@ struct LengthStatistics {
 struct CorpusStatistics {
   std::map<std::string, LengthStatistics> categories;
   ReadingReport reading;
+  bool complete = true;  // false: progress asked to stop
 };
+/// Lengths without tokens for begin or end. Errors as read_documents.
 CorpusStatistics corpus_statistics(const std::vector<std::filesystem::path>& files,
                                    const Tokenizer& tokenizer, OnBadDocument on_bad,
                                    const Progress& progress);
@@ -28,7 +30,9 @@ struct LengthBin {
   int64_t from = 0, to = 0;  // tokens: from <= length < to
   int64_t documents = 0, tokens = 0;
 };
-/// Bins of `width` tokens, the last open-ended at `most`.
+/// Bins of `width` tokens from 0 on; the last begins at `most` (rounded up to whole bins) and has no end.
 std::vector<LengthBin> histogram(const std::vector<int64_t>& lengths, int64_t width, int64_t most);
+/// The length that `part` (0..1) of the documents are below; 0 when there are none.
+int64_t length_quantile(std::vector<int64_t> lengths, double part);
 
 }  // namespace longspan
