@@ -53,6 +53,16 @@ std::span<const Command> commands() {
        "longspan extend smollm2 --position yarn --to 32768 -o smollm2-32k", define_extend},
       {"convert", "write a model as a Hugging Face directory of another type", "",
        "longspan convert smollm2 --type f16 -o smollm2-f16", define_convert},
+      {"merge", "write a model with an adapter in its weights",
+       "Positions that the adapter was trained under become the model's.",
+       "longspan merge smollm2 runs/stretch/adapter -o smollm2-32k", define_merge},
+      {"train", "continued pre-training, long instructions, adapters: what a recipe says",
+       "JSON: a line a step, step loss grad_norm lr tokens_per_s mfu and more; lines with \"validation\" "
+       "hold\n"
+       "the held-out loss by length. OUTPUT holds metrics.jsonl, tensorboard, report.html, snapshots and "
+       "the\n"
+       "result. Ctrl-C makes a snapshot and leaves; --resume goes on bit by bit.",
+       "longspan train recipes/stretch-smollm2-32k.toml --set stage.0.steps=100", define_train},
   };
   return table;
 }

@@ -119,7 +119,8 @@ Run define_extend(CLI::App& app) {
 Run define_merge(CLI::App& app) {
   auto o = std::make_shared<ExtendOptions>();
   add_model_argument(app, *o);
-  app.add_option("ADAPTER", o->adapter, "directory of the adapter, as `longspan train` writes it")->required();
+  app.add_option("ADAPTER", o->adapter, "directory of the adapter, as `longspan train` writes it")
+      ->required();
   add_type_option(app, *o, "f32, f16, bf16; default the model's own, bf16 from GGUF");
   add_shared_options(app, *o);
   return [o] { return merge(*o); };

@@ -27,8 +27,8 @@ struct EngineOptions {
   std::string kernels;             // name; empty: the best
   std::string chat_template;       // built-in name or file; empty: the model's own
   int64_t chunk = 512;             // tokens a forward pass
-  std::filesystem::path adapter;   // directory of one that stands beside the weights; its positions become the
-                                   // model's own
+  std::filesystem::path adapter;  // directory of one that stands beside the weights; its positions become the
+                                  // model's own
 };
 
 class Engine {

@@ -100,7 +100,8 @@ std::vector<Place> places_of(Model& model) {
 }
 
 bool fits(const Place& place, const Tensor& t) {
-  if (place.tensor) return *place.tensor && t.rows() == place.tensor->rows() && t.cols() == place.tensor->cols();
+  if (place.tensor)
+    return *place.tensor && t.rows() == place.tensor->rows() && t.cols() == place.tensor->cols();
   return place.first ? t.dims == 2 && t.cols() == place.inputs : t.dims == 2 && t.rows() == place.outputs;
 }
 
@@ -173,8 +174,8 @@ std::vector<NamedTensor> load_adapter(const fs::path& directory, Model& model) {
     auto place = std::find_if(places.begin(), places.end(), [&](const Place& p) { return p.name == name; });
     if (place == places.end()) fail("{}: the model has no place for {}", file.string(), named.name);
     if (!fits(*place, named.tensor))
-      fail("{}: {} of {} x {} does not fit the model: the adapter is of another one", file.string(), named.name,
-           named.tensor.rows(), named.tensor.cols());
+      fail("{}: {} of {} x {} does not fit the model: the adapter is of another one", file.string(),
+           named.name, named.tensor.rows(), named.tensor.cols());
     check_finite(named, file.string());
     put(*place, named.tensor, scale, model);
     if (place->tensor) whole.push_back({name, *place->tensor});

@@ -1,6 +1,6 @@
-// Adapters on disk as PEFT has them: adapter_config.json and adapter_model.safetensors, in which trained norms
-// and embeddings lie whole (modules_to_save). longspan.json beside them says what positions they were trained
-// under, which PEFT has no word for.
+// Adapters on disk as PEFT has them: adapter_config.json and adapter_model.safetensors, in which trained
+// norms and embeddings lie whole (modules_to_save). longspan.json beside them says what positions they were
+// trained under, which PEFT has no word for.
 #pragma once
 
 #include <filesystem>

@@ -48,8 +48,10 @@ NamedTensor replaced(const NamedTensor& t, const ModelWish& wish, size_t& count)
 
 void check_replaced(const Checkpoint& from, const ModelWish& wish, size_t count) {
   if (count != wish.replaced.size())
-    fail("{}: {} of {} trained tensors have no place among the model's: this family cannot be written with them",
-         from.path.string(), wish.replaced.size() - count, wish.replaced.size());
+    fail(
+        "{}: {} of {} trained tensors have no place among the model's: this family cannot be written with "
+        "them",
+        from.path.string(), wish.replaced.size() - count, wish.replaced.size());
 }
 
 Plan plan_from_gguf(const Checkpoint& from, const ModelConfig& config, const ModelWish& wish) {

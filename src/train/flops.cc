@@ -53,8 +53,8 @@ Shape shape_of(const ModelConfig& c, const Role& role) {
 
 int64_t trained_elements(const ModelConfig& c, const Trained& t) {
   int64_t table = c.vocab_size * c.hidden_size, tables = c.tie_word_embeddings ? 1 : 2;
-  int64_t norms = (2 * c.num_hidden_layers + 1) * c.hidden_size +
-                  (c.qk_norm ? 2 * c.num_hidden_layers * c.head_dim : 0);
+  int64_t norms =
+      (2 * c.num_hidden_layers + 1) * c.hidden_size + (c.qk_norm ? 2 * c.num_hidden_layers * c.head_dim : 0);
   int64_t n = t.embeddings ? tables * table : 0;
   if (t.all) return n + parameter_count(c) - tables * table;
   if (t.norms) n += norms;

@@ -50,9 +50,9 @@ std::vector<std::pair<std::string, int64_t>> training_memory(const Recipe& recip
   bool divergence = false;
   for (const Stage& stage : recipe.stages) {
     const ShortRows& s = stage.short_rows;
-    buffers = std::max(buffers, training_buffer_bytes(config, compute, stage_spec(stage, config),
-                                                      std::max(stage.row_tokens, s.rows > 0 ? s.tokens : 0),
-                                                      recipe.plan));
+    buffers = std::max(
+        buffers, training_buffer_bytes(config, compute, stage_spec(stage, config),
+                                       std::max(stage.row_tokens, s.rows > 0 ? s.tokens : 0), recipe.plan));
     divergence |= s.rows > 0 && s.divergence > 0;
   }
   bool second = divergence && (recipe.trained.all || recipe.trained.norms || recipe.trained.embeddings);
@@ -66,8 +66,7 @@ std::vector<std::pair<std::string, int64_t>> training_memory(const Recipe& recip
       {"buffers of a row", buffers},
       {"program", kProgramBytes},
   };
-  if (second)
-    table.emplace_back("original model", weights.copied + weights.packed + weights.packed_head);
+  if (second) table.emplace_back("original model", weights.copied + weights.packed + weights.packed_head);
   return table;
 }
 
@@ -78,9 +77,10 @@ void check_memory(const std::vector<std::pair<std::string, int64_t>>& table) {
   if (available == 0 || needed <= available) return;
   auto most = std::max_element(table.begin(), table.end(),
                                [](const auto& a, const auto& b) { return a.second < b.second; });
-  fail("the run needs {} of memory, {} are available, {} are missing; most of it is {} ({}): train adapters, "
-       "shorter rows or with recompute",
-       human(needed), human(available), human(needed - available), most->first, human(most->second));
+  fail(
+      "the run needs {} of memory, {} are available, {} are missing; most of it is {} ({}): train adapters, "
+      "shorter rows or with recompute",
+      human(needed), human(available), human(needed - available), most->first, human(most->second));
 }
 
 }  // namespace longspan

@@ -79,10 +79,18 @@ FILE* open_file(const fs::path& path, const char* mode) {
 }  // namespace
 
 Json step_json(const StepReport& r) {
-  Json json = {{"step", r.step},   {"steps", r.steps},           {"stage", r.stage},
-               {"loss", r.loss},   {"grad_norm", r.grad_norm},   {"lr", r.lr},
-               {"tokens", r.tokens}, {"tokens_per_s", r.tokens_per_s}, {"mfu", r.mfu},
-               {"seconds", r.seconds}, {"memory", r.memory},     {"seconds_left", r.seconds_left}};
+  Json json = {{"step", r.step},
+               {"steps", r.steps},
+               {"stage", r.stage},
+               {"loss", r.loss},
+               {"grad_norm", r.grad_norm},
+               {"lr", r.lr},
+               {"tokens", r.tokens},
+               {"tokens_per_s", r.tokens_per_s},
+               {"mfu", r.mfu},
+               {"seconds", r.seconds},
+               {"memory", r.memory},
+               {"seconds_left", r.seconds_left}};
   if (std::isfinite(r.short_loss)) json["short_loss"] = r.short_loss;
   if (std::isfinite(r.divergence)) json["divergence"] = r.divergence;
   if (!r.suspicious.empty()) json["suspicious"] = r.suspicious;

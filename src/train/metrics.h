@@ -1,5 +1,5 @@
-// What a run writes about itself: metrics.jsonl, and event files that TensorBoard reads (TFRecord framing with
-// masked CRC32C around Event messages of protobuf, written by hand: three fields).
+// What a run writes about itself: metrics.jsonl, and event files that TensorBoard reads (TFRecord framing
+// with masked CRC32C around Event messages of protobuf, written by hand: three fields).
 #pragma once
 
 #include <cstdio>

@@ -105,7 +105,8 @@ void read_short(Section& s, ShortRows& rows, const fs::path& base) {
   s.read("divergence", rows.divergence, 0);
   rows.data = read_data(s, rows.tokens, base);
   if (rows.rows == 0) return;
-  if (rows.data.empty()) s.refuse("rows", "short rows need data: [[stage.short.text]] or [[stage.short.chat]]");
+  if (rows.data.empty())
+    s.refuse("rows", "short rows need data: [[stage.short.text]] or [[stage.short.chat]]");
   if (rows.cross_entropy + rows.divergence <= 0)
     s.refuse("rows", "short rows without weight: give cross_entropy or divergence");
 }
@@ -144,8 +145,8 @@ Stage read_stage(Section& s, size_t number, const fs::path& base) {
   stage.batch_tokens = stage.row_tokens;
   s.read("batch_tokens", stage.batch_tokens, 1);
   if (stage.batch_tokens < shortest_rows(stage))
-    s.refuse("batch_tokens", fmt::format("{} is less than one row of {}", stage.batch_tokens,
-                                         shortest_rows(stage)));
+    s.refuse("batch_tokens",
+             fmt::format("{} is less than one row of {}", stage.batch_tokens, shortest_rows(stage)));
   int64_t tokens = 0;
   bool by_steps = s.read("steps", stage.steps, 1), by_tokens = s.read("tokens", tokens, 1);
   if (by_steps == by_tokens) s.refuse("steps", "either steps or tokens is needed");
@@ -217,7 +218,8 @@ void read_result(Section& s, Recipe& r) {
 /// Everything that decides the numbers; not where they are written or how often.
 uint64_t digest_of(const toml::table& table) {
   toml::table numbers = table;
-  for (const char* key : {"name", "source", "output", "snapshots", "result", "validation"}) numbers.erase(key);
+  for (const char* key : {"name", "source", "output", "snapshots", "result", "validation"})
+    numbers.erase(key);
   std::ostringstream text;
   text << toml::json_formatter(numbers);
   std::string bytes = text.str();
@@ -262,7 +264,8 @@ Recipe read_recipe(const fs::path& file, const std::vector<std::string>& overrid
   }
   s.read("jump", r.jump, 1);
   s.table("trained", [&](Section& t) { read_trained(t, r.trained); });
-  if (!table.contains("trained")) s.refuse("trained", "what trains is needed: [trained] all = true or lora_rank");
+  if (!table.contains("trained"))
+    s.refuse("trained", "what trains is needed: [trained] all = true or lora_rank");
   read_running(s, r, base);
   read_result(s, r);
   s.tables("stage", [&](Section& t) { r.stages.push_back(read_stage(t, r.stages.size(), base)); });

@@ -15,10 +15,8 @@ struct Named {
   const char* name;
   Decay decay;
 };
-constexpr Named kDecays[] = {{"constant", Decay::Constant},
-                             {"linear", Decay::Linear},
-                             {"cosine", Decay::Cosine},
-                             {"wsd", Decay::Wsd}};
+constexpr Named kDecays[] = {
+    {"constant", Decay::Constant}, {"linear", Decay::Linear}, {"cosine", Decay::Cosine}, {"wsd", Decay::Wsd}};
 
 }  // namespace
 
@@ -35,8 +33,10 @@ double learning_rate(const Schedule& s, int64_t step) {
   };
   double low = s.final;
   switch (s.decay) {
-    case Decay::Constant: return s.lr;
-    case Decay::Linear: return s.lr * (1 - (1 - low) * after(s.warmup));
+    case Decay::Constant:
+      return s.lr;
+    case Decay::Linear:
+      return s.lr * (1 - (1 - low) * after(s.warmup));
     case Decay::Cosine:
       return s.lr * (low + (1 - low) * 0.5 * (1 + std::cos(std::numbers::pi * after(s.warmup))));
     case Decay::Wsd: {

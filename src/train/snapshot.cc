@@ -124,8 +124,8 @@ Opened open_snapshot(const fs::path& path) {
     fail("{}: the snapshot is damaged: its digest is another one", path.string());
   std::span<const std::byte> text = bytes.subspan(kMagicBytes + sizeof header, header);
   o.header = parse_json({reinterpret_cast<const char*>(text.data()), text.size()}, path.string());
-  o.data = bytes.subspan(kMagicBytes + sizeof header + header,
-                         bytes.size() - least - static_cast<size_t>(header));
+  o.data =
+      bytes.subspan(kMagicBytes + sizeof header + header, bytes.size() - least - static_cast<size_t>(header));
   return o;
 }
 

@@ -1,4 +1,5 @@
-// From what a recipe names to rows: files are tokenised into OUTPUT/shards once, each list of files by itself.
+// From what a recipe names to rows: files are tokenised into OUTPUT/shards once, each list of files by
+// itself.
 #include <xxhash.h>
 
 #include <algorithm>
@@ -45,14 +46,11 @@ fs::path shards_of(const Opening& o, const std::vector<fs::path>& files) {
   for (const fs::path& file : files)
     key += "\n" + file.string() + (fs::is_directory(file) ? "" : "\n" + file_stamp(file));
   fs::path folder = o.recipe.output / "shards" / fmt::format("{:016x}", XXH64(key.data(), key.size(), 0));
-  if (fs::exists(folder / "done")) return folder;
-  std::error_code ignored;
-  fs::remove_all(folder, ignored);  // what an interrupted run left
-  fs::create_directories(folder);
+  if (fs::exists(folder)) return folder;  // whole: tokenise puts it in place last
+  fs::create_directories(folder.parent_path());
   TokeniseReport made = tokenise(files, o.tokenizer, folder, {}, {});
   report(o, made.reading);
   o.say(fmt::format("{}: {} documents, {} tokens", folder.string(), made.reading.documents, made.tokens));
-  write_file_atomic(folder / "done", key + "\n");
   return folder;
 }
 

@@ -52,14 +52,24 @@ StepRows next_rows(const Stage& stage, const StageRows& sources, const RunState&
   return step;
 }
 
-StepLoss batch_gradient(TrainingModel& model, const PositionSpec& spec, const Original& original,
+PositionSpec StagePositions::of(const TrainingRow& row) const {
+  if (!spec.depends_on_length || row.positions.empty()) return spec;
+  double last = *std::max_element(row.positions.begin(), row.positions.end());
+  return position_spec(config, shape, static_cast<int64_t>(last) + 1);
+}
+
+StagePositions stage_positions(const Stage& stage, const ModelConfig& model) {
+  return {stage_position(stage, model), model.head_shape(), stage_spec(stage, model)};
+}
+
+StepLoss batch_gradient(TrainingModel& model, const StagePositions& positions, const Original& original,
                         const ShortRows& wish, const StepRows& step, TrainingBuffers& buffers) {
   StepLoss out{0, kNone, kNone, 0};
   // A batch without any target has no loss and no gradient.
   auto scaled = [](double wanted, double weight) { return weight > 0 ? wanted / weight : 0; };
   double scale = scaled(1, weight_of(step.rows, true));
   for (const TrainingRow& row : step.rows) {
-    RowLoss loss = row_gradient(model, spec, row, scale, buffers);
+    RowLoss loss = row_gradient(model, positions.of(row), row, scale, buffers);
     out.loss += loss.loss * scale;
     out.targets += loss.targets;
   }
@@ -68,13 +78,14 @@ StepLoss batch_gradient(TrainingModel& model, const PositionSpec& spec, const Or
     double mean = scaled(1, weight_of(step.short_rows, true));
     out.short_loss = 0;
     for (const TrainingRow& row : step.short_rows)
-      out.short_loss += mean * row_gradient(model, spec, row, wish.cross_entropy * mean, buffers).loss;
+      out.short_loss +=
+          mean * row_gradient(model, positions.of(row), row, wish.cross_entropy * mean, buffers).loss;
   }
   if (wish.divergence > 0) {
     double mean = scaled(1, weight_of(step.short_rows, false));
     out.divergence = 0;
     for (const TrainingRow& row : step.short_rows)
-      out.divergence += mean * row_divergence(model, spec, original.model, original.spec, row,
+      out.divergence += mean * row_divergence(model, positions.of(row), original.model, original.spec, row,
                                               wish.divergence * mean, buffers)
                                    .loss;
   }

@@ -23,6 +23,17 @@ struct StepRows {
 /// from batch_tokens, at least one; and the short ones.
 StepRows next_rows(const Stage& stage, const StageRows& sources, const RunState& state);
 
+/// Positions of a stage's rows. A method that depends on the length takes that of each row, which is its
+/// largest position plus 1, as it would when the row is read (XVERSE's stage 2).
+struct StagePositions {
+  PositionConfig config;
+  HeadShape shape;
+  PositionSpec spec;  // of the longest row
+
+  PositionSpec of(const TrainingRow& row) const;
+};
+StagePositions stage_positions(const Stage& stage, const ModelConfig& model);
+
 /// The model whose predictions short rows hold on to.
 struct Original {
   const Model* model = nullptr;  // null: the trained one without its adapters
@@ -38,7 +49,7 @@ struct StepLoss {
 
 /// Adds the gradient of  loss + cross_entropy * short_loss + divergence * KL  to every parameter's; each of
 /// the three is a mean over its weights in the whole batch, however it lies in rows.
-StepLoss batch_gradient(TrainingModel& model, const PositionSpec& spec, const Original& original,
+StepLoss batch_gradient(TrainingModel& model, const StagePositions& positions, const Original& original,
                         const ShortRows& short_rows, const StepRows& rows, TrainingBuffers& buffers);
 
 void zero_gradients(TrainingModel& model);

@@ -1,12 +1,11 @@
 #include "train/trainer.h"
 
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cmath>
 #include <fstream>
-
-#include <fmt/ranges.h>
 
 #include "base/error.h"
 #include "train/flops.h"
@@ -86,8 +85,10 @@ void resume_run(Run& run) {
       continue;
     }
     if (run.state.recipe_digest != run.recipe.digest)
-      fail("{}: is of another recipe than {}: a run goes on with what it began with, or anew in another output",
-           file.string(), run.recipe.file.string());
+      fail(
+          "{}: is of another recipe than {}: a run goes on with what it began with, or anew in another "
+          "output",
+          file.string(), run.recipe.file.string());
     run.jumps = Jumps(run.state.history);
     run.note(fmt::format("going on after step {} of {}", run.state.step, run.recipe.steps()));
     return;
@@ -146,12 +147,12 @@ void check_finite(const Run& run, const StepRows& rows, const StepLoss& loss, do
        run.state.step + 1, what, loss.loss, norm, fmt::join(rows.documents(), ", "), run.last_snapshot());
 }
 
-StepReport one_step(Run& run, const Stage& stage, const StageRows& sources, const PositionSpec& spec,
+StepReport one_step(Run& run, const Stage& stage, const StageRows& sources, const StagePositions& positions,
                     TrainingBuffers& buffers) {
   double begin = seconds_now();
   StepRows rows = next_rows(stage, sources, run.state);
   zero_gradients(run.model);
-  StepLoss loss = batch_gradient(run.model, spec, run.original, stage.short_rows, rows, buffers);
+  StepLoss loss = batch_gradient(run.model, positions, run.original, stage.short_rows, rows, buffers);
   double norm = gradient_norm(run.model);
   check_finite(run, rows, loss, norm);
   double lr = learning_rate(stage.schedule, run.state.stage_step + 1);
@@ -159,7 +160,8 @@ StepReport one_step(Run& run, const Stage& stage, const StageRows& sources, cons
 
   RunState& s = run.state;
   s.step += 1, s.stage_step += 1;
-  s.rows += static_cast<int64_t>(rows.rows.size()), s.short_rows += static_cast<int64_t>(rows.short_rows.size());
+  s.rows += static_cast<int64_t>(rows.rows.size()),
+      s.short_rows += static_cast<int64_t>(rows.short_rows.size());
   s.tokens += loss.targets;
   StepReport r;
   r.step = s.step, r.steps = run.recipe.steps(), r.stage = stage.name, r.loss = loss.loss;
@@ -181,19 +183,19 @@ bool run_stage(Run& run, Metrics& metrics) {
   const Recipe& recipe = run.recipe;
   const Stage& stage = recipe.stages[static_cast<size_t>(run.state.stage)];
   const ModelConfig& config = run.model.model.config;
-  PositionSpec spec = stage_spec(stage, config);
-  PositionConfig position = stage_position(stage, config);
+  StagePositions positions = stage_positions(stage, config);
   const ShortRows& shorts = stage.short_rows;
-  auto buffers = make_training_buffers(
-      run.model, spec, std::max(stage.row_tokens, shorts.rows > 0 ? shorts.tokens : 0), recipe.plan);
+  auto buffers =
+      make_training_buffers(run.model, positions.spec,
+                            std::max(stage.row_tokens, shorts.rows > 0 ? shorts.tokens : 0), recipe.plan);
   while (run.state.stage_step < stage.steps) {
     StepReport report =
-        one_step(run, stage, run.data.stages[static_cast<size_t>(run.state.stage)], spec, *buffers);
+        one_step(run, stage, run.data.stages[static_cast<size_t>(run.state.stage)], positions, *buffers);
     metrics.add(report);
     if (run.events.step) run.events.step(report);
     bool stop = run.events.stop && run.events.stop(), last = run.state.step == recipe.steps();
     if (recipe.validation_steps > 0 && !stop && (run.state.step % recipe.validation_steps == 0 || last))
-      validate(run, position, metrics);
+      validate(run, positions.config, metrics);
     bool due = recipe.snapshot_steps > 0 && run.state.step % recipe.snapshot_steps == 0;
     due |= recipe.snapshot_minutes > 0 && seconds_now() - run.snapshot_at >= 60 * recipe.snapshot_minutes;
     if (due || stop || last) snapshot(run);

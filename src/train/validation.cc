@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <optional>
 
-
 namespace longspan {
 
 namespace {
@@ -22,9 +21,9 @@ std::optional<double> tail_loss(const Model& model, const PositionSpec& spec, st
     if (stop && stop()) return std::nullopt;
     int64_t count = std::min(kChunk, n - past);
     cache.reserve(past + count);
-    Tensor hidden = forward(
-        model, spec, cache,
-        Batch{ids.subspan(static_cast<size_t>(past), static_cast<size_t>(count)), past}, a);
+    Tensor hidden =
+        forward(model, spec, cache,
+                Batch{ids.subspan(static_cast<size_t>(past), static_cast<size_t>(count)), past}, a);
     // Row t predicts token t + 1: rows n - 1 - scored .. n - 2 count.
     int64_t end = std::min(past + count, n - 1);
     for (int64_t row = std::max(past, n - 1 - scored); row < end; row += kHeadRows) {

@@ -1,0 +1,274 @@
+// Whole runs on a tiny model: recorded losses, resuming bit by bit, damaged snapshots, NaN, results.
+#include "train/trainer.h"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "model/adapter_files.h"
+#include "train/fixture.h"
+#include "train/validation.h"
+
+namespace longspan {
+namespace {
+
+class TrainerTest : public TrainTest {
+ protected:
+  static std::string result(const Recipe& r, const char* file) { return read_file(r.output / file); }
+  Recipe adapters(const std::string& output) {
+    Recipe r = recipe(output);
+    r.trained = {
+        .lora_rank = 4, .lora_alpha = 8, .projections = {"q_proj", "o_proj", "down_proj"}, .norms = true};
+    return r;
+  }
+};
+
+/// Ten losses of each configuration as they were when this was written. LONGSPAN_RECORD=1 writes them anew:
+/// only when the numbers are meant to change.
+TEST_F(TrainerTest, TenLossesOfEachConfigurationAreAsRecorded) {
+  fs::path file = fs::path(LONGSPAN_SOURCE) / "tests" / "losses" / "tiny.json";
+  Recipe full = recipe("full"), bf16 = recipe("bf16"), lora = adapters("lora"), keep = recipe("keep");
+  bf16.compute = Compute::BF16;
+  keep.plan.recompute = false;
+  Recipe shorts = adapters("shorts");
+  shorts.stages[0].short_rows = {.rows = 2, .tokens = 12, .cross_entropy = 0.5, .divergence = 2};
+  Json now = Json::object();
+  now["full_f32"] = run(full), now["full_bf16"] = run(bf16), now["lora_f32"] = run(lora);
+  now["full_f32_keep_all"] = run(keep), now["lora_short_rows"] = run(shorts);
+  if (std::getenv("LONGSPAN_RECORD")) {
+    fs::create_directories(file.parent_path());
+    write_file_atomic(file, now.dump(2) + "\n");
+  }
+  EXPECT_EQ(now["full_f32"], now["full_f32_keep_all"]);  // recomputing changes no bit
+  Json recorded = parse_json_file(file);
+  for (const auto& [name, losses] : now.items()) {
+    std::vector<double> then = recorded.at(name), got = losses;
+    ASSERT_EQ(got.size(), 10u) << name;
+    // Kernels differ in the order of their sums; BF16 rounds what feeds products.
+    double tolerance = name == "full_bf16" ? 0.02 : 5e-4;
+    for (size_t i = 0; i < then.size(); ++i)
+      EXPECT_NEAR(got[i], then[i], tolerance) << name << " step " << i + 1;
+    EXPECT_LT(got.back(), got.front()) << name;
+  }
+}
+
+TEST_F(TrainerTest, AResumedRunIsTheSameRunBitByBit) {
+  for (bool lora : {false, true}) {
+    auto make = [&](const std::string& output) {
+      Recipe r = lora ? adapters(output) : recipe(output);
+      Stage second = r.stages[0];
+      r.stages[0].steps = r.stages[0].schedule.steps = 4;
+      second.name = "second", second.position = "linear:factor=2", second.steps = second.schedule.steps = 5;
+      second.short_rows = {.rows = 1, .tokens = 12, .divergence = 1};
+      r.stages.push_back(second);
+      r.validation_steps = 4, r.validation_lengths = {16, 48};
+      return r;
+    };
+    Recipe whole = make(lora ? "whole-lora" : "whole"), parts = make(lora ? "parts-lora" : "parts");
+    std::vector<double> losses = run(whole), pieces;
+    ASSERT_EQ(losses.size(), 9u);
+    for (int64_t steps : {2, 2, 1, 100}) {
+      std::vector<double> piece = run(parts, !pieces.empty(), steps);
+      pieces.insert(pieces.end(), piece.begin(), piece.end());
+    }
+    EXPECT_EQ(pieces, losses);
+    const char* file = lora ? "adapter/adapter_model.safetensors" : "model/model.safetensors";
+    EXPECT_EQ(result(parts, file), result(whole, file));
+    EXPECT_EQ(result(parts, "snapshots/step-00000009.snapshot"),
+              result(whole, "snapshots/step-00000009.snapshot"));
+  }
+}
+
+TEST_F(TrainerTest, ADamagedSnapshotGivesWayToAnOlderOne) {
+  Recipe r = recipe();
+  std::vector<double> losses = run(r);  // snapshots after 3, 6, 9, 10; three are kept
+  fs::remove_all(r.output / "model");
+  for (const char* name : {"step-00000010.snapshot", "step-00000009.snapshot"}) {
+    std::string bytes = result(r, (std::string("snapshots/") + name).c_str());
+    bytes[bytes.size() / 2] ^= 1;
+    std::ofstream(r.output / "snapshots" / name, std::ios::binary) << bytes;
+  }
+  notes_.clear();
+  std::vector<double> again = run(r, true);
+  EXPECT_NE(notes_.find("step-00000009.snapshot: the snapshot is damaged"), std::string::npos) << notes_;
+  EXPECT_NE(notes_.find("going on after step 6 of 10"), std::string::npos);
+  EXPECT_EQ(again, std::vector<double>(losses.begin() + 6, losses.end()));
+}
+
+TEST_F(TrainerTest, SnapshotsAreNeverMixedUp) {
+  Recipe r = recipe();
+  run(r, false, 3);
+  EXPECT_NE(error_of([&] { run(r); }).find("--resume"), std::string::npos);
+  r.digest = 8;
+  EXPECT_NE(error_of([&] { run(r, true); }).find("another recipe"), std::string::npos);
+}
+
+TEST_F(TrainerTest, ANumberThatIsNoneStopsBeforeTheUpdate) {
+  Recipe r = recipe();
+  Checkpoint checkpoint = open_checkpoint(golden_model());
+  TrainingData d = data(r);
+  d.stages[0].rows.row = [](int64_t k) {
+    TrainingRow row = synthetic_row(k, 2, 16);
+    if (k == 9) row.weights[3] = std::numeric_limits<float>::quiet_NaN();  // step 5
+    return row;
+  };
+  std::string error = error_of([&] { train(r, checkpoint, d, false, {}); });
+  EXPECT_NE(error.find("step 5: the loss is no number"), std::string::npos) << error;
+  EXPECT_NE(error.find("document 9.0"), std::string::npos);
+  EXPECT_NE(error.find("step-00000003.snapshot"), std::string::npos);
+  ASSERT_EQ(snapshots(r.output / "snapshots").size(), 1u);
+}
+
+TEST_F(TrainerTest, AJumpNamesTheDocumentsOfItsStep) {
+  Recipe r = recipe();
+  r.stages[0].steps = r.stages[0].schedule.steps = 16;
+  r.stages[0].schedule.lr = 1e-4;
+  Checkpoint checkpoint = open_checkpoint(golden_model());
+  TrainingData d = data(r);
+  d.stages[0].rows.row = [](int64_t k) {
+    TrainingRow row = synthetic_row(k, 1, 32);
+    if (k < 26) std::fill(row.weights.begin() + 1, row.weights.end(), 0.0f);
+    return row;
+  };
+  std::vector<StepReport> reports;
+  r.jump = 1.2;
+  train(r, checkpoint, d, false, {.step = [&](const StepReport& s) { reports.push_back(s); }});
+  ASSERT_EQ(reports.size(), 16u);
+  bool named = false;
+  for (const StepReport& s : reports)
+    for (const std::string& document : s.suspicious) {
+      EXPECT_GT(s.step, 10);
+      named |= document == fmt::format("document {}.0", 2 * (s.step - 1));
+    }
+  EXPECT_TRUE(named);
+}
+
+TEST_F(TrainerTest, ReportsHoldWhatOneSees) {
+  Recipe r = recipe();
+  r.validation_steps = 5, r.validation_lengths = {8, 48};
+  run(r);
+  const StepReport& s = reports_.at(4);
+  EXPECT_EQ(s.step, 5);
+  EXPECT_EQ(s.steps, 10);
+  EXPECT_EQ(s.tokens, 64);
+  EXPECT_DOUBLE_EQ(s.lr, learning_rate(r.stages[0].schedule, 5));
+  EXPECT_GT(s.grad_norm, 0);
+  EXPECT_GT(s.mfu, 0);
+  EXPECT_LT(s.mfu, 1);
+  EXPECT_GT(s.memory, 1 << 20);
+  EXPECT_TRUE(std::isnan(s.divergence));
+  EXPECT_EQ(reports_.back().seconds_left, 0);
+  ASSERT_EQ(validations_.size(), 3u);  // before the first step, after 5 and 10
+  EXPECT_EQ(validations_[1].step, 5);
+  EXPECT_EQ(validations_[1].loss[1].first, 48);
+  EXPECT_LT(validations_[2].loss[1].second, validations_[0].loss[1].second);
+}
+
+TEST_F(TrainerTest, ValidationIsTheLossOfTheLastTokens) {
+  Checkpoint checkpoint = open_checkpoint(golden_model());
+  ModelConfig config = read_config(checkpoint);
+  TrainingModel m = make_training_model(checkpoint, config, kernels(), Compute::F32, {.all = true}, 1);
+  TrainingRow row = synthetic_row(4, 1, 48);
+  PositionSpec spec = position_spec(config.position, config.head_shape(), 48);
+  auto buffers = make_training_buffers(m, spec, 48, {});
+  RowLoss loss = row_gradient(m, spec, row, 0, *buffers);
+  auto found = validation_loss(m.model, config.position, {row.ids}, {48}, {});
+  EXPECT_NEAR(found.at(0).second, loss.loss / 47, 1e-5);
+}
+
+TEST_F(TrainerTest, TheWrittenModelIsTheTrainedOne) {
+  Recipe r = recipe();
+  r.stages[0].position = "linear:factor=2";
+  run(r);
+  Checkpoint written = open_checkpoint(r.output / "model");
+  ModelConfig config = read_config(written);
+  EXPECT_EQ(config.position.method, "linear");
+  EXPECT_EQ(extended_context(config.position), 128);
+  TrainingModel m =
+      make_training_model(written, config, kernels(), Compute::F32, {.all = true, .embeddings = true}, 1);
+  TrainingModel again = make_training_model(open_checkpoint(golden_model()), config, kernels(), Compute::F32,
+                                            {.all = true, .embeddings = true}, 1);
+  Moments moments = make_moments(again);
+  read_snapshot(snapshots(r.output / "snapshots")[0], again, moments);
+  ASSERT_EQ(m.parameters.size(), again.parameters.size());
+  for (size_t i = 0; i < m.parameters.size(); ++i)
+    EXPECT_EQ(std::memcmp(m.parameters[i].value.data, again.parameters[i].value.data,
+                          static_cast<size_t>(m.parameters[i].value.bytes())),
+              0)
+        << m.parameters[i].name;
+}
+
+/// Held-out loss of a model under its own positions.
+double held_out(const Model& model) {
+  return validation_loss(model, model.config.position, {synthetic_row(77, 1, 48).ids}, {48}, {})[0].second;
+}
+
+TEST_F(TrainerTest, AdaptersComeBackAndMergeIntoTheSameModel) {
+  Recipe r = adapters("run");
+  r.merge = true;
+  r.validation_steps = 10, r.validation_lengths = {48};
+  run(r);
+  Json config = parse_json_file(r.output / "adapter" / "adapter_config.json");
+  EXPECT_EQ(config["r"], 4);
+  EXPECT_EQ(config["lora_alpha"], 8.0);
+  EXPECT_EQ(config["target_modules"], Json({"q_proj", "o_proj", "down_proj"}));
+  EXPECT_EQ(config["modules_to_save"], Json({"input_layernorm", "norm", "post_attention_layernorm"}));
+  EXPECT_TRUE(adapter_position(r.output / "adapter").starts_with("rope:"));
+
+  auto load = [](const fs::path& path, Checkpoint& checkpoint) {
+    checkpoint = open_checkpoint(path);
+    Model model;
+    model.config = read_config(checkpoint);
+    model.weights = load_weights(checkpoint, model.config);
+    model.kernels = &kernels();
+    return model;
+  };
+  Checkpoint base, merged;
+  Model adapted = load(golden_model(), base);
+  double before = held_out(adapted);
+  std::vector<NamedTensor> whole = load_adapter(r.output / "adapter", adapted);
+  EXPECT_EQ(whole.size(), 5u);  // norms
+  double after = held_out(adapted);
+  EXPECT_GT(std::abs(after - before), 0.01);
+  EXPECT_NEAR(held_out(load(r.output / "merged", merged)), after, 1e-4);
+
+  Checkpoint other_checkpoint;
+  Model other = load(golden_model("mqa"), other_checkpoint);
+  std::string error = error_of([&] { load_adapter(r.output / "adapter", other); });
+  EXPECT_NE(error.find("adapter_model.safetensors"), std::string::npos) << error;
+}
+
+TEST_F(TrainerTest, AveragesAndSharesOfTheOriginal) {
+  Recipe plain = recipe("plain"), half = recipe("half");
+  half.original_share = 1;
+  run(plain), run(half);
+  Checkpoint original = open_checkpoint(golden_model()), written = open_checkpoint(half.output / "model");
+  for (const NamedTensor& t : original.tensors)
+    EXPECT_EQ(std::memcmp(written.require(t.name).data, t.tensor.data, static_cast<size_t>(t.tensor.bytes())),
+              0)
+        << t.name;
+  Recipe mean = recipe("mean");
+  mean.averaged = 2;  // after steps 9 and 10
+  run(mean);
+  EXPECT_NE(result(mean, "model/model.safetensors"), result(plain, "model/model.safetensors"));
+}
+
+TEST_F(TrainerTest, TooLittleMemoryIsSaidBeforeAnythingStarts) {
+  EXPECT_NE(error_of([] {
+              check_memory({{"gradients", int64_t{1} << 60}, {"moments", 5}});
+            }).find("gradients"),
+            std::string::npos);
+  Checkpoint checkpoint = open_checkpoint(golden_model());
+  auto table = training_memory(recipe(), checkpoint);
+  int64_t gradients = 0;
+  for (const auto& [label, bytes] : table)
+    if (label == "gradients") gradients = bytes;
+  TrainingModel m = make_training_model(checkpoint, read_config(checkpoint), kernels(), Compute::F32,
+                                        {.all = true, .embeddings = true}, 1);
+  int64_t elements = 0;
+  for (const Parameter& p : m.parameters) elements += p.value.rows() * p.value.cols();
+  EXPECT_EQ(gradients, 4 * elements);
+}
+
+}  // namespace
+}  // namespace longspan
