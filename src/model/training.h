@@ -20,7 +20,7 @@ struct Trained {
   bool all = false;                      // every weight; embeddings only if `embeddings`
   int64_t lora_rank = 0;                 // 0: no adapters
   double lora_alpha = 0;                 // the product is multiplied by alpha / rank
-  std::vector<std::string> projections;  // "q_proj" ... "down_proj"; for adapters
+  std::vector<std::string> projections = {};  // "q_proj" ... "down_proj"; for adapters
   bool norms = false;                    // with adapters: norms train too
   bool embeddings = false;               // embedding and, where untied, head train too
 };

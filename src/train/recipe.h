@@ -37,7 +37,7 @@ struct ShortRows {           // beside the long rows of each step, so that short
   int64_t tokens = 2048;     // of each
   double cross_entropy = 0;  // weight of their own mean loss
   double divergence = 0;     // weight of their mean KL to the original model under its own positions
-  RowData data;
+  RowData data = {};
 };
 
 struct Stage {
@@ -47,7 +47,7 @@ struct Stage {
   int64_t batch_tokens = 0;  // of one step's long rows, as near as whole rows come to it, at least one
   int64_t steps = 0;         // or by tokens = steps * batch_tokens in the recipe
   Schedule schedule;         // its steps are those above
-  RowData data;
+  RowData data = {};
   ShortRows short_rows;
 };
 

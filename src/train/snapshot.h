@@ -20,7 +20,7 @@ struct RunState {
   int64_t short_rows = 0;
   int64_t tokens = 0;  // target tokens in all
   uint64_t recipe_digest = 0;
-  Json history;  // of the jump detector
+  Json history = {};  // of the jump detector
 };
 
 /// First and second moments of every parameter, in the order of TrainingModel::parameters.

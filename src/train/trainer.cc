@@ -38,7 +38,7 @@ struct Run {
   const TrainerEvents& events;
   TrainingModel model;
   Moments moments;
-  Model original_model{};  // loaded where the trained one cannot stand for it
+  std::unique_ptr<Model> original_model{};  // loaded where the trained one cannot stand for it
   Original original{};
   RunState state{};
   Jumps jumps{};
@@ -68,11 +68,9 @@ void prepare_original(Run& run) {
   const Trained& t = run.recipe.trained;
   run.original.spec = position_spec(config.position, config.head_shape(), 0);
   if (!t.all && !t.norms && !t.embeddings) return;
-  run.original_model.config = config;
-  run.original_model.weights = load_weights(run.checkpoint, config);
-  run.original_model.kernels = run.model.model.kernels;
-  run.original_model.compute = run.model.model.compute;
-  run.original.model = &run.original_model;
+  run.original_model = std::make_unique<Model>(
+      Model{config, load_weights(run.checkpoint, config), {}, run.model.model.kernels, run.model.model.compute});
+  run.original.model = run.original_model.get();
 }
 
 /// Takes up the newest snapshot that is whole, if any.

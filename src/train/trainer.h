@@ -31,10 +31,10 @@ struct ValidationReport {
 };
 
 struct TrainerEvents {
-  std::function<void(const StepReport&)> step;
-  std::function<void(const ValidationReport&)> validation;
-  std::function<void(const std::string&)> note;  // a sentence for people
-  std::function<bool()> stop;                    // true: snapshot and leave
+  std::function<void(const StepReport&)> step = {};
+  std::function<void(const ValidationReport&)> validation = {};
+  std::function<void(const std::string&)> note = {};  // a sentence for people
+  std::function<bool()> stop = {};                    // true: snapshot and leave
 };
 
 /// Where rows come from, of every stage; and the held-out texts, each of as many tokens as the longest
