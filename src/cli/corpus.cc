@@ -107,6 +107,10 @@ std::string speed(int64_t tokens, double seconds) {
 }
 
 int stats(const CorpusOptions& o) {
+  constexpr int64_t kMostBins = 10000;
+  if (o.most / o.bin > kMostBins)
+    fail("--most {} in bins of {} tokens makes more than {} bins; choose wider ones", o.most, o.bin,
+         kMostBins);
   Tokenizer tokenizer = corpus_tokenizer(o);
   arm_interrupt();
   double start = seconds_now();

@@ -90,7 +90,9 @@ std::vector<std::pair<size_t, size_t>> masked_of(const Json& record, const std::
     return std::clamp(offset + span.begin, span.begin + span.stripped, span.end + span.stripped) -
            span.stripped;
   };
-  auto is_place = [&](const Json& n) { return n.is_number_unsigned() && n.get<size_t>() < offsets.size(); };
+  auto is_place = [&](const Json& n) {
+    return n.is_number_integer() && n.get<int64_t>() >= 0 && n.get<uint64_t>() < offsets.size();
+  };
   if (!found->is_array()) fail("has \"masked\" that is no list of [begin, end]");
   for (const Json& pair : *found) {
     if (!pair.is_array() || pair.size() != 2 || !is_place(pair[0]) || !is_place(pair[1]))
@@ -99,6 +101,15 @@ std::vector<std::pair<size_t, size_t>> masked_of(const Json& record, const std::
     masked.emplace_back(place(pair[0]), place(pair[1]));
   }
   return masked;
+}
+
+/// Where the token begins that holds the answer's first byte, if only white space stands before it in the
+/// token ("▁the" of "assistant: the"): it is the answer's first. Otherwise `begin`.
+size_t with_blank(std::string_view text, size_t begin, const TokenPlaces& places) {
+  auto next = std::lower_bound(places.begins.begin(), places.begins.end(), begin);
+  if (next == places.begins.begin() || *next == begin) return begin;
+  size_t before = *(next - 1);
+  return blank(text.substr(before, begin - before)) ? before : begin;
 }
 
 struct Weighted {
@@ -159,6 +170,7 @@ Conversation ConversationMaker::make(const Json& record, const ConversationWeigh
     }
     check_aligned(places, w.begin);
     check_aligned(places, w.end);
+    w.begin = with_blank(text, w.begin, places);
     weighted.push_back(w);
   }
   for (auto [begin, end] : masked_of(record, messages[0].content, spans[0])) {
