@@ -44,6 +44,8 @@ std::span<const Command> commands() {
       {"chat", "a conversation, also about a file that changes",
        "In the conversation: /reset forgets it, /exit leaves, Ctrl-C stops an answer.",
        "longspan chat smollm2 --file notes.txt", define_chat},
+      {"corpus", "what a corpus is made of; its tokens as shards for training", "",
+       "longspan corpus stats --model smollm2 books.jsonl.zst -o lengths", define_corpus},
       {"bench", "speed of reading and writing at given depths", "",
        "longspan bench smollm2 -p 512,4096 -n 128 -d 0,4096", define_bench},
       {"extend", "write a model whose config carries a longer window",

@@ -30,7 +30,8 @@ struct TextOptions {
   bool overlapping = false;  // Giraffe's half-overlapping windows; else best-fit packing
   std::vector<std::pair<std::string, double>>
       categories;  // category -> how often an epoch holds it; others 1
-  /// Documents of at least `tokens` tokens are taken `times` as often (fractions by chance).
+  /// Documents of at least `tokens` tokens are taken `times` as often, on top of their category (fractions by
+  /// chance); of several that fit, the one of most tokens counts.
   struct LongOnes {
     int64_t tokens = 0;
     double times = 1;
@@ -43,16 +44,18 @@ struct TextOptions {
   double position_share = 1;  // of rows that are skipped or randomised
   uint64_t seed = 0;
 };
-/// Rows of packed text. Error when folders hold no shard, another vocabulary, or no document long enough.
+/// Rows of packed text; what an epoch holds and how it is packed is fixed by the seed, the order of its rows
+/// changes. Error when folders hold no shard, another vocabulary, no document long enough, or positions that
+/// cannot be had.
 RowSource text_source(const TextOptions& options, uint64_t vocabulary);
 
 struct ChatOptions {
   std::vector<std::filesystem::path> files;  // JSONL: {"messages": [{"role", "content"}, ...]}, optional "id"
   int64_t row_tokens = 0;                    // longer conversations are bad documents
   bool pack = true;                          // several conversations a row
-  /// Weight of the tokens that are no assistant's answer: 0 trains on answers only. Spans listed in a
-  /// record's "masked" (inserted facts, [begin, end) characters of the first message's content) get 0 in any
-  /// case.
+  /// Weight of what the other messages say: 0 trains on answers only. The template's own words have weight 0,
+  /// and so have the spans listed in a record's "masked" (inserted facts, [begin, end) characters of the
+  /// first message's content).
   double text_weight = 0;
   double answer_weight = 1;
   OnBadDocument on_bad = OnBadDocument::Skip;
@@ -62,12 +65,13 @@ struct ChatOptions {
   uint64_t seed = 0;
 };
 /// Rows of conversations through the model's own template; the loss is on what the assistant says and on the
-/// token that ends its turn, in every turn.
+/// token that ends its turn, in every turn (conversation.h). All are held in memory, 12 bytes a token. A
+/// conversation that the template cannot show faithfully is a bad document. Error when none is left.
 RowSource chat_source(const ChatOptions& options, const Tokenizer& tokenizer, const ChatTemplate& chat,
                       const Json& template_variables, ReadingReport& report);
 
 /// Row k is taken from source s with probability weight[s] / sum, drawn from (seed, k); each source's rows
-/// come in its own order.
+/// come in its own order. rows is the sum of theirs. Error when weights are negative or all 0.
 RowSource mixture(std::vector<RowSource> sources, std::vector<double> weights, uint64_t seed);
 
 }  // namespace longspan

@@ -1,0 +1,262 @@
+// corpus stats, corpus pack: what a corpus is made of, and its tokens as shards for training.
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "base/threads.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/model_sources.h"
+#include "cli/output.h"
+#include "cli/progress_bar.h"
+#include "data/packing.h"
+#include "data/shards.h"
+#include "eval/corpus_picture.h"
+#include "model/model_files.h"
+
+namespace longspan {
+
+namespace {
+
+struct CorpusOptions : Options {
+  std::vector<std::string> files;
+  std::string out;
+  bool strict = false;
+  // stats
+  int64_t bin = 4096, most = 131072;
+  // pack
+  std::vector<int64_t> rows;
+  int64_t shard_tokens = TokeniseOptions{}.shard_tokens;
+  bool bos = false, no_eos = false;
+
+  OnBadDocument on_bad() const { return strict ? OnBadDocument::Fail : OnBadDocument::Skip; }
+  std::vector<std::filesystem::path> paths() const { return {files.begin(), files.end()}; }
+};
+
+/// "####.....", `width` wide.
+std::string bar(double part, int width) {
+  auto full = static_cast<size_t>(part * width + 0.5);
+  return std::string(full, '#') + std::string(static_cast<size_t>(width) - full, ' ');
+}
+
+double share(int64_t part, int64_t whole) {
+  return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;
+}
+
+std::string category_line(const std::string& name, const LengthStatistics& s, int64_t long_from) {
+  int64_t long_tokens = 0;
+  for (int64_t length : s.lengths) long_tokens += length >= long_from ? length : 0;
+  return fmt::format("{:<16.16} {:>9} {:>13} {:>7.2f} {:>9} {:>9} {:>10} {:>8.1f} %\n", name,
+                     grouped(static_cast<int64_t>(s.lengths.size())), grouped(s.tokens),
+                     share(s.characters, s.tokens), grouped(length_quantile(s.lengths, 0.5)),
+                     grouped(length_quantile(s.lengths, 0.9)), grouped(length_quantile(s.lengths, 1)),
+                     100 * share(long_tokens, s.tokens));
+}
+
+constexpr int64_t kLong = 32768;
+constexpr size_t kMostLines = 30;
+
+std::string categories_table(const CorpusStatistics& statistics) {
+  std::string out = fmt::format("{:<16} {:>9} {:>13} {:>7} {:>9} {:>9} {:>10} {:>10}\n", "category",
+                                "documents", "tokens", "chars/t", "median", "90 %", "longest", ">= 32K");
+  auto sorted = largest_first(statistics);
+  for (size_t i = 0; i < std::min(sorted.size(), kMostLines); ++i)
+    out += category_line(sorted[i].first, sorted[i].second, kLong);
+  if (sorted.size() > kMostLines) out += fmt::format("... and {} more\n", sorted.size() - kMostLines);
+  return out + category_line("all", all_categories(statistics), kLong);
+}
+
+/// A line for each bin up to the last that holds something.
+std::string histogram_table(const CorpusStatistics& statistics, int64_t width, int64_t most) {
+  LengthStatistics all = all_categories(statistics);
+  auto documents = static_cast<int64_t>(all.lengths.size());
+  std::vector<LengthBin> bins = histogram(all.lengths, width, most);
+  int64_t end = bins.back().from;
+  while (!bins.empty() && bins.back().documents == 0) bins.pop_back();
+  std::string out = fmt::format("\n{:<19} {:<29} {}\n", "tokens", "documents", "tokens in them");
+  for (const LengthBin& bin : bins) {
+    std::string range = bin.from == end ? grouped(end) + " and more"
+                                        : fmt::format("{} - {}", grouped(bin.from), grouped(bin.to - 1));
+    double d = share(bin.documents, documents), t = share(bin.tokens, all.tokens);
+    out +=
+        fmt::format("{:<19} {} {:>5.1f} %  {} {:>5.1f} %\n", range, bar(d, 20), 100 * d, bar(t, 20), 100 * t);
+  }
+  return out;
+}
+
+void report_bad(const CorpusOptions& o, const ReadingReport& reading) {
+  constexpr size_t kShown = 5;
+  if (reading.bad == 0) return;
+  for (size_t i = 0; i < std::min(reading.faults.size(), kShown); ++i)
+    remark(o, "skipped: {}", reading.faults[i]);
+  remark(o, "{} bad documents were skipped; --strict makes the first one an error", grouped(reading.bad));
+}
+
+Tokenizer corpus_tokenizer(const CorpusOptions& o) {
+  set_threads(o.threads > 0 ? o.threads : physical_cores());
+  return load_tokenizer(open_checkpoint(resolve_model(o.model)));
+}
+
+std::string speed(int64_t tokens, double seconds) {
+  return fmt::format("{} tokens in {} ({}/s), {} at most", grouped(tokens), human_seconds(seconds),
+                     grouped(static_cast<int64_t>(static_cast<double>(tokens) / std::max(seconds, 1e-9))),
+                     human_bytes(static_cast<double>(peak_bytes())));
+}
+
+int stats(const CorpusOptions& o) {
+  constexpr int64_t kMostBins = 10000;
+  if (o.most / o.bin > kMostBins)
+    fail("--most {} in bins of {} tokens makes more than {} bins; choose wider ones", o.most, o.bin,
+         kMostBins);
+  Tokenizer tokenizer = corpus_tokenizer(o);
+  arm_interrupt();
+  double start = seconds_now();
+  CorpusStatistics statistics;
+  {
+    ProgressBar progress("tokenising", o.quiet);
+    statistics = corpus_statistics(o.paths(), tokenizer, o.on_bad(),
+                                   [&](int64_t done, int64_t total) { return progress.update(done, total); });
+  }
+  if (!statistics.complete) return kExitInterrupted;
+  report_bad(o, statistics.reading);
+  if (statistics.reading.documents == 0) fail("{}: no document was found", o.files.front());
+  Json json = corpus_json(statistics, o.bin, o.most);
+  json["model"] = o.model;
+  if (!o.out.empty()) {
+    write_corpus_page(o.out, statistics, o.bin, o.most, "Lengths of documents in tokens of " + o.model);
+    write_file_atomic(std::filesystem::path(o.out) / "corpus.json", dump_json(json) + "\n");
+    remark(o, "the picture is in {}", (std::filesystem::path(o.out) / "corpus.html").string());
+  }
+  if (o.json)
+    print_json(json);
+  else
+    print_now(categories_table(statistics) + histogram_table(statistics, o.bin, o.most));
+  remark(o, "{}", speed(json["all"]["tokens"].get<int64_t>(), seconds_now() - start));
+  return kExitDone;
+}
+
+/// How the documents of the shards fill rows of each length.
+Json packings(const CorpusOptions& o, const TokeniseReport& report) {
+  std::vector<int64_t> lengths;
+  for (const auto& path : report.shards) {
+    Shard shard(path);
+    for (const ShardDocument& d : shard.documents()) lengths.push_back(d.end - d.begin);
+  }
+  Json rows = Json::array();
+  for (int64_t row : o.rows) {
+    Packing packing = pack(cut(lengths, row), row);
+    rows.push_back({{"row", row},
+                    {"rows", packing.rows.size()},
+                    {"efficiency", packing.efficiency},
+                    {"documents", lengths.size()},
+                    {"cut_documents", packing.cut_documents}});
+  }
+  return rows;
+}
+
+int pack_corpus(const CorpusOptions& o) {
+  Tokenizer tokenizer = corpus_tokenizer(o);
+  arm_interrupt();
+  double start = seconds_now();
+  TokeniseReport report;
+  {
+    ProgressBar progress("tokenising", o.quiet);
+    report = tokenise(
+        o.paths(), tokenizer, o.out,
+        {.on_bad = o.on_bad(), .add_bos = o.bos, .add_eos = !o.no_eos, .shard_tokens = o.shard_tokens},
+        [&](int64_t done, int64_t total) { return progress.update(done, total); });
+  }
+  if (report.shards.empty()) return kExitInterrupted;
+  double seconds = seconds_now() - start;
+  report_bad(o, report.reading);
+  Json rows = packings(o, report);
+  if (o.json) {
+    Json shards = Json::array();
+    for (const auto& path : report.shards) shards.push_back(path.string());
+    print_json({{"documents", report.reading.documents},
+                {"bad", report.reading.bad},
+                {"faults", report.reading.faults},
+                {"tokens", report.tokens},
+                {"shards", shards},
+                {"packing", rows},
+                {"seconds", seconds}});
+  } else {
+    std::string out =
+        fmt::format("{} documents, {} tokens in {} shards in {}\n", grouped(report.reading.documents),
+                    grouped(report.tokens), report.shards.size(), o.out);
+    for (const Json& row : rows)
+      out += fmt::format("rows of {:>9} tokens: {:>9} rows, {:.2f} % full, {} documents cut\n",
+                         grouped(row["row"].get<int64_t>()), grouped(row["rows"].get<int64_t>()),
+                         100 * row["efficiency"].get<double>(), grouped(row["cut_documents"].get<int64_t>()));
+    print_now(out);
+  }
+  remark(o, "{}", speed(report.tokens, seconds));
+  return kExitDone;
+}
+
+/// What stats and pack share.
+void add_corpus_options(CLI::App& app, CorpusOptions& o) {
+  app.add_option("--model", o.model, "whose tokenizer counts: GGUF file, directory, or name (smollm2)")
+      ->required();
+  app.add_option("FILES", o.files, "text, source files, .jsonl, each also .zst; folders of them")->required();
+  app.add_flag("--strict", o.strict, "the first bad document is an error; default: skip and report");
+  app.add_option("-t,--threads", o.threads, "threads; default the physical cores")
+      ->check(CLI::Range(1, 1024).description(""));
+  add_output_options(app, o);
+}
+
+void define_stats(CLI::App& app, CorpusOptions& o) {
+  add_corpus_options(app, o);
+  app.add_option("--bin", o.bin, "tokens a bin of the histogram; default 4096")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 30).description(""));
+  app.add_option("--most", o.most, "the last bin holds all from N tokens on; default 131072")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 40).description(""));
+  app.add_option("-o,--out", o.out, "folder for corpus.html, corpus.json and the picture");
+  app.footer("Example:\n  longspan corpus stats --model smollm2 books.jsonl.zst -o lengths");
+}
+
+void define_pack(CLI::App& app, CorpusOptions& o) {
+  add_corpus_options(app, o);
+  app.add_option("-o,--out", o.out, "folder for the shards; must not be there, or be empty")->required();
+  app.add_option("--row", o.rows, "tell how the documents fill rows of N tokens; N,M,... for several")
+      ->delimiter(',')
+      ->check(CLI::Range(int64_t{2}, int64_t{1} << 40).description(""));
+  app.add_option("--shard", o.shard_tokens, "tokens a shard, about; default 134217728")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
+  app.add_flag("--bos", o.bos, "put the token for begin of text before each document");
+  app.add_flag("--no-eos", o.no_eos, "no token for end of text behind each document");
+  app.footer("Example:\n  longspan corpus pack --model smollm2 books.jsonl.zst -o shards --row 4096,32768");
+}
+
+}  // namespace
+
+Run define_corpus(CLI::App& app) {
+  app.require_subcommand(1);
+  struct Sub {
+    const char *name, *summary;
+    void (*define)(CLI::App&, CorpusOptions&);
+    int (*run)(const CorpusOptions&);
+  };
+  // THE table of what can be done with a corpus: one row each.
+  static const Sub table[] = {
+      {"stats", "lengths of documents in tokens: table, histogram, picture", define_stats, stats},
+      {"pack", "tokenise to shards for training, and how well they fill rows", define_pack, pack_corpus},
+  };
+  std::vector<std::pair<CLI::App*, Run>> runs;
+  for (const Sub& sub : table) {
+    auto o = std::make_shared<CorpusOptions>();
+    CLI::App* command = app.add_subcommand(sub.name, sub.summary);
+    sub.define(*command, *o);
+    runs.emplace_back(command, [o, run = sub.run] { return run(*o); });
+  }
+  return [runs] {
+    for (const auto& [command, run] : runs)
+      if (command->parsed()) return run();
+    return kExitUsage;
+  };
+}
+
+}  // namespace longspan

@@ -1,0 +1,205 @@
+#include "data/conversation.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/text.h"
+
+namespace longspan {
+
+namespace {
+
+/// Bytes of `bytes` that stand at the head of `text`: all, all but a blank that the tokenizer put before a
+/// word, or npos.
+size_t matched(std::string_view text, std::string_view bytes) {
+  if (text.starts_with(bytes)) return bytes.size();
+  if (bytes.starts_with(' ') && text.starts_with(bytes.substr(1))) return bytes.size() - 1;
+  return std::string_view::npos;
+}
+
+bool blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
+
+}  // namespace
+
+TokenPlaces token_places(const Tokenizer& tokenizer, std::string_view text, const std::vector<int32_t>& ids) {
+  TokenPlaces places;
+  size_t at = 0;
+  bool lost = false;
+  for (int32_t id : ids) {
+    size_t begin = at;
+    if (tokenizer.is_special(id)) {
+      std::string spelling = tokenizer.token_text(id);
+      size_t found = text.find(spelling, at);
+      // White space beside a special token may be taken away with it; anything else means that we are lost.
+      if (found != std::string_view::npos && (lost || blank(text.substr(at, found - at)))) {
+        if (lost) places.unaligned.back().second = found;
+        lost = false;
+        begin = found;
+        at = found + spelling.size();
+        places.begins.push_back(begin);
+        continue;
+      }
+    } else if (!lost) {
+      if (size_t n = matched(text.substr(at), tokenizer.token_bytes(id)); n != std::string_view::npos) {
+        at += n;
+        places.begins.push_back(begin);
+        continue;
+      }
+    }
+    if (!lost) places.unaligned.emplace_back(at, text.size());
+    lost = true;
+    places.begins.push_back(at);
+  }
+  if (!lost && !blank(text.substr(at))) places.unaligned.emplace_back(at, text.size());
+  places.begins.push_back(text.size());
+  return places;
+}
+
+namespace {
+
+std::vector<ChatMessage> messages_of(const Json& record) {
+  auto found = record.find("messages");
+  if (found == record.end() || !found->is_array() || found->empty())
+    fail("has no \"messages\", a list of {{\"role\", \"content\"}}");
+  std::vector<ChatMessage> messages;
+  bool answered = false;
+  for (const Json& m : *found) {
+    if (!m.is_object() || !m.contains("role") || !m["role"].is_string() || !m.contains("content") ||
+        !m["content"].is_string())
+      fail("has a message {} without \"role\" and \"content\" as strings", messages.size() + 1);
+    messages.push_back({m["role"].get<std::string>(), m["content"].get<std::string>()});
+    if (messages.back().role != "assistant") continue;
+    answered = true;
+    if (blank(messages.back().content)) fail("has an empty answer, message {}", messages.size());
+  }
+  if (!answered) fail("has no message of the assistant");
+  return messages;
+}
+
+/// The record's "masked" as byte spans of the rendered text.
+std::vector<std::pair<size_t, size_t>> masked_of(const Json& record, const std::string& content,
+                                                 const MessageSpan& span) {
+  std::vector<std::pair<size_t, size_t>> masked;
+  auto found = record.find("masked");
+  if (found == record.end() || found->is_null()) return masked;
+  std::vector<size_t> offsets;  // of each character in the content, and its size
+  for (size_t i = 0; i < content.size(); next_code_point(content, i)) offsets.push_back(i);
+  offsets.push_back(content.size());
+  auto place = [&](const Json& character) {
+    size_t offset = offsets[character.get<size_t>()];
+    return std::clamp(offset + span.begin, span.begin + span.stripped, span.end + span.stripped) -
+           span.stripped;
+  };
+  auto is_place = [&](const Json& n) {
+    return n.is_number_integer() && n.get<int64_t>() >= 0 && n.get<uint64_t>() < offsets.size();
+  };
+  if (!found->is_array()) fail("has \"masked\" that is no list of [begin, end]");
+  for (const Json& pair : *found) {
+    if (!pair.is_array() || pair.size() != 2 || !is_place(pair[0]) || !is_place(pair[1]))
+      fail("has a span in \"masked\" that is not [begin, end] within the first message's {} characters",
+           offsets.size() - 1);
+    masked.emplace_back(place(pair[0]), place(pair[1]));
+  }
+  return masked;
+}
+
+/// Where the token begins that holds the answer's first byte, if only white space stands before it in the
+/// token ("▁the" of "assistant: the"): it is the answer's first. Otherwise `begin`.
+size_t with_blank(std::string_view text, size_t begin, const TokenPlaces& places) {
+  auto next = std::lower_bound(places.begins.begin(), places.begins.end(), begin);
+  if (next == places.begins.begin() || *next == begin) return begin;
+  size_t before = *(next - 1);
+  return blank(text.substr(before, begin - before)) ? before : begin;
+}
+
+struct Weighted {
+  size_t begin = 0, end = 0;
+  float weight = 0;
+  bool touched = false;  // also a token that begins before and reaches into it
+};
+
+void check_aligned(const TokenPlaces& places, size_t border) {
+  for (auto [begin, end] : places.unaligned)
+    if (begin < border && border < end)
+      fail("has text that the tokenizer rewrites where an answer begins or ends, or a masked span does");
+}
+
+}  // namespace
+
+const ChatFrame& ConversationMaker::frame(const std::vector<ChatMessage>& messages) const {
+  std::vector<std::string> roles;
+  for (const ChatMessage& m : messages) roles.push_back(m.role);
+  std::lock_guard lock(mutex_);
+  auto found = frames_.find(roles);
+  if (found == frames_.end()) found = frames_.emplace(roles, chat_frame(chat_, variables_, roles)).first;
+  return found->second;
+}
+
+/// The first special token after the answer ends it. Without one, what the template would write at the end of
+/// the conversation does.
+size_t ConversationMaker::answer_end(const MessageSpan& span, const std::string& end,
+                                     const std::vector<int32_t>& ids, const TokenPlaces& places) const {
+  bool whole = span.after.starts_with(end);
+  size_t limit = span.end + (whole ? end.size() : span.after.size());
+  const std::vector<int32_t>& stops = tokenizer_.stop_ids();
+  auto t = std::lower_bound(places.begins.begin(), places.begins.end(), span.end) - places.begins.begin();
+  for (auto i = static_cast<size_t>(t); i < ids.size() && places.begins[i] < limit; ++i)
+    if (tokenizer_.is_special(ids[i]) || std::find(stops.begin(), stops.end(), ids[i]) != stops.end())
+      return places.begins[i + 1];
+  if (!whole) fail("has an answer of whose end the chat template makes different things");
+  return limit;
+}
+
+Conversation ConversationMaker::make(const Json& record, const ConversationWeights& weights) const {
+  std::vector<ChatMessage> messages = messages_of(record);
+  const ChatFrame& around = frame(messages);
+  std::string text = chat_.render(messages, false, variables_);
+  std::vector<MessageSpan> spans = lay_frame(around, messages, text);
+  Conversation result;
+  result.ids = tokenizer_.encode(text, {.add_special = false, .parse_special = true});
+  TokenPlaces places = token_places(tokenizer_, text, result.ids);
+
+  std::vector<Weighted> weighted;
+  std::vector<size_t> eos_after;  // ends of answers whose end the template does not write
+  for (size_t i = 0; i < messages.size(); ++i) {
+    Weighted w{spans[i].begin, spans[i].end, static_cast<float>(weights.text)};
+    if (messages[i].role == "assistant") {
+      w = {spans[i].answer_begin, answer_end(spans[i], around.ends[i], result.ids, places),
+           static_cast<float>(weights.answer)};
+      if (around.ends[i].empty()) eos_after.push_back(w.end);
+    }
+    check_aligned(places, w.begin);
+    check_aligned(places, w.end);
+    w.begin = with_blank(text, w.begin, places);
+    weighted.push_back(w);
+  }
+  for (auto [begin, end] : masked_of(record, messages[0].content, spans[0])) {
+    check_aligned(places, begin);
+    check_aligned(places, end);
+    weighted.push_back({begin, end, 0, true});
+  }
+
+  size_t n = result.ids.size();
+  result.targets.assign(n, -1);
+  result.weights.assign(n, 0);
+  std::vector<float> own(n, 0);  // of each token as a target
+  const auto& begins = places.begins;
+  for (const Weighted& w : weighted) {
+    auto t = std::lower_bound(begins.begin(), begins.end() - 1, w.begin) - begins.begin();
+    if (w.touched && t > 0 && begins[static_cast<size_t>(t)] > w.begin) --t;
+    for (auto i = static_cast<size_t>(t); i < n && begins[i] < w.end; ++i) own[i] = w.weight;
+  }
+  for (size_t t = 0; t + 1 < n; ++t) {
+    result.targets[t] = result.ids[t + 1];
+    result.weights[t] = own[t + 1];
+  }
+  for (size_t end : eos_after) {
+    auto next = static_cast<size_t>(std::lower_bound(begins.begin(), begins.end() - 1, end) - begins.begin());
+    if (next == 0 || tokenizer_.eos_id() < 0) continue;
+    result.targets[next - 1] = tokenizer_.eos_id();
+    result.weights[next - 1] = static_cast<float>(weights.answer);
+  }
+  return result;
+}
+
+}  // namespace longspan

@@ -1,0 +1,60 @@
+// A conversation as tokens with a target and a weight each. The loss is on what the assistant has to write in
+// every turn: from where the generation prompt ends to the token that ends the turn.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "data/chat_frame.h"
+#include "data/row.h"
+#include "tokenizer/tokenizer.h"
+
+namespace longspan {
+
+/// Byte offsets in `text` at which its tokens begin, and text.size(). Inside a stretch that normalization
+/// changed, tokens all begin at the stretch's begin; the stretches are listed.
+struct TokenPlaces {
+  std::vector<size_t> begins;                        // ids.size() + 1
+  std::vector<std::pair<size_t, size_t>> unaligned;  // [begin, end) of bytes
+};
+TokenPlaces token_places(const Tokenizer& tokenizer, std::string_view text, const std::vector<int32_t>& ids);
+
+struct ConversationWeights {
+  double answer = 1;  // what the assistant writes
+  double text = 0;    // contents of the other messages; the template's words always have 0
+};
+
+struct Conversation {
+  std::string id;
+  std::vector<int32_t> ids, targets;  // target -1: none
+  std::vector<float> weights;
+};
+
+/// Makes conversations; thread-safe. Frames are kept by roles, since many conversations share theirs.
+class ConversationMaker {
+ public:
+  /// All three must outlive the maker.
+  ConversationMaker(const Tokenizer& tokenizer, const ChatTemplate& chat, const Json& variables)
+      : tokenizer_(tokenizer), chat_(chat), variables_(variables) {}
+
+  /// `record`: {"messages": [{"role", "content"}, ...], "masked": [[begin, end), ...]}; the masked spans of
+  /// characters of the first message weigh 0. A template that writes no end of a turn has its answers' last
+  /// token predict the tokenizer's eos. Error without "FILE:LINE" saying what is wrong with the record.
+  Conversation make(const Json& record, const ConversationWeights& weights) const;
+
+ private:
+  const ChatFrame& frame(const std::vector<ChatMessage>& messages) const;
+  size_t answer_end(const MessageSpan& span, const std::string& end, const std::vector<int32_t>& ids,
+                    const TokenPlaces& places) const;
+
+  const Tokenizer& tokenizer_;
+  const ChatTemplate& chat_;
+  const Json& variables_;
+  mutable std::mutex mutex_;
+  mutable std::map<std::vector<std::string>, ChatFrame> frames_;
+};
+
+}  // namespace longspan

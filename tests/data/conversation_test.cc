@@ -1,0 +1,281 @@
+// What a conversation trains on: for the chat templates of real models, against what each format's
+// description says the assistant writes; borders within tokens; masked spans; what makes a conversation bad.
+#include "data/conversation.h"
+
+#include <iterator>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "data/tokenizers.h"
+
+namespace longspan {
+namespace {
+
+/// The texts of the targets of weight `weight`, runs in the row parted by "|".
+std::string trained(const Conversation& c, const Tokenizer& tokenizer, float weight = 1) {
+  std::string out;
+  bool before = false;
+  for (size_t t = 0; t < c.ids.size(); ++t) {
+    bool now = c.weights[t] == weight && c.targets[t] >= 0;
+    if (now && !before && !out.empty()) out += "|";
+    if (now)
+      out += tokenizer.is_special(c.targets[t]) ? tokenizer.token_text(c.targets[t])
+                                                : tokenizer.token_bytes(c.targets[t]);
+    before = now;
+  }
+  return out;
+}
+
+Json record(std::vector<ChatMessage> messages) {
+  Json list = Json::array();
+  for (const ChatMessage& m : messages) list.push_back({{"role", m.role}, {"content", m.content}});
+  return {{"messages", list}};
+}
+
+const std::vector<ChatMessage> kTwoTurns = {
+    {"user", "Hi!"}, {"assistant", "Hello, friend."}, {"user", "Is it?\n"}, {"assistant", "  True.\n"}};
+
+/// What each format has the assistant write: white space that the template puts between the prompt and the
+/// answer, or before the end, is the assistant's, too; GLM's turns have no end of their own but the eos.
+struct Format {
+  const char* name;
+  std::vector<std::string> special;
+  const char* expected;
+};
+
+const Format kFormats[] = {
+    {"smollm2", {"<|im_start|>", "<|im_end|>"}, "Hello, friend.<|im_end|>|  True.\n<|im_end|>"},
+    {"qwen2.5", {"<|im_start|>", "<|im_end|>"}, "Hello, friend.<|im_end|>|  True.\n<|im_end|>"},
+    {"qwen3",
+     {"<|im_start|>", "<|im_end|>"},
+     "Hello, friend.<|im_end|>|<think>\n\n</think>\n\n  True.\n<|im_end|>"},
+    {"llama-2", {"<s>", "</s>"}, " Hello, friend. </s>| True. </s>"},
+    {"llama-2-system", {"<s>", "</s>"}, " Hello, friend. </s>| True. </s>"},
+    {"llama-3",
+     {"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"},
+     "Hello, friend.<|eot_id|>|True.<|eot_id|>"},
+    {"llama-3.1",
+     {"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"},
+     "Hello, friend.<|eot_id|>|True.<|eot_id|>"},
+    {"llama-3.2",
+     {"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"},
+     "Hello, friend.<|eot_id|>|True.<|eot_id|>"},
+    {"mistral-v0.1", {"<s>", "</s>"}, "Hello, friend.</s>|  True.\n</s>"},
+    {"mistral-v0.3", {"<s>", "</s>", "[INST]", "[/INST]"}, " Hello, friend.</s>| True.</s>"},
+    {"mistral-nemo", {"<s>", "</s>", "[INST]", "[/INST]"}, "Hello, friend.</s>|  True.\n</s>"},
+    {"gemma-2", {"<start_of_turn>", "<end_of_turn>"}, "Hello, friend.<end_of_turn>|True.<end_of_turn>"},
+    {"phi-3.5", {"<|user|>", "<|assistant|>", "<|end|>", "</s>"}, "Hello, friend.<|end|>|  True.\n<|end|>"},
+    {"phi-4", {"<|im_start|>", "<|im_sep|>", "<|im_end|>"}, "Hello, friend.<|im_end|>|  True.\n<|im_end|>"},
+    {"granite-3.3",
+     {"<|start_of_role|>", "<|end_of_role|>", "<|end_of_text|>"},
+     "Hello, friend.<|end_of_text|>|  True.\n<|end_of_text|>"},
+    {"hermes-3-tools", {"<|im_start|>", "<|im_end|>"}, "Hello, friend.<|im_end|>|  True.\n<|im_end|>"},
+    {"glm-4.6",
+     {"<|user|>", "<|assistant|>"},
+     "\n<think></think>\nHello, friend.<eos>|\n<think></think>\nTrue.<eos>"},
+    {"kimi-k2",
+     {"<|im_user|>", "<|im_assistant|>", "<|im_middle|>", "<|im_end|>"},
+     "Hello, friend.<|im_end|>|  True.\n<|im_end|>"},
+    {"gpt-oss",
+     {"<|start|>", "<|message|>", "<|channel|>", "<|end|>", "<|return|>"},
+     "<|channel|>final<|message|>Hello, friend.<|end|>|<|channel|>final<|message|>  True.\n<|return|>"},
+    {"seed-oss", {"<seed:bos>", "<seed:eos>"}, "Hello, friend.<seed:eos>|True.<seed:eos>"},
+    {"deepseek-v2", {"<｜begin▁of▁sentence｜>", "</s>"}, " Hello, friend.</s>|   True.\n</s>"},
+    {"deepseek-r1-distill",
+     {"<｜User｜>", "<｜Assistant｜>", "<｜end▁of▁sentence｜>"},
+     "Hello, friend.<｜end▁of▁sentence｜>|  True.\n<｜end▁of▁sentence｜>"},
+};
+
+ChatTemplate real_template(const std::string& name) {
+  std::string path = LONGSPAN_GOLDEN "/chat/templates/" + name + ".jinja";
+  return ChatTemplate(read_file(path), path);
+}
+
+TEST(ConversationMasks, OfRealTemplatesAreWhatTheAssistantWrites) {
+  Json variables = {{"bos_token", "<s>"}, {"eos_token", "</s>"}, {"tools", Json::array()}};
+  for (const Format& format : kFormats) {
+    ChatTemplate chat = real_template(format.name);
+    Tokenizer tokenizer = byte_tokenizer(format.special);
+    if (format.name != std::string("hermes-3-tools")) variables["tools"] = nullptr;
+    Conversation c = ConversationMaker(tokenizer, chat, variables).make(record(kTwoTurns), {});
+    EXPECT_EQ(trained(c, tokenizer), format.expected) << format.name;
+    variables["tools"] = Json::array();
+    // What is fed is the rendered text, whole.
+    std::string fed;
+    for (int32_t id : c.ids)
+      fed += tokenizer.is_special(id) ? tokenizer.token_text(id) : tokenizer.token_bytes(id);
+    EXPECT_NE(fed.find("Is it?"), std::string::npos) << format.name;
+    EXPECT_EQ(c.ids.size(), c.targets.size());
+  }
+}
+
+TEST(ConversationMasks, OfBuiltinTemplates) {
+  auto of = [](const char* name, std::vector<std::string> special) {
+    ChatTemplate chat(builtin_chat_template(name)->jinja, name);
+    Tokenizer tokenizer = byte_tokenizer(special);
+    Json variables = Json::object();
+    return trained(ConversationMaker(tokenizer, chat, variables).make(record(kTwoTurns), {}), tokenizer);
+  };
+  EXPECT_EQ(of("xverse", {"<|endoftext|>"}), "Hello, friend.<|endoftext|>|  True.\n<|endoftext|>");
+  // An end that is ordinary text is written by the assistant as well; the blank belongs to the suffix of the
+  // prompt, which the template does not know.
+  EXPECT_EQ(of("aquila-chat", {}), " Hello, friend.###|   True.\n###");
+  EXPECT_EQ(of("aquila-v2", {"<|startofpiece|>", "<|endofpiece|>", "</s>"}),
+            "Hello, friend.</s>|  True.\n</s>");
+  EXPECT_EQ(of("index", {"reserved_0", "reserved_1", "<unk>"}), "Hello, friend.<eos>|  True.\n<eos>");
+}
+
+std::string chat_ml(const std::string& gap) {
+  return "{% for m in messages %}<|im_start|>{{ m.role }}" + gap + "{{ m.content }}<|im_end|>" + gap +
+         "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant" + gap + "{% endif %}";
+}
+const std::string kChatMl = chat_ml("\n");
+
+std::string random_text(Random& random) {
+  static const char* const parts[] = {"the ", "time", " ",   "\n", "\n\n", "  ",
+                                      "它是", "é",    "123", ".",  "x_y",  "\t"};
+  std::string text;
+  for (uint64_t n = 1 + random.below(12); n > 0; --n) text += parts[random.below(std::size(parts))];
+  return text + "e";  // an answer of white space only is refused
+}
+
+/// By the definition: a token is trained when it begins where an answer's text does or later (or reaches into
+/// it with nothing but white space before), and not behind the answer's end token.
+std::vector<bool> expected_mask(const Tokenizer& tokenizer, const std::vector<int32_t>& ids) {
+  const std::string open = "<|im_start|>assistant\n", close = "<|im_end|>";
+  std::string text = tokenizer.decode(ids);
+  std::vector<std::pair<size_t, size_t>> answers;
+  for (size_t at = 0; (at = text.find(open, at)) != std::string::npos;) {
+    at += open.size();
+    answers.emplace_back(at, text.find(close, at) + close.size());
+  }
+  std::vector<bool> mask;
+  size_t begin = 0;
+  for (int32_t id : ids) {
+    size_t end =
+        begin + (tokenizer.is_special(id) ? tokenizer.token_text(id) : tokenizer.token_bytes(id)).size();
+    mask.push_back(std::any_of(answers.begin(), answers.end(), [&](const auto& a) {
+      bool reaches_in = begin < a.first && a.first < end &&
+                        text.substr(begin, a.first - begin).find_first_not_of(" \n\t") == std::string::npos;
+      return reaches_in || (a.first <= begin && begin < a.second);
+    }));
+    begin = end;
+  }
+  return mask;
+}
+
+TEST(ConversationMasks, BordersWithinTokensAgreeWithBruteForce) {
+  Tokenizer tokenizer = golden_tokenizer("byte_level");
+  ChatTemplate chat(kChatMl, "chatml");
+  Json variables = Json::object();
+  ConversationMaker maker(tokenizer, chat, variables);
+  Random random(7);
+  for (int trial = 0; trial < 300; ++trial) {
+    std::vector<ChatMessage> messages;
+    if (random.below(2)) messages.push_back({"system", random_text(random)});
+    for (uint64_t turns = 1 + random.below(4); turns > 0; --turns) {
+      messages.push_back({"user", random_text(random)});
+      messages.push_back({"assistant", random_text(random)});
+    }
+    Conversation c = maker.make(record(messages), {});
+    std::vector<bool> mask = expected_mask(tokenizer, c.ids);
+    for (size_t t = 0; t + 1 < c.ids.size(); ++t) {
+      ASSERT_EQ(c.weights[t], mask[t + 1] ? 1.0f : 0.0f) << trial << " token " << t;
+      ASSERT_EQ(c.targets[t], c.ids[t + 1]);
+    }
+    ASSERT_EQ(c.targets.back(), -1);
+  }
+}
+
+TEST(ConversationMasks, HoldForTokenizersThatPutABlankBeforeWords) {
+  Json variables = Json::object();
+  // The unigram model's normalizer makes a blank of a line feed, which no answer may begin behind.
+  for (auto [name, gap] : {std::pair("byte_fallback", "\n"), std::pair("unigram", ": ")}) {
+    ChatTemplate chat(chat_ml(gap), "chatml");
+    Tokenizer tokenizer = golden_tokenizer(name);
+    Conversation c = ConversationMaker(tokenizer, chat, variables)
+                         .make(record({{"user", "what is it"}, {"assistant", "the time of it"}}), {});
+    // Where the blank is part of the answer's first token, that token is the answer's.
+    EXPECT_EQ(trained(c, tokenizer),
+              std::string(gap == std::string("\n") ? "" : " ") + "the time of it<|im_end|>")
+        << name;
+  }
+}
+
+TEST(ConversationMasks, TextThatIsNormalizedIsTrainedButNotCut) {
+  Tokenizer tokenizer = golden_tokenizer("byte_level");  // NFC
+  ChatTemplate chat(kChatMl, "chatml");
+  Json variables = Json::object();
+  ConversationMaker maker(tokenizer, chat, variables);
+  Json decomposed = record({{"user", "cafe\u0301 or not"}, {"assistant", "cafe\u0301 it is"}});
+  EXPECT_EQ(trained(maker.make(decomposed, {}), tokenizer), "caf\u00e9 it is<|im_end|>");
+  decomposed["masked"] = {{6, 8}};  // inside what was rewritten
+  EXPECT_THROW(maker.make(decomposed, {}), Error);
+}
+
+TEST(ConversationMasks, TextHasItsWeightAndMaskedSpansNone) {
+  Tokenizer tokenizer = byte_tokenizer({"<|im_start|>", "<|im_end|>"});
+  ChatTemplate chat(kChatMl, "chatml");
+  Json variables = Json::object();
+  Json conversation =
+      record({{"user", "在it FACT is"}, {"assistant", "yes"}, {"user", "so"}, {"assistant", "ok"}});
+  conversation["masked"] = {{4, 8}};  // characters, not bytes
+  Conversation c =
+      ConversationMaker(tokenizer, chat, variables).make(conversation, {.answer = 1, .text = 0.25});
+  EXPECT_EQ(trained(c, tokenizer), "yes<|im_end|>|ok<|im_end|>");
+  EXPECT_EQ(trained(c, tokenizer, 0.25f), "在it | is|so");
+}
+
+TEST(ConversationMasks, MaskedSpansFollowAStrippedMessage) {
+  Tokenizer tokenizer = byte_tokenizer({"<start_of_turn>", "<end_of_turn>"});
+  ChatTemplate chat = real_template("gemma-2");
+  Json variables = {{"bos_token", "<s>"}};
+  Json conversation = record({{"user", "\n  it FACT is \n"}, {"assistant", "yes"}});
+  conversation["masked"] = {{0, 2}, {6, 10}, {13, 15}};
+  Conversation c =
+      ConversationMaker(tokenizer, chat, variables).make(conversation, {.answer = 1, .text = 0.5});
+  EXPECT_EQ(trained(c, tokenizer, 0.5f), "it | is");
+}
+
+TEST(Conversations, ThatCannotBeTrainedOnAreErrors) {
+  Tokenizer tokenizer = byte_tokenizer();
+  Json variables = Json::object();
+  auto fault = [&](const std::string& jinja, const Json& conversation) -> std::string {
+    ChatTemplate chat(jinja, "template");
+    try {
+      ConversationMaker(tokenizer, chat, variables).make(conversation, {});
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  Json good = record(kTwoTurns);
+  EXPECT_EQ(fault(kChatMl, good), "");
+  EXPECT_NE(fault(kChatMl, Json::object()).find("\"messages\""), std::string::npos);
+  EXPECT_NE(fault(kChatMl, record({{"user", "x"}})).find("no message of the assistant"), std::string::npos);
+  EXPECT_NE(fault(kChatMl, record({{"user", "x"}, {"assistant", " \n"}})).find("empty answer"),
+            std::string::npos);
+  Json bad_span = good;
+  for (const Json& span : {Json{{0, 4}}, Json{{-1, 2}}, Json{{1}}, Json{{"a", 1}}, Json{1}, Json("x")}) {
+    bad_span["masked"] = span;
+    EXPECT_NE(fault(kChatMl, bad_span), "") << span;
+  }
+  // Templates that cannot say what is trained: an answer dropped, shown twice, rewritten, with different
+  // ends.
+  EXPECT_NE(fault("{{ messages[0].content }}", good).find("not at all"), std::string::npos);
+  EXPECT_NE(
+      fault("{% for m in messages %}{{ m.content }}{{ m.content }}{% endfor %}", good).find("more than once"),
+      std::string::npos);
+  EXPECT_NE(fault("{% for m in messages %}{{ m.content | replace('e', 'E') }}.{% endfor %}",
+                  record({{"user", "x"}, {"assistant", "red"}})),
+            "");
+  EXPECT_NE(fault("{% for m in messages %}{{ m.content }}{% if m.role == 'assistant' %}{{ '!' if loop.last "
+                  "else '?' }}"
+                  "{% endif %}\n{% endfor %}",
+                  good)
+                .find("whose end"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace longspan

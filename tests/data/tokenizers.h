@@ -1,0 +1,76 @@
+// Tokenizers for tests of the data room: one of single bytes, in which no token reaches over any border, and
+// the trained ones of tests/golden/tokenizer.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "tokenizer/pretokenize.h"
+#include "tokenizer/tokenizer.h"
+
+namespace longspan {
+
+/// A token for each byte, id = byte, and then the special ones; the eos is "<eos>" unless it is among them.
+inline Tokenizer byte_tokenizer(std::vector<std::string> special = {}, const std::string& eos = "<eos>") {
+  if (std::find(special.begin(), special.end(), eos) == special.end()) special.push_back(eos);
+  Json vocab = Json::object(), added = Json::array();
+  for (int byte = 0; byte < 256; ++byte) {
+    std::string piece;
+    append_utf8(piece, byte_to_char(static_cast<unsigned char>(byte)));
+    vocab[piece] = byte;
+  }
+  for (const std::string& token : special) {
+    int id = 256 + static_cast<int>(added.size());
+    vocab[token] = id;
+    added.push_back({{"id", id},
+                     {"content", token},
+                     {"single_word", false},
+                     {"lstrip", false},
+                     {"rstrip", false},
+                     {"normalized", false},
+                     {"special", true}});
+  }
+  Json byte_level = {
+      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
+  Json file = {{"added_tokens", added},
+               {"normalizer", nullptr},
+               {"pre_tokenizer", byte_level},
+               {"post_processor", nullptr},
+               {"decoder", byte_level},
+               {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", Json::array()}}}};
+  return tokenizer_from_json(file, {{"eos_token", eos}}, "byte_tokenizer");
+}
+
+/// tests/golden/tokenizer/NAME.json: byte_level, byte_fallback, unigram, of 2,000 tokens each.
+inline Tokenizer golden_tokenizer(const std::string& name) {
+  std::string path = LONGSPAN_GOLDEN "/tokenizer/" + name + ".json";
+  return tokenizer_from_json(parse_json_file(path), {{"eos_token", "<|im_end|>"}}, path);
+}
+
+/// A directory of the test's own.
+class FilesTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    const auto* info = testing::UnitTest::GetInstance()->current_test_info();
+    dir_ = std::filesystem::temp_directory_path() /
+           ("longspan-" + std::to_string(::getpid()) + "-" + info->name());
+    std::filesystem::create_directories(dir_);
+  }
+  void TearDown() override { std::filesystem::remove_all(dir_); }
+  std::filesystem::path write(const std::string& name, const std::string& bytes) {
+    std::filesystem::create_directories((dir_ / name).parent_path());
+    std::ofstream(dir_ / name, std::ios::binary) << bytes;
+    return dir_ / name;
+  }
+  std::filesystem::path dir_;
+};
+
+}  // namespace longspan
