@@ -1,5 +1,5 @@
 # Thin: what to type, over CMake's presets. Every target says what it does and skips what is done.
-.PHONY: demo test test-fast build model bench format fuzz clean dependencies
+.PHONY: demo test test-fast build model bench soak format fuzz clean dependencies
 
 FUZZ_SECONDS ?= 60
 
@@ -21,6 +21,9 @@ model: build
 
 bench: model  ## speed of reading and writing, as llama-bench shows it
 	build/longspan bench smollm2 -p 512,4096,8192 -n 64 -d 0,4096
+
+soak:  ## 100 training runs killed at random moments, resumed, and compared bit by bit
+	LONGSPAN_TRIALS=100 OMP_WAIT_POLICY=passive build/tests/cli_tests --gtest_filter=Train.KilledAtAnyMoment*
 
 format:
 	tools/install_dependencies.sh clang-format
