@@ -92,8 +92,8 @@ int train_recipe(const TrainOptions& o) {
   set_threads(o.threads > 0 ? o.threads : physical_cores());
   Checkpoint checkpoint = open_checkpoint(resolve_model(recipe.model));
   Screen screen(o);
-  remark(o, "{}: {} steps in {} stage{}; {}", recipe.name, grouped(recipe.steps()), recipe.stages.size(),
-         recipe.stages.size() == 1 ? "" : "s", recipe.source);
+  remark(o, "{}: {} steps in {} stage{}{}{}", recipe.name, grouped(recipe.steps()), recipe.stages.size(),
+         recipe.stages.size() == 1 ? "" : "s", recipe.source.empty() ? "" : ", after ", recipe.source);
   auto memory = training_memory(recipe, checkpoint);
   show_memory(o, memory);
   check_memory(memory);

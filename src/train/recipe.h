@@ -54,8 +54,8 @@ struct Stage {
 struct Recipe {
   std::string name, source;  // what it follows: paper or report
   std::filesystem::path file;
-  std::string model;  // path (relative to the recipe, where there is one) or a name of fetch
-  std::filesystem::path output;
+  std::string model;             // path (relative to the recipe, where there is one) or a name of fetch
+  std::filesystem::path output;  // default: runs/NAME below the working directory
   uint64_t seed = 1;
   std::optional<Compute> compute;
   Trained trained;
