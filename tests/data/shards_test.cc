@@ -117,7 +117,7 @@ TEST_F(Shards, ForgeriesDoNotLeadOutside) {
   const std::string bytes = read_file(report.shards.at(0));
   Random random(3);
   int refused = 0;
-  for (int trial = 0; trial < 3000; ++trial) {
+  for (int trial = 0; trial < 1000; ++trial) {
     std::string forged = bytes;
     for (uint64_t n = 1 + random.below(3); n > 0; --n)
       forged[8 + random.below(forged.size() - 16)] =
@@ -134,7 +134,7 @@ TEST_F(Shards, ForgeriesDoNotLeadOutside) {
     for (const ShardDocument& d : shard.documents()) shard.read(d.begin, d.end, ids);
     for (int32_t id : ids) ASSERT_GE(id, 0);
   }
-  EXPECT_GT(refused, 1000);
+  EXPECT_GT(refused, 300);
 }
 
 TEST_F(Shards, NothingHalfIsLeft) {

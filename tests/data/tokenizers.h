@@ -29,7 +29,8 @@ inline Tokenizer byte_tokenizer(std::vector<std::string> special = {}, const std
   }
   for (const std::string& token : special) {
     int id = 256 + static_cast<int>(added.size());
-    vocab[token] = id;
+    vocab.get_ref<Json::object_t&>().emplace_back(token,
+                                                  id);  // not looked up among the others: there may be many
     added.push_back({{"id", id},
                      {"content", token},
                      {"single_word", false},
