@@ -28,15 +28,15 @@ struct TextOptions {
   std::vector<std::filesystem::path> folders;  // of shards
   int64_t row_tokens = 0;
   bool overlapping = false;  // Giraffe's half-overlapping windows; else best-fit packing
-  std::vector<std::pair<std::string, double>>
-      categories;  // category -> how often an epoch holds it; others 1
+  std::vector<std::pair<std::string, double>> categories =
+      {};  // category -> how often an epoch holds it; others 1
   /// Documents of at least `tokens` tokens are taken `times` as often, on top of their category (fractions by
   /// chance); of several that fit, the one of most tokens counts.
   struct LongOnes {
     int64_t tokens = 0;
     double times = 1;
   };
-  std::vector<LongOnes> up_sampling;
+  std::vector<LongOnes> up_sampling = {};
   int64_t min_tokens = 0;  // shorter documents are left out
   TrainingPositions positions = TrainingPositions::Sequential;
   int64_t position_target = 0;  // Skipped: positions stay below it

@@ -49,7 +49,7 @@ std::string label(const std::string& text) {
   return out;
 }
 
-/// One panel: boxes for documents, a line of steps for tokens; percent over thousands (K = 1024) of tokens.
+/// One panel: boxes for documents, a line of steps for tokens; percent over tokens / 1024.
 std::string panel(size_t number, const std::string& name, const LengthStatistics& s, int64_t width,
                   int64_t most) {
   std::string out = fmt::format("$p{} << EOD\n", number);
@@ -70,7 +70,7 @@ std::string panels(const std::vector<std::pair<std::string, LengthStatistics>>& 
   std::string out = fmt::format(
       "set multiplot layout {},{}\nset style fill solid 0.9 noborder\nset boxwidth {} absolute\n"
       "set linetype 1 lc rgb '#9ecae1'\nset linetype 2 lc rgb '#d94801'\nset key top center\n"
-      "set xrange [0:{}]\nset yrange [0:105]\nset xlabel 'tokens, thousands (1,024)' offset 0,0.5\n"
+      "set xrange [0:{}]\nset yrange [0:105]\nset xlabel 'tokens / 1,024' offset 0,0.5\n"
       "set ylabel '%' offset 1.5,0\nset tics out nomirror\nset border 3\n",
       rows, kColumns, static_cast<double>(width) / 1024 * 0.9,
       static_cast<double>((most + width - 1) / width * width + width) / 1024);

@@ -29,6 +29,7 @@ const std::map<std::string, std::string> kFrozen = {
     {"generate", "MODEL --file --prompt -n" + kSampling + kWindow + kEngine + kOutput},
     {"ask", "MODEL QUESTION --chat-template --file --system -n" + kSampling + kWindow + kEngine + kOutput},
     {"chat", "MODEL --chat-template --file --system -n" + kSampling + kWindow + kEngine + kOutput},
+    {"corpus", ""},
     {"bench", "MODEL -d -n -p -r" + kEngine + kOutput},
 };
 

@@ -82,13 +82,11 @@ TEST_F(Shards, HoldTheDocumentsInOrder) {
 }
 
 TEST_F(Shards, OfLargeVocabulariesAreWide) {
-  std::vector<std::string> special;
-  for (int i = 0; i < 70000; ++i) special.push_back(fmt::format("<s{}>", i));
-  Tokenizer large = byte_tokenizer(special);
+  Tokenizer large = byte_tokenizer({}, "<eos>", 70000);
   TokeniseReport report = tokenise({write("a.txt", "abc")}, large, dir_ / "wide", {}, {});
   std::vector<int32_t> ids;
   Shard(report.shards.at(0)).read(0, 4, ids);
-  EXPECT_EQ(ids, (std::vector<int32_t>{'a', 'b', 'c', 70256}));
+  EXPECT_EQ(ids, (std::vector<int32_t>{'a', 'b', 'c', 256}));
   EXPECT_NE(vocabulary_digest(large), vocabulary_digest(tokenizer_));
 }
 
@@ -117,7 +115,7 @@ TEST_F(Shards, ForgeriesDoNotLeadOutside) {
   const std::string bytes = read_file(report.shards.at(0));
   Random random(3);
   int refused = 0;
-  for (int trial = 0; trial < 3000; ++trial) {
+  for (int trial = 0; trial < 1000; ++trial) {
     std::string forged = bytes;
     for (uint64_t n = 1 + random.below(3); n > 0; --n)
       forged[8 + random.below(forged.size() - 16)] =
@@ -134,7 +132,7 @@ TEST_F(Shards, ForgeriesDoNotLeadOutside) {
     for (const ShardDocument& d : shard.documents()) shard.read(d.begin, d.end, ids);
     for (int32_t id : ids) ASSERT_GE(id, 0);
   }
-  EXPECT_GT(refused, 1000);
+  EXPECT_GT(refused, 300);
 }
 
 TEST_F(Shards, NothingHalfIsLeft) {

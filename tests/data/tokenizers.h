@@ -18,8 +18,10 @@
 
 namespace longspan {
 
-/// A token for each byte, id = byte, and then the special ones; the eos is "<eos>" unless it is among them.
-inline Tokenizer byte_tokenizer(std::vector<std::string> special = {}, const std::string& eos = "<eos>") {
+/// A token for each byte, id = byte, then the special ones, then `spare` that no text becomes; the eos is
+/// "<eos>" unless it is among the special ones.
+inline Tokenizer byte_tokenizer(std::vector<std::string> special = {}, const std::string& eos = "<eos>",
+                                int spare = 0) {
   if (std::find(special.begin(), special.end(), eos) == special.end()) special.push_back(eos);
   Json vocab = Json::object(), added = Json::array();
   for (int byte = 0; byte < 256; ++byte) {
@@ -29,7 +31,8 @@ inline Tokenizer byte_tokenizer(std::vector<std::string> special = {}, const std
   }
   for (const std::string& token : special) {
     int id = 256 + static_cast<int>(added.size());
-    vocab[token] = id;
+    vocab.get_ref<Json::object_t&>().emplace_back(token,
+                                                  id);  // not looked up among the others: there may be many
     added.push_back({{"id", id},
                      {"content", token},
                      {"single_word", false},
@@ -38,6 +41,8 @@ inline Tokenizer byte_tokenizer(std::vector<std::string> special = {}, const std
                      {"normalized", false},
                      {"special", true}});
   }
+  auto& rows = vocab.get_ref<Json::object_t&>();  // appended to, for [] looks through all of them
+  for (int i = 0; i < spare; ++i) rows.emplace_back(fmt::format("spare{}", i), static_cast<int>(rows.size()));
   Json byte_level = {
       {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
   Json file = {{"added_tokens", added},
