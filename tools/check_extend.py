@@ -19,7 +19,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 # original=256: the text is longer than that, so that what depends on its length shows.
-SPECS = ["linear:factor=2", "dynamic_ntk:factor=2,original=256", "yarn:factor=4", "llama3:factor=8", "abf:base=500000",
+SPECS = ["linear:factor=2", "dynamic_ntk:factor=4,original=256", "yarn:factor=4", "llama3:factor=8", "abf:base=500000",
          "ntk:factor=4"]
 TEXTS = ["Hello world", " leading and  double   spaces\n\n\ttabs 1234567 3.14", "na\u00efve caf\u00e9 \u65e5\u672c\u8a9e \U0001f600 \u0440\u0443\u0441\u0441\u043a\u0438\u0439",
          "def f(x):\n    return x**2  # it's \"quoted\"\r\n", "<|im_start|>user\nhi<|im_end|>\n", "", " ", "\n"]
