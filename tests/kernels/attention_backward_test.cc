@@ -338,24 +338,53 @@ Case draw_case(Random& random) {
 /// F32: sums in F32 in another order than the reference's doubles, some 2^-24 of the scores each. BF16 rounds
 /// q and dout, p and ds (2^-9 each, and the scores' errors are multiplied by their size): a few times 2^-8 of
 /// the largest gradient.
+void expect_reference(const Case& c, uint64_t seed) {
+  Data data(c, seed);
+  Result want = run(kernels_named("reference").attention_backward, c, data);
+  for (const Kernels* k : implementations()) {
+    bool bf16 = std::string(k->name) == "avx512_bf16" && c.pages == DType::BF16 && c.out == DType::BF16;
+    EXPECT_LE(error(run(k->attention_backward, c, data), want), bf16 ? 0.02 : 1e-5)
+        << k->name << ": " << describe(c);
+  }
+}
+
 TEST(AttentionBackward, AgreesWithTheReference) {
   Random random(11);
-  for (int n = 0; n < 100; ++n) {
-    Case c = draw_case(random);
-    Data data(c, static_cast<uint64_t>(n));
-    Result want = run(kernels_named("reference").attention_backward, c, data);
-    for (const Kernels* k : implementations()) {
-      bool bf16 = std::string(k->name) == "avx512_bf16" && c.pages == DType::BF16 && c.out == DType::BF16;
-      EXPECT_LE(error(run(k->attention_backward, c, data), want), bf16 ? 0.02 : 1e-5)
-          << k->name << ": " << describe(c);
-    }
+  for (uint64_t n = 0; n < 100; ++n) expect_reference(draw_case(random), n);
+}
+
+/// More tasks than the shapes above: blocks are larger.
+TEST(AttentionBackward, AgreesWithTheReferenceInLargeBlocks) {
+  Random random(12);
+  for (DType dtype : {DType::F32, DType::BF16}) {
+    Case c{.tokens = 700, .past = 100, .heads = 8, .kv_heads = 8, .d = 4, .zone_from = {0, 100}};
+    c.pages = c.out = dtype;
+    expect_reference(c, 1);
+    draw_documents(c, random, 300);
+    c.decay = draw(random, c.d, -0.02);
+    expect_reference(c, 2);
   }
+}
+
+/// Decay that grows back within a document, or that no pair of F32 factors can express.
+TEST(AttentionBackward, AgreesWithTheReferenceWhereDecayIsNoProduct) {
+  Random random(13);
+  Case c{.tokens = 100, .heads = 2, .kv_heads = 1, .d = 16};
+  c.decay = draw(random, c.d, -0.1);
+  for (int64_t n = 0; n < c.tokens; ++n) c.positions.push_back(static_cast<float>(n % 50));
+  expect_reference(c, 1);
+  c.positions.clear();
+  for (float& x : c.decay) x *= 100;
+  expect_reference(c, 2);
+  c.decay = draw(random, c.d, -0.1);
+  c.causal = false;
+  expect_reference(c, 3);
 }
 
 TEST(AttentionBackward, DoesNotDependOnThreadsOrChance) {
   int before = threads();
   for (DType dtype : {DType::F32, DType::BF16}) {
-    Case c{.tokens = 900, .past = 100, .heads = 6, .kv_heads = 2, .d = 32, .zone_from = {0, 200}};
+    Case c{.tokens = 600, .past = 100, .heads = 4, .kv_heads = 2, .d = 32, .zone_from = {0, 200}};
     c.pages = c.out = dtype;
     Data data(c, 1);
     for (const Kernels* k : implementations()) {

@@ -20,9 +20,15 @@ namespace longspan {
 namespace {
 
 constexpr double kSerialWork = 1'000'000;  // multiply-adds below which threads cost more than they give
-constexpr float kMostDecay = 60;           // powers of two that factors of decay may span within a block
+
+// Large blocks read and write queries' gradients less often, but must leave some tasks.
+constexpr int64_t kSmallBlock = 256, kLargeBlock = 512, kFewTasks = 12;
 
 int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+int64_t block_of(int64_t keys, int64_t kv_heads) {
+  return keys * kv_heads >= kFewTasks * kLargeBlock ? kLargeBlock : kSmallBlock;
+}
 
 /// What stands on the queries' or the keys' side, with a tile of padding.
 struct Places {
@@ -92,6 +98,25 @@ struct Plan {
   }
 };
 
+/// Whether the factor of decay of each pair that is seen is the product of one of its query and one of its
+/// key, both within range: distances are not negative, and a block of keys spans few enough of them.
+bool decay_factors(const AttentionShape& s, const Plan& plan, int64_t keys) {
+  if (s.decay.empty()) return true;
+  for (size_t n = 1; n < s.positions.size(); ++n) {
+    if (s.positions[n] >= s.positions[n - 1]) continue;
+    int64_t t = std::max<int64_t>(static_cast<int64_t>(n) - s.past, 0);
+    if (s.starts.empty() || s.starts[static_cast<size_t>(t)] < static_cast<int64_t>(n)) return false;
+  }
+  int64_t block = block_of(keys, s.kv_heads);
+  float span = 0, most = -*std::min_element(plan.decay.begin(), plan.decay.end());
+  for (int64_t n = 0; n < keys; n += block) {
+    auto end = plan.keys.position.begin() + std::min(n + block, keys);
+    auto [low, high] = std::minmax_element(plan.keys.position.begin() + n, end);
+    span = std::max(span, *high - *low);
+  }
+  return s.causal && 0.5f * span * most <= kMostDecay;
+}
+
 FloatRows rows_of(const Tensor& x) {
   assert(!x || x.dtype == DType::F32);
   return {static_cast<float*>(x.data), x.row_stride / static_cast<int64_t>(sizeof(float))};
@@ -120,6 +145,7 @@ BackwardJob make_job(const AttentionGradients& g, Tensor dout, Tensor out,
   job.kv_heads = s.kv_heads;
   job.group = s.heads / s.kv_heads;
   job.head_dim = s.head_dim;
+  job.block = block_of(job.keys, s.kv_heads);
   job.scale = s.scale;
   job.window = s.positions.empty() ? 0.0f : static_cast<float>(s.window);
   job.slopes = plan.slopes.empty() ? nullptr : plan.slopes.data();
@@ -150,14 +176,14 @@ struct BlockPair {
 
 /// The pairs of one round of which some query may see some key.
 std::vector<BlockPair> pairs_of_round(const BackwardJob& job, int64_t round) {
-  int64_t queries = (job.tokens + kBackwardBlock - 1) / kBackwardBlock;
-  int64_t keys = (job.keys + kBackwardBlock - 1) / kBackwardBlock;
+  int64_t queries = (job.tokens + job.block - 1) / job.block;
+  int64_t keys = (job.keys + job.block - 1) / job.block;
   std::vector<BlockPair> pairs;
   for (int64_t s = 0; s < std::min(queries, keys); ++s) {
     int64_t other = (s + round) % std::max(queries, keys);
     BlockPair p = queries >= keys ? BlockPair{other, s} : BlockPair{s, other};
-    int64_t first = p.key * kBackwardBlock, last = std::min(first + kBackwardBlock, job.keys) - 1;
-    int64_t begin = p.query * kBackwardBlock, end = std::min(begin + kBackwardBlock, job.tokens);
+    int64_t first = p.key * job.block, last = std::min(first + job.block, job.keys) - 1;
+    int64_t begin = p.query * job.block, end = std::min(begin + job.block, job.tokens);
     if (job.key_first[first] < end && job.key_last[last] > begin) pairs.push_back(p);
   }
   return pairs;
@@ -170,10 +196,9 @@ void run(const BackwardJob& job, const BackwardRoutines& routines) {
     if (work > kSerialWork) return parallel_for(n, body);
     for (int64_t i = 0; i < n; ++i) body(i);
   };
-  each((job.tokens + kBackwardBlock - 1) / kBackwardBlock, [&](int64_t i) {
-    routines.delta(job, i * kBackwardBlock, std::min((i + 1) * kBackwardBlock, job.tokens));
-  });
-  int64_t rounds = (std::max(job.tokens, job.keys) + kBackwardBlock - 1) / kBackwardBlock;
+  each((job.tokens + job.block - 1) / job.block,
+       [&](int64_t i) { routines.delta(job, i * job.block, std::min((i + 1) * job.block, job.tokens)); });
+  int64_t rounds = (std::max(job.tokens, job.keys) + job.block - 1) / job.block;
   int64_t bytes = backward_scratch(job) * static_cast<int64_t>(sizeof(float));
   for (int64_t r = 0; r < rounds; ++r) {
     std::vector<BlockPair> pairs = pairs_of_round(job, r);
@@ -187,7 +212,6 @@ void run(const BackwardJob& job, const BackwardRoutines& routines) {
 void attention_backward(const AttentionGradients& g, Tensor dout, Tensor out, Tensor log_sum,
                         std::span<const AttentionZone> zones, const KvPages& values, const AttentionShape& s,
                         const BackwardRoutines& routines) {
-  if (!s.decay.empty()) return reference_attention_backward(g, dout, out, log_sum, zones, values, s);
   int64_t tokens = dout.rows(), keys = std::max<int64_t>(s.past + tokens, 0);
   for (size_t z = 0; z < zones.size(); ++z) {
     clear(g.q[z]);
@@ -196,15 +220,17 @@ void attention_backward(const AttentionGradients& g, Tensor dout, Tensor out, Te
   if (keys == 0 || tokens == 0) return;
   clear(g.values);
   Plan plan(s, tokens, keys, log_sum);
+  if (!decay_factors(s, plan, keys))
+    return reference_attention_backward(g, dout, out, log_sum, zones, values, s);
   run(make_job(g, dout, out, zones, values, s, plan), routines);
 }
 
 }  // namespace
 
 int64_t backward_scratch(const BackwardJob& job) {
-  int64_t width = round_up(job.head_dim, 32), block = kBackwardBlock * width;
+  int64_t width = round_up(job.head_dim, 32), block = job.block * width;
   int64_t tile = kBackwardTile * kBackwardTile;
-  return job.zone_count * (6 * block + 2 * tile) + 4 * block + 3 * tile + kBackwardTile * width;
+  return job.zone_count * (6 * block + 2 * tile) + 6 * block + 3 * tile + kBackwardTile * width;
 }
 
 void attention_backward_avx2(const AttentionGradients& gradients, Tensor dout, Tensor out, Tensor log_sum,

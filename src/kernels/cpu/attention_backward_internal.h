@@ -9,8 +9,8 @@
 
 namespace longspan {
 
-constexpr int64_t kBackwardBlock = kPageTokens;  // queries, and keys, of one task: packed once
-constexpr int64_t kBackwardTile = 64;            // queries, and keys, whose scores exist at one time
+constexpr int64_t kBackwardTile = 64;  // queries, and keys, whose scores exist at one time; divides a page
+constexpr float kMostDecay = 60;       // powers of two by which the factors of decay may leave 1
 
 /// Rows of floats, `stride` floats apart.
 struct FloatRows {
@@ -40,6 +40,7 @@ struct BackwardJob {
   int64_t out_stride;
   bool out_bf16;
   int64_t tokens, keys, kv_heads, group, head_dim;
+  int64_t block;  // queries, and keys, of one task: packed once; whole tiles
   float scale;
   float window;         // where key_last cannot express it: only distances below count; 0 is no window
   const float* slopes;  // [H] or null, times log2(e)
