@@ -111,7 +111,8 @@ std::vector<Range> query_blocks(const AttentionJob& job, const AttentionShape& s
   double fastest = 0;
   for (float x : s.decay) fastest = std::max(fastest, std::abs(x) * M_LOG2E);
   auto position = [&](int64_t t) {
-    return job.positions ? job.positions[s.past + t] : static_cast<double>(s.past + t);
+    int64_t index = std::max<int64_t>(s.past + t, 0);  // queries before the first key see nothing
+    return job.positions ? job.positions[index] : static_cast<double>(index);
   };
   std::vector<Range> blocks;
   for (int64_t t = 0; t < tokens; ++t) {
