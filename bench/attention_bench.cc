@@ -1,6 +1,6 @@
 // Speed of attention: Gop/s counts 4 D operations a visible (query, key) pair and head; GB/s counts the keys
-// and values read once. Each figure is the best of several runs. Cases with zones or documents run in turn
-// with plain attention of the same size; the last figure is the median of the ratios of the pairs.
+// and values read once. Each figure is the best of several runs. Cases of zones, documents, slopes or decay run
+// in turn with plain attention of the same size; their last figure is the median of the ratios of the pairs.
 // Usage: attention_bench [threads] [implementation] [cache]
 #include <fmt/core.h>
 
@@ -35,8 +35,9 @@ struct Case {
   std::vector<int64_t> from = {0};  // of each zone
   int64_t chunk = 0;
   int64_t documents = 1;  // of equal length
+  bool slopes = false, decay = false;
 
-  bool plain() const { return from.size() == 1 && documents == 1; }
+  bool plain() const { return from.size() == 1 && documents == 1 && !slopes && !decay; }
 };
 
 const Case kCases[] = {
@@ -58,6 +59,10 @@ const Case kCases[] = {
     {"8 documents", 8192, 8192, 9, 3, 64, {0}, 0, 8},
     {"two zones at 1024", 1, 32768, 9, 3, 64, {0, 1024}},
     {"dual chunk of 4096", 1, 32768, 9, 3, 64, {0, 1, 2}, 4096},
+    {"ALiBi", 512, 32768, 9, 3, 64, {0}, 0, 1, true},
+    {"ALiBi", 1, 32768, 9, 3, 64, {0}, 0, 1, true},
+    {"xPos", 512, 32768, 9, 3, 64, {0}, 0, 1, false, true},
+    {"xPos", 1, 32768, 9, 3, 64, {0}, 0, 1, false, true},
 };
 
 /// Pages of random values in one block of memory.
@@ -93,6 +98,7 @@ struct Data {
   std::vector<std::vector<float>> q;
   std::vector<float> out;
   std::vector<int64_t> starts;
+  std::vector<float> slopes, decay;
   std::vector<AttentionZone> zones;
 
   Data(DType dtype, const Case& c) : out(static_cast<size_t>(c.tokens * c.heads * c.head_dim)) {
@@ -106,6 +112,8 @@ struct Data {
     }
     for (int64_t t = 0; t < c.tokens && c.documents > 1; ++t)
       starts.push_back(t / (c.total / c.documents) * (c.total / c.documents));
+    if (c.slopes) slopes.assign(static_cast<size_t>(c.heads), 0.001f);
+    if (c.decay) decay.assign(static_cast<size_t>(c.head_dim), -0.001f);
   }
 };
 
@@ -117,7 +125,7 @@ double seconds(const Implementation& how, const Case& c, Data& data, bool plain)
                        .past = c.total - c.tokens,
                        .scale = 0.125f,
                        .chunk = c.chunk};
-  if (!plain) shape.starts = data.starts;
+  if (!plain) shape.starts = data.starts, shape.slopes = data.slopes, shape.decay = data.decay;
   std::span<const AttentionZone> zones = data.zones;
   double start = now();
   how.attention(matrix_view(data.out.data(), how.out, c.tokens, c.heads * c.head_dim), {},

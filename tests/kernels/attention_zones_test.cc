@@ -132,7 +132,7 @@ void expect_reference(const Case& c) {
     EXPECT_LE(error(f32.out, want.out), how.f32_tolerance) << how.name << " F32";
     EXPECT_LE(sum_error(f32.log_sum, want.log_sum), 2e-5) << how.name << " F32";
     EXPECT_LE(error(bf16.out, want.out), how.bf16_tolerance) << how.name << " BF16";
-    EXPECT_LE(sum_error(bf16.log_sum, want.log_sum), 0.03) << how.name << " BF16";
+    EXPECT_LE(sum_error(bf16.log_sum, want.log_sum), 0.05) << how.name << " BF16";  // scores of rounded q, k
   }
 }
 
