@@ -1,7 +1,7 @@
 // Speed of attention: Gop/s counts 4 D operations a visible (query, key) pair and head; GB/s counts the keys
-// and values read once. Each figure is the best of several runs. Cases of zones, documents, slopes or decay run
-// in turn with plain attention of the same size; their last figure is the median of the ratios of the pairs.
-// Usage: attention_bench [threads] [implementation] [cache]
+// and values read once. Each figure is the best of several runs. Cases of zones, documents, slopes or decay
+// run in turn with plain attention of the same size; their last figure is the median of the ratios of the
+// pairs. Usage: attention_bench [threads] [implementation] [cache] [part of the name of the case]
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -162,7 +162,8 @@ void measure(const Implementation& how, DType dtype, const Case& c) {
 
 int main(int argc, char** argv) {
   set_threads(argc > 1 ? std::atoi(argv[1]) : physical_cores());
-  std::string_view only = argc > 2 ? argv[2] : "", cache = argc > 3 ? argv[3] : "";
+  std::string_view only = argc > 2 ? argv[2] : "", cache = argc > 3 ? argv[3] : "",
+                   what = argc > 4 ? argv[4] : "";
   const Implementation all[] = {
       {"avx2", attention_avx2, DType::F32, __builtin_cpu_supports("avx2") != 0},
       {"avx512", attention_avx512, DType::F32, __builtin_cpu_supports("avx512bw") != 0},
@@ -172,6 +173,7 @@ int main(int argc, char** argv) {
   for (const Implementation& how : all)
     for (DType dtype : {DType::F16, DType::BF16, DType::F32})
       for (const Case& c : kCases)
-        if (how.supported && (only.empty() || only == how.name) && (cache.empty() || cache == name(dtype)))
+        if (how.supported && (only.empty() || only == how.name) && (cache.empty() || cache == name(dtype)) &&
+            std::string_view(c.what).find(what) != std::string_view::npos)
           measure(how, dtype, c);
 }
