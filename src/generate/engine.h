@@ -1,6 +1,8 @@
 // Engine: a loaded model with its tokenizer and chat template. Sequence: one text on it, with its cache.
 // A sequence declares its length when it starts: that fixes its frequencies for life, so that feeding a text
-// at once, in chunks or token by token gives the same logits (length-dependent methods included).
+// at once, in chunks or token by token gives the same logits (length-dependent methods included). Only
+// length=current breaks this on purpose: each feed takes the frequencies of the text so far while older keys
+// keep theirs, as transformers' generate and XVERSE's released code do.
 #pragma once
 
 #include <filesystem>
@@ -56,6 +58,8 @@ class Sequence {
   /// `declared_length`: tokens that the text may reach. A method that depends on the length uses it, unless
   /// --position gave length=. The engine must outlive the sequence.
   Sequence(const Engine& engine, int64_t declared_length);
+  /// Under another position method than the engine's.
+  Sequence(const Engine& engine, int64_t declared_length, const PositionConfig& position);
 
   /// Feeds ids in chunks; afterwards logits() is for the last one. False when progress asked to stop (what
   /// was fed stays). Error when the declared length is exceeded.
@@ -75,8 +79,10 @@ class Sequence {
 
  private:
   Tensor forward_chunk(std::span<const int32_t> ids);
+  void follow_current_length(size_t more);
 
   const Engine& engine_;
+  PositionConfig position_;
   int64_t declared_;
   PositionSpec spec_;
   KvCache cache_;

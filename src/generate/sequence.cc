@@ -9,9 +9,13 @@
 namespace longspan {
 
 Sequence::Sequence(const Engine& engine, int64_t declared_length)
+    : Sequence(engine, declared_length, engine.config().position) {}
+
+Sequence::Sequence(const Engine& engine, int64_t declared_length, const PositionConfig& position)
     : engine_(engine),
+      position_(position),
       declared_(declared_length),
-      spec_(position_spec(engine.config().position, engine.config().head_shape(), declared_length)),
+      spec_(position_spec(position, engine.config().head_shape(), declared_length)),
       cache_(engine.config(), engine.options().cache_dtype,
              static_cast<int64_t>(rotations(spec_).keys.size())),
       activations_(make_activations(
@@ -28,7 +32,14 @@ Tensor Sequence::forward_chunk(std::span<const int32_t> ids) {
   return hidden;
 }
 
+void Sequence::follow_current_length(size_t more) {
+  auto length = position_.values.find("length");
+  if (length == position_.values.end() || length->second != kCurrentLength) return;
+  spec_ = position_spec(position_, engine_.config().head_shape(), static_cast<int64_t>(ids_.size() + more));
+}
+
 bool Sequence::feed(std::span<const int32_t> ids, const Progress& progress) {
+  follow_current_length(ids.size());
   for (size_t done = 0; done < ids.size();) {
     size_t count = std::min(ids.size() - done, static_cast<size_t>(activations_.rows));
     Tensor hidden = forward_chunk(ids.subspan(done, count));
@@ -45,6 +56,7 @@ bool Sequence::feed(std::span<const int32_t> ids, const Progress& progress) {
 
 bool Sequence::score(std::span<const int32_t> ids, std::vector<float>& out, const Progress& progress) {
   if (!ids_.empty()) fail("a text can only be scored from the start of a sequence");
+  follow_current_length(ids.size());
   for (size_t done = 0; done < ids.size();) {
     size_t count = std::min(ids.size() - done, static_cast<size_t>(activations_.rows));
     Tensor hidden = forward_chunk(ids.subspan(done, count));

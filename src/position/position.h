@@ -26,6 +26,9 @@ struct PositionConfig {
   std::vector<std::string> assumed;  // defaults that were filled in, one sentence each, to be printed
 };
 
+/// values["length"] of length=current: the length so far, taken anew at each step.
+constexpr double kCurrentLength = 0;
+
 struct HeadShape {
   int64_t head_dim = 0;    // D
   int64_t rotary_dim = 0;  // r <= D, even: dimensions that rotate
