@@ -298,8 +298,9 @@ WrittenPosition position_to_hf(Json config, const PositionConfig& position, cons
   config["rope_theta"] = parameters["rope_theta"];
   if (shape.rotary_dim < shape.head_dim)
     parameters["partial_rotary_factor"] = config["partial_rotary_factor"] = given["partial_rotary_factor"];
-  config["rope_scaling"] = parameters["rope_type"] == "default" ? Json() : parameters;
   config["rope_parameters"] = parameters;
+  parameters.erase("rope_theta");  // transformers 4 wants it outside, 5 looks there too
+  config["rope_scaling"] = parameters["rope_type"] == "default" ? Json() : parameters;
   if (position.trained_context > 0 && position.trained_context != stated)
     config["original_max_position_embeddings"] = position.trained_context;
   if (type == "proportional") out.remarks.push_back("transformers knows \"proportional\" from release 5 on");
