@@ -189,10 +189,10 @@ PositionSpec xpos_spec(const PositionConfig& config, const HeadShape& shape, int
   return spec;
 }
 
-/// The floor(p r/2) fastest pairs turn as in RoPE, the others carry meaning only.
+/// The floor(fraction r/2) fastest pairs turn as in RoPE, the others carry meaning only.
 PositionSpec p_rope_spec(const PositionConfig& config, const HeadShape& shape, int64_t) {
   PositionSpec spec = with_base(config.base, shape);
-  double kept = std::floor(value_or(config, "p", 0.75) * static_cast<double>(spec.inv_freq.size()));
+  double kept = std::floor(value_or(config, "fraction", 0.75) * static_cast<double>(spec.inv_freq.size()));
   std::fill(spec.inv_freq.begin() + static_cast<ptrdiff_t>(kept), spec.inv_freq.end(), 0.0);
   return spec;
 }

@@ -5,12 +5,11 @@
 
 #include "base/error.h"
 #include "position/specs.h"
+#include "position/validate.h"
 
 namespace longspan {
 
 namespace {
-
-constexpr double kFarthest = 1e15;  // tokens; a number that both double and int64_t hold
 
 const PositionMethod kMethods[] = {
     {.name = "none",
@@ -131,7 +130,7 @@ const PositionMethod kMethods[] = {
      .paper = "An et al. 2024, arXiv 2402.17463",
      .needs = "nothing",
      .summary = "positions within chunks, exact inside a chunk and into the one before",
-     .keys = {"chunk_size", "local", "attention_factor"},
+     .keys = {"size", "local", "attention_factor"},
      .spec = dual_chunk_spec},
     {.name = "string",
      .paper = "An et al. 2024, arXiv 2410.18745",
@@ -142,8 +141,8 @@ const PositionMethod kMethods[] = {
     {.name = "p_rope",
      .paper = "Barbero et al. 2024, arXiv 2410.06205",
      .needs = "training",
-     .summary = "only the fraction p of fastest frequencies turns",
-     .keys = {"p"},
+     .summary = "only this fraction of the frequencies turns, the fastest (p of the paper)",
+     .keys = {"fraction"},
      .spec = p_rope_spec},
     {.name = "drope",
      .paper = "Gelberg et al. 2025, arXiv 2512.12167; without positions at all: NoPE, arXiv 2305.19466",
@@ -156,6 +155,19 @@ const PositionMethod kMethods[] = {
      .summary = "nothing turns; each head subtracts its slope times the distance",
      .spec = alibi_spec},
 };
+
+/// Whether the kernels, which compute in F32, get numbers from it.
+bool usable(const PositionSpec& spec) {
+  auto turns = [](const std::vector<double>& frequencies) {
+    return std::all_of(frequencies.begin(), frequencies.end(),
+                       [](double f) { return std::isfinite(f) && f >= 0; });
+  };
+  auto maps = [](const PositionMap& map) { return std::isfinite(map.offset) && map.divisor > 0; };
+  bool all = std::isfinite(spec.attention_scale) && turns(spec.inv_freq);
+  for (double rate : spec.decay) all = all && std::isfinite(static_cast<float>(rate));
+  for (const Zone& z : spec.zones) all = all && maps(z.query) && maps(z.key) && turns(z.inv_freq);
+  return all;
+}
 
 }  // namespace
 
@@ -197,11 +209,8 @@ PositionSpec position_spec(const PositionConfig& config, const HeadShape& shape,
   assert(shape.rotary_dim > 0 && shape.rotary_dim % 2 == 0 && shape.rotary_dim <= shape.head_dim);
   PositionSpec spec =
       position_method(config.method).spec(config, shape, length > 0 ? length : config.trained_context);
-  bool finite = std::isfinite(spec.attention_scale);
-  for (double f : spec.inv_freq) finite = finite && std::isfinite(f) && f >= 0;
-  for (double rate : spec.decay) finite = finite && std::isfinite(rate);
-  if (!finite)
-    fail("position method {} makes frequencies that are negative or infinite; check its numbers",
+  if (!usable(spec))
+    fail("position method {} makes frequencies or distances that are negative or infinite; check its numbers",
          describe(config));
   return spec;
 }
@@ -215,10 +224,12 @@ int64_t extended_context(const PositionConfig& config) {
     PositionSpec spec = position_spec(config, {2, 2, 1}, 0);
     const PositionMap& far = spec.zones.back().query;
     if (spec.zones.size() > 1)
-      reach = far.cap >= 0 ? window : (window - far.offset) * far.divisor * value_or(config, "far_factor", 1);
+      reach = far.cap >= 0
+                  ? window
+                  : std::max(window, (window - far.offset) * far.divisor * value_or(config, "far_factor", 1));
   }
   double rounding = 1e-6;
-  return std::max(config.declared_context, static_cast<int64_t>(std::min(reach + rounding, kFarthest)));
+  return std::max(config.declared_context, static_cast<int64_t>(std::min(reach + rounding, kLargestContext)));
 }
 
 }  // namespace longspan

@@ -7,10 +7,6 @@
 
 namespace longspan {
 
-namespace {
-constexpr double kLargestContext = 1e12;  // tokens; beyond it a file is lying
-}  // namespace
-
 bool contains(const std::vector<std::string>& list, std::string_view key) {
   return std::find(list.begin(), list.end(), key) != list.end();
 }
@@ -53,7 +49,7 @@ void validate_values(const PositionConfig& config, const std::string& where) {
   };
   if (config.method == "yarn") ordered("beta_slow", 1, "beta_fast", 32);
   if (config.method == "llama3") ordered("low_freq_factor", 1, "high_freq_factor", 4);
-  if (get("p", 1) > 1) fail("{}: p must be at most 1, not {}", where, get("p", 1));
+  if (get("fraction", 1) > 1) fail("{}: fraction must be at most 1, not {}", where, get("fraction", 1));
   if (get("form", 0) != 0 && get("factor", 2) != 2)
     fail("{}: form=xverse is factor 2, not {}", where, get("factor", 2));
 }
@@ -75,7 +71,7 @@ void validate(const PositionConfig& config, const std::string& where) {
       continue;
     }
     check_value(key, value, where);
-    if (contains({"length", "window", "group", "chunk_size", "local", "shift"}, key))
+    if (contains({"length", "window", "group", "size", "local", "shift"}, key))
       token_count(key, value, where);
   }
   validate_values(config, where);

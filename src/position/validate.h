@@ -9,6 +9,8 @@
 
 namespace longspan {
 
+constexpr double kLargestContext = 1e12;  // tokens; beyond it a file is lying
+
 bool contains(const std::vector<std::string>& list, std::string_view key);
 /// The keys that every method takes; "none" changes nothing, so it takes no base.
 std::vector<std::string> common_keys(const PositionMethod& method);

@@ -1,6 +1,6 @@
 // The methods that map positions anew beyond some distance r = m - n. Each zone's map is separable, query(m)
-// - key(n), since keys are rotated once and kept; where a method counts something constant, the query's
-// position is capped there and the key's is 0. A default that follows the trained window L says so.
+// - key(n), since keys are rotated once and kept; where a distance stops growing, the query's position is
+// capped. A default that follows the trained window L says so.
 #include <algorithm>
 #include <cmath>
 
@@ -42,7 +42,7 @@ PositionSpec clamped(const PositionConfig& config, const HeadShape& shape, doubl
 
 /// Distance w + (r - w) / k from w on.
 PositionSpec leaky(const PositionConfig& config, const HeadShape& shape, double window, double k) {
-  return with_far_zone(config, shape, window, {.divisor = k, .offset = window * (k - 1) / k}, {.divisor = k});
+  return with_far_zone(config, shape, window, {.divisor = k, .offset = window - window / k}, {.divisor = k});
 }
 
 }  // namespace
@@ -93,13 +93,13 @@ PositionSpec self_extend_spec(const PositionConfig& config, const HeadShape& sha
   return spec;
 }
 
-/// Chunks of c = chunk_size - local tokens; keys stand at n mod c. Queries see their own chunk at m mod c,
-/// the one before at min((m mod c) + c, chunk_size), all others from where the last query of a chunk would
-/// see the one before.
+/// Chunks of c = size - local tokens (size is the authors' chunk_size); keys stand at n mod c. Queries see
+/// their own chunk at m mod c, the one before at min((m mod c) + c, size), all others from where the last
+/// query of a chunk would see the one before.
 PositionSpec dual_chunk_spec(const PositionConfig& config, const HeadShape& shape, int64_t) {
-  double size = tokens_or(config, "chunk_size", 3, 4), local = tokens_or(config, "local", 1, 8);
+  double size = tokens_or(config, "size", 3, 4), local = tokens_or(config, "local", 1, 8);
   if (local >= size)
-    fail("position method {}: local ({}) must be below chunk_size ({})", describe(config), local, size);
+    fail("position method {}: local ({}) must be below size ({})", describe(config), local, size);
   double c = size - local;
   PositionMap within{.modulus = c};
   PositionSpec spec = rope_spec(config, shape, 0);

@@ -126,18 +126,18 @@ TEST(Frequencies, XposFadesSlowPairsMost) {
 
 TEST(Frequencies, PartialAndNoRotation) {
   for (const HeadShape& shape : kShapes) {
-    PositionSpec half = spec_of("p_rope:p=0.5", model(), shape), usual = spec_of("p_rope", model(), shape),
-                 drope = spec_of("drope", model(), shape);
+    PositionSpec half = spec_of("p_rope:fraction=0.5", model(), shape),
+                 usual = spec_of("p_rope", model(), shape), drope = spec_of("drope", model(), shape);
     auto pairs = static_cast<size_t>(shape.rotary_dim / 2);
     for (size_t i = 0; i < pairs; ++i) {
       EXPECT_EQ(half.inv_freq[i], i < pairs / 2 ? spec_of("rope", model(), shape).inv_freq[i] : 0);
       EXPECT_EQ(usual.inv_freq[i] > 0, i < pairs * 3 / 4);
       EXPECT_EQ(drope.inv_freq[i], 0);
     }
-    EXPECT_EQ(spec_of("p_rope:p=1", model(), shape), spec_of("rope", model(), shape));
+    EXPECT_EQ(spec_of("p_rope:fraction=1", model(), shape), spec_of("rope", model(), shape));
     EXPECT_TRUE(drope.slopes.empty());
   }
-  EXPECT_ERROR(parse_position("p_rope:p=1.5", model()), "p must be at most 1");
+  EXPECT_ERROR(parse_position("p_rope:fraction=1.5", model()), "fraction must be at most 1");
 }
 
 TEST(Frequencies, AlibiSlopes) {

@@ -126,7 +126,7 @@ TEST(Zones, DualChunk) {
     return static_cast<double>(std::min((c - 1) + c, size) - n % c);
   };
   for (const HeadShape& shape : kShapes) {
-    PositionSpec s = spec_of("dual_chunk:chunk_size=192,local=32", model(10000, 256), shape);
+    PositionSpec s = spec_of("dual_chunk:size=192,local=32", model(10000, 256), shape);
     EXPECT_EQ(s.chunk, c);
     expect_distances(s, expected);
     EXPECT_EQ(s, spec_of("dual_chunk", model(10000, 256), shape));  // 3/4 and 1/8 of the trained window
@@ -139,7 +139,7 @@ TEST(Zones, DualChunk) {
         EXPECT_EQ(distance(s, m, n), m - n);  // near tokens keep their distance
       }
     }
-  EXPECT_ERROR(spec_of("dual_chunk:chunk_size=10,local=10", model(), kShapes[0]), "must be below chunk_size");
+  EXPECT_ERROR(spec_of("dual_chunk:size=10,local=10", model(), kShapes[0]), "must be below size");
   EXPECT_ERROR(spec_of("dual_chunk", model(10000, 4), kShapes[0]), "too short for a default of local");
 }
 
@@ -168,14 +168,24 @@ TEST(Zones, WindowThatAMethodReaches) {
   EXPECT_EQ(reach("nlpe:far_factor=4"), 4 * 4096);
   for (const char* text : {"rerope", "nlpe", "dual_chunk", "self_extend", "drope", "alibi", "power"})
     EXPECT_EQ(reach(text), 4096) << text;
+  EXPECT_EQ(reach("leaky_rerope:window=5000"), 4096);  // the far zone begins beyond what was trained
   EXPECT_EQ(reach("rerope:length=50000"), 50000);
-  EXPECT_EQ(reach("random:factor=1e300"), 1'000'000'000'000'000);
+  EXPECT_EQ(reach("random:factor=1e300"), 1'000'000'000'000);
   // Every distance of a text that long is one that training showed.
   for (const char* text : {"leaky_rerope:factor=3,window=100", "self_extend:group=5,window=1024", "string"}) {
     PositionSpec s = spec_of(text, m, kShapes[0]);
     for (int64_t n = 0; n < reach(text); n += 13)
       EXPECT_LT(distance(s, reach(text) - 1, n), 4096 + 1) << text;
   }
+}
+
+TEST(Zones, NumbersThatNoKernelCanTakeAreErrors) {
+  const char* part = "check its numbers";
+  EXPECT_ERROR(spec_of("leaky_rerope:factor=1e-308", model(), kShapes[0]), part);
+  EXPECT_ERROR(spec_of("nlpe:far_factor=1e308", model(), kShapes[0]), part);
+  EXPECT_ERROR(spec_of("xpos:scale_base=1e-300", model(), kShapes[0]), part);
+  EXPECT_ERROR(extended_context(parse_position("leaky_rerope:factor=1e-308", model())), part);
+  spec_of("leaky_rerope:factor=1e308,window=1e12", model(), kShapes[0]);
 }
 
 TEST(Zones, RotationsAreSharedWhereEqual) {
@@ -234,10 +244,10 @@ TEST(Zones, EveryKeyOfEveryRowDoesSomething) {
                                                      {"log_n", "1"},
                                                      {"far_factor", "3"},
                                                      {"group", "6"},
-                                                     {"chunk_size", "1000"},
+                                                     {"size", "1000"},
                                                      {"local", "60"},
                                                      {"shift", "1000"},
-                                                     {"p", "0.3"}};
+                                                     {"fraction", "0.3"}};
   for (const PositionMethod& method : position_methods()) {
     if (!method.lists.empty()) continue;
     for (const std::string& key : method.keys) {
