@@ -91,7 +91,7 @@ void apply_hf(PositionConfig& config, const PositionMethod& method, const std::s
   const std::string where = "config.json";
   if (key == "rope_type" || key == "finetuned") return;
   if (key == "partial_rotary_factor") {
-    if (config.method == "p_rope") config.values["p"] = json_number(key, value, where);
+    if (config.method == "p_rope") config.values["fraction"] = json_number(key, value, where);
     return;
   }
   if (key == "factor" && config.method == "p_rope" && value == 1) return;
@@ -210,7 +210,8 @@ Json named_parameters(const PositionConfig& position, const std::string& type, c
   for (const auto& [key, value] : position.values)
     if (key == "truncate")
       p[key] = value != 0;
-    else if (!contains({"length", "form", "p"}, key))  // both forms of dynamic_ntk with factor 2 are the same
+    else if (!contains({"length", "form", "fraction"},
+                       key))  // both forms of dynamic_ntk with factor 2 are the same
       p[key] = value;
   for (const auto& [key, list] : position.lists) p[key] = list;
   if (contains({"yarn", "llama3", "longrope"}, position.method))

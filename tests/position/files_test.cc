@@ -214,7 +214,7 @@ TEST(WritePosition, PrivateFieldsBecomeCommonOnes) {
 }
 
 TEST(WritePosition, ProportionalIsPRope) {
-  PositionConfig config = parse_position("p_rope:p=0.5", model());
+  PositionConfig config = parse_position("p_rope:fraction=0.5", model());
   Json json = position_to_hf(model_json(), config, kShape, 0, UnknownMethod::Refuse).config;
   EXPECT_EQ(json["rope_parameters"]["rope_type"], "proportional");
   EXPECT_EQ(rotary_fraction_from_hf(json), 1);  // the whole head is in pairs, half of which stand still
@@ -276,7 +276,7 @@ TEST(WritePosition, WhatAFormatCannotSayIsRefusedOrKept) {
 // tools/make_written_position_golden.py asks transformers.
 TEST(WritePosition, TransformersReadsTheSame) {
   std::vector<PositionConfig> all = writable();
-  for (const char* text : {"dynamic_ntk:factor=2", "p_rope:p=0.5"})
+  for (const char* text : {"dynamic_ntk:factor=2", "p_rope:fraction=0.5"})
     all.push_back(parse_position(text, model()));
   fs::path file = kGolden / "written.json";
   if (std::getenv("LONGSPAN_UPDATE_GOLDEN") != nullptr) {
