@@ -260,7 +260,8 @@ Json table_parameters(const PositionConfig& position, const PositionSpec& spec, 
 int64_t max_position_embeddings(const PositionConfig& position, const std::string& type, int64_t reach) {
   if (type == "dynamic") return position.trained_context;
   if (type == "yarn")
-    return std::llround(static_cast<double>(position.trained_context) * position.values.at("factor"));
+    return std::llround(std::min(
+        kLargestContext, static_cast<double>(position.trained_context) * position.values.at("factor")));
   return reach;
 }
 

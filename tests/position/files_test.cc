@@ -102,6 +102,9 @@ TEST(PublishedConfigs, LinearModelsReachWhatTheirAuthorsSay) {
     EXPECT_EQ(extended_context(config), row.reach) << row.name;
     EXPECT_TRUE(some_contain(config.assumed, "is taken as the")) << row.name;
   }
+  Json tiny = parse_json_file(kGolden / "configs" / "giraffe-v2-70b-32k-first.json");
+  tiny["abacus_scale"] = 1e-300;  // no window is made of that
+  EXPECT_EQ(position_from_hf(tiny, {128, 128}).trained_context, 4096);
   EXPECT_EQ(published("giraffe-v2-70b-32k-first").values.at("factor"), 8);
   EXPECT_EQ(describe(published("llama-3-giraffe-70b")), "dynamic_ntk:base=500000,factor=4,original=8192");
   EXPECT_EQ(extended_context(published("llama-3-giraffe-70b")), 32768);
