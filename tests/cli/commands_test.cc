@@ -23,6 +23,7 @@ const std::map<std::string, std::string> kFrozen = {
     {"info", "MODEL --context" + kEngine + kOutput},
     {"methods", kOutput},
     {"frequencies", "MODEL --length --position" + kOutput},
+    {"plan", "MODEL --to --gpu-fraction --gpu-tflops" + kEngine + kOutput},
     {"tokenize", "MODEL TEXT --file --no-special" + kOutput},
     {"detokenize", "MODEL IDS --no-special" + kOutput},
     {"score", "MODEL --file --from --length" + kWindow + kEngine + kOutput},
