@@ -36,6 +36,7 @@ Run define_score(CLI::App&);
 Run define_generate(CLI::App&);
 Run define_ask(CLI::App&);
 Run define_chat(CLI::App&);
+Run define_compare(CLI::App&);
 Run define_bench(CLI::App&);
 
 }  // namespace longspan

@@ -88,7 +88,7 @@ void check_lengths(const CompareSettings& s, int64_t text_tokens, int64_t openin
   if (needed <= text_tokens) return;
   if (s.windows == 1)
     fail("the text has {} tokens, but a length of {} was asked for; give a longer text or shorter --lengths",
-         text_tokens, s.lengths.back());
+         grouped(text_tokens), grouped(s.lengths.back()));
   fail(
       "the text has {} tokens, but {} windows of {} whose last {} do not overlap need {}; give a longer "
       "text, shorter --lengths or fewer --windows",

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <set>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -154,8 +155,9 @@ void CompareStore::add(const Json& key, const Json& result) {
 bool run_compare(const Engine& engine, const ComparePlan& plan, CompareStore& store,
                  const Progress& progress) {
   int64_t done = 0, total = 0;
+  std::set<std::string> open;  // two specs may say the same
   for (const CompareCase& c : plan.cases)
-    if (!store.find(c.key)) total += c.tokens;
+    if (!store.find(c.key) && open.insert(dump_json(c.key)).second) total += c.tokens;
   if (total > 0) warm_up(engine, plan);
   for (const CompareCase& c : plan.cases) {
     if (store.find(c.key)) continue;
