@@ -43,11 +43,11 @@ StretchedMethod stretch_method(const std::string& method, const PositionConfig& 
 
 struct CompareCase {
   enum Kind { Loss, Passkeys } kind = Loss;
-  size_t row = 0;            // index into ComparePlan::rows
-  Json key;                  // all that decides the result
-  std::vector<int32_t> ids;  // Loss: the window
-  bool by_position = false;  // Loss: every token is scored, not the tail alone
-  int64_t tokens = 0;        // read by this case, for the bar
+  size_t row = 0;              // index into ComparePlan::rows
+  Json key;                    // all that decides the result
+  std::vector<int32_t> ids{};  // Loss: the window
+  bool by_position = false;    // Loss: every token is scored, not the tail alone
+  int64_t tokens = 0;          // read by this case, for the bar
 };
 
 /// One method at one length.
@@ -61,9 +61,9 @@ struct CompareRow {
 struct ComparePlan {
   CompareSettings settings;
   int64_t text_tokens = 0;
-  std::vector<CompareRow> rows;  // method by method, lengths ascending
-  std::vector<CompareCase> cases;
-  std::map<int64_t, PasskeyTask> passkeys;  // by length
+  std::vector<CompareRow> rows{};  // method by method, lengths ascending
+  std::vector<CompareCase> cases{};
+  std::map<int64_t, PasskeyTask> passkeys{};  // by length
 };
 
 /// Everything that could be wrong is found here: specs, lengths against text and memory, pass keys. `model`

@@ -143,12 +143,6 @@ std::string line_look(size_t method) {
                      method % 13 + 4);
 }
 
-std::string quoted(const std::string& text) {
-  std::string out = "'";
-  for (char c : text) out += c == '\'' ? std::string("''") : std::string(1, c);
-  return out + "'";
-}
-
 struct Curve {
   std::string title;
   std::string points;  // "x y\n"
@@ -160,7 +154,7 @@ std::string curves(const std::string& axes, const std::vector<Curve>& all) {
     if (all[i].points.empty()) continue;
     commands += fmt::format("$d{} << EOD\n{}EOD\n", i, all[i].points);
     plot += fmt::format("{} $d{} with linespoints {} title {}", plot.empty() ? "plot" : ",", i, line_look(i),
-                        quoted(all[i].title));
+                        gnuplot_string(all[i].title));
   }
   return commands + plot;
 }
@@ -214,7 +208,7 @@ std::string passkey_grid(const Json& summary) {
     xtics += fmt::format("{}'{}' {}", l ? ", " : "", grouped(lengths[l]),
                          static_cast<double>(l * (keys + 1)) + static_cast<double>(keys - 1) / 2);
   for (size_t m = 0; m < methods.size(); ++m) {
-    ytics += fmt::format("{}{} {}", m ? ", " : "", quoted(methods[m]), m);
+    ytics += fmt::format("{}{} {}", m ? ", " : "", gnuplot_string(methods[m]), m);
     for (size_t l = 0; l < lengths.size(); ++l)
       for (const Json* row : rows_at(summary, lengths[l]))
         if (row->at("method") == methods[m] && row->contains("passkeys"))
