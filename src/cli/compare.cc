@@ -127,8 +127,8 @@ Run define_compare(CLI::App& app) {
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
   app.add_option("--windows", s.windows, "places in the text to average over; default 1, its end")
       ->check(CLI::Range(int64_t{1}, int64_t{100000}).description(""));
-  app.add_option("--passkeys", s.passkeys, "keys to hide at depths of each length; default 4, 0: none")
-      ->check(CLI::Range(int64_t{0}, kMostPasskeys).description(""));
+  app.add_option("--passkeys", s.passkeys, "depths of a pass key at each length; default 4, 0: none")
+      ->check(CLI::Range(int64_t{0}, int64_t{1000}).description(""));
   app.add_option("--chat-template", o->chat_template, "of the pass keys' questions; default the model's");
   add_engine_options(app, *o);
   add_output_options(app, *o);

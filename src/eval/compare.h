@@ -23,7 +23,7 @@ struct CompareSettings {
   std::vector<int64_t> lengths;      // tokens of a window; ascending, each once
   int64_t tail = 1024;               // tokens scored at the end of each window
   int64_t windows = 1;               // places in the text; the last one ends with it
-  int64_t passkeys = 4;              // keys hidden in one context of each length; 0: none
+  int64_t passkeys = 4;              // depths of a pass key at each length; 0: none
   uint64_t seed = 0;                 // of the pass keys
 };
 

@@ -143,7 +143,7 @@ CompareCase loss_case(const Json& key, std::vector<int32_t> ids, const CompareSe
 
 CompareCase passkey_case(const Json& key, const PasskeyTask& task, int64_t length) {
   CompareCase c{CompareCase::Passkeys, 0, key};
-  c.tokens = static_cast<int64_t>(task.prompts.front().size());
+  for (size_t k = 0; k < task.prompts.size(); ++k) c.tokens += unshared_tokens(task, k) + kPasskeyAnswer;
   c.key.update({{"kind", "passkeys"}, {"length", length}, {"prompts", passkey_digest(task)}});
   return c;
 }

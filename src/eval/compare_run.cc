@@ -55,36 +55,40 @@ Json run_loss(const Engine& engine, const ComparePlan& plan, const CompareCase& 
   return result;
 }
 
-/// Answers every question on one reading of the context; null when progress asked to stop.
+/// Makes the sequence hold exactly the prompt: what it shares with the text before is not read again.
+bool read_prompt(Sequence& sequence, const std::vector<int32_t>& prompt, const Progress& progress) {
+  auto common =
+      std::mismatch(prompt.begin(), prompt.end(), sequence.ids().begin(), sequence.ids().end()).first -
+      prompt.begin();
+  common = std::min(common, std::ssize(prompt) - 1);  // the last one gives the logits
+  sequence.truncate(common);
+  return sequence.feed(std::span(prompt).subspan(static_cast<size_t>(common)), progress);
+}
+
+/// The deepest key first: the others share the text before theirs with it. Null when progress asked to stop.
 Json run_passkeys(const Engine& engine, const ComparePlan& plan, const CompareCase& c,
                   const Progress& progress) {
   const CompareRow& row = plan.rows[c.row];
   const PasskeyTask& task = plan.passkeys.at(row.length);
   Sequence sequence(engine, row.length, row.stretched.position);
+  int64_t before = 0;  // tokens of this case so far
   bool going = true;
   auto watch = [&](int64_t done, int64_t) {
-    going = !progress || progress(std::min(done, c.tokens), c.tokens);
-    return going;
+    return going = !progress || progress(std::min(before + done, c.tokens), c.tokens);
   };
-  auto wait = [&](int64_t, int64_t) { return watch(c.tokens, c.tokens); };
   Json keys = Json::array();
-  for (size_t k = 0; k < task.prompts.size(); ++k) {
+  for (size_t k = task.keys.size(); k-- > 0;) {
     const std::vector<int32_t>& prompt = task.prompts[k];
-    const std::vector<int32_t>& held = sequence.ids();
-    auto common =
-        std::mismatch(prompt.begin(), prompt.end(), held.begin(), held.end()).first - prompt.begin();
-    common = std::min<std::ptrdiff_t>(common, std::ssize(prompt) - 1);  // the last one gives the logits
-    sequence.truncate(common);
-    if (!sequence.feed(std::span(prompt).subspan(static_cast<size_t>(common)),
-                       k == 0 ? Progress(watch) : wait))
-      return nullptr;
-    Generation answer = generate(sequence, engine, kPasskeyAnswer, {},
-                                 [&](std::string_view) { return watch(c.tokens, c.tokens); });
+    if (!read_prompt(sequence, prompt, watch)) return nullptr;
+    before += unshared_tokens(task, k);
+    Generation answer =
+        generate(sequence, engine, kPasskeyAnswer, {}, [&](std::string_view) { return watch(0, 0); });
     if (!going) return nullptr;
-    keys.push_back({{"depth", task.keys[k].depth},
-                    {"found", passkey_found(task.keys[k], answer.text)},
-                    {"number", task.keys[k].number},
-                    {"answer", answer.text}});
+    before += kPasskeyAnswer;
+    keys.insert(keys.begin(), Json{{"depth", task.keys[k].depth},
+                                   {"found", passkey_found(task.keys[k], answer.text)},
+                                   {"number", task.keys[k].number},
+                                   {"answer", answer.text}});
   }
   return {{"keys", keys}};
 }

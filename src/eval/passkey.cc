@@ -9,14 +9,6 @@ namespace longspan {
 
 namespace {
 
-constexpr const char* kDoors[kMostPasskeys] = {"red",    "blue",   "green",  "yellow", "black", "white",
-                                               "brown",  "orange", "purple", "grey",   "pink",  "silver",
-                                               "golden", "wooden", "iron",   "glass"};
-
-std::string sentence(const Passkey& key) {
-  return fmt::format("The pass key of the {} door is {}. ", key.door, key.number);
-}
-
 /// Where the first sentence at or after `at` ends, blanks behind it included; a blank, or at last the next
 /// character, where a text has no sentences.
 size_t sentence_end(std::string_view text, size_t at) {
@@ -30,19 +22,15 @@ size_t sentence_end(std::string_view text, size_t at) {
   return at;
 }
 
-std::string question(const Passkey& key) {
-  return fmt::format("What is the pass key of the {} door?", key.door);
-}
-
-std::vector<int32_t> prompt(const Engine& engine, const std::string& hidden, const Passkey& key) {
+std::vector<int32_t> prompt(const Engine& engine, const std::string& hidden) {
   if (engine.has_chat_template())
-    return encode_chat(
-        engine, engine.render_chat({{"user", fmt::format("Pass keys of doors are hidden in the text. Find "
-                                                         "them and remember them.\n\nText:\n{}\n\n{}",
-                                                         hidden, question(key))}},
-                                   true));
-  return engine.tokenizer().encode(fmt::format("{}\n\nQuestion: {}\nAnswer: The pass key of the {} door is",
-                                               hidden, question(key), key.door));
+    return encode_chat(engine,
+                       engine.render_chat({{"user", fmt::format("A pass key is hidden in the text. Find "
+                                                                "it and remember it.\n\nText:\n{}\n\n"
+                                                                "What is the pass key?",
+                                                                hidden)}},
+                                          true));
+  return engine.tokenizer().encode(hidden + "\n\nWhat is the pass key? The pass key is");
 }
 
 }  // namespace
@@ -61,23 +49,15 @@ std::vector<Passkey> draw_passkeys(int64_t count, uint64_t seed, std::string_vie
       if (draw == kDraws) fail("no five-digit pass key was found that the text does not hold already");
       number = std::to_string(10000 + random.below(90000));
     }
-    keys.push_back({kDoors[k], number, (static_cast<double>(k) + 0.5) / static_cast<double>(count)});
+    keys.push_back({number, (static_cast<double>(k) + 0.5) / static_cast<double>(count)});
   }
   return keys;
 }
 
-std::string hide_passkeys(std::string_view text, const std::vector<Passkey>& keys) {
-  std::string hidden;
-  size_t copied = 0;
-  for (const Passkey& key : keys) {
-    auto at = static_cast<size_t>(key.depth * static_cast<double>(text.size()));
-    size_t end = sentence_end(text, std::max(at, copied));
-    hidden += text.substr(copied, end - copied);
-    hidden += sentence(key);
-    copied = end;
-  }
-  hidden += text.substr(copied);
-  return hidden;
+std::string hide_passkey(std::string_view text, const Passkey& key) {
+  size_t end = sentence_end(text, static_cast<size_t>(key.depth * static_cast<double>(text.size())));
+  return fmt::format("{}The pass key is {}. Remember it. {}", text.substr(0, end), key.number,
+                     text.substr(end));
 }
 
 PasskeyTask make_passkeys(const Engine& engine, const std::string& text, const std::vector<int32_t>& ids,
@@ -85,12 +65,11 @@ PasskeyTask make_passkeys(const Engine& engine, const std::string& text, const s
   PasskeyTask task{draw_passkeys(count, seed, text), {}};
   int64_t room = length - kPasskeyAnswer, keep = static_cast<int64_t>(ids.size());
   auto build = [&](int64_t tokens) {
-    std::string hidden = hide_passkeys(
-        engine.tokenizer().decode(std::span(ids).first(static_cast<size_t>(tokens))), task.keys);
+    std::string filler = engine.tokenizer().decode(std::span(ids).first(static_cast<size_t>(tokens)));
     int64_t longest = 0;
     task.prompts.clear();
     for (const Passkey& key : task.keys) {
-      task.prompts.push_back(prompt(engine, hidden, key));
+      task.prompts.push_back(prompt(engine, hide_passkey(filler, key)));
       longest = std::max(longest, static_cast<int64_t>(task.prompts.back().size()));
     }
     return longest;
@@ -103,9 +82,16 @@ PasskeyTask make_passkeys(const Engine& engine, const std::string& text, const s
     keep -= excess;
   }
   fail(
-      "{} pass keys with question and answer do not fit into {} tokens; ask for fewer with --passkeys N, or "
-      "0",
-      count, length);
+      "a pass key with question and answer does not fit into {} tokens; ask for longer --lengths, or give "
+      "--passkeys 0",
+      length);
+}
+
+int64_t unshared_tokens(const PasskeyTask& task, size_t k) {
+  const std::vector<int32_t>& prompt = task.prompts[k];
+  if (k + 1 == task.prompts.size()) return std::ssize(prompt);
+  const std::vector<int32_t>& deeper = task.prompts[k + 1];
+  return prompt.end() - std::mismatch(prompt.begin(), prompt.end(), deeper.begin(), deeper.end()).first;
 }
 
 bool passkey_found(const Passkey& key, std::string_view answer) {

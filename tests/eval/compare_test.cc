@@ -1,5 +1,5 @@
-// compare: the list of methods, what a method becomes at a length, cases that are the same as Sequence::score,
-// and results that survive interruption.
+// compare: the list of methods, what a method becomes at a length, cases that are the same as
+// Sequence::score, and results that survive interruption.
 #include "eval/compare.h"
 
 #include <gtest/gtest.h>
@@ -64,7 +64,8 @@ class Compare : public ProgramTest {
     options.cache_dtype = DType::F32;
     options.compute = Compute::F32;
     engine_ = std::make_unique<Engine>(model_, options);
-    while (text_.size() < 1000) text_ += "the quick brown fox jumps over the lazy dog. " + std::to_string(text_.size());
+    while (text_.size() < 1000)
+      text_ += "the quick brown fox jumps over the lazy dog. " + std::to_string(text_.size());
     settings_.methods = {"none", "linear", "yarn"};
     settings_.lengths = {48, 96};
     settings_.tail = 16;
@@ -94,7 +95,8 @@ TEST_F(Compare, LossIsThatOfScoreOnTheSameWindow) {
   CompareStore store;
   ASSERT_TRUE(run_compare(*engine_, p, store));
   for (const CompareCase& c : p.cases)
-    EXPECT_NEAR(store.find(c.key)->at("nll").get<double>(), tail_nll(*engine_, p.rows[c.row], c.ids, 16), 1e-5);
+    EXPECT_NEAR(store.find(c.key)->at("nll").get<double>(), tail_nll(*engine_, p.rows[c.row], c.ids, 16),
+                1e-5);
   Json rows = compare_summary(p, store)["rows"];
   ASSERT_EQ(rows.size(), 6u);
   EXPECT_NEAR(rows[1]["nll"].get<double>(),
@@ -188,7 +190,8 @@ TEST_F(Compare, OtherSettingsAreNeverMixed) {
   ComparePlan first = plan();
   ASSERT_TRUE(run_compare(*engine_, first, store));
   auto known = [&](const ComparePlan& p) {
-    return std::count_if(p.cases.begin(), p.cases.end(), [&](const CompareCase& c) { return store.find(c.key); });
+    return std::count_if(p.cases.begin(), p.cases.end(),
+                         [&](const CompareCase& c) { return store.find(c.key); });
   };
   EXPECT_EQ(known(first), 12);
   settings_.tail = 17;

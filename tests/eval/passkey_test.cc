@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "cli/program.h"
 
 namespace longspan {
@@ -18,20 +19,19 @@ size_t count(const std::string& text, const std::string& part) {
 
 std::string prose(size_t size) {
   std::string text;
-  for (int i = 0; text.size() < size; ++i) text += "Sentence " + std::to_string(i) + " of a book, which goes on. ";
+  for (int i = 0; text.size() < size; ++i)
+    text += "Sentence " + std::to_string(i) + " of a book, which goes on. ";
   return text;
 }
 
 TEST(Passkey, KeysAreDistinctSeededAndNotInTheText) {
   std::vector<Passkey> keys = draw_passkeys(8, 5, "");
-  std::set<std::string> numbers, doors;
+  std::set<std::string> numbers;
   for (const Passkey& key : keys) {
     EXPECT_EQ(key.number.size(), 5u);
     numbers.insert(key.number);
-    doors.insert(key.door);
   }
   EXPECT_EQ(numbers.size(), 8u);
-  EXPECT_EQ(doors.size(), 8u);
   EXPECT_EQ(draw_passkeys(8, 5, "")[3].number, keys[3].number);
   EXPECT_NE(draw_passkeys(8, 6, "")[3].number, keys[3].number);
   std::string holds = "It cost 1" + keys[0].number + " pounds.";
@@ -40,59 +40,57 @@ TEST(Passkey, KeysAreDistinctSeededAndNotInTheText) {
   EXPECT_EQ(draw_passkeys(1, 0, "")[0].depth, 0.5);
 }
 
-TEST(Passkey, EachStandsOnceAtItsDepthBetweenSentences) {
+TEST(Passkey, StandsOnceAtItsDepthBetweenSentences) {
   std::string text = prose(20000);
-  std::vector<Passkey> keys = draw_passkeys(5, 1, text);
-  std::string hidden = hide_passkeys(text, keys), left = hidden;
-  for (const Passkey& key : keys) {
+  for (const Passkey& key : draw_passkeys(5, 1, text)) {
+    std::string hidden = hide_passkey(text, key), said = "The pass key is " + key.number + ". Remember it. ";
     EXPECT_EQ(count(hidden, key.number), 1u);
-    std::string said = "The pass key of the " + key.door + " door is " + key.number + ". ";
     size_t at = hidden.find(said);
     ASSERT_NE(at, hidden.npos);
     EXPECT_EQ(hidden.substr(at - 2, 2), ". ");
-    EXPECT_NEAR(static_cast<double>(at) / static_cast<double>(hidden.size()), key.depth, 0.02);
-    left.erase(left.find(said), said.size());
+    EXPECT_NEAR(static_cast<double>(at) / static_cast<double>(text.size()), key.depth, 0.01);
+    EXPECT_EQ(hidden.erase(at, said.size()), text);
   }
-  EXPECT_EQ(left, text);
 }
 
 TEST(Passkey, TextsWithoutSentencesStayWhole) {
-  for (std::string text : {std::string(), std::string("word"), std::string(5000, 'x')}) {
-    std::vector<Passkey> keys = draw_passkeys(3, 1, text);
-    std::string hidden = hide_passkeys(text, keys);
-    for (const Passkey& key : keys) EXPECT_EQ(count(hidden, key.number), 1u);
-  }
   std::string wide;
   while (wide.size() < 9000) wide += "\u4e2d";
-  std::string hidden = hide_passkeys(wide, draw_passkeys(4, 1, wide));
-  EXPECT_EQ(valid_utf8(hidden), hidden);  // no character is torn
+  for (const std::string& text : {std::string(), std::string("word"), std::string(5000, 'x'), wide})
+    for (const Passkey& key : draw_passkeys(4, 1, text)) {
+      std::string hidden = hide_passkey(text, key);
+      EXPECT_EQ(count(hidden, key.number), 1u);
+      EXPECT_EQ(valid_utf8(hidden), hidden);  // no character is torn
+    }
 }
 
 TEST(Passkey, AnAnswerHoldsTheNumberOrNot) {
-  Passkey key{"red", "12345", 0};
+  Passkey key{"12345", 0};
   EXPECT_TRUE(passkey_found(key, " It is 12345."));
   EXPECT_FALSE(passkey_found(key, "It is 1234"));
 }
 
 using PasskeyPrompts = ProgramTest;
 
-TEST_F(PasskeyPrompts, FillTheLengthAndShareAllButTheQuestion) {
+TEST_F(PasskeyPrompts, FillTheLengthAndShareWhatStandsBeforeTheKey) {
   Engine engine(tiny_model(1024), {});
   std::string text = prose(4000);
   std::vector<int32_t> ids = engine.tokenizer().encode(text);
   PasskeyTask task = make_passkeys(engine, text, ids, 1000, 3, 0);
   ASSERT_EQ(task.prompts.size(), 3u);
   for (size_t k = 0; k < 3; ++k) {
-    const std::vector<int32_t>& prompt = task.prompts[k];
-    auto size = static_cast<int64_t>(prompt.size());
+    auto size = std::ssize(task.prompts[k]);
     EXPECT_LE(size, 1000 - kPasskeyAnswer);
     EXPECT_GE(size, 990 - kPasskeyAnswer);
-    std::string said = engine.tokenizer().decode(prompt);
-    for (const Passkey& key : task.keys) EXPECT_EQ(count(said, key.number), 1u);
-    EXPECT_NE(said.find("pass key of the " + task.keys[k].door + " door?"), said.npos) << said;
-    EXPECT_TRUE(std::equal(prompt.begin(), prompt.begin() + 700, task.prompts[0].begin()));
+    std::string said = engine.tokenizer().decode(task.prompts[k]);
+    for (size_t other = 0; other < 3; ++other)
+      EXPECT_EQ(count(said, task.keys[other].number), other == k ? 1u : 0u);
   }
-  EXPECT_THROW(make_passkeys(engine, text, ids, 200, 3, 0), Error);
+  EXPECT_EQ(unshared_tokens(task, 2), std::ssize(task.prompts[2]));
+  // The text is most of a prompt: 5/6 and 1/2 of it stand behind the keys at 1/6 and 1/2.
+  EXPECT_NEAR(static_cast<double>(unshared_tokens(task, 1)), 500, 100);
+  EXPECT_NEAR(static_cast<double>(unshared_tokens(task, 0)), 833, 100);
+  EXPECT_THROW(make_passkeys(engine, text, ids, 100, 3, 0), Error);
 }
 
 }  // namespace
