@@ -149,7 +149,9 @@ struct Curve {
 };
 
 std::string curves(const std::string& axes, const std::vector<Curve>& all) {
-  std::string commands = "set key outside right top noenhanced\nset grid lc rgb '#dddddd'\n" + axes, plot;
+  std::string commands =
+                  "set key outside right top noenhanced\nset grid xtics ytics lc rgb '#dddddd'\n" + axes,
+              plot;
   for (size_t i = 0; i < all.size(); ++i) {
     if (all[i].points.empty()) continue;
     commands += fmt::format("$d{} << EOD\n{}EOD\n", i, all[i].points);
