@@ -83,7 +83,7 @@ void check_lengths(const CompareSettings& s, int64_t text_tokens, int64_t openin
     fail(
         "a length of {} tokens leaves nothing before the last {} that are scored; ask for longer ones, or "
         "for a shorter --tail",
-        s.lengths.front(), s.tail);
+        grouped(s.lengths.front()), grouped(s.tail));
   int64_t longest = s.lengths.back() - opening_tokens, needed = longest + (s.windows - 1) * s.tail;
   if (needed <= text_tokens) return;
   if (s.windows == 1)
@@ -92,7 +92,7 @@ void check_lengths(const CompareSettings& s, int64_t text_tokens, int64_t openin
   fail(
       "the text has {} tokens, but {} windows of {} whose last {} do not overlap need {}; give a longer "
       "text, shorter --lengths or fewer --windows",
-      text_tokens, s.windows, s.lengths.back(), s.tail, needed);
+      grouped(text_tokens), s.windows, grouped(s.lengths.back()), grouped(s.tail), grouped(needed));
 }
 
 CompareRow plan_row(const Engine& engine, const Checkpoint& checkpoint, const std::string& method,
@@ -108,7 +108,7 @@ CompareRow plan_row(const Engine& engine, const Checkpoint& checkpoint, const st
     fail(
         "{} at {} tokens needs {} for keys, values and buffers, and {} of memory are free; ask for shorter "
         "--lengths or a smaller --cache-type",
-        row.stretched.spec, length, human_bytes(static_cast<double>(more)),
+        row.stretched.spec, grouped(length), human_bytes(static_cast<double>(more)),
         human_bytes(static_cast<double>(available)));
   return row;
 }

@@ -200,7 +200,7 @@ TEST_F(Compare, OtherSettingsAreNeverMixed) {
   settings_.methods.push_back("ntk:factor=4");
   EXPECT_EQ(known(plan()), 12);
   text_[text_.size() - 3] = 'q';
-  EXPECT_EQ(known(plan()), 8);  // of each row, the window that ends elsewhere, but for the rows of ntk
+  EXPECT_EQ(known(plan()), 6);  // of each row but those of ntk, the window that ends elsewhere
   text_.insert(0, "a");
   EXPECT_EQ(known(plan()), 0);
 }
@@ -225,7 +225,7 @@ TEST_F(Compare, WhatCannotBeDoneIsSaidBeforeAnythingIsDone) {
   says("nonsense");
   settings_.methods = {"none"};
   settings_.passkeys = 4;
-  says("pass keys");
+  says("pass key");
 }
 
 TEST(CompareStore, ForeignLinesAreNamed) {
