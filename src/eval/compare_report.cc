@@ -150,7 +150,8 @@ struct Curve {
 
 std::string curves(const std::string& axes, const std::vector<Curve>& all) {
   std::string commands =
-                  "set key outside right top noenhanced\nset grid xtics ytics lc rgb '#dddddd'\n" + axes,
+                  "set key outside right top noenhanced\nset grid xtics ytics lt 1 lc rgb '#cccccc' lw 1\n" +
+                  axes,
               plot;
   for (size_t i = 0; i < all.size(); ++i) {
     if (all[i].points.empty()) continue;
