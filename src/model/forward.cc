@@ -216,6 +216,7 @@ Tensor forward(const Model& model, const PositionSpec& spec, KvCache& cache, con
     k.linear(b.v, b.normed, w.v, false);
     k.store_kv(cache.values(l), b.v, batch.past);
     std::vector<AttentionZone> zones = rotate_and_store(model, spec, p, b, cache, l, batch.past);
+    if (batch.observer) batch.observer(l, zones, shape);
     k.attention(b.attended, {}, zones, cache.values(l), shape);
     k.linear(b.residual, b.attended, w.o, true);
     k.rmsnorm(b.normed, b.residual, w.mlp_norm, c.rms_norm_eps);
