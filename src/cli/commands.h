@@ -38,6 +38,7 @@ Run define_attention(CLI::App&);
 Run define_generate(CLI::App&);
 Run define_ask(CLI::App&);
 Run define_chat(CLI::App&);
+Run define_compare(CLI::App&);
 Run define_bench(CLI::App&);
 
 }  // namespace longspan

@@ -30,6 +30,8 @@ const std::map<std::string, std::string> kFrozen = {
     {"generate", "MODEL --file --prompt -n" + kSampling + kWindow + kEngine + kOutput},
     {"ask", "MODEL QUESTION --chat-template --file --system -n" + kSampling + kWindow + kEngine + kOutput},
     {"chat", "MODEL --chat-template --file --system -n" + kSampling + kWindow + kEngine + kOutput},
+    {"compare",
+     "MODEL --chat-template --file --lengths --methods --passkeys --tail --windows -o" + kEngine + kOutput},
     {"bench", "MODEL -d -n -p -r" + kEngine + kOutput},
 };
 
