@@ -27,6 +27,12 @@ std::span<const Command> commands() {
        "JSON: tokens = tokens read; logprobs = natural logs for tokens 1, 2, ... (token 0 has none);\n"
        "nll = mean of -logprobs over tokens --from, ...; perplexity = exp(nll).",
        "longspan score smollm2 --file book.txt --position yarn:factor=4", define_score},
+      {"attention", "how far back each layer and head looks, as a heat map",
+       "reach: beyond it no distance gets the even share of attention. Over the text's second half: median,\n"
+       "90 % = distances within which that part of the attention lies; entropy in nats; first token = what\n"
+       "is parked there, counted at no distance. JSON: distances = borders of B ranges; mass, density =\n"
+       "[layer][head][B], a range's share of the attention and the same a key, 1 being an even share.",
+       "longspan attention smollm2 --file book.txt --length 4096 -o attention", define_attention},
       {"generate", "continue a text", "", "longspan generate smollm2 --prompt \"Once upon a time\" -n 64",
        define_generate},
       {"ask", "answer questions about a document",

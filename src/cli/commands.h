@@ -33,6 +33,7 @@ Run define_frequencies(CLI::App&);
 Run define_tokenize(CLI::App&);
 Run define_detokenize(CLI::App&);
 Run define_score(CLI::App&);
+Run define_attention(CLI::App&);
 Run define_generate(CLI::App&);
 Run define_ask(CLI::App&);
 Run define_chat(CLI::App&);

@@ -292,6 +292,7 @@ Tensor forward(const Model& model, const PositionSpec& spec, KvCache& cache, con
     normalise_heads(model, b.k, w.k_norm);
     k.store_kv(cache.values(l), b.v, batch.past);
     std::vector<AttentionZone> zones = rotate_and_store(model, kind, b, cache, l);
+    if (batch.observer) batch.observer(l, zones, kind.shape);
     k.attention(b.attended, {}, zones, cache.values(l), kind.shape);
     add_branch(model, b.residual, b.attended, w.o, w.attn_post_norm, branch);
     k.rmsnorm(b.normed, b.residual, w.mlp_norm, c.rms_norm_eps);

@@ -3,6 +3,7 @@
 // norm. The head runs apart, in chunks of rows, so that logits of a long text are never stored whole.
 #pragma once
 
+#include <functional>
 #include <span>
 
 #include "model/kv_cache.h"
@@ -10,10 +11,16 @@
 
 namespace longspan {
 
+/// Called at each layer with what attention is about to read: rotated queries, the cache's keys, the shape.
+/// All of it lives for the call only.
+using AttentionObserver =
+    std::function<void(int64_t layer, std::span<const AttentionZone> zones, const AttentionShape& shape)>;
+
 /// The one input of forward: T consecutive tokens of one sequence, after `past` cached ones.
 struct Batch {
   std::span<const int32_t> ids;
   int64_t past = 0;
+  AttentionObserver observer{};  // or none
 };
 
 /// Buffers of one layer, reused by all (inference plan). Sized for `rows` tokens.

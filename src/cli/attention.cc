@@ -1,0 +1,96 @@
+// attention: how a model's attention is spread over distance, by layer and head.
+#include <memory>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/output.h"
+#include "cli/progress_bar.h"
+#include "cli/window.h"
+#include "eval/attention_page.h"
+
+namespace longspan {
+
+namespace {
+
+struct AttentionOptions : Options {
+  std::string file, out;
+  int64_t length = 0;  // 0: all
+  int64_t queries = AttentionMapOptions{}.queries;
+};
+
+/// A line for each layer, the mean of its heads.
+std::string table(const AttentionMap& map) {
+  std::string out = fmt::format("{:<7}{:>8}{:>8}{:>8}{:>9}{:>13}", "layer", "reach", "median", "90 %",
+                                "entropy", "first token");
+  for (int64_t d : map.beyond) out += fmt::format("{:>15}", "beyond " + grouped(d));
+  out += "\n";
+  for (int64_t l = 0; l < map.layers; ++l) {
+    HeadAttention mean = layer_mean(map, l);
+    out += fmt::format("{:<7}{:>8}{:>8.0f}{:>8.0f}{:>9.2f}{:>11.1f} %", l, reach(map, l, 0, map.heads),
+                       distance_quantile(map.edges, mean.late, 0.5),
+                       distance_quantile(map.edges, mean.late, 0.9), mean.entropy, 100 * mean.first_token);
+    for (double weight : mean.beyond) out += fmt::format("{:>13.1f} %", 100 * weight);
+    out += "\n";
+  }
+  return out;
+}
+
+int attention(const AttentionOptions& o) {
+  Engine engine = open_engine(o);
+  std::vector<int32_t> ids = engine.tokenizer().encode(read_text(o.file));
+  if (o.length > 0 && o.length < static_cast<int64_t>(ids.size())) ids.resize(static_cast<size_t>(o.length));
+  fit_ids(engine, o, ids, 0);
+  PositionSpec spec =
+      position_spec(engine.config().position, engine.config().head_shape(), static_cast<int64_t>(ids.size()));
+  arm_interrupt();
+  double start = seconds_now();
+  std::optional<AttentionMap> map;
+  {
+    ProgressBar bar("reading", o.quiet);
+    map = attention_map(
+        engine.model(), spec, ids,
+        {.queries = o.queries, .chunk = engine.options().chunk, .cache_dtype = engine.options().cache_dtype},
+        [&](int64_t done, int64_t total) { return bar.update(done, total); });
+  }
+  if (!map) return kExitInterrupted;
+  double seconds = seconds_now() - start;
+
+  std::string position = describe(engine.config().position);
+  Json json = attention_json(*map);
+  json["model"] = o.model;
+  json["position"] = position;
+  json["seconds"] = seconds;
+  if (!o.out.empty()) {
+    write_attention_page(o.out, *map, fmt::format("Attention over distance: {}, {}", o.model, position));
+    write_file_atomic(std::filesystem::path(o.out) / "attention.json", dump_json(json) + "\n");
+    remark(o, "the pictures are in {}", (std::filesystem::path(o.out) / "attention.html").string());
+  }
+  if (o.json)
+    print_json(json);
+  else
+    print_now(table(*map));
+  remark(o, "{} tokens, {} queries sampled, {}, {} at most", grouped(map->length), grouped(map->queries),
+         human_seconds(seconds), human_bytes(static_cast<double>(peak_bytes())));
+  return kExitDone;
+}
+
+}  // namespace
+
+Run define_attention(CLI::App& app) {
+  auto o = std::make_shared<AttentionOptions>();
+  add_model_argument(app, *o);
+  app.add_option("-f,--file", o->file, "the text; - is standard input")->required();
+  app.add_option("--length", o->length, "only the first N tokens")
+      ->check(CLI::Range(int64_t{2}, int64_t{1} << 40).description(""));
+  app.add_option("--queries", o->queries, "tokens whose attention is measured, about; default 256")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
+  app.add_option("-o,--out", o->out, "folder for attention.html, attention.json and the pictures");
+  add_window_options(app, *o);
+  add_engine_options(app, *o);
+  add_output_options(app, *o);
+  return [o] { return attention(*o); };
+}
+
+}  // namespace longspan

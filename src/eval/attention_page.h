@@ -1,0 +1,22 @@
+// What an attention map looks like: as JSON, and as heat maps over (layer, head) and distance on one page.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "base/json.h"
+#include "eval/attention_map.h"
+
+namespace longspan {
+
+/// length, queries, trained_context; distances = edges [B + 1]; seen [layer][bin]; mass and density
+/// [layer][head][bin], null where no query sees the whole bin; heads [layer][head] and layers [layer] of
+/// {reach, median_distance, distance_90, mean_distance, first_token, entropy, beyond: {"1024": weight, ...}}.
+Json attention_json(const AttentionMap& map);
+
+/// FOLDER (made when absent) gets attention.html, which carries all, and beside it attention_density,
+/// attention_mass and attention_layers as .svg and .png. `title` heads the page. Error as draw says.
+void write_attention_page(const std::filesystem::path& folder, const AttentionMap& map,
+                          const std::string& title);
+
+}  // namespace longspan
