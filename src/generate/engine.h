@@ -41,6 +41,8 @@ class Engine {
   bool has_chat_template() const { return template_.has_value(); }
   /// Error when the model carries no template and none was chosen.
   std::string render_chat(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const;
+  /// Strings that end an answer in the model's format, beside its end tokens.
+  const std::vector<std::string>& chat_stops() const { return chat_stops_; }
 
  private:
   std::unique_ptr<Checkpoint> checkpoint_;  // keeps the files mapped
@@ -48,6 +50,8 @@ class Engine {
   Model model_;
   Tokenizer tokenizer_;
   std::optional<ChatTemplate> template_;
+  std::vector<std::string> chat_stops_;
+  std::string prompt_suffix_;
   Json template_variables_;
 };
 

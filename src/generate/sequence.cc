@@ -138,6 +138,14 @@ class Outgoing {
   size_t sent_ = 0, stop_at_ = std::string::npos;
 };
 
+/// Stop strings that are special tokens: these add nothing to the text, so it cannot show them.
+std::vector<int32_t> stop_tokens(const Tokenizer& tokenizer, const std::vector<std::string>& stops) {
+  std::vector<int32_t> ids;
+  for (const std::string& stop : stops)
+    if (int32_t id = tokenizer.token_id(stop); id >= 0 && tokenizer.is_special(id)) ids.push_back(id);
+  return ids;
+}
+
 }  // namespace
 
 Generation generate(Sequence& sequence, const Engine& engine, int64_t max_tokens,
@@ -145,12 +153,17 @@ Generation generate(Sequence& sequence, const Engine& engine, int64_t max_tokens
   Sampler sampler(sampling);
   Outgoing out(sampling.stop, on_text);
   const std::vector<int32_t>& ends = engine.tokenizer().stop_ids();
+  const std::vector<int32_t> stops = stop_tokens(engine.tokenizer(), sampling.stop);
   Generation result;
   auto start = std::chrono::steady_clock::now();
   while (static_cast<int64_t>(result.ids.size()) < max_tokens) {
     int32_t id = sampler.sample(sequence.logits(), sequence.ids());
     if (std::find(ends.begin(), ends.end(), id) != ends.end()) {
       result.reason = StopReason::EndToken;
+      break;
+    }
+    if (std::find(stops.begin(), stops.end(), id) != stops.end()) {
+      result.reason = StopReason::StopString;
       break;
     }
     result.ids.push_back(id);
