@@ -17,7 +17,9 @@ import sys
 import gguf
 import numpy as np
 import torch
-from transformers import LlamaConfig, MistralConfig, Qwen2Config, AutoModelForCausalLM, AutoTokenizer
+from safetensors.torch import save_file
+from transformers import (AutoModelForCausalLM, AutoTokenizer, Gemma3TextConfig, LlamaConfig, MistralConfig, Qwen2Config,
+                          Qwen3Config)
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden"
@@ -28,13 +30,13 @@ SHAPE = dict(vocab_size=VOCAB, hidden_size=32, intermediate_size=64, num_hidden_
 cases, rows_kept = [], []
 
 
-def random_model(config, seed):
+def random_model(config, seed, norms_around=1.0):
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(config, attn_implementation="eager", dtype=torch.float32)
     with torch.no_grad():
         for name, p in model.named_parameters():
             if name.endswith("norm.weight"):
-                p.copy_(1 + 0.2 * torch.randn_like(p))
+                p.copy_(norms_around + 0.2 * torch.randn_like(p))
             elif name.endswith("bias"):
                 p.copy_(0.3 * torch.randn_like(p))
     return model.eval()
@@ -116,7 +118,8 @@ def position_cases():
         add_case(name, "positions", model, 160, fields, position, stride=10)
 
 
-# GGUF twins of one model: q and k rows are stored in adjacent pairs, as llama.cpp's converter writes them.
+# GGUF twins: q and k rows of Llama are stored in adjacent pairs, as llama.cpp's converter writes them; those of Gemma
+# stay, and its norms are stored with the 1 added.
 
 GGUF_NAMES = {
     "model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output",
@@ -124,14 +127,18 @@ GGUF_NAMES = {
     "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
     "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
 }
+GEMMA_GGUF_NAMES = dict(GGUF_NAMES, **{
+    "post_attention_layernorm": "post_attention_norm", "pre_feedforward_layernorm": "ffn_norm",
+    "post_feedforward_layernorm": "post_ffw_norm", "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm",
+})
 
 
-def gguf_name(name):
+def gguf_name(name, names):
     stem = name.removesuffix(".weight")
     if stem.startswith("model.layers."):
         layer, _, role = stem.removeprefix("model.layers.").partition(".")
-        return f"blk.{layer}.{GGUF_NAMES[role]}.weight"
-    return GGUF_NAMES[stem] + ".weight"
+        return f"blk.{layer}.{names[role]}.weight"
+    return names[stem] + ".weight"
 
 
 def adjacent_pairs(weight, heads):
@@ -140,21 +147,33 @@ def adjacent_pairs(weight, heads):
     return np.ascontiguousarray(per_head.transpose(0, 2, 1, 3)).reshape(weight.shape)
 
 
+def gguf_writer(path, arch, config, base):
+    writer = gguf.GGUFWriter(path, arch)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(base)
+    writer.add_rope_dimension_count(config.head_dim)
+    writer.add_vocab_size(VOCAB)
+    return writer
+
+
+def write_gguf(writer):
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
 def gguf_twins(model):
     config, kinds = model.config, gguf.GGMLQuantizationType
     for kind in (kinds.F32, kinds.Q8_0):
         name = f"gqa-{kind.name.lower()}.gguf"
-        writer = gguf.GGUFWriter(MODEL / name, "llama")
-        writer.add_context_length(config.max_position_embeddings)
-        writer.add_embedding_length(config.hidden_size)
-        writer.add_feed_forward_length(config.intermediate_size)
-        writer.add_block_count(config.num_hidden_layers)
-        writer.add_head_count(config.num_attention_heads)
-        writer.add_head_count_kv(config.num_key_value_heads)
-        writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-        writer.add_rope_freq_base(10000.0)
-        writer.add_rope_dimension_count(config.head_dim)
-        writer.add_vocab_size(VOCAB)
+        writer = gguf_writer(MODEL / name, "llama", config, 10000.0)
         stored = {}
         for key, p in model.state_dict().items():
             value = p.numpy()
@@ -164,15 +183,104 @@ def gguf_twins(model):
             heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}.get(key.split(".")[-2])
             if heads:
                 value = adjacent_pairs(value, heads)
-            writer.add_tensor(gguf_name(key), gguf.quants.quantize(value, kind) if quantise else value,
+            writer.add_tensor(gguf_name(key, GGUF_NAMES), gguf.quants.quantize(value, kind) if quantise else value,
                               raw_dtype=kind if quantise else None)
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
+        write_gguf(writer)
         twin = AutoModelForCausalLM.from_config(config, attn_implementation="eager", dtype=torch.float32).eval()
         twin.load_state_dict({**model.state_dict(), **stored})
         add_case(name, name, twin, 75, stride=3)
+
+
+# Families. What transformers carries is saved by it. The others are Llama models for whom the script writes config.json
+# and tensors as their authors publish them.
+
+FAMILY = dict(SHAPE, num_hidden_layers=1, intermediate_size=32)
+
+
+def families():
+    qwen3 = random_model(Qwen3Config(**dict(FAMILY, num_attention_heads=2, num_key_value_heads=1, head_dim=24)), 300)
+    save(qwen3, "qwen3")
+    add_case("qwen3", "qwen3", qwen3, 75, stride=3)
+    gemma3()
+    published("xverse", dict(num_key_value_heads=4, rms_norm_eps=1e-6), xverse)
+    published("aquila", {}, lambda config, state: (config, state))
+    published("index", dict(num_key_value_heads=4, rms_norm_eps=1e-6), index)
+    published("internlm2", dict(attention_bias=True, rope_theta=1e6), internlm2)
+
+
+def gemma3():
+    """Local, local, global; the global layer is stretched by a linear factor."""
+    config = Gemma3TextConfig(
+        **dict(FAMILY, num_hidden_layers=3, num_attention_heads=2, num_key_value_heads=1, head_dim=16, rms_norm_eps=1e-6),
+        query_pre_attn_scalar=24, sliding_window=12, layer_types=["sliding_attention"] * 2 + ["full_attention"],
+        rope_parameters=dict(sliding_attention=dict(rope_type="default", rope_theta=100.0),
+                             full_attention=dict(rope_type="linear", factor=4.0, rope_theta=1000.0)))
+    model = random_model(config, 301, norms_around=0.0)
+    save(model, "gemma3")
+    add_case("gemma3", "gemma3", model, 75, stride=3)
+    # A GGUF file cannot say query_pre_attn_scalar: its twin divides by the square root of the head size.
+    config.query_pre_attn_scalar = 16
+    twin = AutoModelForCausalLM.from_config(config, attn_implementation="eager", dtype=torch.float32).eval()
+    twin.load_state_dict(model.state_dict())
+    writer = gguf_writer(MODEL / "gemma3.gguf", "gemma3", config, 1000.0)
+    writer.add_key_length(16)
+    writer.add_value_length(16)
+    writer.add_sliding_window(12)
+    writer.add_sliding_window_pattern([True, True, False])
+    writer.add_float32("gemma3.rope.freq_base_swa", 100.0)
+    writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+    writer.add_rope_scaling_factor(4.0)
+    for key, p in model.state_dict().items():
+        if key != "lm_head.weight":
+            writer.add_tensor(gguf_name(key, GEMMA_GGUF_NAMES), p.numpy() + np.float32("norm" in key))
+    write_gguf(writer)
+    add_case("gemma3.gguf", "gemma3.gguf", twin, 75, stride=3)
+
+
+def published(name, changes, publish):
+    """A random Llama model, saved as `publish` turns its config and tensors into the family's."""
+    config = LlamaConfig(**dict(FAMILY, **changes))
+    model = random_model(config, 310 + len(cases))
+    fields = dict(FAMILY, model_type=name, rms_norm_eps=config.rms_norm_eps, hidden_act="silu", tie_word_embeddings=False,
+                  torch_dtype="float32")
+    fields, state = publish(fields, {key: p.clone() for key, p in model.state_dict().items()})
+    target = MODEL / name
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    (target / "config.json").write_text(json.dumps(fields, indent=2) + "\n")
+    save_file({key: p.contiguous() for key, p in state.items()}, target / "model.safetensors", metadata=dict(format="pt"))
+    if name == "index":
+        with torch.no_grad():
+            model.lm_head.weight.div_(model.lm_head.weight.norm(dim=1, keepdim=True))
+    add_case(name, name, model, 75, stride=3)
+
+
+def xverse(config, state):
+    """No num_key_value_heads; the frequencies are stored as a buffer of each layer."""
+    del config["num_key_value_heads"]
+    inv_freq = 1 / 10000 ** (torch.arange(0, 8, 2) / 8)
+    return config, dict(state, **{"model.layers.0.self_attn.rotary_emb.inv_freq": inv_freq})
+
+
+def index(config, state):
+    return dict(config, norm_head=1, num_key_value_heads=4, max_length=64), state
+
+
+def internlm2(config, state):
+    """q, k and v in one tensor: for each key/value head its query heads, the key head and the value head."""
+    out = {"model.tok_embeddings.weight": state["model.embed_tokens.weight"], "model.norm.weight": state["model.norm.weight"],
+           "output.weight": state["lm_head.weight"]}
+    names = {"self_attn.o_proj": "attention.wo", "mlp.gate_proj": "feed_forward.w1", "mlp.up_proj": "feed_forward.w3",
+             "mlp.down_proj": "feed_forward.w2", "input_layernorm": "attention_norm", "post_attention_layernorm": "ffn_norm"}
+    layer, groups, size = "model.layers.0.", config["num_key_value_heads"], 8
+    for kind in ("weight", "bias"):
+        for theirs, ours in names.items():
+            if f"{layer}{theirs}.{kind}" in state:
+                out[f"{layer}{ours}.{kind}"] = state[f"{layer}{theirs}.{kind}"]
+        q, k, v = (state[f"{layer}self_attn.{role}_proj.{kind}"] for role in "qkv")
+        heads = [part.reshape(groups, -1, size, *part.shape[1:]) for part in (q, k, v)]
+        out[f"{layer}attention.wqkv.{kind}"] = torch.cat(heads, dim=1).reshape(-1, *q.shape[1:])
+    return dict(config, bias=True, rope_theta=1e6), out
 
 
 def frequencies():
@@ -250,6 +358,7 @@ elif __name__ == "__main__":
     torch.set_num_threads(1)
     checkpoints()
     position_cases()
+    families()
     frequencies()
     (MODEL / "cases.json").write_text("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n")
     (MODEL / "logits.f32").write_bytes(b"".join(r.tobytes() for r in rows_kept))

@@ -20,6 +20,12 @@ std::vector<int32_t> encode_messages(const Engine& engine, const std::vector<Cha
   return encode_chat(engine, engine.render_chat(messages, true));
 }
 
+SamplingOptions chat_sampling(const Engine& engine, SamplingOptions sampling) {
+  const std::vector<std::string>& stops = engine.chat_stops();
+  sampling.stop.insert(sampling.stop.end(), stops.begin(), stops.end());
+  return sampling;
+}
+
 std::string fit_document(const Engine& engine, const Options& o, const std::string& document, int64_t answer,
                          const std::function<std::vector<int32_t>(const std::string&)>& prompt) {
   const Tokenizer& tokenizer = engine.tokenizer();

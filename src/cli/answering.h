@@ -16,6 +16,9 @@ std::string document_message(const std::string& document, const std::string& que
 /// Ids of a conversation, ready for the assistant's answer.
 std::vector<int32_t> encode_messages(const Engine& engine, const std::vector<ChatMessage>& messages);
 
+/// The sampling of an answer in the model's chat format: --stop and what ends its answers.
+SamplingOptions chat_sampling(const Engine& engine, SamplingOptions sampling);
+
 /// The document, cut by --truncate with a remark if the prompt that `prompt` makes of it and `answer` tokens
 /// would not fit the window. Error when it does not fit and may not be cut, or nothing of it would be left.
 std::string fit_document(const Engine& engine, const Options& o, const std::string& document, int64_t answer,

@@ -54,7 +54,7 @@ int ask(AskOptions& o) {
     Prefill prefill = feed_prompt(sequence, all[i], o);
     if (!prefill.complete) return kExitInterrupted;
     if (all.size() > 1 && !o.json) remark(o, "question: {}", o.questions[i]);
-    Generation g = answer(sequence, engine, o.n, o.sampling, o);
+    Generation g = answer(sequence, engine, o.n, chat_sampling(engine, o.sampling), o);
     report_answer(o, {{"question", o.questions[i]}, {"answer", g.text}}, prefill, g);
     if (g.reason == StopReason::Interrupted) return kExitInterrupted;
   }

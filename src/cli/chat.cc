@@ -62,7 +62,7 @@ class Conversation {
       turns_.pop_back();
       return false;
     }
-    Generation g = answer(*sequence_, engine_, o_.n, o_.sampling, o_);
+    Generation g = answer(*sequence_, engine_, o_.n, chat_sampling(engine_, o_.sampling), o_);
     turns_.push_back({"assistant", g.text});
     report_answer(o_, {{"answer", g.text}}, prefill, g);
     return g.reason != StopReason::Interrupted;

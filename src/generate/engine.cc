@@ -1,5 +1,6 @@
 #include "generate/engine.h"
 
+#include <fmt/ranges.h>
 #include <malloc.h>
 
 #include <algorithm>
@@ -40,17 +41,21 @@ Engine::Engine(const std::filesystem::path& path, const EngineOptions& options)
       model_(load_model(*checkpoint_, options)),
       tokenizer_(load_tokenizer(*checkpoint_)) {
   if (options_.chunk < 1) fail("chunk of {} tokens: must be at least 1", options_.chunk);
-  if (auto found = find_chat_template(*checkpoint_, options.chat_template))
+  if (auto found = find_chat_template(*checkpoint_, options.chat_template)) {
     template_.emplace(found->jinja, found->source);
+    chat_stops_ = found->stop;
+    prompt_suffix_ = found->suffix;
+  }
   template_variables_ = chat_template_variables(*checkpoint_, tokenizer_);
   drop_vocabulary(*checkpoint_);
 }
 
 std::string Engine::render_chat(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const {
   if (!template_)
-    fail("{}: the model carries no chat template; choose one with --chat-template NAME or FILE",
-         checkpoint_->path.string());
-  return template_->render(messages, add_generation_prompt, template_variables_);
+    fail("{}: the model carries no chat template; choose one with --chat-template, a file or one of: {}",
+         checkpoint_->path.string(), fmt::join(builtin_chat_template_names(), ", "));
+  return template_->render(messages, add_generation_prompt, template_variables_) +
+         (add_generation_prompt ? prompt_suffix_ : "");
 }
 
 std::vector<int32_t> encode_chat(const Engine& engine, const std::string& rendered) {

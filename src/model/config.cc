@@ -2,6 +2,7 @@
 // change the arithmetic in a way we do not implement is refused, never skipped.
 #include "model/config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 
@@ -14,7 +15,34 @@ namespace {
 const Architecture kArchitectures[] = {
     {.name = "llama", .hf_type = "llama", .gguf_permuted = true},
     {.name = "llama", .hf_type = "mistral", .gguf_permuted = true, .sliding_window = 4096},
-    {.name = "qwen2", .hf_type = "qwen2", .qkv_bias = true, .sliding_window = 4096},
+    {.name = "llama", .hf_type = "aquila", .gguf_permuted = true},
+    {.name = "llama", .hf_type = "index", .chat_template = "index", .gguf_permuted = true, .norm_head = true},
+    {.name = "xverse", .hf_type = "xverse", .chat_template = "xverse", .gguf_permuted = true},
+    {.name = "internlm2",
+     .hf_type = "internlm2",
+     .hf_names = &kInternlm2Names,
+     .gguf_permuted = true,
+     .bias = "bias"},
+    {.name = "qwen2",
+     .hf_type = "qwen2",
+     .qkv_bias = true,
+     .max_window_layers = true,
+     .sliding_window = 4096},
+    {.name = "qwen3",
+     .hf_type = "qwen3",
+     .qk_norm = true,
+     .max_window_layers = true,
+     .head_dim = 128,
+     .sliding_window = 4096},
+    {.name = "gemma3",
+     .hf_type = "gemma3_text",
+     .hf_names = &kGemmaNames,
+     .qk_norm = true,
+     .gemma = true,
+     .tied = true,
+     .head_dim = 256,
+     .sliding_window = 4096,
+     .base = 1e6},
 };
 
 const Architecture& find_architecture(const char* Architecture::*field, const std::string& wanted,
@@ -83,6 +111,10 @@ void check_shapes(const ModelConfig& c, const std::string& source) {
   if (c.rotary_dim < 2 || c.rotary_dim % 2 != 0 || c.rotary_dim > c.head_dim)
     fail("{}: the rotary size must be even and from 2 to the head size, {}, not {}", source, c.head_dim,
          c.rotary_dim);
+  if (c.sliding_window_pattern > 0 && !(c.rope_local_base_freq > 0 && std::isfinite(c.rope_local_base_freq)))
+    fail("{}: the rotary base of local layers must be above 0, not {}", source, c.rope_local_base_freq);
+  if (c.norm_head && c.tie_word_embeddings)
+    fail("{}: norm_head with tied word embeddings is not supported", source);
   if (!(c.rms_norm_eps >= 0 && c.rms_norm_eps < 1))
     fail("{}: the epsilon of RMSNorm must be from 0 to 1, not {}", source, c.rms_norm_eps);
 }
@@ -97,25 +129,55 @@ int64_t default_head_dim(const ModelConfig& c, const std::string& source) {
 
 // ---- config.json ----
 
-void refuse_unknown_arithmetic(const Fields& f) {
-  std::string activation = f.text("hidden_act", "silu");
-  if (activation != "silu" && activation != "swish")
-    fail("{}: hidden_act \"{}\" is not supported, only silu", f.source, activation);
+void refuse_unknown_arithmetic(const Fields& f, const Architecture& row) {
+  const char* key = row.gemma ? "hidden_activation" : "hidden_act";
+  std::string activation = f.text(key, row.gemma ? "gelu_pytorch_tanh" : "silu");
+  if (activation == "swish") activation = "silu";
+  if (activation != (row.gemma ? "gelu_pytorch_tanh" : "silu"))
+    fail("{}: {} \"{}\" is not supported for {}", f.source, key, activation, row.hf_type);
   if (f.has("quantization_config"))
     fail(
         "{}: quantization_config: this checkpoint was quantised in a way that is not supported; use F32, "
         "F16, BF16 or GGUF",
         f.source);
-  if (f.boolean("rope_interleaved", false)) fail("{}: rope_interleaved is not supported", f.source);
+  for (const char* experts : {"num_experts", "num_local_experts", "n_routed_experts"})
+    if (f.integer(experts, 0, 0, kMaxWidth) > 0)
+      fail("{}: {}: mixtures of experts are not supported", f.source, experts);
+  for (const char* flag : {"rope_interleaved", "use_bidirectional_attention"})
+    if (f.boolean(flag, false)) fail("{}: {} is not supported", f.source, flag);
+  for (const char* cap : {"attn_logit_softcapping", "final_logit_softcapping"})
+    if (f.has(cap)) fail("{}: {} is not supported", f.source, cap);
 }
 
-/// The family's window where it has one. Qwen2 counts layers that keep full attention (max_window_layers);
-/// only a model whose layers are all alike is supported.
+/// sliding_window_pattern of a list that says for each layer whether it is local.
+int64_t pattern_of(const std::vector<bool>& local, const std::string& source, const char* key) {
+  auto first = std::find(local.begin(), local.end(), false);
+  auto every = static_cast<int64_t>(first - local.begin()) + 1;
+  for (size_t l = 0; l < local.size(); ++l)
+    if (local[l] == ((static_cast<int64_t>(l) + 1) % every == 0))
+      fail("{}: {}: only layers that see everything at even intervals are supported", source, key);
+  return every;
+}
+
+/// Gemma: every sixth layer sees everything unless the file says otherwise.
+int64_t window_pattern_from_hf(const Fields& f, int64_t layers) {
+  int64_t every = f.integer("sliding_window_pattern", 6, 1, kMaxLayers);
+  if (!f.has("layer_types")) return every;
+  std::vector<bool> local;
+  for (const Json& type : f.json["layer_types"]) local.push_back(type == "sliding_attention");
+  if (static_cast<int64_t>(local.size()) != layers)
+    fail("{}: layer_types must name {} layers", f.source, layers);
+  return pattern_of(local, f.source, "layer_types");
+}
+
+/// The family's window where it has one. Qwen counts layers that keep full attention (max_window_layers);
+/// there only a model whose layers are all alike is supported.
 int64_t sliding_window_from_hf(const Fields& f, const Architecture& row, int64_t layers) {
   if (row.sliding_window == 0) return 0;
   bool null = f.json.contains("sliding_window") && f.json["sliding_window"].is_null();
   int64_t window = null ? 0 : f.integer("sliding_window", row.sliding_window, 0, kMaxWindow);
-  if (row.qkv_bias) {
+  if (row.gemma) return window;
+  if (row.max_window_layers) {
     int64_t full = f.integer("max_window_layers", 28, 0, kMaxLayers);
     if (!f.boolean("use_sliding_window", false) || full >= layers) window = 0;
     if (window > 0 && full > 0)
@@ -128,28 +190,85 @@ int64_t sliding_window_from_hf(const Fields& f, const Architecture& row, int64_t
   return window;
 }
 
+/// Index writes norm_head as 0 or 1.
+bool norm_head_from_hf(const Fields& f, const Architecture& row) {
+  bool asked =
+      f.has("norm_head") && (f.json["norm_head"].is_boolean() ? f.boolean("norm_head", false)
+                                                              : f.integer("norm_head", 0, 0, 1) == 1);
+  if (asked && !row.norm_head) fail("{}: norm_head is not supported for {}", f.source, row.hf_type);
+  return asked;
+}
+
+/// What the position room reads. Gemma keeps rotary settings of two kinds of layers (rope_parameters by the
+/// name of the kind, or rope_local_base_freq beside rope_theta): those of the local ones go to
+/// rope_local_base_freq, the others stay.
+Json rotary_fields(const Fields& f, const Architecture& row) {
+  Json json = f.json;
+  if (row.gemma && f.has("rope_parameters") && f.json["rope_parameters"].contains("sliding_attention")) {
+    Json all = json["rope_parameters"];
+    if (!all["sliding_attention"].is_object())
+      fail("{}: sliding_attention in rope_parameters must be an object", f.source);
+    for (const auto& [key, value] : all["sliding_attention"].items()) {
+      if (key == "rope_theta") {
+        json["rope_local_base_freq"] = value;
+      } else if (key != "rope_type" || value != "default") {
+        fail("{}: {} of local layers is not supported", f.source, key);
+      }
+    }
+    json["rope_parameters"] = all.contains("full_attention") ? all["full_attention"] : Json();
+  }
+  bool given =
+      f.has("rope_theta") || (json.contains("rope_parameters") && json["rope_parameters"].is_object() &&
+                              json["rope_parameters"].contains("rope_theta"));
+  if (row.base > 0 && !given) json["rope_theta"] = row.base;
+  return json;
+}
+
+void read_gemma_hf(ModelConfig& c, const Fields& f) {
+  c.sliding_window_pattern = c.sliding_window > 0 ? window_pattern_from_hf(f, c.num_hidden_layers) : 0;
+  c.rope_local_base_freq = f.number("rope_local_base_freq", 1e4);
+  c.query_pre_attn_scalar = f.number("query_pre_attn_scalar", 256);
+  if (!(c.query_pre_attn_scalar > 0))
+    fail("{}: query_pre_attn_scalar must be above 0, not {}", f.source, c.query_pre_attn_scalar);
+}
+
+/// What the family itself fixes, in either format.
+void apply_row(ModelConfig& c, const Architecture& row) {
+  c.architecture = row.name;
+  c.qk_norm = row.qk_norm;
+  c.post_norms = row.gemma;
+  if (!row.gemma) return;
+  c.activation = Activation::GeluTanh;
+  c.embedding_scale = std::sqrt(static_cast<double>(c.hidden_size));
+}
+
 ModelConfig read_hf(const Json& json, const std::string& source) {
   Fields f{json, source};
   const Architecture& row =
       find_architecture(&Architecture::hf_type, f.text("model_type", {}), source, "model_type");
-  refuse_unknown_arithmetic(f);
+  refuse_unknown_arithmetic(f, row);
   ModelConfig c;
-  c.architecture = row.name;
   c.hidden_size = f.integer("hidden_size", {}, 1, kMaxWidth);
   c.intermediate_size = f.integer("intermediate_size", {}, 1, kMaxWidth);
   c.num_hidden_layers = f.integer("num_hidden_layers", {}, 1, kMaxLayers);
   c.num_attention_heads = f.integer("num_attention_heads", {}, 1, kMaxHeads);
   c.num_key_value_heads = f.integer("num_key_value_heads", c.num_attention_heads, 1, kMaxHeads);
   c.vocab_size = f.integer("vocab_size", {}, 1, kMaxVocab);
-  c.head_dim = f.has("head_dim") ? f.integer("head_dim", {}, 1, kMaxHeadDim) : default_head_dim(c, source);
-  c.rotary_dim = static_cast<int64_t>(static_cast<double>(c.head_dim) * rotary_fraction_from_hf(json));
+  bool head_dim = f.has("head_dim") || row.head_dim > 0;
+  c.head_dim = head_dim ? f.integer("head_dim", row.head_dim, 1, kMaxHeadDim) : default_head_dim(c, source);
+  Json rotary = rotary_fields(f, row);
+  c.rotary_dim = static_cast<int64_t>(static_cast<double>(c.head_dim) * rotary_fraction_from_hf(rotary));
   c.rms_norm_eps = static_cast<float>(f.number("rms_norm_eps", 1e-6));
   c.sliding_window = sliding_window_from_hf(f, row, c.num_hidden_layers);
-  c.tie_word_embeddings = f.boolean("tie_word_embeddings", false);
-  c.attention_bias = row.qkv_bias || f.boolean("attention_bias", false);
+  c.tie_word_embeddings = f.boolean("tie_word_embeddings", row.tied);
+  c.o_bias = !row.qkv_bias && f.boolean(row.bias, false);
+  c.attention_bias = row.qkv_bias || c.o_bias;
   c.mlp_bias = f.boolean("mlp_bias", false);
+  c.norm_head = norm_head_from_hf(f, row);
+  apply_row(c, row);
+  if (row.gemma) read_gemma_hf(c, {rotary, source});
   check_shapes(c, source);
-  c.position = position_from_hf(json, c.head_shape());
+  c.position = position_from_hf(rotary, c.head_shape());
   return c;
 }
 
@@ -172,6 +291,31 @@ std::map<std::string, std::vector<double>> rotary_factors(const Checkpoint& chec
   return lists;
 }
 
+int64_t window_pattern_from_gguf(const Fields& f, const std::string& key) {
+  if (!f.has(key) || !f.json[key].is_array()) return f.integer(key, 6, 1, kMaxLayers);
+  std::vector<bool> local;
+  for (const Json& layer : f.json[key]) local.push_back(layer != false && layer != 0);
+  return pattern_of(local, f.source, key.c_str());
+}
+
+/// The files do not say query_pre_attn_scalar: of the published sizes only the one of 62 layers has not
+/// head_dim.
+void read_gemma_gguf(ModelConfig& c, const Fields& f, const std::string& arch) {
+  if (c.sliding_window > 0)
+    c.sliding_window_pattern = window_pattern_from_gguf(f, arch + ".attention.sliding_window_pattern");
+  c.rope_local_base_freq = f.number(arch + ".rope.freq_base_swa", 1e4);
+  if (c.num_hidden_layers == 62)
+    c.query_pre_attn_scalar = static_cast<double>(c.hidden_size / c.num_attention_heads);
+}
+
+/// What the position room reads of a Gemma file: not the base of local layers, which has been read.
+Json without_local_base(const Json& metadata, const std::string& arch) {
+  Json own = Json::object();
+  for (const auto& [key, value] : metadata.items())
+    if (key.starts_with(arch + ".") && key != arch + ".rope.freq_base_swa") own[key] = value;
+  return own;
+}
+
 ModelConfig read_gguf(const Checkpoint& checkpoint, const std::string& source) {
   Fields f{checkpoint.metadata, source};
   std::string arch = f.text("general.architecture", {});
@@ -179,9 +323,10 @@ ModelConfig read_gguf(const Checkpoint& checkpoint, const std::string& source) {
   auto key = [&](const char* name) { return arch + "." + name; };
   if (f.integer(key("expert_count"), 0, 0, kMaxWidth) > 0)
     fail("{}: {}: mixtures of experts are not supported", source, key("expert_count"));
+  for (const char* cap : {"attn_logit_softcapping", "final_logit_softcapping"})
+    if (f.has(key(cap))) fail("{}: {} is not supported", source, key(cap));
 
   ModelConfig c;
-  c.architecture = row.name;
   c.hidden_size = f.integer(key("embedding_length"), {}, 1, kMaxWidth);
   c.intermediate_size = f.integer(key("feed_forward_length"), {}, 1, kMaxWidth);
   c.num_hidden_layers = f.integer(key("block_count"), {}, 1, kMaxLayers);
@@ -196,20 +341,45 @@ ModelConfig read_gguf(const Checkpoint& checkpoint, const std::string& source) {
   c.rotary_dim = f.integer(key("rope.dimension_count"), c.head_dim, 1, kMaxHeadDim);
   c.rms_norm_eps = static_cast<float>(f.number(key("attention.layer_norm_rms_epsilon"), {}));
   c.sliding_window = f.integer(key("attention.sliding_window"), 0, 0, kMaxWindow);
-  c.attention_bias = row.qkv_bias;
+  c.attention_bias = row.qkv_bias || checkpoint.find("blk.0.attn_q.bias");
+  c.o_bias = static_cast<bool>(checkpoint.find("blk.0.attn_output.bias"));
+  c.mlp_bias = static_cast<bool>(checkpoint.find("blk.0.ffn_gate.bias"));
   c.tie_word_embeddings = !checkpoint.find("output.weight");
 
   Tensor embedding = checkpoint.require("token_embd.weight");
   c.vocab_size = f.integer(key("vocab_size"), embedding.rows(), 1, kMaxVocab);
+  apply_row(c, row);
+  if (row.gemma) read_gemma_gguf(c, f, arch);
   check_shapes(c, source);
-  c.position =
-      position_from_gguf(checkpoint.metadata, arch, c.head_shape(), rotary_factors(checkpoint, source));
+  Json own = row.gemma ? without_local_base(checkpoint.metadata, arch) : Json();
+  c.position = position_from_gguf(row.gemma ? own : checkpoint.metadata, arch, c.head_shape(),
+                                  rotary_factors(checkpoint, source));
   return c;
 }
 
 }  // namespace
 
 std::span<const Architecture> architectures() { return kArchitectures; }
+
+const Architecture* architecture_of(const Checkpoint& checkpoint) {
+  bool gguf = checkpoint.format == CheckpointFormat::Gguf;
+  auto at = checkpoint.metadata.find(gguf ? "general.architecture" : "model_type");
+  if (at == checkpoint.metadata.end() || !at->is_string()) return nullptr;
+  for (const Architecture& row : kArchitectures)
+    if (at->get<std::string>() == (gguf ? row.name : row.hf_type)) return &row;
+  return nullptr;
+}
+
+int64_t parameter_count(const ModelConfig& c) {
+  int64_t C = c.hidden_size, F = c.intermediate_size, q = c.num_attention_heads * c.head_dim,
+          kv = c.num_key_value_heads * c.head_dim;
+  int64_t layer = C * (2 * q + 2 * kv) + 3 * C * F + (c.post_norms ? 4 : 2) * C;
+  if (c.attention_bias) layer += q + 2 * kv;
+  if (c.o_bias) layer += C;
+  if (c.mlp_bias) layer += 2 * F + C;
+  if (c.qk_norm) layer += 2 * c.head_dim;
+  return c.num_hidden_layers * layer + C + (c.tie_word_embeddings ? 1 : 2) * c.vocab_size * C;
+}
 
 ModelConfig read_config(const Checkpoint& checkpoint) {
   std::string path = checkpoint.path.string();

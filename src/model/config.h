@@ -8,9 +8,12 @@
 #include <string>
 
 #include "checkpoint/checkpoint.h"
+#include "model/tensor_names.h"
 #include "position/position.h"
 
 namespace longspan {
+
+enum class Activation : uint8_t { Silu, GeluTanh };  // of the gate
 
 struct ModelConfig {
   std::string architecture;         // row of the table: "llama", "qwen2", ...
@@ -24,25 +27,55 @@ struct ModelConfig {
   int64_t vocab_size = 0;           // V
   float rms_norm_eps = 1e-5f;
   int64_t sliding_window = 0;  // 0: none
+  // n > 0: only layers n - 1, 2n - 1, ... see everything and follow `position`; the others are local: they
+  // see the window and turn by plain RoPE with the base rope_local_base_freq. 0: all layers are alike.
+  int64_t sliding_window_pattern = 0;
+  double rope_local_base_freq = 0;
+  double query_pre_attn_scalar = 0;  // scores are divided by its square root; 0: by that of head_dim
+  double embedding_scale = 1;        // multiplies what the embedding gives
+  Activation activation = Activation::Silu;
   bool tie_word_embeddings = false;
-  bool attention_bias = false;  // q, k and v carry biases (o may)
+  bool attention_bias = false;  // q, k and v carry biases
+  bool o_bias = false;          // and so does o
   bool mlp_bias = false;        // gate, up and down carry biases
+  bool qk_norm = false;         // each head of q and k is normalised (RMSNorm) before it turns
+  bool post_norms = false;      // what attention and the MLP give is normalised before it is added
+  bool norm_head = false;       // logits are hidden . rows of the head divided by their L2 norm (NormHead)
   PositionConfig position;      // the model's own method
 
   HeadShape head_shape() const { return {head_dim, rotary_dim, num_attention_heads}; }
+  bool local_layer(int64_t layer) const {
+    return sliding_window_pattern > 0 && (layer + 1) % sliding_window_pattern != 0;
+  }
 };
 
-/// One family as one format names it. All share the tensor roles of weights.cc. GGUF stores q/k rows
-/// interleaved for some families (gguf_permuted): undone at load so that one rotary layout, rotate-half,
-/// remains.
+/// Parameters of a model of these sizes, without reading a tensor: V C of them are the embedding's, and as
+/// many those of a head that is not tied to it.
+int64_t parameter_count(const ModelConfig& config);
+
+/// One family. GGUF stores q/k rows interleaved for some (gguf_permuted): undone at load so that one rotary
+/// layout, rotate-half, remains.
 struct Architecture {
-  const char* name;            // GGUF general.architecture; ModelConfig::architecture
-  const char* hf_type;         // config.json model_type
-  bool gguf_permuted = false;  // q/k rows of its GGUF files are permuted
-  bool qkv_bias = false;       // q, k and v always carry biases, o never
-  int64_t sliding_window = 0;  // what an HF config that is silent about it means; 0: the family has none
+  const char* name;     // GGUF general.architecture; ModelConfig::architecture
+  const char* hf_type;  // config.json model_type
+  const TensorNames* hf_names = &kHuggingFaceNames;
+  const char* chat_template = nullptr;  // built-in format of its models that carry none, where it has but one
+  bool gguf_permuted = false;           // q/k rows of its GGUF files are permuted
+  bool qkv_bias = false;                // q, k and v always carry biases, o never
+  bool qk_norm = false;
+  bool norm_head = false;  // config.json may ask for NormHead
+  bool gemma = false;      // scaled embedding, norms after both halves, local layers, GELU; HF norms - 1
+  bool max_window_layers = false;  // HF counts layers that keep full attention, and asks use_sliding_window
+  const char* bias = "attention_bias";  // config.json's name for biases of q, k, v and o
+  // What an HF config that is silent about a field means.
+  bool tied = false;
+  int64_t head_dim = 0;        // 0: hidden / heads
+  int64_t sliding_window = 0;  // 0: the family has none
+  double base = 0;             // 0: the position room's own
 };
 std::span<const Architecture> architectures();
+/// The row of a checkpoint, or null when its architecture is not supported.
+const Architecture* architecture_of(const Checkpoint& checkpoint);
 
 /// Reads and validates the config of a checkpoint: Error naming file and field when something is missing, out
 /// of range or contradictory.

@@ -49,13 +49,16 @@ struct Positions {
   std::vector<float> slopes, decay;
 };
 
-Positions positions_of(const PositionSpec& spec, const ModelConfig& c, const Batch& batch, Activations& a) {
+/// `tables`: how many of the activations' tables are taken; those made here are added.
+Positions positions_of(const PositionSpec& spec, const ModelConfig& c, const Batch& batch, Activations& a,
+                       int64_t& tables) {
   auto rows = static_cast<int64_t>(batch.ids.size());
   Positions p{rotations(spec), {}, {}, {spec.slopes.begin(), spec.slopes.end()}, {}};
   std::vector<Rotation> made;
   auto table = [&](const Rotation& rotation) {
     auto at = std::find(made.begin(), made.end(), rotation) - made.begin();
-    RopeTable table{a.cos.slice(at * a.rows, rows), a.sin.slice(at * a.rows, rows)};
+    int64_t first = (tables + at) * a.rows;
+    RopeTable table{a.cos.slice(first, rows), a.sin.slice(first, rows)};
     if (at == static_cast<ptrdiff_t>(made.size())) {
       made.push_back(rotation);
       fill_rope_table(table, rotation, spec.attention_scale, batch.past);
@@ -64,6 +67,7 @@ Positions positions_of(const PositionSpec& spec, const ModelConfig& c, const Bat
   };
   for (const Rotation& r : p.rotations.queries) p.queries.push_back(table(r));
   for (const Rotation& r : p.rotations.keys) p.keys.push_back(table(r));
+  tables += static_cast<int64_t>(made.size());
   if (!spec.decay.empty()) {
     p.decay.resize(static_cast<size_t>(c.head_dim), 0.0f);
     size_t half = spec.decay.size();
@@ -78,6 +82,12 @@ void sharpen(Tensor q, int64_t log_n, int64_t past) {
     double factor = std::log(static_cast<double>(past + t + 1)) / std::log(static_cast<double>(log_n));
     if (factor <= 1) return;
     for (int64_t i = 0; i < q.cols(); ++i) q.row(t)[i] *= static_cast<float>(factor);
+  });
+}
+
+void scale(Tensor x, float factor) {
+  parallel_for(x.rows(), [&](int64_t t) {
+    for (int64_t i = 0; i < x.cols(); ++i) x.row(t)[i] *= factor;
   });
 }
 
@@ -121,6 +131,7 @@ std::vector<Part> parts(const ModelConfig& c, const PositionSpec& spec, int64_t 
   Rotations r = rotations(spec);
   auto queries = static_cast<int64_t>(r.queries.size()), keys = static_cast<int64_t>(r.keys.size());
   int64_t q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim;
+  int64_t tables = queries + keys + (c.sliding_window_pattern > 0 ? 1 : 0);
   return {{"residual", &Activations::residual, rows, c.hidden_size},
           {"normed", &Activations::normed, rows, c.hidden_size},
           {"q", &Activations::q, rows, q},
@@ -132,18 +143,84 @@ std::vector<Part> parts(const ModelConfig& c, const PositionSpec& spec, int64_t 
           {"gate", &Activations::gate, rows, c.intermediate_size},
           {"up", &Activations::up, rows, c.intermediate_size},
           {"mlp", &Activations::mlp, rows, c.intermediate_size},
-          {"cos", &Activations::cos, (queries + keys) * rows, c.rotary_dim / 2},
-          {"sin", &Activations::sin, (queries + keys) * rows, c.rotary_dim / 2},
+          {"cos", &Activations::cos, tables * rows, c.rotary_dim / 2},
+          {"sin", &Activations::sin, tables * rows, c.rotary_dim / 2},
           {"logits", &Activations::logits, head_rows, c.vocab_size}};
+}
+
+/// Positions and attention of the layers that share them.
+struct LayerKind {
+  PositionSpec spec;
+  Positions positions;
+  AttentionShape shape;
+};
+
+LayerKind kind_of(const PositionSpec& spec, int64_t window, const ModelConfig& c, const Batch& batch,
+                  Activations& a, int64_t& tables) {
+  LayerKind kind{spec, positions_of(spec, c, batch, a, tables), {}};
+  double divisor = c.query_pre_attn_scalar > 0 ? c.query_pre_attn_scalar : static_cast<double>(c.head_dim);
+  kind.shape = {.heads = c.num_attention_heads,
+                .kv_heads = c.num_key_value_heads,
+                .head_dim = c.head_dim,
+                .past = batch.past,
+                .scale = static_cast<float>(1 / std::sqrt(divisor)),
+                .window = window,
+                .chunk = spec.chunk,
+                .slopes = kind.positions.slopes,
+                .decay = kind.positions.decay};
+  return kind;
+}
+
+/// Local layers turn by plain RoPE whatever the others do: what they see stays inside their window.
+PositionSpec local_spec(const ModelConfig& c) {
+  PositionConfig plain;
+  plain.base = c.rope_local_base_freq;
+  return position_spec(plain, c.head_shape(), 0);
+}
+
+/// Each head of x normalised on its own.
+void normalise_heads(const Model& model, Tensor x, Tensor weight) {
+  if (!weight) return;
+  int64_t d = model.config.head_dim;
+  Tensor heads = matrix_view(x.data, x.dtype, x.rows() * x.cols() / d, d);
+  model.kernels->rmsnorm(heads, heads, weight, model.config.rms_norm_eps);
+}
+
+/// residual += w(x), through a norm where there is one. `branch` [T, C] F32 is free to write.
+void add_branch(const Model& model, Tensor residual, Tensor x, const Linear& w, Tensor norm, Tensor branch) {
+  const Kernels& k = *model.kernels;
+  if (!norm) return k.linear(residual, x, w, true);
+  k.linear(branch, x, w, false);
+  k.rmsnorm(branch, branch, norm, model.config.rms_norm_eps);
+  parallel_for(residual.rows(), [&](int64_t t) {
+    for (int64_t i = 0; i < residual.cols(); ++i) residual.row(t)[i] += branch.row(t)[i];
+  });
+}
+
+/// out = gelu(gate) * up, the tanh form (Hendrycks 2016).
+void gelu_gate(Tensor out, Tensor gate, Tensor up) {
+  parallel_for(out.rows(), [&](int64_t t) {
+    for (int64_t i = 0; i < out.cols(); ++i) {
+      float g = gate.row(t)[i];
+      float y = 0.5f * g * (1 + std::tanh(0.7978845608f * (g + 0.044715f * g * g * g))) * up.row(t)[i];
+      if (out.dtype == DType::BF16) {
+        out.row<uint16_t>(t)[i] = f32_to_bf16(y);
+      } else {
+        out.row(t)[i] = y;
+      }
+    }
+  });
 }
 
 /// Rotates q and k as every zone asks, stores the keys, and says what attention reads. With one rotation both
 /// turn in place.
-std::vector<AttentionZone> rotate_and_store(const Model& model, const PositionSpec& spec, const Positions& p,
-                                            const LayerBuffers& b, KvCache& cache, int64_t layer,
-                                            int64_t past) {
+std::vector<AttentionZone> rotate_and_store(const Model& model, const LayerKind& kind, const LayerBuffers& b,
+                                            KvCache& cache, int64_t layer) {
   const ModelConfig& c = model.config;
   const Kernels& k = *model.kernels;
+  const PositionSpec& spec = kind.spec;
+  const Positions& p = kind.positions;
+  int64_t past = kind.shape.past;
   if (spec.log_n > 0) sharpen(b.q, spec.log_n, past);
   std::vector<Tensor> queries;
   for (size_t r = 0; r < p.queries.size(); ++r) {
@@ -195,35 +272,34 @@ Tensor forward(const Model& model, const PositionSpec& spec, KvCache& cache, con
   check_ids(batch.ids, c.vocab_size);
   cache.reserve(batch.past + rows);
 
-  Positions p = positions_of(spec, c, batch, a);
+  int64_t tables = 0;
+  LayerKind whole = kind_of(spec, c.sliding_window_pattern > 0 ? 0 : c.sliding_window, c, batch, a, tables),
+            local;
+  if (c.sliding_window_pattern > 0) local = kind_of(local_spec(c), c.sliding_window, c, batch, a, tables);
   LayerBuffers b = cut(a, rows, activation_dtype(model, rows));
-  AttentionShape shape{.heads = c.num_attention_heads,
-                       .kv_heads = c.num_key_value_heads,
-                       .head_dim = c.head_dim,
-                       .past = batch.past,
-                       .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(c.head_dim))),
-                       .window = c.sliding_window,
-                       .chunk = spec.chunk,
-                       .slopes = p.slopes,
-                       .decay = p.decay};
+  Tensor branch = typed(a.normed, DType::F32, rows);  // free once its reader has run
 
   k.embed(b.residual, model.weights.embedding, batch.ids);
+  if (c.embedding_scale != 1) scale(b.residual, static_cast<float>(c.embedding_scale));
   for (int64_t l = 0; l < c.num_hidden_layers; ++l) {
     const LayerWeights& w = model.weights.layers[static_cast<size_t>(l)];
+    const LayerKind& kind = c.local_layer(l) ? local : whole;
     k.rmsnorm(b.normed, b.residual, w.attn_norm, c.rms_norm_eps);
     k.linear(b.q, b.normed, w.q, false);
     k.linear(b.k, b.normed, w.k, false);
     k.linear(b.v, b.normed, w.v, false);
+    normalise_heads(model, b.q, w.q_norm);
+    normalise_heads(model, b.k, w.k_norm);
     k.store_kv(cache.values(l), b.v, batch.past);
-    std::vector<AttentionZone> zones = rotate_and_store(model, spec, p, b, cache, l, batch.past);
-    if (batch.observer) batch.observer(l, zones, shape);
-    k.attention(b.attended, {}, zones, cache.values(l), shape);
-    k.linear(b.residual, b.attended, w.o, true);
+    std::vector<AttentionZone> zones = rotate_and_store(model, kind, b, cache, l);
+    if (batch.observer) batch.observer(l, zones, kind.shape);
+    k.attention(b.attended, {}, zones, cache.values(l), kind.shape);
+    add_branch(model, b.residual, b.attended, w.o, w.attn_post_norm, branch);
     k.rmsnorm(b.normed, b.residual, w.mlp_norm, c.rms_norm_eps);
     k.linear(b.gate, b.normed, w.gate, false);
     k.linear(b.up, b.normed, w.up, false);
-    k.swiglu(b.mlp, b.gate, b.up);
-    k.linear(b.residual, b.mlp, w.down, true);
+    (c.activation == Activation::GeluTanh ? gelu_gate : k.swiglu)(b.mlp, b.gate, b.up);
+    add_branch(model, b.residual, b.mlp, w.down, w.mlp_post_norm, branch);
   }
   cache.set_length(batch.past + rows);
   Tensor hidden = typed(a.normed, DType::F32, rows);

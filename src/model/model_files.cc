@@ -1,6 +1,9 @@
 #include "model/model_files.h"
 
+#include <fmt/ranges.h>
+
 #include "base/error.h"
+#include "model/config.h"
 
 namespace longspan {
 
@@ -19,6 +22,10 @@ std::string token_content(const Json& value) {
   return "";
 }
 
+ChatTemplateSource builtin_source(const BuiltinChatTemplate& b) {
+  return {b.jinja, "chat template " + b.name, b.stop, b.suffix};
+}
+
 std::optional<ChatTemplateSource> template_from_config(const Checkpoint& checkpoint) {
   std::string source = (checkpoint.path / "tokenizer_config.json").string() + " chat_template";
   Json config = tokenizer_config(checkpoint);
@@ -32,6 +39,17 @@ std::optional<ChatTemplateSource> template_from_config(const Checkpoint& checkpo
           item["template"].is_string())
         return ChatTemplateSource{item["template"].get<std::string>(), source + " \"default\""};
   fail("{}: neither a string nor a list with a template named \"default\"", source);
+}
+
+std::optional<ChatTemplateSource> own_chat_template(const Checkpoint& checkpoint) {
+  if (checkpoint.format == CheckpointFormat::Gguf) {
+    auto it = checkpoint.metadata.find("tokenizer.chat_template");
+    if (it == checkpoint.metadata.end() || !it->is_string()) return std::nullopt;
+    return ChatTemplateSource{it->get<std::string>(), checkpoint.path.string() + " tokenizer.chat_template"};
+  }
+  auto file = checkpoint.path / "chat_template.jinja";
+  if (std::filesystem::exists(file)) return ChatTemplateSource{read_file(file), file.string()};
+  return template_from_config(checkpoint);
 }
 
 }  // namespace
@@ -51,21 +69,15 @@ Tokenizer load_tokenizer(const Checkpoint& checkpoint) {
 std::optional<ChatTemplateSource> find_chat_template(const Checkpoint& checkpoint,
                                                      const std::string& chosen) {
   if (!chosen.empty()) {
-    if (const char* text = builtin_chat_template(chosen))
-      return ChatTemplateSource{text, "chat template " + chosen};
+    if (const BuiltinChatTemplate* builtin = builtin_chat_template(chosen)) return builtin_source(*builtin);
     if (std::filesystem::exists(chosen)) return ChatTemplateSource{read_file(chosen), chosen};
-    std::string names;
-    for (const std::string& name : builtin_chat_template_names()) names += (names.empty() ? "" : ", ") + name;
-    fail("chat template \"{}\" is neither a file nor one of: {}", chosen, names);
+    fail("chat template \"{}\" is neither a file nor one of: {}", chosen,
+         fmt::join(builtin_chat_template_names(), ", "));
   }
-  if (checkpoint.format == CheckpointFormat::Gguf) {
-    auto it = checkpoint.metadata.find("tokenizer.chat_template");
-    if (it == checkpoint.metadata.end() || !it->is_string()) return std::nullopt;
-    return ChatTemplateSource{it->get<std::string>(), checkpoint.path.string() + " tokenizer.chat_template"};
-  }
-  auto file = checkpoint.path / "chat_template.jinja";
-  if (std::filesystem::exists(file)) return ChatTemplateSource{read_file(file), file.string()};
-  return template_from_config(checkpoint);
+  if (std::optional<ChatTemplateSource> own = own_chat_template(checkpoint)) return own;
+  const Architecture* row = architecture_of(checkpoint);
+  if (!row || !row->chat_template) return std::nullopt;
+  return builtin_source(*builtin_chat_template(row->chat_template));
 }
 
 Json chat_template_variables(const Checkpoint& checkpoint, const Tokenizer& tokenizer) {

@@ -15,11 +15,13 @@ namespace longspan {
 Tokenizer load_tokenizer(const Checkpoint& checkpoint);
 
 /// The Jinja text of the model's chat template (GGUF key, chat_template.jinja, or tokenizer_config.json), or
-/// of the one the user chose: a built-in name or a file. nullopt when the model carries none and none was
-/// chosen.
+/// of the one the user chose: a built-in name or a file. A model that carries none gets the built-in one of
+/// its architecture where that has but one (xverse, index), else nullopt.
 struct ChatTemplateSource {
   std::string jinja;
-  std::string source;  // for errors
+  std::string source;                  // for errors
+  std::vector<std::string> stop = {};  // of a built-in one, as there
+  std::string suffix = {};
 };
 std::optional<ChatTemplateSource> find_chat_template(const Checkpoint& checkpoint, const std::string& chosen);
 

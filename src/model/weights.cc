@@ -2,6 +2,9 @@
 // planning: they differ only in `place`, which either copies a tensor or counts the copy.
 #include "model/weights.h"
 
+#include <algorithm>
+#include <cassert>
+#include <cmath>
 #include <cstring>
 #include <functional>
 #include <set>
@@ -13,39 +16,43 @@ namespace longspan {
 
 namespace {
 
-/// A role of a layer and its name stem in both formats; ".weight" or ".bias" follows.
-struct Role {
-  const char* hf;    // after model.layers.N.
-  const char* gguf;  // after blk.N.
-};
-constexpr Role kAttnNorm{"input_layernorm", "attn_norm"}, kQ{"self_attn.q_proj", "attn_q"},
-    kK{"self_attn.k_proj", "attn_k"}, kV{"self_attn.v_proj", "attn_v"}, kO{"self_attn.o_proj", "attn_output"},
-    kMlpNorm{"post_attention_layernorm", "ffn_norm"}, kGate{"mlp.gate_proj", "ffn_gate"},
-    kUp{"mlp.up_proj", "ffn_up"}, kDown{"mlp.down_proj", "ffn_down"};
-
 /// Tensors that files carry and the forward pass does not read: the config already said what they hold.
 bool ignorable(const std::string& name) {
   return name.ends_with("rotary_emb.inv_freq") || name == "rope_freqs.weight" ||
          name.starts_with("rope_factors_");
 }
 
-enum class Copy { None, ToF32, Unpermute, Align };
-
-/// Makes a tensor usable: returns it where it lies, or a copy. `heads` counts the heads of an unpermuted one.
-using Place = std::function<Tensor(const Tensor& tensor, Copy copy, int64_t heads)>;
+/// How a tensor becomes usable: where it lies, or as a copy in which ...
+struct Copy {
+  bool needed = false;
+  const char* label = "weights moved to aligned memory";
+  int64_t permuted_heads = 0;              // ... the rows of so many heads go into rotary order
+  int64_t first = 0, run = 0, stride = 0;  // ... only `run` of every `stride` rows stay, from `first` on
+  bool unit_rows = false;                  // ... rows have length 1
+  float add = 0;                           // ... every element is so much larger
+};
+using Place = std::function<Tensor(const Tensor& tensor, const Copy& copy)>;
 
 /// The walk over a checkpoint: names, presence, shapes.
 struct Gather {
   const Checkpoint& checkpoint;
   const ModelConfig& config;
   const Place& place;
+  const Architecture& row = row_of(config);
   bool gguf = checkpoint.format == CheckpointFormat::Gguf;
-  bool permuted = false;
-  std::set<std::string> used;
+  const TensorNames& names = gguf ? kGgufNames : *row.hf_names;
+  std::set<std::string> used = {};
 
-  std::string name(int64_t layer, const Role& role, const char* suffix) const {
-    return gguf ? fmt::format("blk.{}.{}.{}", layer, role.gguf, suffix)
-                : fmt::format("model.layers.{}.{}.{}", layer, role.hf, suffix);
+  static const Architecture& row_of(const ModelConfig& config) {
+    auto rows = architectures();
+    auto at = std::find_if(rows.begin(), rows.end(),
+                           [&](const Architecture& row) { return config.architecture == row.name; });
+    assert(at != rows.end());
+    return *at;
+  }
+
+  std::string name(int64_t layer, const char* stem) const {
+    return fmt::format(fmt::runtime(names.layer), layer) + stem;
   }
 
   Tensor take(const std::string& name, int64_t rows, int64_t cols) {
@@ -69,68 +76,99 @@ struct Gather {
            0;
   }
 
-  /// Norms and biases: [n] F32 whatever the file holds.
-  Tensor vector(const std::string& name, int64_t n, int64_t permuted_heads = 0) {
-    Tensor t = take(name, 0, n);
+  /// Norms and biases: [n] F32 whatever the file holds. A copy that takes rows tells the size of the whole.
+  Tensor vector(const std::string& name, int64_t n, Copy copy = {}) {
+    Tensor t = take(name, 0, copy.run ? n / copy.run * copy.stride : n);
     if (is_quantised(t.dtype))
       fail("{}: tensor {} is quantised; F32, F16 or BF16 was expected", checkpoint.path.string(), name);
-    Copy copy = permuted_heads                        ? Copy::Unpermute
-                : t.dtype == DType::F32 && aligned(t) ? Copy::None
-                                                      : Copy::ToF32;
-    return place(t, copy, permuted_heads);
+    copy.needed |= t.dtype != DType::F32 || !aligned(t);
+    return place(t, copy);
   }
 
-  Tensor matrix(const std::string& name, int64_t rows, int64_t cols, int64_t permuted_heads = 0) {
-    Tensor t = take(name, rows, cols);
-    return place(t, permuted_heads ? Copy::Unpermute : aligned(t) ? Copy::None : Copy::Align, permuted_heads);
+  Tensor matrix(const std::string& name, int64_t rows, int64_t cols, Copy copy = {}) {
+    Tensor t = take(name, copy.run ? rows / copy.run * copy.stride : rows, cols);
+    copy.needed |= !aligned(t);
+    return place(t, copy);
+  }
+
+  /// Gemma's Hugging Face files hold what is to be added to 1.
+  Tensor norm(const std::string& stem, int64_t n) {
+    bool add = row.gemma && !gguf;
+    return vector(stem + ".weight", n, {.needed = add, .add = add ? 1.0f : 0.0f});
   }
 
   /// GGUF says nothing about biases: there they are what the file holds. A config.json that is silent says
   /// no.
-  bool has_bias(const std::string& name, bool declared, bool optional) const {
+  bool has_bias(const std::string& name, bool declared) const {
     bool present = static_cast<bool>(checkpoint.find(name));
     if (present && !gguf && !declared)
       fail("{}: tensor {} exists, but config.json does not declare biases", checkpoint.path.string(), name);
-    return present || (declared && !optional);
+    return present || declared;
   }
 
-  Linear linear(int64_t layer, const Role& role, int64_t rows, int64_t cols, bool bias,
-                int64_t permuted_heads = 0) {
+  Linear linear(const std::string& stem, int64_t rows, int64_t cols, bool bias, const Copy& copy = {}) {
     Linear w;
-    w.weight = matrix(name(layer, role, "weight"), rows, cols, permuted_heads);
-    std::string bias_name = name(layer, role, "bias");
-    if (has_bias(bias_name, bias, role.hf == kO.hf)) w.bias = vector(bias_name, rows, permuted_heads);
+    w.weight = matrix(stem + ".weight", rows, cols, copy);
+    if (has_bias(stem + ".bias", bias)) w.bias = vector(stem + ".bias", rows, copy);
     return w;
+  }
+
+  void query_key_value(LayerWeights& w, int64_t l) {
+    int64_t C = config.hidden_size, D = config.head_dim, K = config.num_key_value_heads,
+            group = config.num_attention_heads / K * D;
+    bool bias = config.attention_bias;
+    if (names.qkv) {
+      auto rows = [&](int64_t first, int64_t run) {
+        return Copy{true, "q, k and v taken apart", 0, first, run, group + 2 * D};
+      };
+      std::string stem = name(l, names.qkv);
+      w.q = linear(stem, K * group, C, bias, rows(0, group));
+      w.k = linear(stem, K * D, C, bias, rows(group, D));
+      w.v = linear(stem, K * D, C, bias, rows(group + D, D));
+    } else {
+      auto rotary = [&](int64_t heads) {
+        return gguf && row.gguf_permuted ? Copy{true, "q and k in rotary order", heads} : Copy{};
+      };
+      w.q = linear(name(l, names.q), K * group, C, bias, rotary(config.num_attention_heads));
+      w.k = linear(name(l, names.k), K * D, C, bias, rotary(K));
+      w.v = linear(name(l, names.v), K * D, C, bias);
+    }
+    if (config.qk_norm) {
+      w.q_norm = norm(name(l, names.q_norm), D);
+      w.k_norm = norm(name(l, names.k_norm), D);
+    }
   }
 
   LayerWeights layer(int64_t l) {
     const ModelConfig& c = config;
-    int64_t C = c.hidden_size, F = c.intermediate_size, H = c.num_attention_heads, K = c.num_key_value_heads,
-            D = c.head_dim;
+    int64_t C = c.hidden_size, F = c.intermediate_size;
     LayerWeights w;
-    w.attn_norm = vector(name(l, kAttnNorm, "weight"), C);
-    w.q = linear(l, kQ, H * D, C, c.attention_bias, permuted ? H : 0);
-    w.k = linear(l, kK, K * D, C, c.attention_bias, permuted ? K : 0);
-    w.v = linear(l, kV, K * D, C, c.attention_bias);
-    w.o = linear(l, kO, C, H * D, c.attention_bias);
-    w.mlp_norm = vector(name(l, kMlpNorm, "weight"), C);
-    w.gate = linear(l, kGate, F, C, c.mlp_bias);
-    w.up = linear(l, kUp, F, C, c.mlp_bias);
-    w.down = linear(l, kDown, C, F, c.mlp_bias);
+    w.attn_norm = norm(name(l, names.attn_norm), C);
+    query_key_value(w, l);
+    w.o = linear(name(l, names.o), C, c.num_attention_heads * c.head_dim, c.o_bias);
+    w.mlp_norm = norm(name(l, names.mlp_norm), C);
+    w.gate = linear(name(l, names.gate), F, C, c.mlp_bias);
+    w.up = linear(name(l, names.up), F, C, c.mlp_bias);
+    w.down = linear(name(l, names.down), C, F, c.mlp_bias);
+    if (c.post_norms) {
+      w.attn_post_norm = norm(name(l, names.attn_post_norm), C);
+      w.mlp_post_norm = norm(name(l, names.mlp_post_norm), C);
+    }
     return w;
   }
 
   Weights all() {
-    for (const Architecture& row : architectures())
-      if (config.architecture == row.name) permuted = gguf && row.gguf_permuted;
     Weights w;
     int64_t V = config.vocab_size, C = config.hidden_size;
-    w.embedding = matrix(gguf ? "token_embd.weight" : "model.embed_tokens.weight", V, C);
+    w.embedding = matrix(std::string(names.embedding) + ".weight", V, C);
     for (int64_t l = 0; l < config.num_hidden_layers; ++l) w.layers.push_back(layer(l));
-    w.final_norm = vector(gguf ? "output_norm.weight" : "model.norm.weight", C);
-    std::string head = gguf ? "output.weight" : "lm_head.weight";
-    w.head.weight = config.tie_word_embeddings ? w.embedding : matrix(head, V, C);
+    w.final_norm = norm(names.final_norm, C);
+    std::string head = std::string(names.head) + ".weight";
+    Copy unit = config.norm_head
+                    ? Copy{.needed = true, .label = "head with rows of length 1", .unit_rows = true}
+                    : Copy{};
     if (config.tie_word_embeddings) used.insert(head);
+    w.head.weight = config.tie_word_embeddings ? w.embedding : matrix(head, V, C, unit);
     for (const NamedTensor& t : checkpoint.tensors)
       if (!used.contains(t.name) && !ignorable(t.name))
         fail(
@@ -159,27 +197,59 @@ void unpermute(std::byte* out, const std::byte* in, int64_t row_bytes, int64_t h
   }
 }
 
-int64_t copied_bytes(const Tensor& t, Copy copy) {
-  if (copy == Copy::None) return 0;
-  return t.dims == 1 ? t.size[0] * static_cast<int64_t>(sizeof(float))
-                     : t.rows() * dtype_bytes(t.dtype, t.cols());
+int64_t copied_rows(const Tensor& t, const Copy& copy) {
+  int64_t rows = t.dims == 1 ? t.size[0] : t.rows();
+  return copy.run ? rows / copy.stride * copy.run : rows;
+}
+
+int64_t copied_bytes(const Tensor& t, const Copy& copy) {
+  if (!copy.needed) return 0;
+  int64_t row = t.dims == 1 ? static_cast<int64_t>(sizeof(float)) : dtype_bytes(t.dtype, t.cols());
+  return copied_rows(t, copy) * row;
 }
 
 struct CopyJob {
   Tensor to, from;
   Copy copy;
-  int64_t heads;
 };
 
 /// The empty tensor that a copy will fill.
-Tensor allocate_copy(Arena& arena, const Tensor& t, Copy copy) {
+Tensor allocate_copy(Arena& arena, const Tensor& t, const Copy& copy) {
   if (t.dims == 1)
-    return vector_view(arena.allocate("norms and biases", copied_bytes(t, copy)), DType::F32, t.size[0]);
-  const char* label = copy == Copy::Unpermute ? "q and k in rotary order" : "weights moved to aligned memory";
-  return arena.matrix(label, t.dtype, t.rows(), t.cols());
+    return vector_view(arena.allocate("norms and biases", copied_bytes(t, copy)), DType::F32,
+                       copied_rows(t, copy));
+  return arena.matrix(copy.label, t.dtype, copied_rows(t, copy), t.cols());
+}
+
+void take_rows(std::byte* to, const std::byte* from, int64_t row_bytes, int64_t rows, const Copy& copy) {
+  for (int64_t row = 0; row < rows; row += copy.run)
+    std::memcpy(to + row * row_bytes, from + (row / copy.run * copy.stride + copy.first) * row_bytes,
+                static_cast<size_t>(copy.run * row_bytes));
+}
+
+/// Rows divided by their L2 norm, in the dtype they have.
+void unit_rows(const Tensor& to, const Tensor& from) {
+  auto cols = static_cast<size_t>(from.cols());
+  auto bytes = static_cast<size_t>(dtype_bytes(from.dtype, from.cols()));
+  std::vector<std::byte> raw(bytes);  // aligned, which the file's bytes need not be
+  std::vector<float> x(cols);
+  for (int64_t r = 0; r < from.rows(); ++r) {
+    std::memcpy(raw.data(), from.row<std::byte>(r), bytes);
+    dequantise(x.data(), raw.data(), from.dtype, from.cols());
+    double squares = 0;
+    for (float v : x) squares += static_cast<double>(v) * v;
+    auto scale = static_cast<float>(1 / std::max(std::sqrt(squares), 1e-12));
+    for (size_t i = 0; i < cols; ++i) {
+      if (from.dtype == DType::F32) to.row(r)[i] = x[i] * scale;
+      if (from.dtype == DType::F16) to.row<uint16_t>(r)[i] = f32_to_f16(x[i] * scale);
+      if (from.dtype == DType::BF16) to.row<uint16_t>(r)[i] = f32_to_bf16(x[i] * scale);
+    }
+  }
 }
 
 void fill_copy(const CopyJob& job, const ModelConfig& config) {
+  const Copy& copy = job.copy;
+  if (copy.unit_rows) return unit_rows(job.to, job.from);
   auto bytes = static_cast<size_t>(dtype_bytes(job.from.dtype, job.from.rows() * job.from.cols()));
   const void* from = job.from.data;
   std::vector<std::byte> raw;
@@ -189,12 +259,16 @@ void fill_copy(const CopyJob& job, const ModelConfig& config) {
     std::memcpy(raw.data(), from, bytes);
     values.resize(static_cast<size_t>(job.from.size[0]));
     dequantise(values.data(), raw.data(), job.from.dtype, job.from.size[0]);
+    for (float& v : values) v += copy.add;
     from = values.data(), bytes = values.size() * sizeof(float);
   }
   auto* to = static_cast<std::byte*>(job.to.data);
+  const auto* rows = static_cast<const std::byte*>(from);
   int64_t row_bytes = job.to.dims == 1 ? static_cast<int64_t>(sizeof(float)) : job.to.row_stride;
-  if (job.copy == Copy::Unpermute) {
-    unpermute(to, static_cast<const std::byte*>(from), row_bytes, job.heads, config);
+  if (copy.permuted_heads) {
+    unpermute(to, rows, row_bytes, copy.permuted_heads, config);
+  } else if (copy.run) {
+    take_rows(to, rows, row_bytes, copied_rows(job.from, copy), copy);
   } else {
     std::memcpy(to, from, bytes);
   }
@@ -205,12 +279,12 @@ void fill_copy(const CopyJob& job, const ModelConfig& config) {
 Weights load_weights(const Checkpoint& checkpoint, const ModelConfig& config) {
   Arena arena;
   std::vector<CopyJob> jobs;
-  Place place = [&](const Tensor& t, Copy copy, int64_t heads) {
-    if (copy == Copy::None) return t;
-    jobs.push_back({allocate_copy(arena, t, copy), t, copy, heads});
+  Place place = [&](const Tensor& t, const Copy& copy) {
+    if (!copy.needed) return t;
+    jobs.push_back({allocate_copy(arena, t, copy), t, copy});
     return jobs.back().to;
   };
-  Weights weights = Gather{.checkpoint = checkpoint, .config = config, .place = place, .used = {}}.all();
+  Weights weights = Gather{.checkpoint = checkpoint, .config = config, .place = place}.all();
   // One parallel region for everything: entering hundreds costs more than the work of a small model.
   auto copies = static_cast<int64_t>(jobs.size()), tensors = static_cast<int64_t>(checkpoint.tensors.size());
   parallel_for(copies + tensors, [&](int64_t i) {
@@ -224,11 +298,11 @@ Weights load_weights(const Checkpoint& checkpoint, const ModelConfig& config) {
 WeightsPlan plan_weights(const Checkpoint& checkpoint, const ModelConfig& config, const Kernels& k,
                          Compute compute) {
   WeightsPlan plan;
-  Place place = [&](const Tensor& t, Copy copy, int64_t) {
+  Place place = [&](const Tensor& t, const Copy& copy) {
     plan.copied += copied_bytes(t, copy);
     return t;
   };
-  Weights weights = Gather{.checkpoint = checkpoint, .config = config, .place = place, .used = {}}.all();
+  Weights weights = Gather{.checkpoint = checkpoint, .config = config, .place = place}.all();
   plan.mapped = checkpoint.tensor_bytes();
   for (const LayerWeights& w : weights.layers)
     for (const Linear* l : {&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down})

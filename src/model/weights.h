@@ -1,5 +1,6 @@
 // Weights: tensors by role, per layer. Views into the mapped checkpoint wherever the kernels can read it as
-// it lies; what had to be copied (norms to F32, permuted q/k rows) is in the arena, labelled and counted.
+// it lies; what had to be copied (norms to F32, permuted q/k rows, fused q, k and v) is in the arena,
+// labelled and counted.
 #pragma once
 
 #include <vector>
@@ -10,20 +11,24 @@
 
 namespace longspan {
 
+/// A tensor that the model lacks is null, and what it would do is left out.
 struct LayerWeights {
-  Tensor attn_norm;  // [C] F32
-  Linear q, k, v;    // [H*D, C], [K*D, C], [K*D, C]
-  Linear o;          // [C, H*D]
-  Tensor mlp_norm;   // [C] F32
-  Linear gate, up;   // [F, C]
-  Linear down;       // [C, F]
+  Tensor attn_norm;       // [C] F32
+  Linear q, k, v;         // [H*D, C], [K*D, C], [K*D, C]
+  Tensor q_norm, k_norm;  // [D] F32, of every head
+  Linear o;               // [C, H*D]
+  Tensor attn_post_norm;  // [C] F32, of what o gives
+  Tensor mlp_norm;        // [C] F32
+  Linear gate, up;        // [F, C]
+  Linear down;            // [C, F]
+  Tensor mlp_post_norm;   // [C] F32, of what down gives
 };
 
 struct Weights {
   Tensor embedding;  // [V, C]
   std::vector<LayerWeights> layers;
   Tensor final_norm;  // [C] F32
-  Linear head;        // [V, C]; shares the embedding's data when tied
+  Linear head;        // [V, C]; shares the embedding's data when tied; rows of length 1 under NormHead
   Arena copies;
 };
 

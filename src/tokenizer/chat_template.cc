@@ -94,20 +94,19 @@ constexpr const char* kIndex = R"(
     {{- 'reserved_1' }}
 {%- endif %})";
 
-struct BuiltinTemplate {
-  std::string_view name;
-  std::string jinja;
-};
-
-const std::vector<BuiltinTemplate>& builtin_templates() {
-  static const std::vector<BuiltinTemplate> templates = {
-      {"xverse", kXverse},
-      {"aquila-chat", std::string(kAquilaSystem) + kAquilaChat + kAquilaTurns},
-      {"aquila", std::string(kAquilaSystem) + kAquila + kAquilaTurns},
-      {"aquila-legacy", std::string(kAquilaSystem) + kAquilaLegacy + kAquilaTurns},
-      {"aquila-v1", std::string(kAquilaPieces) + kAquilaTurns},
-      {"aquila-v2", std::string(kAquilaSystem) + kAquilaPieces + kAquilaV2System + kAquilaTurns},
-      {"index", kIndex},
+const std::vector<BuiltinChatTemplate>& builtin_templates() {
+  // The Aquila models were trained on, and served with, a prompt that ends with one more space.
+  static const std::vector<BuiltinChatTemplate> templates = {
+      {"xverse", kXverse, {}, ""},
+      {"aquila-chat", std::string(kAquilaSystem) + kAquilaChat + kAquilaTurns, {"###", "</s>", "[UNK]"}, " "},
+      {"aquila", std::string(kAquilaSystem) + kAquila + kAquilaTurns, {"</s>", "[UNK]"}, " "},
+      {"aquila-legacy", std::string(kAquilaSystem) + kAquilaLegacy + kAquilaTurns, {"</s>", "[UNK]"}, " "},
+      {"aquila-v1", std::string(kAquilaPieces) + kAquilaTurns, {"</s>", "<|endoftext|>"}, " "},
+      {"aquila-v2",
+       std::string(kAquilaSystem) + kAquilaPieces + kAquilaV2System + kAquilaTurns,
+       {"</s>", "<|endoftext|>", "<|startofpiece|>", "<|endofpiece|>"},
+       " "},
+      {"index", kIndex, {}, ""},
   };
   return templates;
 }
@@ -134,16 +133,15 @@ std::string ChatTemplate::render(const std::vector<ChatMessage>& messages, bool 
   return impl_->jinja.render(all);
 }
 
-const char* builtin_chat_template(std::string_view name) {
-  for (const BuiltinTemplate& builtin : builtin_templates()) {
-    if (builtin.name == name) return builtin.jinja.c_str();
-  }
+const BuiltinChatTemplate* builtin_chat_template(std::string_view name) {
+  for (const BuiltinChatTemplate& builtin : builtin_templates())
+    if (builtin.name == name) return &builtin;
   return nullptr;
 }
 
 std::vector<std::string> builtin_chat_template_names() {
   std::vector<std::string> names;
-  for (const BuiltinTemplate& builtin : builtin_templates()) names.emplace_back(builtin.name);
+  for (const BuiltinChatTemplate& builtin : builtin_templates()) names.push_back(builtin.name);
   return names;
 }
 

@@ -30,9 +30,16 @@ class ChatTemplate {
   std::shared_ptr<const Impl> impl_;
 };
 
-/// Built-in formats of models that were published without Jinja, by name: "xverse", "aquila-chat", "aquila",
-/// "aquila-legacy", "aquila-v1", "aquila-v2", "index". Null when unknown. They are ordinary Jinja texts.
-const char* builtin_chat_template(std::string_view name);
+/// A format of models that were published without Jinja: "xverse", "aquila-chat", "aquila", "aquila-legacy",
+/// "aquila-v1", "aquila-v2", "index".
+struct BuiltinChatTemplate {
+  std::string name;
+  std::string jinja;              // an ordinary text for ChatTemplate
+  std::vector<std::string> stop;  // an answer ends before any of these
+  std::string suffix;             // follows the rendered text when an answer is asked for
+};
+/// Null when unknown.
+const BuiltinChatTemplate* builtin_chat_template(std::string_view name);
 std::vector<std::string> builtin_chat_template_names();
 
 }  // namespace longspan

@@ -82,6 +82,8 @@ TEST(Config, SlidingWindowsOfTheFamilies) {
   Json qwen{{"model_type", "qwen2"}, {"sliding_window", 100}, {"use_sliding_window", false}};
   EXPECT_EQ(read_config(hf(qwen)).sliding_window, 0);
   EXPECT_TRUE(read_config(hf(qwen)).attention_bias);
+  qwen["attention_bias"] = true;
+  EXPECT_FALSE(read_config(hf(qwen)).o_bias);
   qwen["use_sliding_window"] = true;
   EXPECT_EQ(read_config(hf(qwen)).sliding_window, 0);  // only layers from 28 on have it
   qwen["max_window_layers"] = 0;
@@ -90,6 +92,120 @@ TEST(Config, SlidingWindowsOfTheFamilies) {
   EXPECT_TRUE(says(hf(qwen), "max_window_layers 1"));
   EXPECT_TRUE(says(hf({{"model_type", "mistral"}, {"layer_types", {"full_attention", "sliding_attention"}}}),
                    "layer_types"));
+}
+
+TEST(Config, WhatAFamilySaysBySilence) {
+  Json xverse{{"model_type", "xverse"}, {"num_key_value_heads", nullptr}};
+  EXPECT_EQ(read_config(hf(xverse)).num_key_value_heads, 8);
+  EXPECT_EQ(read_config(hf(xverse)).architecture, "xverse");
+  // The class default of Aquila is 1e-6, its files say 1e-5.
+  EXPECT_EQ(read_config(hf({{"model_type", "aquila"}})).rms_norm_eps, 1e-6f);
+  EXPECT_EQ(read_config(hf({{"model_type", "aquila"}, {"rms_norm_eps", 1e-5}})).rms_norm_eps, 1e-5f);
+  EXPECT_EQ(read_config(hf({{"model_type", "aquila"}})).architecture, "llama");
+  ModelConfig qwen3 = read_config(hf({{"model_type", "qwen3"}}));
+  EXPECT_EQ(qwen3.head_dim, 128);
+  EXPECT_TRUE(qwen3.qk_norm);
+  EXPECT_FALSE(qwen3.attention_bias);
+  EXPECT_EQ(qwen3.sliding_window, 0);
+  EXPECT_TRUE(read_config(hf({{"model_type", "internlm2"}, {"bias", true}})).o_bias);
+  EXPECT_FALSE(read_config(hf({{"model_type", "internlm2"}, {"bias", false}})).attention_bias);
+}
+
+TEST(Config, NormHead) {
+  Json index{{"model_type", "index"}};
+  EXPECT_FALSE(read_config(hf(index)).norm_head);
+  index["norm_head"] = 0;
+  EXPECT_FALSE(read_config(hf(index)).norm_head);
+  for (const Json& on : {Json(1), Json(true)}) {
+    index["norm_head"] = on;
+    EXPECT_TRUE(read_config(hf(index)).norm_head);
+    EXPECT_TRUE(says(hf({{"norm_head", on}}), "norm_head is not supported for llama"));
+  }
+  EXPECT_FALSE(read_config(hf({{"norm_head", 0}})).norm_head);
+  index["tie_word_embeddings"] = true;
+  EXPECT_TRUE(says(hf(index), "norm_head with tied"));
+  index["norm_head"] = 2;
+  EXPECT_TRUE(says(hf(index), "norm_head must be a whole number from 0 to 1"));
+}
+
+/// gemma-3-1b-it as it was published, cut to the fields that are read.
+const Json kGemma1b{{"model_type", "gemma3_text"},
+                    {"hidden_size", 1152},
+                    {"intermediate_size", 6912},
+                    {"num_hidden_layers", 26},
+                    {"num_attention_heads", 4},
+                    {"num_key_value_heads", 1},
+                    {"vocab_size", 262144},
+                    {"rope_theta", 1000000},
+                    {"head_dim", 256},
+                    {"sliding_window", 512},
+                    {"sliding_window_pattern", 6},
+                    {"rope_local_base_freq", 10000},
+                    {"rope_scaling", nullptr},
+                    {"query_pre_attn_scalar", 256},
+                    {"max_position_embeddings", 32768},
+                    {"hidden_activation", "gelu_pytorch_tanh"}};
+
+TEST(Config, GemmaAsPublished) {
+  ModelConfig c = read_config(hf(kGemma1b));
+  EXPECT_TRUE(c.tie_word_embeddings);
+  EXPECT_TRUE(c.qk_norm && c.post_norms);
+  EXPECT_EQ(c.activation, Activation::GeluTanh);
+  EXPECT_NEAR(c.embedding_scale, 33.9411, 1e-4);
+  EXPECT_EQ(c.position.base, 1e6);
+  EXPECT_EQ(c.rope_local_base_freq, 1e4);
+  std::string kinds;
+  for (int64_t l = 0; l < 26; ++l) kinds += c.local_layer(l) ? 'l' : 'G';
+  EXPECT_EQ(kinds, "lllllGlllllGlllllGlllllGll");
+  EXPECT_EQ(parameter_count(c), 999'885'952);
+}
+
+TEST(Config, GemmaInTheNewerWay) {
+  Json json = kGemma1b;
+  for (const char* key : {"rope_theta", "rope_local_base_freq", "sliding_window_pattern"}) json.erase(key);
+  json["num_hidden_layers"] = 3;
+  json["layer_types"] = {"sliding_attention", "sliding_attention", "full_attention"};
+  json["rope_parameters"] = {{"sliding_attention", {{"rope_type", "default"}, {"rope_theta", 5000.0}}},
+                             {"full_attention", {{"rope_type", "linear"}, {"factor", 8.0}}}};
+  ModelConfig c = read_config(hf(json));
+  EXPECT_EQ(c.sliding_window_pattern, 3);
+  EXPECT_EQ(c.rope_local_base_freq, 5000);
+  EXPECT_EQ(c.position.method, "linear");
+  EXPECT_EQ(c.position.base, 10000);  // hf() has rope_theta
+  json["rope_theta"] = nullptr;
+  EXPECT_EQ(read_config(hf(json)).position.base, 1e6);
+
+  json["layer_types"] = {"sliding_attention", "sliding_attention", "sliding_attention"};
+  EXPECT_TRUE(read_config(hf(json)).local_layer(2));
+  json["layer_types"] = {"full_attention", "full_attention", "full_attention"};
+  EXPECT_FALSE(read_config(hf(json)).local_layer(0));
+  json["layer_types"] = {"sliding_attention", "full_attention", "full_attention"};
+  EXPECT_TRUE(says(hf(json), "layer_types: only layers that see everything at even intervals"));
+  json["layer_types"] = {"full_attention"};
+  EXPECT_TRUE(says(hf(json), "layer_types must name 3 layers"));
+  json["layer_types"] = 7;
+  EXPECT_TRUE(says(hf(json), "layer_types"));
+  json.erase("layer_types");
+  json["rope_parameters"]["sliding_attention"]["rope_type"] = "linear";
+  EXPECT_TRUE(says(hf(json), "rope_type of local layers is not supported"));
+  json["rope_parameters"]["sliding_attention"] = 7;
+  EXPECT_TRUE(says(hf(json), "sliding_attention in rope_parameters must be an object"));
+}
+
+TEST(Config, GemmaRefusals) {
+  auto with = [](const char* key, const Json& value) {
+    Json json = kGemma1b;
+    json[key] = value;
+    return hf(json);
+  };
+  EXPECT_TRUE(says(with("hidden_activation", "silu"), "hidden_activation \"silu\""));
+  EXPECT_TRUE(says(with("final_logit_softcapping", 30.0), "final_logit_softcapping"));
+  EXPECT_TRUE(says(with("attn_logit_softcapping", 50.0), "attn_logit_softcapping"));
+  EXPECT_TRUE(says(with("use_bidirectional_attention", true), "use_bidirectional_attention"));
+  EXPECT_TRUE(says(with("query_pre_attn_scalar", 0), "query_pre_attn_scalar"));
+  EXPECT_TRUE(says(with("rope_local_base_freq", -1), "rotary base of local layers"));
+  EXPECT_TRUE(says(with("sliding_window_pattern", 0), "sliding_window_pattern"));
+  EXPECT_EQ(read_config(with("sliding_window", nullptr)).sliding_window_pattern, 0);
 }
 
 TEST(Config, HuggingFaceRefusals) {
@@ -103,7 +219,9 @@ TEST(Config, HuggingFaceRefusals) {
     c = hf({{key, "many"}});
     EXPECT_TRUE(says(c, key));
   }
-  EXPECT_TRUE(says(hf({{"model_type", "gpt2"}}), "supported are: llama, mistral, qwen2"));
+  EXPECT_TRUE(
+      says(hf({{"model_type", "gpt2"}}),
+           "supported are: llama, mistral, aquila, index, xverse, internlm2, qwen2, qwen3, gemma3_text"));
   EXPECT_TRUE(says(hf({{"hidden_size", 1e18}}), "hidden_size must be a whole number"));
   EXPECT_TRUE(says(hf({{"hidden_size", 18446744073709551615u}}), "hidden_size must be a whole number"));
   EXPECT_TRUE(says(hf({{"hidden_size", 65}}), "not a multiple of 8 heads"));
@@ -118,6 +236,41 @@ TEST(Config, HuggingFaceRefusals) {
   EXPECT_TRUE(says(hf({{"quantization_config", {{"bits", 4}}}}), "quantization_config"));
   EXPECT_TRUE(says(hf({{"rope_scaling", {{"type", "linear"}}}}), "needs factor"));
   EXPECT_TRUE(says(hf({{"partial_rotary_factor", 1e-9}}), "rotary size"));
+  EXPECT_TRUE(says(hf({{"model_type", "xverse"}, {"num_experts", 64}}), "mixtures of experts"));
+  EXPECT_TRUE(says(hf({{"num_local_experts", 8}}), "mixtures of experts"));
+}
+
+/// What ggml's files of another family look like: the keys of gguf() under its name.
+Checkpoint gguf_of(const std::string& arch, const Json& changes = Json::object()) {
+  Checkpoint c = gguf();
+  Json own = Json::object();
+  for (const auto& [key, value] : c.metadata.items())
+    own[key.starts_with("llama.") ? arch + key.substr(5) : key] = value;
+  own["general.architecture"] = arch;
+  c.metadata = own;
+  c.metadata.update(changes);
+  return c;
+}
+
+TEST(Config, GgufOfTheFamilies) {
+  for (const char* arch : {"xverse", "internlm2", "qwen2", "qwen3", "gemma3"})
+    EXPECT_EQ(read_config(gguf_of(arch)).architecture, arch);
+  EXPECT_TRUE(read_config(gguf_of("qwen3")).qk_norm);
+  EXPECT_EQ(read_config(gguf_of("gemma3")).sliding_window_pattern, 0);
+  Json window{{"gemma3.attention.sliding_window", 512}};
+  EXPECT_EQ(read_config(gguf_of("gemma3", window)).sliding_window_pattern, 6);
+  EXPECT_EQ(read_config(gguf_of("gemma3", window)).rope_local_base_freq, 1e4);
+  window["gemma3.attention.sliding_window_pattern"] = {true, false};
+  window["gemma3.rope.freq_base_swa"] = 20000.0;
+  EXPECT_EQ(read_config(gguf_of("gemma3", window)).sliding_window_pattern, 2);
+  EXPECT_EQ(read_config(gguf_of("gemma3", window)).rope_local_base_freq, 2e4);
+  // The 27B model, of 62 layers, divides scores by the square root of hidden / heads.
+  EXPECT_EQ(read_config(gguf_of("gemma3", {{"gemma3.block_count", 62},
+                                           {"gemma3.attention.key_length", 16},
+                                           {"gemma3.attention.value_length", 16}}))
+                .query_pre_attn_scalar,
+            8);
+  EXPECT_TRUE(says(gguf_of("gemma3", {{"gemma3.final_logit_softcapping", 30.0}}), "softcapping"));
 }
 
 TEST(Config, Gguf) {
@@ -135,7 +288,8 @@ TEST(Config, Gguf) {
     missing.metadata.erase(std::string("llama.") + key);
     EXPECT_TRUE(says(missing, key));
   }
-  EXPECT_TRUE(says(gguf({{"general.architecture", "mamba"}}), "supported are: llama, qwen2"));
+  EXPECT_TRUE(says(gguf({{"general.architecture", "mamba"}}),
+                   "supported are: llama, xverse, internlm2, qwen2, qwen3, gemma3"));
   EXPECT_TRUE(
       says(gguf({{"llama.attention.head_count_kv", {4, 4}}}), "head_count_kv must be a whole number"));
   EXPECT_TRUE(says(gguf({{"llama.attention.value_length", 16}}), "value_length"));

@@ -96,6 +96,28 @@ TEST(Forward, GgufTwinEqualsItsHuggingFaceModel) {
   EXPECT_EQ(run(hf.model, spec, ids, {12}), run(gguf.model, spec, ids, {12}));
 }
 
+double difference(const std::vector<float>& a, const std::vector<float>& b) {
+  double worst = 0;
+  for (size_t i = 0; i < a.size(); ++i) worst = std::max<double>(worst, std::abs(a[i] - b[i]));
+  return worst;
+}
+
+TEST(Forward, MethodsStretchOnlyTheLayersThatSeeEverything) {
+  GoldenCase c = case_named("gemma3");
+  for (const char* method : {"yarn:factor=4", "rerope:window=16", "dual_chunk:size=24,local=8", "alibi"}) {
+    SCOPED_TRACE(method);
+    auto logits = [&](LoadedModel& m, const char* text, int64_t chunk) {
+      PositionConfig config = parse_position(text, m.model.config.position);
+      return run(m.model, position_spec(config, m.model.config.head_shape(), 75), c.ids, {chunk});
+    };
+    LoadedModel m = load_golden(c, *all_kernels()[0]);
+    EXPECT_LT(difference(logits(m, method, 75), logits(m, method, 7)), 1e-4);
+    EXPECT_GT(difference(logits(m, method, 75), logits(m, "rope", 75)), 1e-3);
+    m.model.config.sliding_window_pattern = 4;  // none of the three layers sees everything
+    EXPECT_EQ(difference(logits(m, method, 75), logits(m, "rope", 75)), 0);
+  }
+}
+
 TEST(Forward, CacheForgetsAndContinues) {
   GoldenCase c = case_named("gqa");
   LoadedModel m = load_golden(c, *all_kernels()[0]);
@@ -156,6 +178,9 @@ TEST(Activations, PredictedBytesAreTheAllocatedOnes) {
     EXPECT_EQ(make_activations(c, PositionSpec{}, rows).arena.bytes(),
               activation_bytes(c, PositionSpec{}, rows));
   EXPECT_LT(activation_bytes(c, PositionSpec{}, 512, 1), activation_bytes(c, PositionSpec{}, 512));
+  ModelConfig local = read_config(open_golden(case_named("gemma3")));
+  EXPECT_EQ(make_activations(local, PositionSpec{}, 7).arena.bytes(),
+            activation_bytes(local, PositionSpec{}, 7));
 }
 
 }  // namespace

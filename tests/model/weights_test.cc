@@ -96,9 +96,11 @@ TEST(Weights, PlanCountsWhatLoadingCopies) {
     int64_t copied;
   };
   // The twins copy q (32 x 32) and k (16 x 32) of two layers, at 4 bytes an element or 34 a block; bf16 three
-  // norms.
-  for (const Row& row : {Row{"gqa", 0}, Row{"gqa-f32.gguf", 2 * 48 * 32 * 4},
-                         Row{"gqa-q8_0.gguf", 2 * 48 * 34}, Row{"bf16", 3 * 32 * 4}}) {
+  // norms; index its head, internlm2 its fused q, k and v with their biases, gemma3 all norms.
+  for (const Row& row :
+       {Row{"gqa", 0}, Row{"gqa-f32.gguf", 2 * 48 * 32 * 4}, Row{"gqa-q8_0.gguf", 2 * 48 * 34},
+        Row{"bf16", 3 * 32 * 4}, Row{"index", 64 * 32 * 4}, Row{"internlm2", 64 * (32 + 1) * 4},
+        Row{"gemma3", (3 * (4 * 32 + 2 * 16) + 32) * 4}, Row{"gemma3.gguf", 0}}) {
     Changeable c(row.name);
     Weights weights = load_weights(c.checkpoint, c.config());
     WeightsPlan plan = plan_weights(c.checkpoint, c.config(), *all_kernels()[0], Compute::F32);
@@ -126,6 +128,58 @@ TEST(Weights, TiedHeadSharesTheEmbedding) {
   Changeable c("tied");
   Weights w = load_weights(c.checkpoint, c.config());
   EXPECT_EQ(w.head.weight.data, w.embedding.data);
+}
+
+TEST(Weights, RowsOfANormHeadHaveLengthOne) {
+  Changeable c("index");
+  Weights once = load_weights(c.checkpoint, c.config());
+  const Tensor& head = once.head.weight;
+  for (int64_t r = 0; r < head.rows(); ++r) {
+    double squares = 0;
+    for (int64_t i = 0; i < head.cols(); ++i) squares += static_cast<double>(head.row(r)[i]) * head.row(r)[i];
+    EXPECT_NEAR(squares, 1, 1e-6);
+  }
+  // A file that already holds such rows, as an export does, is not changed by a second time.
+  c.at("lm_head.weight").tensor = head;
+  Weights twice = load_weights(c.checkpoint, c.config());
+  for (int64_t i = 0; i < head.rows() * head.cols(); ++i)
+    EXPECT_NEAR(twice.head.weight.row(0)[i], head.row(0)[i], 1e-7);
+  c.checkpoint.metadata["norm_head"] = 0;
+  EXPECT_EQ(load_weights(c.checkpoint, c.config()).head.weight.data, head.data);
+}
+
+TEST(Weights, FusedQueriesKeysAndValuesAreTakenApartByGroups) {
+  Changeable c("internlm2");
+  // 4 query heads, 2 key/value heads of 8: 8 heads of rows, in the order q0 q1 k0 v0 q2 q3 k1 v1.
+  Tensor fused = c.own("model.layers.0.attention.wqkv.weight");
+  ASSERT_EQ(fused.rows(), 64);
+  for (int64_t r = 0; r < 64; ++r) fused.row(r)[0] = static_cast<float>(r / 8);
+  Weights w = load_weights(c.checkpoint, c.config());
+  auto heads = [](const Linear& l) {
+    std::vector<int> out;
+    for (int64_t r = 0; r < l.weight.rows(); r += 8) out.push_back(static_cast<int>(l.weight.row(r)[0]));
+    return out;
+  };
+  EXPECT_EQ(heads(w.layers[0].q), (std::vector<int>{0, 1, 4, 5}));
+  EXPECT_EQ(heads(w.layers[0].k), (std::vector<int>{2, 6}));
+  EXPECT_EQ(heads(w.layers[0].v), (std::vector<int>{3, 7}));
+  EXPECT_TRUE(w.layers[0].q.bias && w.layers[0].k.bias && w.layers[0].v.bias && w.layers[0].o.bias);
+  c.checkpoint.metadata["num_key_value_heads"] = 1;
+  EXPECT_TRUE(mentions(c.refusal(), "wqkv.weight is 64 x 32; the config asks for 48 x 32"));
+}
+
+TEST(Weights, MissingNormsOfTheFamiliesAreNamed) {
+  for (auto [model, name] : {std::pair{"qwen3", "model.layers.0.self_attn.q_norm.weight"},
+                             {"gemma3", "model.layers.1.pre_feedforward_layernorm.weight"},
+                             {"gemma3.gguf", "blk.2.post_ffw_norm.weight"}}) {
+    Changeable c(model);
+    c.rename(name, "elsewhere");
+    EXPECT_TRUE(mentions(c.refusal(), name));
+  }
+  Changeable gemma("gemma3"), twin("gemma3.gguf");
+  Weights a = load_weights(gemma.checkpoint, gemma.config()),
+          b = load_weights(twin.checkpoint, twin.config());
+  for (int64_t i = 0; i < 32; ++i) EXPECT_EQ(a.final_norm.row(0)[i], b.final_norm.row(0)[i]);  // 1 was added
 }
 
 TEST(Weights, QAndKOfGgufAreInRotaryOrder) {

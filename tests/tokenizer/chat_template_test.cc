@@ -15,7 +15,7 @@ const std::string kAquilaSystem =
 const std::vector<ChatMessage> kTurns = {{"user", "U1"}, {"assistant", "A1"}, {"user", "U2"}};
 
 std::string render(const char* name, const std::vector<ChatMessage>& messages, bool prompt = true) {
-  return ChatTemplate(builtin_chat_template(name), name).render(messages, prompt, Json::object());
+  return ChatTemplate(builtin_chat_template(name)->jinja, name).render(messages, prompt, Json::object());
 }
 
 TEST(BuiltinChat, Xverse) {
@@ -35,6 +35,22 @@ TEST(BuiltinChat, Aquila) {
   const std::string pieces = "<|startofpiece|>U1<|endofpiece|>A1</s><|startofpiece|>U2<|endofpiece|>";
   EXPECT_EQ(render("aquila-v1", kTurns), pieces);
   EXPECT_EQ(render("aquila-v2", kTurns), kAquilaSystem + "\n\n" + pieces);
+}
+
+TEST(BuiltinChat, AquilaEndsThePromptWithASpaceAndAnswersAtItsStopStrings) {
+  for (const char* name : {"aquila-chat", "aquila", "aquila-legacy", "aquila-v1", "aquila-v2"})
+    EXPECT_EQ(builtin_chat_template(name)->suffix, " ") << name;
+  using Stops = std::vector<std::string>;
+  EXPECT_EQ(builtin_chat_template("aquila-chat")->stop, (Stops{"###", "</s>", "[UNK]"}));
+  EXPECT_EQ(builtin_chat_template("aquila")->stop, (Stops{"</s>", "[UNK]"}));
+  EXPECT_EQ(builtin_chat_template("aquila-legacy")->stop, (Stops{"</s>", "[UNK]"}));
+  EXPECT_EQ(builtin_chat_template("aquila-v1")->stop, (Stops{"</s>", "<|endoftext|>"}));
+  EXPECT_EQ(builtin_chat_template("aquila-v2")->stop,
+            (Stops{"</s>", "<|endoftext|>", "<|startofpiece|>", "<|endofpiece|>"}));
+  for (const char* name : {"xverse", "index"}) {
+    EXPECT_EQ(builtin_chat_template(name)->suffix, "") << name;
+    EXPECT_TRUE(builtin_chat_template(name)->stop.empty()) << name;
+  }
 }
 
 TEST(BuiltinChat, AquilaTakesASystemText) {
