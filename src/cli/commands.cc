@@ -21,6 +21,9 @@ std::span<const Command> commands() {
       {"methods", "the methods that stretch a model's window", "", "longspan methods", define_methods},
       {"frequencies", "what a position method makes of a model", "",
        "longspan frequencies smollm2 --position yarn:factor=4 --length 32768", define_frequencies},
+      {"plan", "what it takes to stretch a model: base, method, training, memory",
+       "Without --position the method planned for is the one recommended with training.",
+       "longspan plan smollm2 --to 32768", define_plan},
       {"tokenize", "text to token ids", "", "longspan tokenize smollm2 \"Hello world\"", define_tokenize},
       {"detokenize", "token ids to text", "", "longspan detokenize smollm2 19556 905", define_detokenize},
       {"score", "log-probability of every token of a text, given those before it",
@@ -41,6 +44,15 @@ std::span<const Command> commands() {
       {"chat", "a conversation, also about a file that changes",
        "In the conversation: /reset forgets it, /exit leaves, Ctrl-C stops an answer.",
        "longspan chat smollm2 --file notes.txt", define_chat},
+      {"compare", "methods side by side on your text: loss, pass keys, seconds, memory",
+       "Methods are separated by commas, semicolons or blanks; key=value belongs to the method before it. "
+       "With\n"
+       "s = length / trained window, factor=auto is s, factor=2*auto is 2 s, and a factor that a method "
+       "needs\n"
+       "and was not given is s (dynamic_ntk, which follows the length by itself: 2).\n"
+       "JSON: rows of method length nll seconds and more; nll = mean loss of the last --tail tokens.",
+       "longspan compare smollm2 --methods none,linear,yarn --lengths 8192,16384 --file book.txt -o out",
+       define_compare},
       {"bench", "speed of reading and writing at given depths", "",
        "longspan bench smollm2 -p 512,4096 -n 128 -d 0,4096", define_bench},
   };

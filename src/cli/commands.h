@@ -30,6 +30,7 @@ Run define_fetch(CLI::App&);
 Run define_info(CLI::App&);
 Run define_methods(CLI::App&);
 Run define_frequencies(CLI::App&);
+Run define_plan(CLI::App&);
 Run define_tokenize(CLI::App&);
 Run define_detokenize(CLI::App&);
 Run define_score(CLI::App&);
@@ -37,6 +38,7 @@ Run define_attention(CLI::App&);
 Run define_generate(CLI::App&);
 Run define_ask(CLI::App&);
 Run define_chat(CLI::App&);
+Run define_compare(CLI::App&);
 Run define_bench(CLI::App&);
 
 }  // namespace longspan

@@ -62,6 +62,7 @@ int info(const Options& o) {
                 {"vocab", config.vocab_size},
                 {"native_context", config.position.trained_context},
                 {"position", describe(config.position)},
+                {"growth", growth(config.position, config.head_shape())},
                 {"window", window},
                 {"tokenizer", load_tokenizer(checkpoint).kind()},
                 {"weights_bytes", checkpoint.tensor_bytes()},

@@ -127,6 +127,33 @@ double rotary_fraction_from_hf(const Json& config);
 PositionConfig position_from_gguf(const Json& metadata, const std::string& arch, const HeadShape& shape,
                                   std::map<std::string, std::vector<double>> lists);
 
+/// What a model's file is to say so that readers understand a PositionConfig, ours and other people's.
+struct WrittenPosition {
+  Json config;                                       // the whole config.json, or the whole GGUF metadata
+  std::map<std::string, std::vector<double>> lists;  // GGUF: the tensors as position_from_gguf takes them;
+                                                     // the file must carry these and no others of the three
+  std::vector<std::string> remarks;  // what readers will make of it, to be printed
+};
+/// A method that the format has no word for is an Error (Refuse), or goes into a key of our own which only
+/// longspan reads (Keep): every other program then loads the plain model.
+enum class UnknownMethod { Refuse, Keep };
+
+/// `config` with its rotary fields replaced: rope_theta and rope_scaling for transformers 4, rope_parameters
+/// for 5, both meaning the same. reach: the window to promise; 0: extended_context(position). Where
+/// transformers needs another max_position_embeddings (dynamic: the trained window; yarn: factor times the
+/// original one) it gets that and longspan_context keeps the promise. What is only a table of frequencies is
+/// written as the base it comes down to, else as lists of longrope.
+WrittenPosition position_to_hf(Json config, const PositionConfig& position, const HeadShape& shape,
+                               int64_t reach, UnknownMethod unknown);
+
+/// `metadata` with its ARCH.rope.* and ARCH.context_length replaced. A table of frequencies becomes
+/// freq_base, else rope_freqs, else the two lists of longrope; files keep lists and base in F32.
+WrittenPosition position_to_gguf(Json metadata, const std::string& arch, const PositionConfig& position,
+                                 const HeadShape& shape, int64_t reach, UnknownMethod unknown);
+
+/// What a method does while a text grows, in words: one sentence.
+std::string growth(const PositionConfig& config, const HeadShape& shape);
+
 /// The window that the method reaches: length= where it was given; else the larger of what the config
 /// declares and trained_context times factor, or with zones the longest text whose distances, as mapped, stay
 /// below trained_context. Distances that are clamped have no end: there length= tells what is wanted.

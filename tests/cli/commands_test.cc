@@ -23,12 +23,15 @@ const std::map<std::string, std::string> kFrozen = {
     {"info", "MODEL --context" + kEngine + kOutput},
     {"methods", kOutput},
     {"frequencies", "MODEL --length --position" + kOutput},
+    {"plan", "MODEL --to --gpu-fraction --gpu-tflops" + kEngine + kOutput},
     {"tokenize", "MODEL TEXT --file --no-special" + kOutput},
     {"detokenize", "MODEL IDS --no-special" + kOutput},
     {"score", "MODEL --file --from --length" + kWindow + kEngine + kOutput},
     {"generate", "MODEL --file --prompt -n" + kSampling + kWindow + kEngine + kOutput},
     {"ask", "MODEL QUESTION --chat-template --file --system -n" + kSampling + kWindow + kEngine + kOutput},
     {"chat", "MODEL --chat-template --file --system -n" + kSampling + kWindow + kEngine + kOutput},
+    {"compare",
+     "MODEL --chat-template --file --lengths --methods --passkeys --tail --windows -o" + kEngine + kOutput},
     {"bench", "MODEL -d -n -p -r" + kEngine + kOutput},
 };
 

@@ -234,7 +234,7 @@ TEST(Position, GgufMetadata) {
           R"({"llama.context_length": 8192, "llama.rope.freq_base": 1e5, "llama.rope.dimension_count": 16})")),
       "rope:base=100000,original=8192");
   EXPECT_EQ(describe(gguf(R"({"llama.context_length": 8192, "llama.rope.scale_linear": 4})")),
-            "linear:base=10000,factor=4,original=8192");
+            "linear:base=10000,factor=4,original=2048");
   PositionConfig yarn = gguf(
       R"({"llama.context_length": 32768, "llama.rope.scaling.type": "yarn", "llama.rope.scaling.factor": 4,
     "llama.rope.scaling.original_context_length": 8192, "llama.rope.scaling.attn_factor": 0.5})");
