@@ -42,8 +42,8 @@ struct Checkpoint {
   int64_t parameters() const;
 };
 
-/// A GGUF file (v2, v3) or a Hugging Face directory (config.json + model.safetensors, or its index and
-/// shards). Error otherwise.
+/// A GGUF file (v2, v3) or a Hugging Face directory (config.json + model.safetensors or pytorch_model.bin, or
+/// one's index and shards). Error otherwise.
 Checkpoint open_checkpoint(const std::filesystem::path& path);
 
 /// The parsers over bytes, for tests and fuzzing; `name` opens every error sentence. Tensors point into
@@ -55,6 +55,8 @@ struct ParsedTensors {
 };
 ParsedTensors parse_gguf(std::span<const std::byte> bytes, const std::string& name);
 ParsedTensors parse_safetensors(std::span<const std::byte> bytes, const std::string& name);
+/// Tensors may share bytes here. Those whose rows do not lie one after the other are skipped.
+ParsedTensors parse_torch_bin(std::span<const std::byte> bytes, const std::string& name);
 
 /// Throws Error naming the tensor when a scale or a value is NaN or infinite. Reads the whole tensor.
 void check_finite(const NamedTensor& tensor, const std::string& file);

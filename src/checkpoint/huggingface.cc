@@ -1,5 +1,5 @@
 // A Hugging Face directory: config.json beside model.safetensors, or beside shards and the index that says
-// which tensor lies in which shard.
+// which tensor lies in which shard. Where there are none, pytorch_model.bin or its index and shards.
 #include <map>
 
 #include "base/error.h"
@@ -10,6 +10,9 @@ namespace longspan {
 namespace fs = std::filesystem;
 
 namespace {
+
+/// The names of an undivided model, the better one first; ".index.json" behind one names the index of shards.
+constexpr const char* kWeights[] = {"model.safetensors", "pytorch_model.bin"};
 
 bool is_file(const fs::path& path) {
   std::error_code error;
@@ -38,17 +41,19 @@ Json read_small_json(const fs::path& path) {
 }
 
 [[noreturn]] void fail_without_weights(const fs::path& directory) {
-  if (std::string torch = first_with_ending(directory, ".bin"); torch.starts_with("pytorch_model"))
-    fail("{}: has its weights only as {}, which is not read yet; convert the model to safetensors",
-         directory.string(), torch);
-  fail("{}: has a config.json but neither model.safetensors nor model.safetensors.index.json",
+  for (const char* name : kWeights)
+    if (std::string shard = first_with_ending(directory, fs::path(name).extension().string()); !shard.empty())
+      fail("{}: holds {} but no index that says which tensor lies in which file; download {}.index.json",
+           directory.string(), shard, name);
+  fail("{}: has a config.json but no weights (model.safetensors or pytorch_model.bin, whole or in shards)",
        directory.string());
 }
 
 /// Maps and parses one file, keeps the mapping in c.
 ParsedTensors read_shard(Checkpoint& c, const fs::path& path) {
   c.files.emplace_back(path);
-  return parse_safetensors(c.files.back().bytes(), path.string());
+  auto parse = path.extension() == ".bin" ? parse_torch_bin : parse_safetensors;
+  return parse(c.files.back().bytes(), path.string());
 }
 
 void read_single(Checkpoint& c, const fs::path& path) {
@@ -112,14 +117,18 @@ Checkpoint open_huggingface(const fs::path& directory) {
   Checkpoint c;
   c.format = CheckpointFormat::HuggingFace;
   c.metadata = read_small_json(directory / "config.json");
-  if (fs::path single = directory / "model.safetensors"; is_file(single)) {
-    read_single(c, single);
-  } else if (fs::path index = directory / "model.safetensors.index.json"; is_file(index)) {
-    read_shards(c, index);
-  } else {
-    fail_without_weights(directory);
+  for (const char* name : kWeights) {
+    fs::path single = directory / name, index = directory / (std::string(name) + ".index.json");
+    if (is_file(single)) {
+      read_single(c, single);
+      return c;
+    }
+    if (is_file(index)) {
+      read_shards(c, index);
+      return c;
+    }
   }
-  return c;
+  fail_without_weights(directory);
 }
 
 }  // namespace longspan

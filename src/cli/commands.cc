@@ -55,6 +55,13 @@ std::span<const Command> commands() {
        define_compare},
       {"bench", "speed of reading and writing at given depths", "",
        "longspan bench smollm2 -p 512,4096 -n 128 -d 0,4096", define_bench},
+      {"extend", "write a model whose config carries a longer window",
+       "Hugging Face directories keep their weights (hard links where possible); GGUF files are "
+       "dequantised.\n"
+       "Methods that transformers does not know go into a key that only longspan reads.",
+       "longspan extend smollm2 --position yarn --to 32768 -o smollm2-32k", define_extend},
+      {"convert", "write a model as a Hugging Face directory of another type", "",
+       "longspan convert smollm2 --type f16 -o smollm2-f16", define_convert},
   };
   return table;
 }

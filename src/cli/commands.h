@@ -40,5 +40,7 @@ Run define_ask(CLI::App&);
 Run define_chat(CLI::App&);
 Run define_compare(CLI::App&);
 Run define_bench(CLI::App&);
+Run define_extend(CLI::App&);
+Run define_convert(CLI::App&);
 
 }  // namespace longspan

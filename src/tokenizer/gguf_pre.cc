@@ -58,7 +58,8 @@ Json split(const char* regex) {
 }
 Json digits(bool each) { return Json{{"type", "Digits"}, {"individual_digits", each}}; }
 Json byte_level(bool use_regex) {
-  return Json{{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", use_regex}};
+  return Json{
+      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", use_regex}};
 }
 Json punctuation() { return Json{{"type", "Punctuation"}, {"behavior", "Contiguous"}}; }
 
@@ -124,6 +125,7 @@ GgufPreTokenizer gguf_pre_tokenizer(const std::string& given, const std::string&
     for (const char* known : row.names) here = here || name == known;
     if (!here) continue;
     GgufPreTokenizer out;
+    out.json = &row.steps;
     for (auto& step : row.steps) read_pre_tokenizer(step, source, out.steps);
     if (row.nfc) out.normalizer.emplace_back();
     out.ignore_merges = row.ignore_merges;

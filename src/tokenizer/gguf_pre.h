@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "tokenizer/normalize.h"
 #include "tokenizer/pretokenize.h"
 
@@ -13,6 +14,7 @@ namespace longspan {
 struct GgufPreTokenizer {
   std::vector<NormalizerStep> normalizer;
   std::vector<PreTokenizerStep> steps;
+  const std::vector<Json>* json = nullptr;  // the steps as tokenizer.json says them
   bool ignore_merges = false;
   bool add_bos = false;  // where the file has no add_bos_token
 };

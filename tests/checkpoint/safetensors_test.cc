@@ -200,9 +200,9 @@ TEST_F(HuggingFace, WrongThings) {
   write("config.json", "[1]");
   expect_says(open_error(), "config.json: is not a JSON object");
   write("config.json", "{}");
-  expect_says(open_error(), "neither model.safetensors nor");
+  expect_says(open_error(), "no weights (model.safetensors or pytorch_model.bin");
   write("pytorch_model-00001-of-00002.bin", "x");
-  expect_says(open_error(), "convert the model to safetensors");
+  expect_says(open_error(), "no index that says");
   write("model.safetensors", "");
   expect_says(open_error(), "model.safetensors: is empty");
 }

@@ -1,0 +1,110 @@
+// extend, convert: a model directory with a longer window, or of another type.
+#include <memory>
+
+#include "base/error.h"
+#include "base/threads.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/model_sources.h"
+#include "cli/output.h"
+#include "model/write_model.h"
+
+namespace longspan {
+
+namespace {
+
+struct ExtendOptions : Options {
+  int64_t to = 0;
+  std::string out, type;
+};
+
+/// SPEC with the factor that --to asks for where the method needs one and SPEC gives none.
+std::string with_factor(const std::string& spec, const PositionConfig& model, int64_t to) {
+  size_t colon = spec.find(':');
+  const PositionMethod& method = position_method(spec.substr(0, colon));
+  bool needed = false;
+  for (const std::string& key : method.required) needed |= key == "factor";
+  if (!needed || spec.find("factor=", colon) != spec.npos || model.trained_context <= 0) return spec;
+  double factor = static_cast<double>(to) / static_cast<double>(model.trained_context);
+  return fmt::format("{}{}factor={}", spec, colon == spec.npos ? ":" : ",", std::max(1.0, factor));
+}
+
+std::optional<DType> wished_type(const ExtendOptions& o) {
+  return o.type.empty() ? std::nullopt : dtype_from_name(o.type);
+}
+
+int write(const ExtendOptions& o, const Checkpoint& checkpoint, const ModelConfig& config,
+          const ModelWish& wish) {
+  set_threads(o.threads > 0 ? o.threads : physical_cores());
+  arm_interrupt();
+  std::vector<std::string> remarks;
+  try {
+    remarks = write_model(checkpoint, config, wish, [](int64_t, int64_t) { return !interrupted(); });
+  } catch (const Error&) {
+    if (interrupted()) return kExitInterrupted;
+    throw;
+  }
+  for (const std::string& sentence : remarks) remark(o, "{}", sentence);
+  // As the next reader finds it, which is the best proof that it can be found.
+  ModelConfig written = read_config(open_checkpoint(o.out));
+  int64_t window = extended_context(written.position);
+  if (o.json) {
+    print_json({{"directory", o.out},
+                {"position", describe(written.position)},
+                {"window", window},
+                {"remarks", remarks}});
+  } else {
+    remark(o, "{}: {}, a window of {} tokens", o.out, describe(written.position), grouped(window));
+  }
+  return kExitDone;
+}
+
+int extend(const ExtendOptions& o) {
+  Checkpoint checkpoint = open_checkpoint(resolve_model(o.model));
+  ModelConfig config = read_config(checkpoint);
+  for (const std::string& sentence : config.position.assumed) remark(o, "{}", sentence);
+  PositionConfig position = parse_position(with_factor(o.position, config.position, o.to), config.position);
+  return write(o, checkpoint, config, {o.out, position, o.to, wished_type(o)});
+}
+
+int convert(const ExtendOptions& o) {
+  Checkpoint checkpoint = open_checkpoint(resolve_model(o.model));
+  return write(o, checkpoint, read_config(checkpoint), {o.out, std::nullopt, 0, wished_type(o)});
+}
+
+CLI::Option* add_type_option(CLI::App& app, ExtendOptions& o, const char* text) {
+  return app.add_option("--type", o.type, text)
+      ->check(CLI::IsMember({"f32", "f16", "bf16"}, CLI::ignore_case).description(""));
+}
+
+void add_shared_options(CLI::App& app, ExtendOptions& o) {
+  app.add_option("-o,--out", o.out, "directory to write; must not exist or be empty")->required();
+  app.add_option("-t,--threads", o.threads, "threads; default the physical cores")
+      ->check(CLI::Range(1, 1024).description(""));
+  add_output_options(app, o);
+}
+
+}  // namespace
+
+Run define_extend(CLI::App& app) {
+  auto o = std::make_shared<ExtendOptions>();
+  add_model_argument(app, *o);
+  app.add_option("--position", o->position, "position method NAME:key=value,... (longspan methods)")
+      ->required();
+  app.add_option("--to", o->to, "window to promise, tokens; sets the factor where none is given")
+      ->required()
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
+  add_type_option(app, *o, "f32, f16, bf16; default the model's own, bf16 from GGUF");
+  add_shared_options(app, *o);
+  return [o] { return extend(*o); };
+}
+
+Run define_convert(CLI::App& app) {
+  auto o = std::make_shared<ExtendOptions>();
+  add_model_argument(app, *o);
+  add_type_option(app, *o, "f32, f16, bf16")->required();
+  add_shared_options(app, *o);
+  return [o] { return convert(*o); };
+}
+
+}  // namespace longspan

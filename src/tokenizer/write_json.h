@@ -1,0 +1,21 @@
+// The vocabulary of a GGUF file as the two files that the `tokenizers` library and transformers read: the
+// same ids for every text, with two reservations. Unigram vocabularies, and SentencePiece ones with pieces
+// that tokenizer.json has no form for, are an Error that says so. And where two joins of a SentencePiece
+// piece score the same, the library takes the one of lower ids, SentencePiece the leftmost.
+#pragma once
+
+#include <string>
+
+#include "base/json.h"
+
+namespace longspan {
+
+struct TokenizerFiles {
+  Json tokenizer;  // tokenizer.json
+  Json config;     // tokenizer_config.json: special tokens, chat template
+};
+
+/// From the tokenizer.* keys. `source` opens error sentences.
+TokenizerFiles tokenizer_files_from_gguf(const Json& metadata, const std::string& source);
+
+}  // namespace longspan
