@@ -1,9 +1,11 @@
 // Speed of attention: Gop/s counts 4 D operations a visible (query, key) pair and head; GB/s counts the keys
-// and values read once. Each figure is the best of several runs. Usage: attention_bench [threads]
-// [implementation]
+// and values read once. Each figure is the best of several runs. Cases of zones, documents, slopes or decay
+// run in turn with plain attention of the same size; their last figure is the median of the ratios of the
+// pairs. Usage: attention_bench [threads] [implementation] [cache] [part of the name of the case]
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <ctime>
 #include <string_view>
@@ -30,13 +32,37 @@ struct Case {
   const char* what;
   int64_t tokens, total;  // queries, keys
   int64_t heads, kv_heads, head_dim;
+  std::vector<int64_t> from = {0};  // of each zone
+  int64_t chunk = 0;
+  int64_t documents = 1;  // of equal length
+  bool slopes = false, decay = false;
+
+  bool plain() const { return from.size() == 1 && documents == 1 && !slopes && !decay; }
 };
 
 const Case kCases[] = {
-    {"prefill", 512, 512, 9, 3, 64},   {"prefill", 512, 4096, 9, 3, 64},   {"prefill", 512, 8192, 9, 3, 64},
-    {"prefill", 512, 32768, 9, 3, 64}, {"prefill", 512, 4096, 32, 8, 128}, {"prefill", 64, 4096, 9, 3, 64},
-    {"decode", 1, 512, 9, 3, 64},      {"decode", 1, 4096, 9, 3, 64},      {"decode", 1, 32768, 9, 3, 64},
+    {"prefill", 512, 512, 9, 3, 64},
+    {"prefill", 512, 4096, 9, 3, 64},
+    {"prefill", 512, 8192, 9, 3, 64},
+    {"prefill", 512, 32768, 9, 3, 64},
+    {"prefill", 512, 4096, 32, 8, 128},
+    {"prefill", 64, 4096, 9, 3, 64},
+    {"decode", 1, 512, 9, 3, 64},
+    {"decode", 1, 4096, 9, 3, 64},
+    {"decode", 1, 32768, 9, 3, 64},
     {"decode", 1, 4096, 32, 8, 128},
+    {"two zones at 1024", 512, 32768, 9, 3, 64, {0, 1024}},
+    {"two zones at 8192", 512, 32768, 9, 3, 64, {0, 8192}},
+    {"two zones at 1024", 512, 32768, 32, 8, 128, {0, 1024}},
+    {"dual chunk of 4096", 512, 32768, 9, 3, 64, {0, 1, 2}, 4096},
+    {"two zones at 1024", 8192, 8192, 9, 3, 64, {0, 1024}},
+    {"8 documents", 8192, 8192, 9, 3, 64, {0}, 0, 8},
+    {"two zones at 1024", 1, 32768, 9, 3, 64, {0, 1024}},
+    {"dual chunk of 4096", 1, 32768, 9, 3, 64, {0, 1, 2}, 4096},
+    {"ALiBi", 512, 32768, 9, 3, 64, {0}, 0, 1, true},
+    {"ALiBi", 1, 32768, 9, 3, 64, {0}, 0, 1, true},
+    {"xPos", 512, 32768, 9, 3, 64, {0}, 0, 1, false, true},
+    {"xPos", 1, 32768, 9, 3, 64, {0}, 0, 1, false, true},
 };
 
 /// Pages of random values in one block of memory.
@@ -66,44 +92,78 @@ double now() {
   return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
 }
 
-double best_seconds(const Implementation& how, Tensor out, Tensor q, const Cache& k, const Cache& v,
-                    const AttentionShape& s) {
-  double best = 1e9, spent = 0;
-  for (int run = 0; run < 3 || spent < 0.3; ++run) {
-    double start = now();
-    AttentionZone zone{0, q, k.view};
-    how.attention(out, {}, {&zone, 1}, v.view, s);
-    double seconds = now() - start;
-    best = std::min(best, seconds);
-    spent += seconds;
+/// Everything a case reads and writes.
+struct Data {
+  std::vector<Cache> caches;  // keys of each zone, values
+  std::vector<std::vector<float>> q;
+  std::vector<float> out;
+  std::vector<int64_t> starts;
+  std::vector<float> slopes, decay;
+  std::vector<AttentionZone> zones;
+
+  Data(DType dtype, const Case& c) : out(static_cast<size_t>(c.tokens * c.heads * c.head_dim)) {
+    Random random(7);
+    for (size_t i = 0; i <= c.from.size(); ++i) caches.emplace_back(dtype, c, random);
+    for (size_t z = 0; z < c.from.size(); ++z) {
+      std::vector<float>& x = q.emplace_back(out.size());
+      for (float& value : x) value = static_cast<float>(random.normal());
+      zones.push_back(
+          {c.from[z], matrix_view(x.data(), DType::F32, c.tokens, c.heads * c.head_dim), caches[z].view});
+    }
+    for (int64_t t = 0; t < c.tokens && c.documents > 1; ++t)
+      starts.push_back(t / (c.total / c.documents) * (c.total / c.documents));
+    if (c.slopes) slopes.assign(static_cast<size_t>(c.heads), 0.001f);
+    if (c.decay) decay.assign(static_cast<size_t>(c.head_dim), -0.001f);
   }
-  return best;
+};
+
+/// One run.
+double seconds(const Implementation& how, const Case& c, Data& data, bool plain) {
+  AttentionShape shape{.heads = c.heads,
+                       .kv_heads = c.kv_heads,
+                       .head_dim = c.head_dim,
+                       .past = c.total - c.tokens,
+                       .scale = 0.125f,
+                       .chunk = c.chunk};
+  if (!plain) shape.starts = data.starts, shape.slopes = data.slopes, shape.decay = data.decay;
+  std::span<const AttentionZone> zones = data.zones;
+  double start = now();
+  how.attention(matrix_view(data.out.data(), how.out, c.tokens, c.heads * c.head_dim), {},
+                zones.first(plain ? 1 : zones.size()), data.caches.back().view, shape);
+  return now() - start;
 }
 
 void measure(const Implementation& how, DType dtype, const Case& c) {
-  Random random(7);
-  Cache k(dtype, c, random), v(dtype, c, random);
-  int64_t width = c.heads * c.head_dim;
-  std::vector<float> q(static_cast<size_t>(c.tokens * width)), out(q.size());
-  for (float& x : q) x = static_cast<float>(random.normal());
-  AttentionShape shape{c.heads, c.kv_heads, c.head_dim, c.total - c.tokens, 0.125f, 0};
-  double seconds = best_seconds(how, matrix_view(out.data(), how.out, c.tokens, width),
-                                matrix_view(q.data(), DType::F32, c.tokens, width), k, v, shape);
+  Data data(dtype, c);
+  std::vector<double> runs, ratios;
+  for (double spent = 0; runs.size() < 5 || spent < 0.3; spent += runs.back()) {
+    double plain = c.plain() ? 0 : seconds(how, c, data, true);
+    runs.push_back(seconds(how, c, data, false));
+    ratios.push_back(runs.back() / plain);
+  }
+  double best = *std::min_element(runs.begin(), runs.end());
   double pairs = static_cast<double>(c.tokens) *
                  (static_cast<double>(c.total) - (static_cast<double>(c.tokens) - 1) / 2);
+  if (c.documents > 1)
+    pairs = static_cast<double>(c.total) * (static_cast<double>(c.total / c.documents) + 1) / 2;
   double bytes = 2.0 * static_cast<double>(dtype_bytes(dtype, c.total * c.kv_heads * c.head_dim));
   fmt::print(
-      "{:<12} out {:<4}  cache {:<4}  {} {:>3} of {:>5}, heads {:>2}/{}, D {:>3}: {:>9.3f} ms {:>7.1f} Gop/s "
-      "{:>6.1f} GB/s\n",
+      "{:<12} out {:<4}  cache {:<4}  {:<18} {:>4} of {:>5}, heads {:>2}/{}, D {:>3}: {:>9.3f} ms {:>7.1f} "
+      "Gop/s "
+      "{:>6.1f} GB/s",
       how.name, name(how.out), name(dtype), c.what, c.tokens, c.total, c.heads, c.kv_heads, c.head_dim,
-      seconds * 1e3, 4e-9 * pairs * static_cast<double>(width) / seconds, bytes * 1e-9 / seconds);
+      best * 1e3, 4e-9 * pairs * static_cast<double>(c.heads * c.head_dim) / best, bytes * 1e-9 / best);
+  std::nth_element(ratios.begin(), ratios.begin() + static_cast<std::ptrdiff_t>(ratios.size() / 2),
+                   ratios.end());
+  fmt::print("{}\n", c.plain() ? "" : fmt::format(" {:>6.3f} of plain", ratios[ratios.size() / 2]));
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   set_threads(argc > 1 ? std::atoi(argv[1]) : physical_cores());
-  std::string_view only = argc > 2 ? argv[2] : "", cache = argc > 3 ? argv[3] : "";
+  std::string_view only = argc > 2 ? argv[2] : "", cache = argc > 3 ? argv[3] : "",
+                   what = argc > 4 ? argv[4] : "";
   const Implementation all[] = {
       {"avx2", attention_avx2, DType::F32, __builtin_cpu_supports("avx2") != 0},
       {"avx512", attention_avx512, DType::F32, __builtin_cpu_supports("avx512bw") != 0},
@@ -113,6 +173,7 @@ int main(int argc, char** argv) {
   for (const Implementation& how : all)
     for (DType dtype : {DType::F16, DType::BF16, DType::F32})
       for (const Case& c : kCases)
-        if (how.supported && (only.empty() || only == how.name) && (cache.empty() || cache == name(dtype)))
+        if (how.supported && (only.empty() || only == how.name) && (cache.empty() || cache == name(dtype)) &&
+            std::string_view(c.what).find(what) != std::string_view::npos)
           measure(how, dtype, c);
 }

@@ -20,6 +20,9 @@ std::string valid_utf8(std::string_view text);
 /// Length of the longest prefix that does not end inside a UTF-8 sequence: what a stream may print now.
 size_t complete_utf8_prefix(std::string_view text);
 
+/// 1234567 -> "1,234,567".
+std::string grouped(int64_t n);
+
 /// "93.8 MiB", "1.2 GiB".
 std::string human_bytes(double bytes);
 

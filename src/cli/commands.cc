@@ -46,6 +46,15 @@ std::span<const Command> commands() {
        "longspan chat smollm2 --file notes.txt", define_chat},
       {"corpus", "what a corpus is made of; its tokens as shards for training", "",
        "longspan corpus stats --model smollm2 books.jsonl.zst -o lengths", define_corpus},
+      {"compare", "methods side by side on your text: loss, pass keys, seconds, memory",
+       "Methods are separated by commas, semicolons or blanks; key=value belongs to the method before it. "
+       "With\n"
+       "s = length / trained window, factor=auto is s, factor=2*auto is 2 s, and a factor that a method "
+       "needs\n"
+       "and was not given is s (dynamic_ntk, which follows the length by itself: 2).\n"
+       "JSON: rows of method length nll seconds and more; nll = mean loss of the last --tail tokens.",
+       "longspan compare smollm2 --methods none,linear,yarn --lengths 8192,16384 --file book.txt -o out",
+       define_compare},
       {"bench", "speed of reading and writing at given depths", "",
        "longspan bench smollm2 -p 512,4096 -n 128 -d 0,4096", define_bench},
       {"extend", "write a model whose config carries a longer window",

@@ -13,13 +13,6 @@ void print_now(std::string_view text) {
   std::fflush(stdout);
 }
 
-std::string grouped(int64_t n) {
-  std::string digits = std::to_string(n);
-  for (int64_t at = static_cast<int64_t>(digits.size()) - 3; at > (n < 0 ? 1 : 0); at -= 3)
-    digits.insert(static_cast<size_t>(at), ",");
-  return digits;
-}
-
 int64_t peak_bytes() {
   struct rusage usage {};
   ::getrusage(RUSAGE_SELF, &usage);

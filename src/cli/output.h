@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "cli/options.h"
 
 namespace longspan {
@@ -23,8 +24,6 @@ void remark(const Options& o, fmt::format_string<Args...> format, Args&&... args
   if (!o.quiet) fmt::print(stderr, "{}\n", fmt::format(format, std::forward<Args>(args)...));
 }
 
-/// 1234567 -> "1,234,567".
-std::string grouped(int64_t n);
 /// Most memory this process had resident so far.
 int64_t peak_bytes();
 double seconds_now();

@@ -27,13 +27,6 @@ int run_gnuplot(const std::filesystem::path& script, std::string& printed) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/// A string of gnuplot's, in single quotes.
-std::string gnuplot_string(const std::string& text) {
-  std::string out = "'";
-  for (char c : text) out += c == '\'' ? std::string("''") : std::string(1, c);
-  return out + "'";
-}
-
 void draw_as(const std::filesystem::path& stem, const char* extension, const std::string& terminal,
              const std::string& commands) {
   std::filesystem::path script = stem, picture = stem;
@@ -53,6 +46,12 @@ void draw_as(const std::filesystem::path& stem, const char* extension, const std
 }
 
 }  // namespace
+
+std::string gnuplot_string(const std::string& text) {
+  std::string out = "'";
+  for (char c : text) out += c == '\'' ? std::string("''") : std::string(1, c);
+  return out + "'";
+}
 
 void draw(const std::filesystem::path& stem, const std::string& commands, int width, int height) {
   draw_as(stem, ".svg",

@@ -11,6 +11,9 @@ namespace longspan {
 /// absent, and what gnuplot said when it fails.
 void draw(const std::filesystem::path& stem, const std::string& commands, int width, int height);
 
+/// A string as gnuplot's commands write it, in single quotes.
+std::string gnuplot_string(const std::string& text);
+
 /// A self-contained page: title, then `body` (HTML). Styles for tables, light and dark.
 std::string html_page(const std::string& title, const std::string& body);
 /// The text of an SVG file ready to stand within HTML.

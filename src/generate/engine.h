@@ -40,6 +40,7 @@ class Engine {
   const ModelConfig& config() const { return model_.config; }
   const Tokenizer& tokenizer() const { return tokenizer_; }
   const EngineOptions& options() const { return options_; }
+  bool has_chat_template() const { return template_.has_value(); }
   /// Error when the model carries no template and none was chosen.
   std::string render_chat(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const;
   /// Strings that end an answer in the model's format, beside its end tokens.
@@ -71,9 +72,13 @@ class Sequence {
   /// was fed stays). Error when the declared length is exceeded.
   bool feed(std::span<const int32_t> ids, const Progress& progress = {});
 
-  /// Feeds ids into an empty sequence and appends log p(ids[i] | ids[0..i-1]), natural log, for 1 <= i < n.
-  /// False when progress asked to stop: `out` then holds those computed.
-  bool score(std::span<const int32_t> ids, std::vector<float>& out, const Progress& progress = {});
+  /// Feeds ids into an empty sequence and appends log p(ids[i] | ids[0..i-1]), natural log, for from <= i < n
+  /// (from >= 1). False when progress asked to stop: `out` then holds those computed.
+  bool score(std::span<const int32_t> ids, std::vector<float>& out, const Progress& progress = {},
+             size_t from = 1);
+  /// Seconds that score() spent on the logits of the tokens it scored: the rest of its time went into
+  /// reading.
+  double head_seconds() const { return head_seconds_; }
 
   /// [V] after the last token fed.
   std::span<float> logits() { return logits_; }
@@ -85,6 +90,7 @@ class Sequence {
 
  private:
   Tensor forward_chunk(std::span<const int32_t> ids);
+  void append_log_probs(Tensor hidden, std::span<const int32_t> next, std::vector<float>& out);
   void follow_current_length(size_t more);
 
   const Engine& engine_;
@@ -95,6 +101,7 @@ class Sequence {
   Activations activations_;
   std::vector<int32_t> ids_;
   std::vector<float> logits_;
+  double head_seconds_ = 0;
 };
 
 enum class StopReason { Length, EndToken, StopString, Interrupted };

@@ -86,7 +86,7 @@ Advice advise_untrained(const PositionConfig& model, const HeadShape& shape, int
         "at "
         "8 times under every one); yarn at least kept the text readable (4.03 nats there, 3.47 inside the "
         "window)"};
-  auto window = std::min<int64_t>(1024, model.trained_context / 8);
+  auto window = std::clamp<int64_t>(model.trained_context / 8, 1, 1024);
   auto group = static_cast<int64_t>(std::ceil(2 * ratio));
   return {fmt::format("self_extend:group={},length={},window={}", group, target, window),
           "held loss and needles best without training in the trial on SmolLM2-135M (2 times the window: "

@@ -54,22 +54,34 @@ bool Sequence::feed(std::span<const int32_t> ids, const Progress& progress) {
   return true;
 }
 
-bool Sequence::score(std::span<const int32_t> ids, std::vector<float>& out, const Progress& progress) {
+/// Row r of hidden predicts next[r].
+void Sequence::append_log_probs(Tensor hidden, std::span<const int32_t> next, std::vector<float>& out) {
+  auto start = std::chrono::steady_clock::now();
+  for (size_t r = 0; r < next.size(); r += kHeadRows) {
+    size_t rows = std::min(next.size() - r, static_cast<size_t>(kHeadRows));
+    Tensor logits = head_logits(
+        engine_.model(), hidden.slice(static_cast<int64_t>(r), static_cast<int64_t>(rows)), activations_);
+    size_t at = out.size();
+    out.resize(at + rows);
+    engine_.model().kernels->log_prob(vector_view(out.data() + at, DType::F32, static_cast<int64_t>(rows)),
+                                      logits, next.subspan(r, rows));
+  }
+  head_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+bool Sequence::score(std::span<const int32_t> ids, std::vector<float>& out, const Progress& progress,
+                     size_t from) {
   if (!ids_.empty()) fail("a text can only be scored from the start of a sequence");
   follow_current_length(ids.size());
   for (size_t done = 0; done < ids.size();) {
     size_t count = std::min(ids.size() - done, static_cast<size_t>(activations_.rows));
     Tensor hidden = forward_chunk(ids.subspan(done, count));
-    size_t scored = std::min(count, ids.size() - 1 - done);  // the last token of all predicts nothing
-    for (size_t r = 0; r < scored; r += kHeadRows) {
-      size_t rows = std::min(scored - r, static_cast<size_t>(kHeadRows));
-      Tensor logits = head_logits(
-          engine_.model(), hidden.slice(static_cast<int64_t>(r), static_cast<int64_t>(rows)), activations_);
-      size_t at = out.size();
-      out.resize(at + rows);
-      engine_.model().kernels->log_prob(vector_view(out.data() + at, DType::F32, static_cast<int64_t>(rows)),
-                                        logits, ids.subspan(done + r + 1, rows));
-    }
+    size_t first = std::max(from, done + 1),           // the first token that this chunk is asked about
+        end = std::min(ids.size(), done + count + 1);  // the last token of all predicts nothing
+    if (first < end)
+      append_log_probs(
+          hidden.slice(static_cast<int64_t>(first - done - 1), static_cast<int64_t>(end - first)),
+          ids.subspan(first, end - first), out);
     done += count;
     if (progress && !progress(static_cast<int64_t>(done), static_cast<int64_t>(ids.size()))) return false;
   }

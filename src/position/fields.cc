@@ -26,7 +26,7 @@ std::vector<double> json_list(const std::string& key, const Json& value, const H
 void assume_linear_window(PositionConfig& config, const std::string& key) {
   constexpr double kSmallestWindow = 2048;
   double factor = config.values.at("factor"), stated = static_cast<double>(config.declared_context);
-  if (stated / factor >= kSmallestWindow) {
+  if (factor > 1 && stated / factor >= kSmallestWindow) {
     config.trained_context = static_cast<int64_t>(stated / factor);
     config.assumed.push_back(
         fmt::format("{} {} is taken as the window that linear scaling by {} reaches, from {} in training; an "

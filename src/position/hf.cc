@@ -91,7 +91,7 @@ void apply_hf(PositionConfig& config, const PositionMethod& method, const std::s
   const std::string where = "config.json";
   if (key == "rope_type" || key == "finetuned") return;
   if (key == "partial_rotary_factor") {
-    if (config.method == "p_rope") config.values["p"] = json_number(key, value, where);
+    if (config.method == "p_rope") config.values["fraction"] = json_number(key, value, where);
     return;
   }
   if (key == "factor" && config.method == "p_rope" && value == 1) return;
@@ -210,7 +210,8 @@ Json named_parameters(const PositionConfig& position, const std::string& type, c
   for (const auto& [key, value] : position.values)
     if (key == "truncate")
       p[key] = value != 0;
-    else if (!contains({"length", "form", "p"}, key))  // both forms of dynamic_ntk with factor 2 are the same
+    else if (!contains({"length", "form", "fraction"},
+                       key))  // both forms of dynamic_ntk with factor 2 are the same
       p[key] = value;
   for (const auto& [key, list] : position.lists) p[key] = list;
   if (contains({"yarn", "llama3", "longrope"}, position.method))
@@ -259,7 +260,8 @@ Json table_parameters(const PositionConfig& position, const PositionSpec& spec, 
 int64_t max_position_embeddings(const PositionConfig& position, const std::string& type, int64_t reach) {
   if (type == "dynamic") return position.trained_context;
   if (type == "yarn")
-    return std::llround(static_cast<double>(position.trained_context) * position.values.at("factor"));
+    return std::llround(std::min(
+        kLargestContext, static_cast<double>(position.trained_context) * position.values.at("factor")));
   return reach;
 }
 
@@ -298,8 +300,9 @@ WrittenPosition position_to_hf(Json config, const PositionConfig& position, cons
   config["rope_theta"] = parameters["rope_theta"];
   if (shape.rotary_dim < shape.head_dim)
     parameters["partial_rotary_factor"] = config["partial_rotary_factor"] = given["partial_rotary_factor"];
-  config["rope_scaling"] = parameters["rope_type"] == "default" ? Json() : parameters;
   config["rope_parameters"] = parameters;
+  parameters.erase("rope_theta");  // transformers 4 wants it outside, 5 looks there too
+  config["rope_scaling"] = parameters["rope_type"] == "default" ? Json() : parameters;
   if (position.trained_context > 0 && position.trained_context != stated)
     config["original_max_position_embeddings"] = position.trained_context;
   if (type == "proportional") out.remarks.push_back("transformers knows \"proportional\" from release 5 on");

@@ -78,7 +78,7 @@ int64_t first_negative(int64_t d, double base, int64_t from, int64_t to) {
 int64_t critical_dimension(int64_t d, double base, double trained) {
   if (trained <= kTurn) return 0;
   double pairs = static_cast<double>(d) / 2 * std::log(trained / kTurn) / std::log(base);
-  return std::min(d, 2 * static_cast<int64_t>(std::ceil(pairs)));
+  return static_cast<int64_t>(std::min(static_cast<double>(d), 2 * std::ceil(pairs)));
 }
 
 double extrapolation_limit(int64_t d, int64_t critical, double base) {

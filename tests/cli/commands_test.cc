@@ -13,7 +13,8 @@ namespace longspan {
 namespace {
 
 const std::string kOutput = " --json --quiet";
-const std::string kEngine = " --cache-type --chunk --compute --device --kernels --position --seed --threads";
+const std::string kEngine =
+    " --adapter --cache-type --chunk --compute --device --kernels --position --seed --threads";
 const std::string kSampling = " --min-p --repetition-penalty --stop --temperature --top-k --top-p";
 const std::string kWindow = " --context --truncate";
 
@@ -23,6 +24,7 @@ const std::map<std::string, std::string> kFrozen = {
     {"info", "MODEL --context" + kEngine + kOutput},
     {"methods", kOutput},
     {"frequencies", "MODEL --length --position" + kOutput},
+    {"plan", "MODEL --to --gpu-fraction --gpu-tflops" + kEngine + kOutput},
     {"tokenize", "MODEL TEXT --file --no-special" + kOutput},
     {"detokenize", "MODEL IDS --no-special" + kOutput},
     {"score", "MODEL --file --from --length" + kWindow + kEngine + kOutput},
@@ -30,7 +32,11 @@ const std::map<std::string, std::string> kFrozen = {
     {"ask", "MODEL QUESTION --chat-template --file --system -n" + kSampling + kWindow + kEngine + kOutput},
     {"chat", "MODEL --chat-template --file --system -n" + kSampling + kWindow + kEngine + kOutput},
     {"corpus", ""},
+    {"compare",
+     "MODEL --chat-template --file --lengths --methods --passkeys --tail --windows -o" + kEngine + kOutput},
     {"bench", "MODEL -d -n -p -r" + kEngine + kOutput},
+    {"merge", "MODEL ADAPTER -o --threads --type" + kOutput},
+    {"train", "RECIPE --check --device --resume --set --threads" + kOutput},
 };
 
 TEST(Commands, NamesStay) {

@@ -44,7 +44,9 @@ class ChatFormat : public testing::Test {
     std::filesystem::remove_all(directory_);
     std::filesystem::copy(std::filesystem::path(LONGSPAN_GOLDEN) / "model" / family, directory_);
     std::ofstream(directory_ / "tokenizer.json") << tokenizer().dump();
-    return Engine(directory_, {.cache_dtype = DType::F32, .chat_template = chat_template});
+    EngineOptions options;
+    options.chat_template = chat_template;
+    return Engine(directory_, options);
   }
 
  private:
@@ -80,7 +82,9 @@ TEST_F(ChatFormat, AStopStringThatIsASpecialTokenEndsTheAnswer) {
   auto run = [&](const std::vector<std::string>& stop) {
     Sequence sequence(engine, 64);
     sequence.feed(prompt);
-    return generate(sequence, engine, 48, {.stop = stop});
+    SamplingOptions sampling;
+    sampling.stop = stop;
+    return generate(sequence, engine, 48, sampling);
   };
   Generation free = run({});
   EXPECT_EQ(free.reason, StopReason::Length);

@@ -1,63 +1,16 @@
 // Every CPU attention against the reference loops, on shapes drawn from lists (the seed is fixed, so the
 // shapes are). Cache memory beyond the last key is NaN: whoever lets it take part is found out.
-#include "kernels/cpu/attention.h"
-
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <string>
 #include <vector>
 
-#include "base/random.h"
 #include "base/threads.h"
-#include "kernels/kernels.h"
+#include "kernels/attention_data.h"
 
 namespace longspan {
 namespace {
-
-using Attention = decltype(Kernels::attention);
-
-struct Implementation {
-  const char* name;
-  Attention attention;
-  bool supported;
-  // Largest error of an element over the largest element of the output, by dtype of the output.
-  double
-      f32_tolerance;  // sums in F32 in another order than the reference's doubles: some 2^-24 of the scores
-  double bf16_tolerance;  // out rounded to BF16: 2^-8; where q, K, P and V are rounded as well: some of these
-                          // added up
-};
-
-const Implementation kImplementations[] = {
-    {"avx2", attention_avx2, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), 1e-5, 0.004},
-    {"avx512", attention_avx512, __builtin_cpu_supports("avx512bw") != 0, 1e-5, 0.004},
-    {"avx512_bf16", attention_avx512_bf16, __builtin_cpu_supports("avx512bf16") != 0, 1e-5, 0.015},
-};
-
-std::vector<Implementation> implementations() {
-  std::vector<Implementation> result;
-  for (const Implementation& i : kImplementations)
-    if (i.supported) result.push_back(i);
-  return result;
-}
-
-/// A layer's keys or values in separately allocated pages, so that a sanitizer sees the end of each.
-struct Cache {
-  std::vector<std::vector<std::byte>> memory;
-  std::vector<void*> pages;
-  KvPages view;
-
-  Cache(DType dtype, int64_t total, int64_t heads, int64_t d, Random& random) {
-    auto page = static_cast<size_t>(dtype_bytes(dtype, heads * kPageTokens * d));
-    for (int64_t n = 0; n < total; n += kPageTokens) memory.emplace_back(page, std::byte{0xff});
-    for (auto& m : memory) pages.push_back(m.data());
-    view = {pages, dtype, heads, d};
-    std::vector<float> rows(static_cast<size_t>(total * heads * d));
-    for (float& x : rows) x = static_cast<float>(random.normal());
-    kernels_named("reference").store_kv(view, matrix_view(rows.data(), DType::F32, total, heads * d), 0);
-  }
-};
 
 struct Case {
   int64_t tokens = 1, past = 0, heads = 1, kv_heads = 1, d = 64, window = 0;
@@ -124,17 +77,6 @@ std::vector<float> run(Attention attention, DType out, const Case& c, const Data
   return result;
 }
 
-/// Largest difference over the largest wanted element; infinite when anything is not a number.
-double error(const std::vector<float>& got, const std::vector<float>& want) {
-  double difference = 0, largest = 0;
-  for (size_t i = 0; i < want.size(); ++i) {
-    if (!std::isfinite(got[i])) return INFINITY;
-    difference = std::max(difference, std::abs(static_cast<double>(got[i]) - want[i]));
-    largest = std::max(largest, std::abs(static_cast<double>(want[i])));
-  }
-  return difference / largest;
-}
-
 void expect_reference(const Case& c) {
   SCOPED_TRACE(describe(c));
   Data data(c);
@@ -144,11 +86,6 @@ void expect_reference(const Case& c) {
     EXPECT_LE(error(run(how.attention, DType::BF16, c, data), want), how.bf16_tolerance)
         << how.name << " BF16";
   }
-}
-
-template <class T>
-T pick(Random& random, std::initializer_list<T> list) {
-  return list.begin()[random.below(list.size())];
 }
 
 Case draw(Random& random) {

@@ -102,6 +102,9 @@ TEST(PublishedConfigs, LinearModelsReachWhatTheirAuthorsSay) {
     EXPECT_EQ(extended_context(config), row.reach) << row.name;
     EXPECT_TRUE(some_contain(config.assumed, "is taken as the")) << row.name;
   }
+  Json tiny = parse_json_file(kGolden / "configs" / "giraffe-v2-70b-32k-first.json");
+  tiny["abacus_scale"] = 1e-300;  // no window is made of that
+  EXPECT_EQ(position_from_hf(tiny, {128, 128}).trained_context, 4096);
   EXPECT_EQ(published("giraffe-v2-70b-32k-first").values.at("factor"), 8);
   EXPECT_EQ(describe(published("llama-3-giraffe-70b")), "dynamic_ntk:base=500000,factor=4,original=8192");
   EXPECT_EQ(extended_context(published("llama-3-giraffe-70b")), 32768);
@@ -213,6 +216,15 @@ TEST(WritePosition, PrivateFieldsBecomeCommonOnes) {
   }
 }
 
+TEST(WritePosition, ProportionalIsPRope) {
+  PositionConfig config = parse_position("p_rope:fraction=0.5", model());
+  Json json = position_to_hf(model_json(), config, kShape, 0, UnknownMethod::Refuse).config;
+  EXPECT_EQ(json["rope_parameters"]["rope_type"], "proportional");
+  EXPECT_EQ(rotary_fraction_from_hf(json), 1);  // the whole head is in pairs, half of which stand still
+  EXPECT_EQ(describe(position_from_hf(json, kShape)), describe(config));
+  expect_same_frequencies(position_from_hf(json, kShape), config);
+}
+
 TEST(WritePosition, PartialRotaryStays) {
   HeadShape half{64, 32, 4};
   Json json = model_json();
@@ -236,6 +248,18 @@ TEST(WritePosition, WhatAFormatCannotSayIsRefusedOrKept) {
   EXPECT_EQ(describe(read), describe(dynamic));
   EXPECT_EQ(extended_context(read), 65536);
 
+  PositionConfig zoned = parse_position("self_extend:group=8,window=1024", model());
+  EXPECT_ERROR(position_to_hf(model_json(), zoned, kShape, 32768, UnknownMethod::Refuse),
+               "config.json has no word for self_extend");
+  w = position_to_hf(model_json(), zoned, kShape, 32768, UnknownMethod::Keep);
+  EXPECT_EQ(w.config["max_position_embeddings"], 8192);  // what transformers loads is the plain model
+  EXPECT_EQ(w.config["rope_theta"], 100000);
+  EXPECT_TRUE(some_contain(w.remarks, "as if it were not stretched"));
+  EXPECT_EQ(describe(position_from_hf(w.config, kShape)), describe(zoned));
+  // Written over with a method that has a name there, nothing of it is left.
+  w = position_to_hf(w.config, parse_position("linear:factor=4", model()), kShape, 0, UnknownMethod::Refuse);
+  EXPECT_EQ(position_from_hf(w.config, kShape).method, "linear");
+
   Json json = model_json();
   json["longspan_position"] = describe(dynamic);
   json["longspan_context"] = 65536;
@@ -255,7 +279,8 @@ TEST(WritePosition, WhatAFormatCannotSayIsRefusedOrKept) {
 // tools/make_written_position_golden.py asks transformers.
 TEST(WritePosition, TransformersReadsTheSame) {
   std::vector<PositionConfig> all = writable();
-  all.push_back(parse_position("dynamic_ntk:factor=2", model()));
+  for (const char* text : {"dynamic_ntk:factor=2", "p_rope:fraction=0.5"})
+    all.push_back(parse_position(text, model()));
   fs::path file = kGolden / "written.json";
   if (std::getenv("LONGSPAN_UPDATE_GOLDEN") != nullptr) {
     Json rows = Json::array();
@@ -288,6 +313,9 @@ TEST(Growth, SaysWhatHappens) {
   EXPECT_EQ(said("yarn:factor=4"), "the same at every length");
   EXPECT_NE(said("dynamic_ntk:factor=2").find("declared when a sequence starts"), std::string::npos);
   EXPECT_NE(said("dynamic_ntk:factor=2").find("8192"), std::string::npos);
+  EXPECT_NE(said("self_extend:group=8,window=1024").find("from a distance of 1024 tokens"),
+            std::string::npos);
+  EXPECT_NE(said("dynamic_ntk:factor=2,length=current").find("at every step"), std::string::npos);
   EXPECT_NE(said("dynamic_ntk:factor=2,length=65536").find("made for texts of 65536 tokens"),
             std::string::npos);
 }

@@ -20,7 +20,8 @@ TEST(Laws, CriticalDimensionOfLlama2AndWhatIndexChose) {
   EXPECT_EQ(critical_dimension(64, 100000, 8192), 40);  // SmolLM2
   EXPECT_NEAR(base_for_limit(64, 40, 32768), 8.86e5, 5e3);
   EXPECT_EQ(critical_dimension(128, 10000, 1e9), 128);  // all dimensions have turned
-  EXPECT_EQ(critical_dimension(128, 10000, 4), 0);      // none has
+  EXPECT_EQ(critical_dimension(128, 1 + 1e-15, 4096), 128);
+  EXPECT_EQ(critical_dimension(128, 10000, 4), 0);  // none has
 }
 
 TEST(Laws, SmallestBaseIsThePapers) {

@@ -11,7 +11,6 @@
 
 #include "base/threads.h"
 #include "kernels/cpu/attention_internal.h"
-#include "kernels/reference/reference.h"
 
 namespace longspan {
 
@@ -33,27 +32,57 @@ float* scratch(int64_t floats) {
   return reinterpret_cast<float*>((address + 63) / 64 * 64);
 }
 
-AttentionJob make_job(Tensor out, Tensor q, const KvPages& keys, const KvPages& values,
-                      const AttentionShape& s) {
-  assert(s.heads % s.kv_heads == 0 && q.cols() == s.heads * s.head_dim && out.cols() == q.cols());
-  assert(keys.heads == s.kv_heads && keys.head_dim == s.head_dim && values.head_dim == s.head_dim);
-  assert(q.dtype == DType::F32 && (out.dtype == DType::F32 || out.dtype == DType::BF16));
+/// What a job points to and the caller did not bring.
+struct Prepared {
+  std::vector<RowKeys> rows;
+  std::vector<float> slopes, decay;  // in base 2
+};
+
+std::vector<float> in_base_2(std::span<const float> from, size_t size) {
+  std::vector<float> to(size);
+  for (size_t i = 0; i < from.size(); ++i) to[i] = from[i] * static_cast<float>(M_LOG2E);
+  return to;
+}
+
+Prepared prepare(const AttentionShape& s, std::span<const AttentionZone> zones, int64_t tokens) {
+  size_t padded = s.decay.empty() ? 0 : static_cast<size_t>(round_up(s.head_dim, kDecayPadding));
+  return {keys_of_rows(s, zones, tokens), in_base_2(s.slopes, s.slopes.size()), in_base_2(s.decay, padded)};
+}
+
+AttentionJob make_job(const Prepared& prepared, Tensor out, Tensor log_sum,
+                      std::span<const AttentionZone> zones, const KvPages& values, const AttentionShape& s) {
+  assert(s.heads % s.kv_heads == 0 && out.cols() == s.heads * s.head_dim && values.head_dim == s.head_dim);
+  assert(out.dtype == DType::F32 || out.dtype == DType::BF16);
+  assert(!log_sum || (log_sum.dtype == DType::F32 && log_sum.cols() == s.heads));
+  constexpr auto kFloat = static_cast<int64_t>(sizeof(float));
+  auto pointer = [](const std::vector<float>& v) { return v.empty() ? nullptr : v.data(); };
   bool bf16 = out.dtype == DType::BF16;
-  return {static_cast<const float*>(q.data),
-          q.row_stride / static_cast<int64_t>(sizeof(float)),
-          out.data,
-          out.row_stride / (bf16 ? 2 : 4),
-          bf16,
-          keys.pages.data(),
-          values.pages.data(),
-          keys.dtype,
-          values.dtype,
-          s.kv_heads,
-          s.heads / s.kv_heads,
-          s.head_dim,
-          s.past,
-          s.window,
-          s.scale * static_cast<float>(M_LOG2E)};
+  AttentionJob job{.zones = {},
+                   .zone_count = 0,
+                   .rows = prepared.rows.data(),
+                   .out = out.data,
+                   .out_stride = out.row_stride / (bf16 ? 2 : kFloat),
+                   .out_bf16 = bf16,
+                   .log_sum = static_cast<float*>(log_sum.data),
+                   .log_sum_stride = log_sum.row_stride / kFloat,
+                   .value_pages = values.pages.data(),
+                   .value_dtype = values.dtype,
+                   .kv_heads = s.kv_heads,
+                   .group = s.heads / s.kv_heads,
+                   .head_dim = s.head_dim,
+                   .past = s.past,
+                   .scale = s.scale * static_cast<float>(M_LOG2E),
+                   .positions = s.positions.empty() ? nullptr : s.positions.data(),
+                   .slopes = pointer(prepared.slopes),
+                   .decay = pointer(prepared.decay)};
+  for (size_t z = zones.size(); z-- > 0;) {
+    const auto& [from, q, keys] = zones[z];
+    assert(keys.heads == s.kv_heads && keys.head_dim == s.head_dim);
+    assert(q.dtype == DType::F32 && q.cols() == out.cols());
+    job.zones[job.zone_count++] = {static_cast<const float*>(q.data), q.row_stride / kFloat,
+                                   keys.pages.data(), keys.dtype};
+  }
+  return job;
 }
 
 void run(int64_t tasks, double work, const std::function<void(int64_t)>& body) {
@@ -65,21 +94,51 @@ void run(int64_t tasks, double work, const std::function<void(int64_t)>& body) {
 
 /// Multiply-adds of the whole call, about.
 double work_of(const AttentionJob& job, int64_t tokens) {
-  int64_t seen = job.past + tokens;
-  if (job.window > 0) seen = std::min(seen, job.window);
-  return 2.0 * static_cast<double>(tokens * job.kv_heads * job.group) *
-         static_cast<double>(seen * job.head_dim);
+  int64_t pairs = 0;
+  for (int64_t t = 0; t < tokens; ++t) pairs += job.rows[t].edge[kMaxAttentionZones] - job.rows[t].edge[0];
+  return 2.0 * static_cast<double>(pairs) * static_cast<double>(job.kv_heads * job.group * job.head_dim);
 }
 
-void prefill(const AttentionJob& job, int64_t tokens, PrefillBlock block) {
+struct Range {
+  int64_t begin, end;
+};
+
+/// Blocks of at most `size` queries. With decay, a block's queries are of one document and near each other,
+/// so that factors of decay relative to its first query stay far inside F32.
+std::vector<Range> query_blocks(const AttentionJob& job, const AttentionShape& s, int64_t tokens,
+                                int64_t size) {
+  constexpr double kMostPower = 16;
+  double fastest = 0;
+  for (float x : s.decay) fastest = std::max(fastest, std::abs(x) * M_LOG2E);
+  auto position = [&](int64_t t) {
+    int64_t index = std::max<int64_t>(s.past + t, 0);  // queries before the first key see nothing
+    return job.positions ? job.positions[index] : static_cast<double>(index);
+  };
+  std::vector<Range> blocks;
+  for (int64_t t = 0; t < tokens; ++t) {
+    bool cut = blocks.empty() || t - blocks.back().begin == size;
+    if (!cut && fastest > 0) {
+      bool other =
+          !s.starts.empty() && s.starts[static_cast<size_t>(t)] != s.starts[static_cast<size_t>(t - 1)];
+      cut = other || (position(t) - position(blocks.back().begin)) * fastest > kMostPower;
+    }
+    if (cut) blocks.push_back({t, t});
+    blocks.back().end = t + 1;
+  }
+  return blocks;
+}
+
+void prefill(const AttentionJob& job, const AttentionShape& s, int64_t tokens, PrefillBlock block) {
   int64_t size = std::max<int64_t>(1, kBlockRows / job.group);
   auto tasks = [&] { return (tokens + size - 1) / size * job.kv_heads; };
-  while (size * job.group > kSmallBlockRows && size > 1 && threads() > 1 && tasks() < 4 * threads())
+  bool fixed = job.decay != nullptr;  // its rounding depends on where blocks begin
+  while (!fixed && size * job.group > kSmallBlockRows && size > 1 && threads() > 1 && tasks() < 4 * threads())
     size = (size + 1) / 2;
-  int64_t blocks = (tokens + size - 1) / size;
-  run(tasks(), work_of(job, tokens), [&](int64_t i) {
-    int64_t begin = (blocks - 1 - i / job.kv_heads) * size;
-    block(job, i % job.kv_heads, begin, std::min(begin + size, tokens), scratch(prefill_scratch(job, size)));
+  std::vector<Range> blocks = query_blocks(job, s, tokens, size);
+  auto count = static_cast<int64_t>(blocks.size());
+  run(count * job.kv_heads, work_of(job, tokens), [&](int64_t i) {
+    auto [begin, end] = blocks[static_cast<size_t>(count - 1 - i / job.kv_heads)];
+    block(job, i % job.kv_heads, begin, end, scratch(prefill_scratch(job, end - begin)));
   });
 }
 
@@ -96,9 +155,10 @@ void merge_row(const AttentionJob& job, int64_t token, int64_t head, const float
     total += weight * x[d + 1];
     for (int64_t i = 0; i < d; ++i) sum[static_cast<size_t>(i)] += weight * x[i];
   }
+  if (job.log_sum) job.log_sum[token * job.log_sum_stride + head] = log_of_sum(largest, total);
   int64_t at = token * job.out_stride + head * d;
   for (int64_t i = 0; i < d; ++i) {
-    float value = sum[static_cast<size_t>(i)] / total;
+    float value = total > 0 ? sum[static_cast<size_t>(i)] / total : 0;
     if (job.out_bf16)
       static_cast<uint16_t*>(job.out)[at + i] = f32_to_bf16(value);
     else
@@ -107,9 +167,12 @@ void merge_row(const AttentionJob& job, int64_t token, int64_t head, const float
 }
 
 void decode(const AttentionJob& job, int64_t tokens, DecodePart part) {
-  int64_t end = job.past + tokens;
-  int64_t first = job.window > 0 ? std::max<int64_t>(0, job.past + 1 - job.window) : 0;
-  first = first / kChunkKeys * kChunkKeys;
+  int64_t end = 0, first = job.rows[0].edge[0];
+  for (int64_t t = 0; t < tokens; ++t) {
+    first = std::min(first, job.rows[t].edge[0]);
+    end = std::max(end, job.rows[t].edge[kMaxAttentionZones]);
+  }
+  first = std::min(first / kChunkKeys * kChunkKeys, end);
   int64_t size = std::max(kPartKeys, round_up((end - first + kMostParts - 1) / kMostParts, kChunkKeys));
   int64_t parts = (end - first + size - 1) / size, rows = tokens * job.group;
   int64_t stride = rows * (round_up(job.head_dim, 16) + kPartialState);
@@ -126,34 +189,37 @@ void decode(const AttentionJob& job, int64_t tokens, DecodePart part) {
   }
 }
 
-void attention(const AttentionJob& job, int64_t tokens, PrefillBlock block, DecodePart part) {
-  if (tokens == 0) return;
-  if (tokens * job.group <= kStreamRows && job.head_dim % 16 == 0)
-    decode(job, tokens, part);
-  else
-    prefill(job, tokens, block);
-}
-
-}  // namespace
-
-int64_t prefill_scratch(const AttentionJob& job, int64_t tokens) {
-  int64_t width = round_up(job.head_dim, 32), rows = round_up(tokens * job.group, 48);
-  return rows * (2 * width + kStateLanes + 1) + 2 * kTileKeys * width;
-}
-
-namespace {
-/// Not yet in vectors: zones, positions, documents.
-bool plain(const AttentionShape& s, std::span<const AttentionZone> zones, const Tensor& log_sum) {
-  return zones.size() == 1 && !log_sum && s.causal && s.positions.empty() && s.starts.empty() &&
-         s.slopes.empty() && s.decay.empty() && s.past >= 0;
+/// Whether few rows are worth streaming all keys for, and may.
+bool streams(const AttentionJob& job, int64_t tokens) {
+  bool one_type = true;
+  for (int64_t z = 1; z < job.zone_count; ++z)
+    one_type = one_type && job.zones[z].key_dtype == job.zones[0].key_dtype;
+  return tokens * job.group <= kStreamRows && job.head_dim % 16 == 0 && !job.decay && one_type;
 }
 
 void attention(Tensor out, Tensor log_sum, std::span<const AttentionZone> zones, const KvPages& values,
                const AttentionShape& shape, PrefillBlock block, DecodePart part) {
-  if (!plain(shape, zones, log_sum)) return kReferenceKernels.attention(out, log_sum, zones, values, shape);
-  attention(make_job(out, zones[0].q, zones[0].keys, values, shape), out.rows(), block, part);
+  int64_t tokens = out.rows();
+  if (tokens == 0) return;
+  Prepared prepared = prepare(shape, zones, tokens);
+  AttentionJob job = make_job(prepared, out, log_sum, zones, values, shape);
+  if (streams(job, tokens))
+    decode(job, tokens, part);
+  else
+    prefill(job, shape, tokens, block);
 }
+
 }  // namespace
+
+float log_of_sum(float largest, float sum) {
+  return sum > 0 ? (largest + std::log2(sum)) * static_cast<float>(M_LN2) : -INFINITY;
+}
+
+int64_t prefill_scratch(const AttentionJob& job, int64_t tokens) {
+  int64_t width = round_up(job.head_dim, 32), rows = round_up(tokens * job.group, 48);
+  return rows * ((1 + job.zone_count) * width + kStateLanes + 1) +
+         ((1 + job.zone_count) * width + 1) * kTileKeys;
+}
 
 void attention_avx2(Tensor out, Tensor log_sum, std::span<const AttentionZone> zones, const KvPages& values,
                     const AttentionShape& shape) {

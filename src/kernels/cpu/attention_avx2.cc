@@ -1,6 +1,7 @@
 // Attention for AVX2 with FMA and F16C, in F32: packed words are floats.
 #include <immintrin.h>
 
+#include "kernels/cpu/attention_backward_internal.h"
 #include "kernels/cpu/attention_internal.h"
 
 namespace longspan {
@@ -94,6 +95,8 @@ Vec times_power(Vec p, Vec t) {
 #include "kernels/cpu/attention_common.inc"
 #include "kernels/cpu/attention_decode.inc"
 #include "kernels/cpu/attention_prefill.inc"
+// (depends on the above)
+#include "kernels/cpu/attention_backward.inc"
 
 }  // namespace
 
@@ -105,5 +108,7 @@ void decode_avx2(const AttentionJob& job, int64_t tokens, int64_t kv_head, int64
                  float* partial) {
   decode_any(job, tokens, kv_head, begin, end, partial);
 }
+
+const BackwardRoutines kBackwardAvx2 = {backward_delta, backward_pair};
 
 }  // namespace longspan

@@ -4,6 +4,7 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
 
+#include "kernels/cpu/attention_backward_internal.h"
 #include "kernels/cpu/attention_internal.h"
 
 namespace longspan {
@@ -30,6 +31,8 @@ namespace {
 #include "kernels/cpu/attention_common.inc"
 #include "kernels/cpu/attention_decode.inc"
 #include "kernels/cpu/attention_prefill.inc"
+// (depends on the above)
+#include "kernels/cpu/attention_backward.inc"
 
 }  // namespace
 
@@ -41,5 +44,7 @@ void decode_avx512(const AttentionJob& job, int64_t tokens, int64_t kv_head, int
                    float* partial) {
   decode_any(job, tokens, kv_head, begin, end, partial);
 }
+
+const BackwardRoutines kBackwardAvx512 = {backward_delta, backward_pair};
 
 }  // namespace longspan

@@ -5,6 +5,7 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
 
+#include "kernels/cpu/attention_backward_internal.h"
 #include "kernels/cpu/attention_internal.h"
 
 namespace longspan {
@@ -36,6 +37,8 @@ Vec multiply_add(Vec sum, Vec b, Vec a) { return _mm512_dpbf16_ps(sum, (__m512bh
 
 #include "kernels/cpu/attention_common.inc"
 #include "kernels/cpu/attention_prefill.inc"
+// (depends on the above)
+#include "kernels/cpu/attention_backward.inc"
 
 }  // namespace
 
@@ -43,5 +46,7 @@ void prefill_avx512_bf16(const AttentionJob& job, int64_t kv_head, int64_t begin
                          float* scratch) {
   prefill_block(job, kv_head, begin, end, scratch);
 }
+
+const BackwardRoutines kBackwardAvx512Bf16 = {backward_delta, backward_pair};
 
 }  // namespace longspan

@@ -1,32 +1,47 @@
 // Between attention.cc, which plans the work and is compiled for any x86-64, and the routines compiled once
-// for each instruction set. Scores are kept in base 2: `scale` holds the caller's scale times log2(e). A row
-// is a (token, head of the group) pair: row r of a token range is token r / group, head r % group.
+// for each instruction set. Scores are kept in base 2: `scale`, `slopes` and `decay` hold the caller's times
+// log2(e). A row is a (token, head of the group) pair: row r of a token range is token r / group, head r %
+// group.
 #pragma once
 
 #include <cstdint>
 
+#include "kernels/cpu/attention_keys.h"
 #include "kernels/kernels.h"
 
 namespace longspan {
 
 struct AttentionJob {
-  const float* q;  // [T, H * D], rows q_stride floats apart
-  int64_t q_stride;
-  void* out;  // [T, H * D], rows out_stride elements apart, BF16 or F32
+  /// Farthest first, as the ranges of RowKeys.
+  struct Zone {
+    const float* q;  // [T, H * D], rows q_stride floats apart
+    int64_t q_stride;
+    void* const* key_pages;
+    DType key_dtype;
+  };
+  Zone zones[kMaxAttentionZones];
+  int64_t zone_count;
+  const RowKeys* rows;  // [T]
+  void* out;            // [T, H * D], rows out_stride elements apart, BF16 or F32
   int64_t out_stride;
   bool out_bf16;
-  void* const* key_pages;
+  float* log_sum;  // [T, H], rows log_sum_stride floats apart, or null
+  int64_t log_sum_stride;
   void* const* value_pages;
-  DType key_dtype, value_dtype;
+  DType value_dtype;
   int64_t kv_heads, group, head_dim;
-  int64_t past, window;
+  int64_t past;
   float scale;
+  const float* positions;  // [past + T], or null: the indices
+  const float* slopes;     // [H], or null
+  const float* decay;      // [D, zeros up to a multiple of kDecayPadding], or null
 };
 
-constexpr int64_t kTileKeys = 128;   // keys packed at a time; divides a page
-constexpr int64_t kChunkKeys = 64;   // keys streamed at a time by decode; divides a page
-constexpr int64_t kStreamRows = 16;  // most rows of one decode part
-constexpr int64_t kStateLanes = 16;  // floats that hold a row's running sum: one of the widest vectors
+constexpr int64_t kTileKeys = 128;     // keys packed at a time; divides a page
+constexpr int64_t kChunkKeys = 64;     // keys streamed at a time by decode; divides a page
+constexpr int64_t kStreamRows = 16;    // most rows of one decode part
+constexpr int64_t kStateLanes = 16;    // floats that hold a row's running sum: one of the widest vectors
+constexpr int64_t kDecayPadding = 32;  // elements of the widest packed vector
 // A row is started with the largest score kFloor; invisible keys get the score kMasked. Both are finite, and
 // so is every difference, and 2^(kMasked - kFloor) is 0: no key counts that should not, and nothing is inf -
 // inf.
@@ -37,14 +52,19 @@ constexpr float kMasked = -2e30f;
 // lines.
 constexpr int64_t kPartialState = 16;
 
+/// ln of the sum of 2^score of a row from its largest score and the sum relative to it; -inf if nothing was
+/// seen. Not inline: what is compiled for one processor must not be shared with the others.
+float log_of_sum(float largest, float sum);
+
 /// Floats of scratch that a prefill block of `tokens` tokens needs.
 int64_t prefill_scratch(const AttentionJob& job, int64_t tokens);
 
 /// Attention of one KV head's group for tokens [begin, end), written to job.out. scratch is 64-byte aligned.
+/// With decay, the positions of the tokens must not be so far apart that 2^(decay distance) leaves F32.
 using PrefillBlock = void (*)(const AttentionJob& job, int64_t kv_head, int64_t begin, int64_t end,
                               float* scratch);
-/// One KV head, all rows (at most kStreamRows), keys [begin, end) of which rows see what their position
-/// allows; partial[row] as above. Needs head_dim % 16 == 0 and begin % kChunkKeys == 0.
+/// One KV head, all rows (at most kStreamRows), keys [begin, end) of which rows see what job.rows says;
+/// partial[row] as above. Needs head_dim % 16 == 0, begin % kChunkKeys == 0, keys of one type, no decay.
 using DecodePart = void (*)(const AttentionJob& job, int64_t tokens, int64_t kv_head, int64_t begin,
                             int64_t end, float* partial);
 

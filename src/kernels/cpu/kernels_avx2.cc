@@ -6,8 +6,8 @@
 #include <cmath>
 
 #include "kernels/cpu/attention.h"
+#include "kernels/cpu/attention_backward.h"
 #include "kernels/cpu/cpu.h"
-#include "kernels/reference/reference.h"
 
 namespace longspan {
 
@@ -33,7 +33,7 @@ constinit const Kernels kAvx2Kernels = {
     rope,
     store_kv,
     attention_avx2,
-    reference_attention_backward,
+    attention_backward_avx2,
     swiglu,
     log_prob,
     embed_backward,

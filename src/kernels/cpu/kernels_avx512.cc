@@ -6,8 +6,8 @@
 #include <cmath>
 
 #include "kernels/cpu/attention.h"
+#include "kernels/cpu/attention_backward.h"
 #include "kernels/cpu/cpu.h"
-#include "kernels/reference/reference.h"
 
 namespace longspan {
 
@@ -33,7 +33,7 @@ constinit const Kernels kAvx512Kernels = {
     rope,
     store_kv,
     attention_avx512,
-    reference_attention_backward,
+    attention_backward_avx512,
     swiglu,
     log_prob,
     embed_backward,
@@ -58,7 +58,7 @@ constinit const Kernels kAvx512Bf16Kernels = {
     rope,
     store_kv,
     attention_avx512_bf16,
-    reference_attention_backward,
+    attention_backward_avx512_bf16,
     swiglu,
     log_prob,
     embed_backward,

@@ -1,0 +1,138 @@
+// compare: position methods side by side on the user's own text.
+#include "eval/compare.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/model_sources.h"
+#include "cli/output.h"
+#include "cli/progress_bar.h"
+
+namespace longspan {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct CompareOptions : Options {
+  std::string file, methods, out;
+  CompareSettings settings;
+};
+
+/// In single quotes where a shell would read more than a word.
+std::string shell_word(const std::string& word) {
+  const char* plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./,:=+";
+  if (!word.empty() && word.find_first_not_of(plain) == word.npos) return word;
+  std::string out = "'";
+  for (char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
+/// The command that measures this again, without what says only where and how to print.
+std::string command_line(const CompareOptions& o) {
+  const CompareSettings& s = o.settings;
+  std::string lengths;
+  for (int64_t length : s.lengths) lengths += (lengths.empty() ? "" : ",") + std::to_string(length);
+  std::string line = fmt::format(
+      "longspan compare {} --file {} --methods {} --lengths {} --tail {} --windows {} "
+      "--passkeys {} --seed {} --cache-type {} --chunk {}",
+      shell_word(o.model), shell_word(o.file), shell_word(o.methods), lengths, s.tail, s.windows, s.passkeys,
+      s.seed, o.cache_type, o.chunk);
+  auto add = [&](const char* option, const std::string& value) {
+    if (!value.empty()) line += fmt::format(" {} {}", option, shell_word(value));
+  };
+  add("--position", o.position);
+  add("--compute", o.compute);
+  add("--kernels", o.kernels);
+  add("--chat-template", o.chat_template);
+  if (o.threads > 0) add("--threads", std::to_string(o.threads));
+  return line;
+}
+
+void make_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) fail("{}: cannot be made: {}", folder.string(), error.message());
+}
+
+/// The results in order, what `--json` prints and compare.json holds.
+Json result_object(const CompareOptions& o, const ComparePlan& plan, const CompareStore& store) {
+  Json object = {{"command", command_line(o)}};
+  object.update(compare_summary(plan, store));
+  return object;
+}
+
+int compare(CompareOptions& o) {
+  CompareSettings& s = o.settings;
+  s.methods = split_methods(o.methods);
+  s.seed = o.seed;
+  std::sort(s.lengths.begin(), s.lengths.end());
+  s.lengths.erase(std::unique(s.lengths.begin(), s.lengths.end()), s.lengths.end());
+  Engine engine = open_engine(o);
+  ComparePlan plan = plan_compare(engine, resolve_model(o.model), read_text(o.file), s);
+  std::unique_ptr<CompareStore> store;
+  if (o.out.empty()) {
+    store = std::make_unique<CompareStore>();
+    remark(o, "nothing is kept on disk; -o DIR keeps each result as it comes, and draws them on a page");
+  } else {
+    make_folder(o.out);
+    store = std::make_unique<CompareStore>(fs::path(o.out) / "results.jsonl");
+  }
+  auto known = std::count_if(plan.cases.begin(), plan.cases.end(),
+                             [&](const CompareCase& c) { return store->find(c.key) != nullptr; });
+  if (known > 0) remark(o, "{} of {} cases are there already", known, plan.cases.size());
+  arm_interrupt();
+  bool complete;
+  {
+    ProgressBar bar("comparing", o.quiet);
+    complete = run_compare(engine, plan, *store,
+                           [&](int64_t done, int64_t total) { return bar.update(done, total); });
+  }
+  Json object = result_object(o, plan, *store);
+  if (!complete)
+    remark(o, "interrupted: {}",
+           o.out.empty() ? "these results are lost" : "the same command goes on from here");
+  if (complete && !o.out.empty()) {
+    write_file_atomic(fs::path(o.out) / "compare.json", dump_json(object) + "\n");
+    write_compare_page(o.out, object);
+  }
+  if (o.json)
+    print_json(object);
+  else if (!object["rows"].empty())
+    print_now(compare_table(object));
+  if (complete && !o.out.empty()) remark(o, "{}", (fs::path(o.out) / "compare.html").string());
+  return complete ? kExitDone : kExitInterrupted;
+}
+
+}  // namespace
+
+Run define_compare(CLI::App& app) {
+  auto o = std::make_shared<CompareOptions>();
+  CompareSettings& s = o->settings;
+  add_model_argument(app, *o);
+  app.add_option("--methods", o->methods, "methods, as for --position; none: the model as it is")->required();
+  app.add_option("--lengths", s.lengths, "tokens of the windows: N,M,...")
+      ->required()
+      ->delimiter(',')
+      ->check(CLI::Range(int64_t{2}, int64_t{1} << 40).description(""))
+      ->allow_extra_args(false);
+  app.add_option("-f,--file", o->file, "the text; - is standard input")->required();
+  app.add_option("-o", o->out, "folder for results, pictures and page; what is there is not done again");
+  app.add_option("--tail", s.tail, "tokens at the end of a window that count; default 1024")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
+  app.add_option("--windows", s.windows, "places in the text to average over; default 1, its end")
+      ->check(CLI::Range(int64_t{1}, int64_t{100000}).description(""));
+  app.add_option("--passkeys", s.passkeys, "depths of a pass key at each length; default 4, 0: none")
+      ->check(CLI::Range(int64_t{0}, int64_t{1000}).description(""));
+  app.add_option("--chat-template", o->chat_template, "of the pass keys' questions; default the model's");
+  add_engine_options(app, *o);
+  add_output_options(app, *o);
+  return [o] { return compare(*o); };
+}
+
+}  // namespace longspan

@@ -1,0 +1,178 @@
+// The cases of `compare`: computed one by one, each kept as soon as it is finished.
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <set>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "eval/compare.h"
+
+namespace longspan {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// Means over buckets of positions whose width grows by sqrt(2): [[first, last, nll], ...]. nll[i] is of
+/// token i + 1.
+Json by_position(const std::vector<float>& logprobs) {
+  constexpr double kFirstBucket = 16;
+  Json buckets = Json::array();
+  size_t first = 1, tokens = logprobs.size();
+  for (double edge = kFirstBucket; first <= tokens; edge *= std::sqrt(2.0)) {
+    size_t last = std::min(tokens, static_cast<size_t>(std::lround(edge)) - 1);
+    if (last < tokens && static_cast<double>(tokens - last) < 0.2 * static_cast<double>(last - first + 1))
+      last = tokens;  // no bucket of a few tokens at the end
+    double sum = 0;
+    for (size_t i = first; i <= last; ++i) sum -= logprobs[i - 1];
+    buckets.push_back({first, last, sum / static_cast<double>(last - first + 1)});
+    first = last + 1;
+  }
+  return buckets;
+}
+
+/// Null when progress asked to stop.
+Json run_loss(const Engine& engine, const ComparePlan& plan, const CompareCase& c, const Progress& progress) {
+  const CompareRow& row = plan.rows[c.row];
+  std::vector<float> logprobs;
+  Sequence sequence(engine, row.length, row.stretched.position);
+  auto tail = static_cast<size_t>(plan.settings.tail);
+  auto start = Clock::now();
+  if (!sequence.score(c.ids, logprobs, progress, c.by_position ? 1 : c.ids.size() - tail)) return nullptr;
+  double seconds = since(start) - sequence.head_seconds();
+  double sum = 0;
+  for (size_t i = logprobs.size() - tail; i < logprobs.size(); ++i) sum -= logprobs[i];
+  Json result = {{"nll", sum / static_cast<double>(tail)}, {"seconds", seconds}};
+  if (c.by_position) result["by_position"] = by_position(logprobs);
+  return result;
+}
+
+/// Makes the sequence hold exactly the prompt: what it shares with the text before is not read again.
+bool read_prompt(Sequence& sequence, const std::vector<int32_t>& prompt, const Progress& progress) {
+  auto common =
+      std::mismatch(prompt.begin(), prompt.end(), sequence.ids().begin(), sequence.ids().end()).first -
+      prompt.begin();
+  common = std::min(common, std::ssize(prompt) - 1);  // the last one gives the logits
+  sequence.truncate(common);
+  return sequence.feed(std::span(prompt).subspan(static_cast<size_t>(common)), progress);
+}
+
+/// The deepest key first: the others share the text before theirs with it. Null when progress asked to stop.
+Json run_passkeys(const Engine& engine, const ComparePlan& plan, const CompareCase& c,
+                  const Progress& progress) {
+  const CompareRow& row = plan.rows[c.row];
+  const PasskeyTask& task = plan.passkeys.at(row.length);
+  Sequence sequence(engine, row.length, row.stretched.position);
+  int64_t before = 0;  // tokens of this case so far
+  bool going = true;
+  auto watch = [&](int64_t done, int64_t) {
+    return going = !progress || progress(std::min(before + done, c.tokens), c.tokens);
+  };
+  Json keys = Json::array();
+  for (size_t k = task.keys.size(); k-- > 0;) {
+    const std::vector<int32_t>& prompt = task.prompts[k];
+    if (!read_prompt(sequence, prompt, watch)) return nullptr;
+    before += unshared_tokens(task, k);
+    Generation answer =
+        generate(sequence, engine, kPasskeyAnswer, {}, [&](std::string_view) { return watch(0, 0); });
+    if (!going) return nullptr;
+    before += kPasskeyAnswer;
+    keys.insert(keys.begin(), Json{{"depth", task.keys[k].depth},
+                                   {"found", passkey_found(task.keys[k], answer.text)},
+                                   {"number", task.keys[k].number},
+                                   {"answer", answer.text}});
+  }
+  return {{"keys", keys}};
+}
+
+/// The first pass of a process is slower than the others: kernels pack weights for themselves.
+void warm_up(const Engine& engine, const ComparePlan& plan) {
+  const std::vector<int32_t>& ids = plan.cases.front().ids;
+  auto some = std::min(ids.size(), static_cast<size_t>(engine.options().chunk));
+  std::vector<float> ignored;
+  Sequence(engine, static_cast<int64_t>(some)).score(std::span(ids).first(some), ignored);
+}
+
+}  // namespace
+
+CompareStore::CompareStore(const std::filesystem::path& file) : path_(file) {
+  file_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  if (file_ < 0) fail("{}: cannot be written: {}", file.string(), std::strerror(errno));
+  try {
+    if (::flock(file_, LOCK_EX | LOCK_NB) != 0)
+      fail("{}: another process is at work on it; wait for it or give another folder", file.string());
+    read(file);
+  } catch (...) {
+    ::close(file_);
+    throw;
+  }
+}
+
+CompareStore::~CompareStore() {
+  if (file_ >= 0) ::close(file_);
+}
+
+void CompareStore::read(const std::filesystem::path& file) {
+  std::string text = read_file(file);
+  size_t whole = text.rfind('\n') + 1;  // npos + 1 is 0
+  if (whole < text.size() && ::ftruncate(file_, static_cast<off_t>(whole)) != 0)
+    fail("{}: cannot drop its unfinished last line: {}", file.string(), std::strerror(errno));
+  int number = 1;
+  for (size_t at = 0; at < whole; ++number) {
+    size_t end = text.find('\n', at);
+    std::string where = fmt::format("{} line {}", file.string(), number);
+    Json line = parse_json(std::string_view(text).substr(at, end - at), where);
+    if (!line.is_object() || !line.contains("case") || !line.contains("result"))
+      fail("{}: is no result of compare; delete the line or give another folder", where);
+    results_[dump_json(line["case"])] = line["result"];
+    at = end + 1;
+  }
+}
+
+const Json* CompareStore::find(const Json& key) const {
+  auto at = results_.find(dump_json(key));
+  return at == results_.end() ? nullptr : &at->second;
+}
+
+void CompareStore::add(const Json& key, const Json& result) {
+  if (file_ >= 0) {
+    std::string line = dump_json({{"case", key}, {"result", result}}) + "\n";
+    for (size_t at = 0; at < line.size();) {
+      ssize_t n = ::write(file_, line.data() + at, line.size() - at);
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) fail("{}: cannot be written: {}", path_.string(), std::strerror(errno));
+      at += static_cast<size_t>(n);
+    }
+    ::fsync(file_);
+  }
+  results_[dump_json(key)] = result;
+}
+
+bool run_compare(const Engine& engine, const ComparePlan& plan, CompareStore& store,
+                 const Progress& progress) {
+  int64_t done = 0, total = 0;
+  std::set<std::string> open;  // two specs may say the same
+  for (const CompareCase& c : plan.cases)
+    if (!store.find(c.key) && open.insert(dump_json(c.key)).second) total += c.tokens;
+  if (total > 0) warm_up(engine, plan);
+  for (const CompareCase& c : plan.cases) {
+    if (store.find(c.key)) continue;
+    auto part = [&](int64_t of_case, int64_t) { return !progress || progress(done + of_case, total); };
+    Json result =
+        c.kind == CompareCase::Loss ? run_loss(engine, plan, c, part) : run_passkeys(engine, plan, c, part);
+    if (result.is_null()) return false;
+    store.add(c.key, result);
+    done += c.tokens;
+  }
+  return true;
+}
+
+}  // namespace longspan

@@ -1,0 +1,77 @@
+// What the tests of attention share: the implementations with their tolerances, and caches of random keys.
+// Cache memory beyond the last key is NaN: whoever lets it take part is found out.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <initializer_list>
+#include <vector>
+
+#include "base/random.h"
+#include "kernels/cpu/attention.h"
+#include "kernels/kernels.h"
+
+namespace longspan {
+
+using Attention = decltype(Kernels::attention);
+
+struct Implementation {
+  const char* name;
+  Attention attention;
+  bool supported;
+  // Largest error of an element over the largest element of the output, by dtype of the output.
+  double
+      f32_tolerance;  // sums in F32 in another order than the reference's doubles: some 2^-24 of the scores
+  double bf16_tolerance;  // out rounded to BF16: 2^-8; where q, K, P and V are rounded as well: some of these
+                          // added up
+};
+
+inline const Implementation kImplementations[] = {
+    {"avx2", attention_avx2, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), 1e-5, 0.004},
+    {"avx512", attention_avx512, __builtin_cpu_supports("avx512bw") != 0, 1e-5, 0.004},
+    {"avx512_bf16", attention_avx512_bf16, __builtin_cpu_supports("avx512bf16") != 0, 1e-5, 0.015},
+};
+
+inline std::vector<Implementation> implementations() {
+  std::vector<Implementation> result;
+  for (const Implementation& i : kImplementations)
+    if (i.supported) result.push_back(i);
+  return result;
+}
+
+/// A layer's keys or values in separately allocated pages, so that a sanitizer sees the end of each.
+struct Cache {
+  std::vector<std::vector<std::byte>> memory;
+  std::vector<void*> pages;
+  KvPages view;
+
+  Cache(DType dtype, int64_t total, int64_t heads, int64_t d, Random& random) {
+    total = std::max<int64_t>(total, 0);
+    auto page = static_cast<size_t>(dtype_bytes(dtype, heads * kPageTokens * d));
+    for (int64_t n = 0; n < total; n += kPageTokens) memory.emplace_back(page, std::byte{0xff});
+    for (auto& m : memory) pages.push_back(m.data());
+    view = {pages, dtype, heads, d};
+    std::vector<float> rows(static_cast<size_t>(total * heads * d));
+    for (float& x : rows) x = static_cast<float>(random.normal());
+    kernels_named("reference").store_kv(view, matrix_view(rows.data(), DType::F32, total, heads * d), 0);
+  }
+};
+
+/// Largest difference over the largest wanted element; infinite when anything is not a number.
+inline double error(const std::vector<float>& got, const std::vector<float>& want) {
+  double difference = 0, largest = 0;
+  for (size_t i = 0; i < want.size(); ++i) {
+    if (!std::isfinite(got[i])) return INFINITY;
+    difference = std::max(difference, std::abs(static_cast<double>(got[i]) - want[i]));
+    largest = std::max(largest, std::abs(static_cast<double>(want[i])));
+  }
+  return difference > 0 ? difference / largest : 0;
+}
+
+template <class T>
+T pick(Random& random, std::initializer_list<T> list) {
+  return list.begin()[random.below(list.size())];
+}
+
+}  // namespace longspan
