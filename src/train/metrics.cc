@@ -148,7 +148,7 @@ Metrics::Metrics(const fs::path& output, int64_t step)
   std::error_code error;
   fs::create_directories(events_path_.parent_path(), error);
   if (error) fail("{}: cannot be made: {}", events_path_.parent_path().string(), error.message());
-  write_file_atomic(lines_path_, lines_until(lines_path_, step));
+  write_file_atomic(lines_path_, step > 0 ? lines_until(lines_path_, step) : "");
   lines_ = open_file(lines_path_, "ab");
   events_ = open_file(events_path_, "wb");
   std::string first;

@@ -68,17 +68,22 @@ void prepare_original(Run& run) {
   const Trained& t = run.recipe.trained;
   run.original.spec = position_spec(config.position, config.head_shape(), 0);
   if (!t.all && !t.norms && !t.embeddings) return;
-  run.original_model = std::make_unique<Model>(
-      Model{config, load_weights(run.checkpoint, config), {}, run.model.model.kernels, run.model.model.compute});
+  run.original_model = std::make_unique<Model>(Model{
+      config, load_weights(run.checkpoint, config), {}, run.model.model.kernels, run.model.model.compute});
   run.original.model = run.original_model.get();
 }
 
-/// Takes up the newest snapshot that is whole, if any.
+/// Takes up the newest snapshot that is whole. Error when there are some and none will do: a run is never
+/// begun anew over them.
 void resume_run(Run& run) {
-  for (const fs::path& file : snapshots(run.snapshot_folder())) {
+  std::vector<fs::path> files = snapshots(run.snapshot_folder());
+  if (files.empty()) return run.note("there is no snapshot to go on from: beginning at the first step");
+  std::string first_fault;
+  for (const fs::path& file : files) {
     try {
       run.state = read_snapshot(file, run.model, run.moments);
     } catch (const Error& e) {
+      if (first_fault.empty()) first_fault = e.what();
       run.note(fmt::format("{}; trying an older one", e.what()));
       continue;
     }
@@ -88,10 +93,9 @@ void resume_run(Run& run) {
           "output",
           file.string(), run.recipe.file.string());
     run.jumps = Jumps(run.state.history);
-    run.note(fmt::format("going on after step {} of {}", run.state.step, run.recipe.steps()));
-    return;
+    return run.note(fmt::format("going on after step {} of {}", run.state.step, run.recipe.steps()));
   }
-  run.note("there is no snapshot to go on from: beginning at the first step");
+  fail("{}; no older snapshot will do either: begin anew in another output", first_fault);
 }
 
 void snapshot(Run& run) {

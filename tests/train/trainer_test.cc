@@ -103,6 +103,9 @@ TEST_F(TrainerTest, SnapshotsAreNeverMixedUp) {
   EXPECT_NE(error_of([&] { run(r); }).find("--resume"), std::string::npos);
   r.digest = 8;
   EXPECT_NE(error_of([&] { run(r, true); }).find("another recipe"), std::string::npos);
+  Recipe other = adapters("run");
+  EXPECT_NE(error_of([&] { run(other, true); }).find("other parameters"), std::string::npos);
+  EXPECT_EQ(snapshots(r.output / "snapshots").size(), 1u);
 }
 
 TEST_F(TrainerTest, ANumberThatIsNoneStopsBeforeTheUpdate) {
