@@ -285,7 +285,7 @@ def internlm2(config, state):
 
 def frequencies():
     out = []
-    for d, base, window in ((16, 1e4, 64), (64, 1e5, 8192), (128, 5e5, 8192), (96, 1e4, 4096)):
+    for d, base, window in ((16, 1e4, 64), (64, 1e5, 8192), (80, 1e6, 32768), (128, 5e5, 8192), (96, 1e4, 4096)):
         options = [
             dict(rope_type="linear", factor=8.0),
             dict(rope_type="dynamic", factor=2.0), dict(rope_type="dynamic", factor=1.0), dict(rope_type="dynamic", factor=4.5),

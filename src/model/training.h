@@ -35,9 +35,10 @@ struct Parameter {
 
 struct TrainingModel {
   Model model;  // trained weights and adapters are F32 in `memory`; frozen ones lie as they were loaded
-  std::vector<Parameter> parameters;    // in a fixed order
+  std::vector<Parameter> parameters;  // in a fixed order
   Arena memory;
-  std::shared_ptr<void> gradients;  // what backward keeps to itself: where each weight's gradient lies
+  std::shared_ptr<struct Gradients>
+      gradients;  // what backward adds to; the tensors are those of `parameters`
 };
 
 /// Error when nothing trains or a projection is unknown. The checkpoint must outlive the result. `seed` of A.
@@ -55,10 +56,9 @@ struct TrainingPlan {
 class TrainingBuffers;
 std::shared_ptr<TrainingBuffers> make_training_buffers(const TrainingModel& model, const PositionSpec& spec,
                                                        int64_t tokens, const TrainingPlan& plan);
-/// Bytes that parameters' gradients and the buffers take; with the weights and the optimizer's moments all of
-/// it.
-int64_t training_bytes(const ModelConfig& config, const Trained& trained, const PositionSpec& spec,
-                       int64_t tokens, const TrainingPlan& plan);
+/// Bytes of those buffers, from shapes alone.
+int64_t training_buffer_bytes(const ModelConfig& config, Compute compute, const PositionSpec& spec,
+                              int64_t tokens, const TrainingPlan& plan);
 
 struct RowLoss {
   double loss = 0;      // sum of weight * -ln p(target), natural log
@@ -72,9 +72,9 @@ RowLoss row_gradient(TrainingModel& model, const PositionSpec& spec, const Train
                      TrainingBuffers& buffers);
 
 /// Adds the gradient of  scale * sum_t weights[t] KL(p_original(t) || p(t)), where p_original is `original`
-/// under its own positions (Hinton 2015); logits of both exist in chunks only. loss is the sum of the
-/// divergences.
-RowLoss row_divergence(TrainingModel& model, const PositionSpec& spec, const Model& original,
+/// (null: this model without its adapters) under its own positions, of one zone (Hinton 2015, arXiv
+/// 1503.02531); logits of both exist in chunks only. loss is the sum of the divergences.
+RowLoss row_divergence(TrainingModel& model, const PositionSpec& spec, const Model* original,
                        const PositionSpec& original_spec, const TrainingRow& row, double scale,
                        TrainingBuffers& buffers);
 

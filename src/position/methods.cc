@@ -1,211 +1,173 @@
-// The rows of the table and their formulas, in double. i runs over the r/2 frequencies, theta_i =
-// base^(-2i/r). Each formula is written as its paper or the model that uses it states it; options keep their
-// published names.
+// The rows of the table, and what is asked of it. The formulas stand in frequencies.cc and zones.cc.
 #include <algorithm>
 #include <cassert>
 #include <cmath>
-#include <numbers>
 
 #include "base/error.h"
-#include "position/position.h"
+#include "position/specs.h"
+#include "position/validate.h"
 
 namespace longspan {
 
 namespace {
 
-double value_or(const PositionConfig& config, const std::string& key, double otherwise) {
-  auto at = config.values.find(key);
-  return at == config.values.end() ? otherwise : at->second;
-}
-
-std::vector<double> plain_frequencies(double base, const HeadShape& shape) {
-  std::vector<double> theta(static_cast<size_t>(shape.rotary_dim / 2));
-  for (size_t i = 0; i < theta.size(); ++i)
-    theta[i] = std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(shape.rotary_dim));
-  return theta;
-}
-
-PositionSpec with_base(double base, const HeadShape& shape) {
-  PositionSpec spec;
-  spec.inv_freq = plain_frequencies(base, shape);
-  return spec;
-}
-
-/// The base under which the slowest frequency is `ratio` times slower and the fastest unchanged.
-double ntk_base(double base, double ratio, const HeadShape& shape) {
-  if (shape.rotary_dim <= 2) return base;  // one frequency, theta_0 = 1 under any base
-  auto r = static_cast<double>(shape.rotary_dim);
-  return base * std::pow(ratio, r / (r - 2));
-}
-
-int64_t trained_context(const PositionConfig& config) {
-  if (config.trained_context <= 0)
-    fail(
-        "position method \"{}\" needs the trained window, which the model does not state: give "
-        "original=TOKENS",
-        config.method);
-  return config.trained_context;
-}
-
-PositionSpec rope(const PositionConfig& config, const HeadShape& shape, int64_t) {
-  return with_base(config.base, shape);
-}
-
-PositionSpec linear(const PositionConfig& config, const HeadShape& shape, int64_t) {
-  PositionSpec spec = with_base(config.base, shape);
-  for (double& f : spec.inv_freq) f /= config.values.at("factor");
-  return spec;
-}
-
-PositionSpec ntk(const PositionConfig& config, const HeadShape& shape, int64_t) {
-  return with_base(ntk_base(config.base, config.values.at("factor"), shape), shape);
-}
-
-/// ratio = factor s / L - (factor - 1) with s = max(length, L): 1 inside the window, so short texts are
-/// untouched.
-PositionSpec dynamic_ntk(const PositionConfig& config, const HeadShape& shape, int64_t length) {
-  double factor = config.values.at("factor");
-  auto window = static_cast<double>(trained_context(config));
-  bool fixed = config.values.contains("length");
-  double s = std::max(fixed ? config.values.at("length") : static_cast<double>(length), window);
-  PositionSpec spec = with_base(ntk_base(config.base, factor * s / window - (factor - 1), shape), shape);
-  spec.depends_on_length = !fixed;
-  return spec;
-}
-
-/// Frequencies that turn more than beta_fast times in the trained window stay, those below beta_slow turns
-/// are divided by factor, a ramp over i between; attention_scale = 0.1 ln(factor) + 1.
-PositionSpec yarn(const PositionConfig& config, const HeadShape& shape, int64_t) {
-  double factor = config.values.at("factor");
-  auto r = static_cast<double>(shape.rotary_dim), window = static_cast<double>(trained_context(config));
-  auto index_of_turns = [&](double turns) {
-    return r * std::log(window / (turns * 2 * std::numbers::pi)) / (2 * std::log(config.base));
-  };
-  double low = index_of_turns(value_or(config, "beta_fast", 32)),
-         high = index_of_turns(value_or(config, "beta_slow", 1));
-  if (value_or(config, "truncate", 1) != 0) low = std::floor(low), high = std::ceil(high);
-  low = std::max(low, 0.0), high = std::min(high, r - 1);
-  if (low == high) high += 0.001;
-
-  PositionSpec spec = with_base(config.base, shape);
-  for (size_t i = 0; i < spec.inv_freq.size(); ++i) {
-    double ramp = std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0);
-    spec.inv_freq[i] *= ramp / factor + (1 - ramp);
-  }
-  auto scale = [&](double m) { return factor <= 1 ? 1.0 : 0.1 * m * std::log(factor) + 1.0; };
-  double mscale = value_or(config, "mscale", 0), mscale_all_dim = value_or(config, "mscale_all_dim", 0);
-  bool both = mscale != 0 && mscale_all_dim != 0;
-  spec.attention_scale =
-      value_or(config, "attention_factor", both ? scale(mscale) / scale(mscale_all_dim) : scale(1));
-  return spec;
-}
-
-/// As YaRN with the ramp over the number of turns n = L theta / 2 pi between low_freq_factor and
-/// high_freq_factor.
-PositionSpec llama3(const PositionConfig& config, const HeadShape& shape, int64_t) {
-  double factor = config.values.at("factor"), low = value_or(config, "low_freq_factor", 1),
-         high = value_or(config, "high_freq_factor", 4);
-  auto window = static_cast<double>(trained_context(config));
-  PositionSpec spec = with_base(config.base, shape);
-  for (double& f : spec.inv_freq) {
-    double keep = std::clamp((window * f / (2 * std::numbers::pi) - low) / (high - low), 0.0, 1.0);
-    f *= (1 - keep) / factor + keep;
-  }
-  return spec;
-}
-
-void divide(std::vector<double>& frequencies, const std::vector<double>& factors) {
-  assert(frequencies.size() == factors.size());
-  for (size_t i = 0; i < frequencies.size(); ++i) frequencies[i] /= factors[i];
-}
-
-/// attention_scale = sqrt(1 + ln(factor) / ln(L)).
-PositionSpec longrope(const PositionConfig& config, const HeadShape& shape, int64_t length) {
-  auto window = static_cast<double>(trained_context(config));
-  bool fixed = config.values.contains("length");
-  double s = fixed ? config.values.at("length") : static_cast<double>(length);
-  PositionSpec spec = with_base(config.base, shape);
-  divide(spec.inv_freq, config.lists.at(s > window ? "long_factor" : "short_factor"));
-  double factor = value_or(config, "factor", static_cast<double>(config.declared_context) / window);
-  spec.attention_scale = value_or(config, "attention_factor",
-                                  factor <= 1 ? 1.0 : std::sqrt(1 + std::log(factor) / std::log(window)));
-  spec.depends_on_length = !fixed;
-  return spec;
-}
-
-PositionSpec freq_factors(const PositionConfig& config, const HeadShape& shape, int64_t) {
-  PositionSpec spec = with_base(config.base, shape);
-  divide(spec.inv_freq, config.lists.at("rope_freqs"));
-  return spec;
-}
-
 const PositionMethod kMethods[] = {
-    {"rope", "Su et al. 2021, arXiv 2104.09864", "nothing", "rotary embedding as trained", {}, {}, {}, rope},
-    {"linear",
-     "Chen et al. 2023, arXiv 2306.15595",
-     "training",
-     "position interpolation: positions divided by factor",
-     {"factor"},
-     {"factor"},
-     {},
-     linear},
-    {"abf",
-     "Xiong et al. 2023, arXiv 2309.16039",
-     "training",
-     "adjusted base frequency: a larger base",
-     {},
-     {"base"},
-     {},
-     rope},
-    {"ntk",
-     "bloc97 2023, NTK-aware scaled RoPE",
-     "nothing (better with training)",
-     "base raised so that the slowest frequency is divided by factor",
-     {"factor"},
-     {"factor"},
-     {},
-     ntk},
-    {"dynamic_ntk",
-     "emozilla 2023; form of Hugging Face transformers",
-     "nothing",
-     "ntk that grows with the declared length of the text",
-     {"factor"},
-     {"factor"},
-     {},
-     dynamic_ntk},
-    {"yarn",
-     "Peng et al. 2023, arXiv 2309.00071",
-     "nothing (better with training)",
-     "slow frequencies interpolated, fast ones kept, attention sharpened",
-     {"factor", "beta_fast", "beta_slow", "attention_factor", "mscale", "mscale_all_dim", "truncate"},
-     {"factor"},
-     {},
-     yarn},
-    {"llama3",
-     "Llama team 2024, arXiv 2407.21783",
-     "training",
-     "slow frequencies divided by factor, ramp by wavelength",
-     {"factor", "low_freq_factor", "high_freq_factor"},
-     {"factor"},
-     {},
-     llama3},
-    {"longrope",
-     "Ding et al. 2024, arXiv 2402.13753",
-     "training",
-     "one searched factor a frequency, short and long texts apart",
-     {"factor", "attention_factor"},
-     {},
-     {"short_factor", "long_factor"},
-     longrope},
-    {"freq_factors",
-     "GGUF tensor rope_freqs (llama3 in GGUF files)",
-     "training",
-     "frequencies divided by factors that the model carries",
-     {},
-     {},
-     {"rope_freqs"},
-     freq_factors},
+    {.name = "none",
+     .paper = "the model's own",
+     .needs = "nothing",
+     .summary = "the model's own method, whatever its config says",
+     .spec = rope_spec},
+    {.name = "rope",
+     .paper = "Su et al. 2021, arXiv 2104.09864",
+     .needs = "nothing",
+     .summary = "rotary embedding as trained",
+     .spec = rope_spec},
+    {.name = "linear",
+     .paper = "Chen et al. 2023, arXiv 2306.15595",
+     .needs = "training",
+     .summary = "position interpolation: positions divided by factor",
+     .keys = {"factor"},
+     .required = {"factor"},
+     .spec = linear_spec},
+    {.name = "abf",
+     .paper = "Xiong et al. 2023, arXiv 2309.16039",
+     .needs = "training",
+     .summary = "adjusted base frequency: a larger base",
+     .required = {"base"},
+     .spec = rope_spec},
+    {.name = "ntk",
+     .paper = "bloc97 2023, NTK-aware scaled RoPE",
+     .needs = "nothing (better with training)",
+     .summary = "base raised so that the slowest frequency is divided by factor",
+     .keys = {"factor"},
+     .required = {"factor"},
+     .spec = ntk_spec},
+    {.name = "dynamic_ntk",
+     .paper = "emozilla 2023; form=hf as in Hugging Face transformers, form=xverse as in XVERSE-13B-256K",
+     .needs = "nothing (better with training)",
+     .summary = "ntk that grows with the declared length of the text; form=xverse is factor 2",
+     .keys = {"factor", "form"},
+     .required = {"factor"},
+     .follows_length = true,
+     .spec = dynamic_ntk_spec},
+    {.name = "yarn",
+     .paper = "Peng et al. 2023, arXiv 2309.00071",
+     .needs = "nothing (better with training)",
+     .summary = "slow frequencies interpolated, fast ones kept, attention sharpened",
+     .keys = {"factor", "beta_fast", "beta_slow", "attention_factor", "mscale", "mscale_all_dim", "truncate"},
+     .required = {"factor"},
+     .spec = yarn_spec},
+    {.name = "llama3",
+     .paper = "Llama team 2024, arXiv 2407.21783",
+     .needs = "training",
+     .summary = "slow frequencies divided by factor, ramp by wavelength",
+     .keys = {"factor", "low_freq_factor", "high_freq_factor"},
+     .required = {"factor"},
+     .spec = llama3_spec},
+    {.name = "longrope",
+     .paper = "Ding et al. 2024, arXiv 2402.13753",
+     .needs = "training",
+     .summary = "one searched factor a frequency, short and long texts apart",
+     .keys = {"factor", "attention_factor"},
+     .lists = {"short_factor", "long_factor"},
+     .follows_length = true,
+     .spec = longrope_spec},
+    {.name = "freq_factors",
+     .paper = "GGUF tensor rope_freqs (llama3 in GGUF files)",
+     .needs = "training",
+     .summary = "frequencies divided by factors that the model carries",
+     .lists = {"rope_freqs"},
+     .spec = freq_factors_spec},
+    {.name = "power",
+     .paper = "Pal et al. 2023 (Giraffe), arXiv 2308.10882",
+     .needs = "training",
+     .summary = "frequency i times (1 - 2i/r)^power, after division by factor",
+     .keys = {"factor", "power"},
+     .spec = power_spec},
+    {.name = "truncated",
+     .paper = "Pal et al. 2023 (Giraffe), arXiv 2308.10882",
+     .needs = "training",
+     .summary = "fast frequencies kept, a band made one slow wave, the slowest stopped",
+     .keys = {"factor", "power", "truncate_pos"},
+     .spec = truncated_spec},
+    {.name = "random",
+     .paper = "Ruoss et al. 2023, arXiv 2305.16843; Pal et al. 2023 (Giraffe), arXiv 2308.10882",
+     .needs = "training",
+     .summary = "randomised positions in training; here, in use, positions divided by factor",
+     .keys = {"factor"},
+     .spec = linear_spec},
+    {.name = "xpos",
+     .paper = "Sun et al. 2022, arXiv 2212.10554",
+     .needs = "training",
+     .summary = "rope whose pairs fade with distance, slow ones most",
+     .keys = {"scale_base"},
+     .spec = xpos_spec},
+    {.name = "rerope",
+     .paper = "Su 2023, ReRoPE, kexue.fm/archives/9708",
+     .needs = "nothing",
+     .summary = "distances beyond window count as window; log_n=1 sharpens late queries",
+     .keys = {"window", "log_n"},
+     .spec = rerope_spec},
+    {.name = "leaky_rerope",
+     .paper = "Su 2023, Leaky ReRoPE, kexue.fm/archives/9708",
+     .needs = "nothing",
+     .summary = "distances beyond window grow by 1/factor; log_n=1 sharpens late queries",
+     .keys = {"window", "factor", "log_n"},
+     .spec = leaky_rerope_spec},
+    {.name = "nlpe",
+     .paper = "NLPE-style: FlagAttention README and Aquila2 issue #69; the formula was never published",
+     .needs = "nothing (better with training)",
+     .summary = "two rotations by distance: far pairs clamped, leaky (factor) or slower (far_factor)",
+     .keys = {"window", "factor", "far_factor", "log_n"},
+     .spec = nlpe_spec},
+    {.name = "self_extend",
+     .paper = "Jin et al. 2024, arXiv 2401.01325",
+     .needs = "nothing",
+     .summary = "positions beyond window in groups of one; group= or as the declared length needs",
+     .keys = {"group", "window"},
+     .spec = self_extend_spec},
+    {.name = "dual_chunk",
+     .paper = "An et al. 2024, arXiv 2402.17463",
+     .needs = "nothing",
+     .summary = "positions within chunks, exact inside a chunk and into the one before",
+     .keys = {"size", "local", "attention_factor"},
+     .spec = dual_chunk_spec},
+    {.name = "string",
+     .paper = "An et al. 2024, arXiv 2410.18745",
+     .needs = "nothing",
+     .summary = "distances from shift on fall back to local: well-trained ones serve the rare far ones",
+     .keys = {"shift", "local", "attention_factor"},
+     .spec = string_spec},
+    {.name = "p_rope",
+     .paper = "Barbero et al. 2024, arXiv 2410.06205",
+     .needs = "training",
+     .summary = "only this fraction of the frequencies turns, the fastest (p of the paper)",
+     .keys = {"fraction"},
+     .spec = p_rope_spec},
+    {.name = "drope",
+     .paper = "Gelberg et al. 2025, arXiv 2512.12167; without positions at all: NoPE, arXiv 2305.19466",
+     .needs = "training",
+     .summary = "rotary embedding dropped: nothing turns",
+     .spec = drope_spec},
+    {.name = "alibi",
+     .paper = "Press et al. 2021, arXiv 2108.12409",
+     .needs = "training",
+     .summary = "nothing turns; each head subtracts its slope times the distance",
+     .spec = alibi_spec},
 };
+
+/// Whether the kernels, which compute in F32, get numbers from it.
+bool usable(const PositionSpec& spec) {
+  auto turns = [](const std::vector<double>& frequencies) {
+    return std::all_of(frequencies.begin(), frequencies.end(),
+                       [](double f) { return std::isfinite(f) && f >= 0; });
+  };
+  auto maps = [](const PositionMap& map) { return std::isfinite(map.offset) && map.divisor > 0; };
+  bool all = std::isfinite(spec.attention_scale) && turns(spec.inv_freq);
+  for (double rate : spec.decay) all = all && std::isfinite(static_cast<float>(rate));
+  for (const Zone& z : spec.zones) all = all && maps(z.query) && maps(z.key) && turns(z.inv_freq);
+  return all;
+}
 
 }  // namespace
 
@@ -247,20 +209,27 @@ PositionSpec position_spec(const PositionConfig& config, const HeadShape& shape,
   assert(shape.rotary_dim > 0 && shape.rotary_dim % 2 == 0 && shape.rotary_dim <= shape.head_dim);
   PositionSpec spec =
       position_method(config.method).spec(config, shape, length > 0 ? length : config.trained_context);
-  bool finite = std::isfinite(spec.attention_scale);
-  for (double f : spec.inv_freq) finite = finite && std::isfinite(f) && f >= 0;
-  if (!finite)
-    fail("position method {} makes frequencies that are negative or infinite; check its numbers",
+  if (!usable(spec))
+    fail("position method {} makes frequencies or distances that are negative or infinite; check its numbers",
          describe(config));
   return spec;
 }
 
 int64_t extended_context(const PositionConfig& config) {
-  if (auto at = config.values.find("length"); at != config.values.end())
-    return static_cast<int64_t>(at->second);
-  auto stretched =
-      static_cast<int64_t>(static_cast<double>(config.trained_context) * value_or(config, "factor", 1));
-  return std::max(config.declared_context, stretched);
+  if (double fixed = fixed_length(config); fixed > 0) return static_cast<int64_t>(fixed);
+  if (config.trained_context <= 0) return config.declared_context;
+  auto window = static_cast<double>(config.trained_context);
+  double reach = window * value_or(config, "factor", 1);
+  if (position_method(config.method).lists.empty()) {  // lists would need the true head size; zones do not
+    PositionSpec spec = position_spec(config, {2, 2, 1}, 0);
+    const PositionMap& far = spec.zones.back().query;
+    if (spec.zones.size() > 1)
+      reach = far.cap >= 0
+                  ? window
+                  : std::max(window, (window - far.offset) * far.divisor * value_or(config, "far_factor", 1));
+  }
+  double rounding = 1e-6;
+  return std::max(config.declared_context, static_cast<int64_t>(std::min(reach + rounding, kLargestContext)));
 }
 
 }  // namespace longspan

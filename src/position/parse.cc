@@ -8,13 +8,45 @@ namespace longspan {
 
 namespace {
 
-double parse_number(const std::string& key, std::string_view text, const std::string& where) {
-  if (key == "truncate" && (text == "true" || text == "false")) return text == "true" ? 1 : 0;
+/// Values that are written as words.
+struct Word {
+  const char* key;
+  const char* word;
+  double value;
+};
+constexpr Word kWords[] = {{"length", "current", kCurrentLength},
+                           {"form", "hf", 0},
+                           {"form", "xverse", 1},
+                           {"truncate", "false", 0},
+                           {"truncate", "true", 1}};
+
+double parse_value(const std::string& key, std::string_view text, const std::string& where) {
+  for (const Word& w : kWords)
+    if (key == w.key && text == w.word) return w.value;
   double value = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size())
     fail("{}: {} must be a number, not \"{}\"", where, key, text);
+  check_value(key, value, where);
   return value;
+}
+
+std::string value_text(const std::string& key, double value) {
+  for (const Word& w : kWords)
+    if (key == w.key && value == w.value) return w.word;
+  return fmt::format("{}", value);
+}
+
+/// What the named method keeps of the model's own config: all of it, where it names the model's method.
+PositionConfig inherited(const PositionMethod& method, const PositionConfig& model) {
+  if (std::string_view(method.name) == "none") return model;
+  PositionConfig config;
+  config.method = method.name;
+  config.base = model.base;
+  config.trained_context = model.trained_context;
+  if (model.method == config.method)
+    config.lists = model.lists, config.declared_context = model.declared_context;
+  return config;
 }
 
 }  // namespace
@@ -23,12 +55,7 @@ PositionConfig parse_position(std::string_view text, const PositionConfig& model
   std::string where = "--position " + std::string(text);
   size_t colon = text.find(':');
   const PositionMethod& method = position_method(text.substr(0, colon));
-  PositionConfig config;
-  config.method = method.name;
-  config.base = model.base;
-  config.trained_context = model.trained_context;
-  if (model.method == config.method)
-    config.lists = model.lists, config.declared_context = model.declared_context;
+  PositionConfig config = inherited(method, model);
 
   std::vector<std::string> seen;
   for (std::string_view rest = colon == text.npos ? "" : text.substr(colon + 1); !rest.empty();) {
@@ -39,12 +66,11 @@ PositionConfig parse_position(std::string_view text, const PositionConfig& model
     if (equals == item.npos)
       fail("{}: \"{}\" is not key=value; keys of {}: {}", where, item, method.name, known_keys(method));
     std::string key(item.substr(0, equals));
-    bool common = key == "base" || key == "original" || key == "length";
-    if (!common && !contains(method.keys, key))
+    if (!contains(common_keys(method), key) && !contains(method.keys, key))
       fail("{}: {} does not know \"{}\"; its keys: {}", where, method.name, key, known_keys(method));
     if (contains(seen, key)) fail("{}: {} is given twice", where, key);
     seen.push_back(key);
-    double value = parse_number(key, item.substr(equals + 1), where);
+    double value = parse_value(key, item.substr(equals + 1), where);
     if (key == "base") {
       config.base = value;
     } else if (key == "original") {
@@ -55,13 +81,15 @@ PositionConfig parse_position(std::string_view text, const PositionConfig& model
   }
   if (contains(method.required, "base") && !contains(seen, "base"))
     fail("{}: {} needs base; its keys: {}", where, method.name, known_keys(method));
+  if (auto form = config.values.find("form"); form != config.values.end() && form->second != 0)
+    config.values.try_emplace("factor", 2);
   validate(config, where);
   return config;
 }
 
 std::string describe(const PositionConfig& config) {
   std::map<std::string, std::string> items;
-  for (const auto& [key, value] : config.values) items[key] = fmt::format("{}", value);
+  for (const auto& [key, value] : config.values) items[key] = value_text(key, value);
   items["base"] = fmt::format("{}", config.base);
   if (config.trained_context > 0) items["original"] = fmt::format("{}", config.trained_context);
   std::string text = config.method;

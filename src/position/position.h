@@ -86,12 +86,13 @@ Rotations rotations(const PositionSpec& spec);
 
 struct PositionMethod {
   const char* name;
-  const char* paper;                  // citation
-  const char* needs;                  // "nothing", "training", "nothing (better with training)"
-  const char* summary;                // one line for `longspan methods`
-  std::vector<std::string> keys;      // accepted in NAME:key=value, besides base, original and length
-  std::vector<std::string> required;  // of these, the ones that have no default
-  std::vector<std::string> lists;  // needed in PositionConfig::lists: only a model's own config brings them
+  const char* paper;                    // citation
+  const char* needs;                    // "nothing", "training", "nothing (better with training)"
+  const char* summary;                  // one line for `longspan methods`
+  std::vector<std::string> keys{};      // accepted in NAME:key=value, besides base, original and length
+  std::vector<std::string> required{};  // of these, the ones that have no default
+  std::vector<std::string> lists{};  // needed in PositionConfig::lists: only a model's own config brings them
+  bool follows_length = false;       // length=current is possible
   PositionSpec (*spec)(const PositionConfig&, const HeadShape&, int64_t length);
 };
 
@@ -105,8 +106,9 @@ PositionSpec position_spec(const PositionConfig& config, const HeadShape& shape,
 
 /// Applies `NAME[:key=value,...]` of --position to a model's own config: base and trained window stay unless
 /// given. Every method accepts base=, original= (the trained window) and length= (the window it is meant to
-/// reach; where a method depends on the length this fixes it). Error names an unknown key, a bad number, a
-/// missing factor.
+/// reach; where a method depends on the length this fixes it, and length=current takes it anew at each step:
+/// dynamic_ntk and longrope). "none" is the model's own config, and takes no base. Error names an unknown
+/// key, a bad number, a missing factor.
 PositionConfig parse_position(std::string_view text, const PositionConfig& model);
 
 /// The canonical text of a config, which parse_position reads back:
@@ -125,8 +127,9 @@ double rotary_fraction_from_hf(const Json& config);
 PositionConfig position_from_gguf(const Json& metadata, const std::string& arch, const HeadShape& shape,
                                   std::map<std::string, std::vector<double>> lists);
 
-/// The window that the method reaches: length= where it was given, else the larger of what the config
-/// declares and trained_context times factor.
+/// The window that the method reaches: length= where it was given; else the larger of what the config
+/// declares and trained_context times factor, or with zones the longest text whose distances, as mapped, stay
+/// below trained_context. Distances that are clamped have no end: there length= tells what is wanted.
 int64_t extended_context(const PositionConfig& config);
 
 }  // namespace longspan

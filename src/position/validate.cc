@@ -7,18 +7,20 @@
 
 namespace longspan {
 
-namespace {
-constexpr double kLargestContext = 1e12;  // tokens; beyond it a file is lying
-}  // namespace
-
 bool contains(const std::vector<std::string>& list, std::string_view key) {
   return std::find(list.begin(), list.end(), key) != list.end();
 }
 
+std::vector<std::string> common_keys(const PositionMethod& method) {
+  if (std::string_view(method.name) == "none") return {"original", "length"};
+  return {"base", "original", "length"};
+}
+
 std::string known_keys(const PositionMethod& method) {
   std::string text;
-  for (const std::string& key : method.keys) text += key + ", ";
-  return text + "base, original, length";
+  for (const auto& keys : {method.keys, common_keys(method)})
+    for (const std::string& key : keys) text += (text.empty() ? "" : ", ") + key;
+  return text;
 }
 
 int64_t token_count(const std::string& key, double value, const std::string& where) {
@@ -28,10 +30,31 @@ int64_t token_count(const std::string& key, double value, const std::string& whe
 }
 
 void check_value(const std::string& key, double value, const std::string& where) {
-  bool may_be_zero = key == "truncate" || key == "mscale" || key == "mscale_all_dim";
+  bool may_be_zero = contains({"truncate", "mscale", "mscale_all_dim", "form", "log_n"}, key);
   if (!std::isfinite(value) || value < 0 || (value == 0 && !may_be_zero))
     fail("{}: {} must be a number above 0, not {}", where, key, value);
 }
+
+namespace {
+
+/// What the keys of one method allow beyond check_value.
+void validate_values(const PositionConfig& config, const std::string& where) {
+  auto get = [&](const std::string& key, double otherwise) {
+    auto at = config.values.find(key);
+    return at == config.values.end() ? otherwise : at->second;
+  };
+  auto ordered = [&](const char* small, double small_default, const char* large, double large_default) {
+    double a = get(small, small_default), b = get(large, large_default);
+    if (a >= b) fail("{}: {} ({}) must be below {} ({})", where, small, a, large, b);
+  };
+  if (config.method == "yarn") ordered("beta_slow", 1, "beta_fast", 32);
+  if (config.method == "llama3") ordered("low_freq_factor", 1, "high_freq_factor", 4);
+  if (get("fraction", 1) > 1) fail("{}: fraction must be at most 1, not {}", where, get("fraction", 1));
+  if (get("form", 0) != 0 && get("factor", 2) != 2)
+    fail("{}: form=xverse is factor 2, not {}", where, get("factor", 2));
+}
+
+}  // namespace
 
 /// The last word on every config, whoever wrote it. `where` opens the sentence.
 void validate(const PositionConfig& config, const std::string& where) {
@@ -42,19 +65,16 @@ void validate(const PositionConfig& config, const std::string& where) {
     if (key != "base" && !config.values.contains(key))
       fail("{}: {} needs {}; its keys: {}", where, method.name, key, known_keys(method));
   for (const auto& [key, value] : config.values) {
+    if (key == "length" && value == kCurrentLength) {
+      if (!method.follows_length)
+        fail("{}: {} does not depend on the length, so length=current says nothing", where, method.name);
+      continue;
+    }
     check_value(key, value, where);
-    if (key == "length") token_count(key, value, where);
+    if (contains({"length", "window", "group", "size", "local", "shift"}, key))
+      token_count(key, value, where);
   }
-  auto ordered = [&](const char* small, double small_default, const char* large, double large_default) {
-    auto get = [&](const char* key, double otherwise) {
-      auto at = config.values.find(key);
-      return at == config.values.end() ? otherwise : at->second;
-    };
-    double a = get(small, small_default), b = get(large, large_default);
-    if (a >= b) fail("{}: {} ({}) must be below {} ({})", where, small, a, large, b);
-  };
-  if (config.method == "yarn") ordered("beta_slow", 1, "beta_fast", 32);
-  if (config.method == "llama3") ordered("low_freq_factor", 1, "high_freq_factor", 4);
+  validate_values(config, where);
   for (const std::string& list : method.lists)
     if (!config.lists.contains(list))
       fail("{}: {} needs the list {}, which only a model's own config can bring", where, method.name, list);

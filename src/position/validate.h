@@ -9,7 +9,11 @@
 
 namespace longspan {
 
+constexpr double kLargestContext = 1e12;  // tokens; beyond it a file is lying
+
 bool contains(const std::vector<std::string>& list, std::string_view key);
+/// The keys that every method takes; "none" changes nothing, so it takes no base.
+std::vector<std::string> common_keys(const PositionMethod& method);
 /// The keys that a method takes, for error sentences.
 std::string known_keys(const PositionMethod& method);
 /// A whole number of tokens; Error when it is none.
