@@ -204,7 +204,9 @@ class Reader {
 
   ReadingReport read(const std::vector<Input>& inputs) {
     for (const Input& input : inputs) {
-      sizes_.push_back(static_cast<double>(fs::exists(input.file) ? fs::file_size(input.file) : 0));
+      // Before hours of work on the files before it.
+      if (!fs::exists(input.file)) fail("{}: cannot be opened: there is no such file", input.file.string());
+      sizes_.push_back(static_cast<double>(fs::file_size(input.file)));
       total_ += sizes_.back();
     }
     for (size_t i = 0; i < inputs.size() && !stopped_; before_ += sizes_[i++]) {

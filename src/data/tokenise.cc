@@ -1,5 +1,7 @@
 #include "data/tokenise.h"
 
+#include <algorithm>
+
 #include "base/threads.h"
 
 namespace longspan {

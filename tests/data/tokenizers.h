@@ -2,6 +2,7 @@
 // the trained ones of tests/golden/tokenizer.
 #pragma once
 
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
