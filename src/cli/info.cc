@@ -1,4 +1,5 @@
 // info, methods, frequencies: what can be known of a model before a weight is read.
+#include <cmath>
 #include <memory>
 
 #include "base/text.h"
@@ -29,6 +30,7 @@ std::string info_text(const Json& facts, const MemoryPlan& plan, int64_t context
     if (value.is_object()) continue;
     std::string shown = value.is_number_integer() ? grouped(value.get<int64_t>())
                         : value.is_string()       ? value.get<std::string>()
+                        : value.is_null()         ? "no end"
                                                   : value.dump();
     out += fmt::format("{:<22}{}\n", key, shown);
   }
@@ -50,8 +52,12 @@ int info(const Options& o) {
   EngineOptions engine = engine_options(o);
   const Kernels& k = engine.kernels.empty() ? kernels() : kernels_named(engine.kernels);
   int64_t window = extended_context(config.position);
-  int64_t context = o.context > 0 ? o.context : window > 0 ? window : 4096;
+  int64_t context = o.context > 0 ? o.context
+                    : window > 0  ? window
+                                  : std::max<int64_t>(config.position.trained_context, 4096);
   MemoryPlan plan = plan_memory(checkpoint, config, engine, context);
+  PositionSpec spec = position_spec(config.position, config.head_shape(), context);
+  auto key_copies = static_cast<int64_t>(rotations(spec).keys.size());
   Json facts = {{"architecture", config.architecture},
                 {"parameters", checkpoint.parameters()},
                 {"layers", config.num_hidden_layers},
@@ -63,10 +69,10 @@ int info(const Options& o) {
                 {"native_context", config.position.trained_context},
                 {"position", describe(config.position)},
                 {"growth", growth(config.position, config.head_shape())},
-                {"window", window},
+                {"window", window > 0 ? Json(window) : Json()},
                 {"tokenizer", load_tokenizer(checkpoint).kind()},
                 {"weights_bytes", checkpoint.tensor_bytes()},
-                {"kv_bytes_per_token", KvCache::bytes_per_token(config, engine.cache_dtype)},
+                {"kv_bytes_per_token", KvCache::bytes_per_token(config, engine.cache_dtype, key_copies)},
                 {"kernels", k.name},
                 {"compute", engine.compute.value_or(preferred_compute(k)) == Compute::F32 ? "f32" : "bf16"},
                 {"context", context},
@@ -104,7 +110,22 @@ int methods(const Options& o) {
 }
 
 Json map_json(const PositionMap& map) {
-  return {{"modulus", map.modulus}, {"divisor", map.divisor}, {"offset", map.offset}, {"cap", map.cap}};
+  return {{"modulus", map.modulus},
+          {"divisor", map.divisor},
+          {"offset", map.offset},
+          {"cap", map.cap},
+          {"floor", map.floor}};
+}
+
+/// "floor((m mod 8) / 4) + 2, at most 9".
+std::string map_text(const PositionMap& map, char position) {
+  std::string text(1, position);
+  if (map.modulus > 0) text = fmt::format("({} mod {:g})", text, map.modulus);
+  if (map.divisor != 1) text += fmt::format(" / {:g}", map.divisor);
+  if (map.floor) text = "floor(" + text + ")";
+  if (map.offset != 0) text += fmt::format(" {} {:g}", map.offset < 0 ? '-' : '+', std::abs(map.offset));
+  if (map.cap >= 0) text += fmt::format(", at most {:g}", map.cap);
+  return text;
 }
 
 int frequencies(const FrequencyOptions& o) {
@@ -116,11 +137,18 @@ int frequencies(const FrequencyOptions& o) {
   std::vector<double> plain_freq = position_spec(plain, config.head_shape(), 0).inv_freq;
   Json zones = Json::array();
   for (const Zone& z : spec.zones)
-    zones.push_back({{"from", z.from}, {"query", map_json(z.query)}, {"key", map_json(z.key)}});
+    zones.push_back({{"from", z.from},
+                     {"query", map_json(z.query)},
+                     {"key", map_json(z.key)},
+                     {"inv_freq", z.inv_freq.empty() ? spec.inv_freq : z.inv_freq}});
   if (o.json) {
     print_json({{"inv_freq", spec.inv_freq},
                 {"attention_scale", spec.attention_scale},
                 {"zones", zones},
+                {"chunk", spec.chunk},
+                {"decay", spec.decay},
+                {"slopes", spec.slopes},
+                {"log_n", spec.log_n},
                 {"position", describe(config.position)},
                 {"depends_on_length", spec.depends_on_length}});
     return kExitDone;
@@ -129,8 +157,15 @@ int frequencies(const FrequencyOptions& o) {
                         describe(config.position), spec.attention_scale, spec.zones.size(),
                         spec.zones.size() == 1 ? "" : "s", "i", "radians/token", "wavelength", "slower"));
   for (size_t i = 0; i < spec.inv_freq.size(); ++i)
-    print_now(fmt::format("{:>4}{:>16.6g}{:>16.6g}{:>11.4g}x\n", i, spec.inv_freq[i],
-                          2 * 3.14159265358979323846 / spec.inv_freq[i], plain_freq[i] / spec.inv_freq[i]));
+    print_now(spec.inv_freq[i] == 0 ? fmt::format("{:>4}{:>16}{:>16}{:>12}\n", i, 0, "does not turn", "")
+                                    : fmt::format("{:>4}{:>16.6g}{:>16.6g}{:>11.4g}x\n", i, spec.inv_freq[i],
+                                                  2 * 3.14159265358979323846 / spec.inv_freq[i],
+                                                  plain_freq[i] / spec.inv_freq[i]));
+  for (const Zone& z : spec.zones)
+    if (spec.zones.size() > 1)
+      print_now(fmt::format("from distance {}{}: query at {}, key at {}\n", z.from,
+                            spec.chunk > 0 ? fmt::format(" chunks of {}", spec.chunk) : "",
+                            map_text(z.query, 'm'), map_text(z.key, 'n')));
   return kExitDone;
 }
 

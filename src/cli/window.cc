@@ -28,13 +28,16 @@ void refuse_length(const Engine& engine, const Options& o, int64_t tokens, int64
   // The least stretch that covers the text: more than that costs precision nearby.
   auto trained = static_cast<double>(std::max<int64_t>(1, engine.config().position.trained_context));
   double factor = std::ceil(static_cast<double>(tokens) / trained * 10) / 10;
+  PositionSpec spec = position_spec(engine.config().position, engine.config().head_shape(), tokens);
+  auto key_copies = static_cast<int64_t>(rotations(spec).keys.size());
   fail(
       "the text is {} tokens{}, the window is {}, and {} tokens would need {} of cache; stretch the window "
       "with --position "
       "yarn:factor={:.1f}, cut the text with --truncate middle|left|right, or insist with --context {}",
       grouped(tokens - answer), answer > 0 ? fmt::format(" and {} for the answer", grouped(answer)) : "",
       grouped(window_tokens(engine, o)), grouped(tokens),
-      human_bytes(static_cast<double>(KvCache::bytes(engine.config(), engine.options().cache_dtype, tokens))),
+      human_bytes(static_cast<double>(
+          KvCache::bytes(engine.config(), engine.options().cache_dtype, tokens, key_copies))),
       factor, tokens);
 }
 

@@ -42,6 +42,11 @@ double one_digit_up(double x) {
 /// The least factor of one decimal that covers the target.
 std::string factor_text(double ratio) { return fmt::format("{:.6g}", std::ceil(ratio * 10 - 1e-9) / 10); }
 
+bool reaches(const PositionConfig& model, int64_t target) {
+  int64_t window = extended_context(model);
+  return window == 0 || target <= window;
+}
+
 bool plain(const PositionConfig& model) { return model.method == "rope" || model.method == "abf"; }
 
 /// A model that is stretched already keeps the frequencies it was trained with: its base is raised so that
@@ -76,7 +81,7 @@ BaseLaws base_laws(const PositionConfig& model, const HeadShape& shape, int64_t 
 }
 
 Advice advise_untrained(const PositionConfig& model, const HeadShape& shape, int64_t target) {
-  if (target <= extended_context(model)) return {describe(model), "the model reaches that far as it is"};
+  if (reaches(model, target)) return {describe(model), "the model reaches that far as it is"};
   if (!plain(model)) return advise_on_top(model, shape, target);
   double ratio = times_trained(model, target);
   if (ratio > 4)
@@ -96,7 +101,7 @@ Advice advise_untrained(const PositionConfig& model, const HeadShape& shape, int
 }
 
 Advice advise_trained(const PositionConfig& model, const HeadShape& shape, int64_t target) {
-  if (target <= extended_context(model)) return {describe(model), "the model reaches that far as it is"};
+  if (reaches(model, target)) return {describe(model), "the model reaches that far as it is"};
   if (!plain(model)) return advise_on_top(model, shape, target);
   double ratio = times_trained(model, target);
   if (ratio > 4)

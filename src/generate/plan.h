@@ -43,9 +43,9 @@ std::span<const TrainingRecipe> training_recipes();
 /// Of those that reached N tokens (of all, when none did) the one whose model is nearest in size.
 const TrainingRecipe& nearest_recipe(double parameters, int64_t target);
 
-/// FLOPs to train on one token in sequences of N: 6 P + 12 L H D min(N / 2, sliding window): forward and twice
-/// that for backward, P the parameters that are multiplied (no input embedding), attention causal. Nothing
-/// for recomputed activations.
+/// FLOPs to train on one token in sequences of N: 6 P + 12 L H D min(N / 2, sliding window): forward and
+/// twice that for backward, P the parameters that are multiplied (no input embedding), attention causal.
+/// Nothing for recomputed activations.
 double training_flops_per_token(const ModelConfig& config, int64_t parameters, int64_t length);
 /// P of a checkpoint.
 int64_t multiplied_parameters(const Checkpoint& checkpoint, const ModelConfig& config);

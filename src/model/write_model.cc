@@ -105,6 +105,8 @@ std::vector<std::string> set_position(Plan& plan, const ModelConfig& config, con
   std::vector<std::string> remarks;
   const PositionConfig& position = wish.position ? *wish.position : config.position;
   int64_t window = wish.window > 0 ? wish.window : extended_context(position);
+  if (window == 0)
+    fail("{} has no window of its own: say with --to how many tokens to promise", describe(position));
   if (renew) {
     WrittenPosition written =
         position_to_hf(std::move(plan.config), position, config.head_shape(), window, UnknownMethod::Keep);

@@ -220,13 +220,13 @@ int64_t extended_context(const PositionConfig& config) {
   if (config.trained_context <= 0) return config.declared_context;
   auto window = static_cast<double>(config.trained_context);
   double reach = window * value_or(config, "factor", 1);
+  if (config.method == "self_extend" && !config.values.contains("group")) return 0;
   if (position_method(config.method).lists.empty()) {  // lists would need the true head size; zones do not
     PositionSpec spec = position_spec(config, {2, 2, 1}, 0);
     const PositionMap& far = spec.zones.back().query;
+    if (spec.zones.size() > 1 && far.cap >= 0) return 0;
     if (spec.zones.size() > 1)
-      reach = far.cap >= 0
-                  ? window
-                  : std::max(window, (window - far.offset) * far.divisor * value_or(config, "far_factor", 1));
+      reach = std::max(window, (window - far.offset) * far.divisor * value_or(config, "far_factor", 1));
   }
   double rounding = 1e-6;
   return std::max(config.declared_context, static_cast<int64_t>(std::min(reach + rounding, kLargestContext)));

@@ -132,7 +132,7 @@ struct WrittenPosition {
   Json config;                                       // the whole config.json, or the whole GGUF metadata
   std::map<std::string, std::vector<double>> lists;  // GGUF: the tensors as position_from_gguf takes them;
                                                      // the file must carry these and no others of the three
-  std::vector<std::string> remarks;  // what readers will make of it, to be printed
+  std::vector<std::string> remarks;                  // what readers will make of it, to be printed
 };
 /// A method that the format has no word for is an Error (Refuse), or goes into a key of our own which only
 /// longspan reads (Keep): every other program then loads the plain model.
@@ -156,7 +156,8 @@ std::string growth(const PositionConfig& config, const HeadShape& shape);
 
 /// The window that the method reaches: length= where it was given; else the larger of what the config
 /// declares and trained_context times factor, or with zones the longest text whose distances, as mapped, stay
-/// below trained_context. Distances that are clamped have no end: there length= tells what is wanted.
+/// below trained_context. 0: it has no end, since far distances are clamped or the method fits itself to the
+/// declared length.
 int64_t extended_context(const PositionConfig& config);
 
 }  // namespace longspan
