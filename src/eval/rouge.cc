@@ -16,8 +16,8 @@ double f1(double precision, double recall, double epsilon) {
   return 2 * (precision * recall / (precision + recall + epsilon));
 }
 
-/// The sentences of the package "rouge". Words come from splitting at single blanks, so a piece of white space
-/// alone is the sentence of one empty word.
+/// The sentences of the package "rouge". Words come from splitting at single blanks, so a piece of white
+/// space alone is the sentence of one empty word.
 std::vector<Words> package_sentences(std::u32string_view text) {
   std::vector<Words> sentences;
   for (const auto& piece : split_at(text, '.')) {
@@ -85,7 +85,8 @@ double rouge_package_n(std::u32string_view prediction, std::u32string_view refer
     return std::set<Words>(grams.begin(), grams.end());
   };
   auto predicted = distinct(prediction), wanted = distinct(reference);
-  auto same = std::count_if(predicted.begin(), predicted.end(), [&](const Words& g) { return wanted.contains(g); });
+  auto same =
+      std::count_if(predicted.begin(), predicted.end(), [&](const Words& g) { return wanted.contains(g); });
   if (same == 0) return 0;
   return f1(double(same) / double(predicted.size()), double(same) / double(wanted.size()), kPackageEpsilon);
 }
@@ -134,7 +135,8 @@ double rouge_n(const Words& prediction, const Words& reference, int n) {
   };
   auto predicted = bag(prediction), wanted = bag(reference);
   std::vector<Words> same;
-  std::set_intersection(predicted.begin(), predicted.end(), wanted.begin(), wanted.end(), std::back_inserter(same));
+  std::set_intersection(predicted.begin(), predicted.end(), wanted.begin(), wanted.end(),
+                        std::back_inserter(same));
   if (same.empty()) return 0;
   return f1(double(same.size()) / double(predicted.size()), double(same.size()) / double(wanted.size()), 0);
 }

@@ -22,7 +22,8 @@ bool is_ascii_alnum(char32_t c) {
 }
 /// What may be in a dictionary word; everything else is cut off first.
 bool in_block(char32_t c) {
-  return is_han(c) || is_ascii_alnum(c) || (c < 128 && c && std::string_view("+#&._%-").find(char(c)) != std::string_view::npos);
+  return is_han(c) || is_ascii_alnum(c) ||
+         (c < 128 && c && std::string_view("+#&._%-").find(char(c)) != std::string_view::npos);
 }
 
 /// Calls line(number, text) for each line without its line feed.
@@ -40,9 +41,10 @@ void each_line(std::string_view text, F&& line) {
 fs::path first_existing(const fs::path& folder, std::initializer_list<const char*> names, const char* what) {
   for (const char* name : names)
     if (fs::is_regular_file(folder / name)) return folder / name;
-  fail("{}: no {} here ({} or {}); Chinese scores need the files of jieba or cppjieba: name their folder, "
-       "unpacked, or set LONGSPAN_JIEBA",
-       folder.string(), what, *names.begin(), *(names.begin() + 1));
+  fail(
+      "{}: no {} here ({} or {}); Chinese scores need the files of jieba or cppjieba: name their folder, "
+      "unpacked, or set LONGSPAN_JIEBA",
+      folder.string(), what, *names.begin(), *(names.begin() + 1));
 }
 
 double number_in(std::string_view text, const fs::path& file, int64_t line) {
@@ -112,7 +114,8 @@ void Segmenter::read_json_model(const fs::path& file) {
   };
   if (!model.is_object() || part(model, "emit").empty()) fail("{}: no emissions (\"emit\")", file.string());
   for (int s = 0; s < kStates; ++s) {
-    if (const Json& start = part(model, "start"); start.contains(kNames[s])) start_[s] = value(start[kNames[s]]);
+    if (const Json& start = part(model, "start"); start.contains(kNames[s]))
+      start_[s] = value(start[kNames[s]]);
     const Json& row = part(part(model, "trans"), kNames[s]);
     for (int to = 0; to < kStates; ++to)
       if (row.contains(kNames[to])) transition_[s][to] = value(row[kNames[to]]);
@@ -235,7 +238,8 @@ void Segmenter::cut_singles(std::u32string_view singles, Words& words) const {
 }
 
 void Segmenter::cut_han(std::u32string_view han, Words& words) const {
-  // The states that may precede each state, the one that wins a tie first (jieba compares letters: S, M, E, B).
+  // The states that may precede each state, the one that wins a tie first (jieba compares letters: S, M, E,
+  // B).
   static constexpr State kBefore[kStates][2] = {
       {kSingle, kEnd}, {kMiddle, kBegin}, {kMiddle, kBegin}, {kSingle, kEnd}};
   auto emission = [&](int state, char32_t c) {

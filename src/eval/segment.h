@@ -1,6 +1,6 @@
-// Chinese word segmentation with jieba's algorithm (version 0.42.1, cut with HMM), because LongBench's Chinese
-// scores are F1 and ROUGE over its words. A text is cut along the path of the greatest probability through all
-// dictionary words in it; runs of characters that stayed alone go through a hidden Markov model.
+// Chinese word segmentation with jieba's algorithm (version 0.42.1, cut with HMM), because LongBench's
+// Chinese scores are F1 and ROUGE over its words. A text is cut along the path of the greatest probability
+// through all dictionary words in it; runs of characters that stayed alone go through a hidden Markov model.
 // The dictionary is the user's file: it decides the scores, so it is not compiled in.
 #pragma once
 
