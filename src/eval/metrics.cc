@@ -3,6 +3,7 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/error.h"
 #include "eval/leval.h"
@@ -166,6 +167,18 @@ double needle_keyword(Text prediction, Text keyword, const MetricInput&) {
   return holds(prediction, keyword) ? 1 : 0;
 }
 
+double needle_reasoning(Text prediction, Text reference, const MetricInput&) {
+  auto words = [](Text text) {
+    Words all = split_words(lower(std::u32string(text)));
+    return std::set<std::u32string>(all.begin(), all.end());
+  };
+  auto predicted = words(prediction), wanted = words(reference);
+  if (wanted.empty()) return 0;
+  auto same =
+      std::count_if(wanted.begin(), wanted.end(), [&](const auto& word) { return predicted.contains(word); });
+  return double(same) / double(wanted.size());
+}
+
 double ruler(Text prediction, Text reference, const MetricInput&) {
   // RULER first makes line feeds of control characters; no reference holds either.
   return holds(lower(std::u32string(prediction)), lower(std::u32string(reference))) ? 1 : 0;
@@ -254,6 +267,8 @@ constexpr Metric kMetrics[] = {
      "0 without the keyword, as NeedleBench 2"},
     {"needle_multi", needle_keyword, Across::kMean, false,
      "share of the keywords in the prediction (NeedleBench)", ""},
+    {"needle_reasoning", needle_reasoning, Across::kBest, false,
+     "share of the reference's distinct words in the prediction, case ignored (NeedleBench 1)", ""},
     {"ruler_all", ruler, Across::kMean, false,
      "share of the references in the prediction, case ignored (RULER)", ""},
     {"ruler_part", ruler, Across::kBest, false, "any reference is in the prediction, case ignored (RULER qa)",
