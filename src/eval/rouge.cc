@@ -4,12 +4,14 @@
 #include <set>
 #include <unordered_map>
 
+#include "base/error.h"
 #include "tokenizer/unicode.h"
 
 namespace longspan {
 namespace {
 
 constexpr double kPackageEpsilon = 1e-8;
+constexpr size_t kMostCells = size_t(1) << 28;  // of the table of one pair of sentences
 
 double f1(double precision, double recall, double epsilon) {
   if (precision + recall == 0) return 0;
@@ -59,6 +61,11 @@ class WordIds {
 /// equal words are taken, else the reference is shortened only if that side is strictly longer.
 void add_common_words(const Ids& reference, const Ids& prediction, std::set<int32_t>& found) {
   size_t columns = prediction.size() + 1;
+  if (reference.size() >= kMostCells / columns)
+    fail(
+        "rouge compares sentences of {} and {} words, which would take more than {} cells; cut the "
+        "prediction",
+        reference.size(), prediction.size(), kMostCells);
   std::vector<int32_t> table((reference.size() + 1) * columns, 0);
   for (size_t i = 1; i <= reference.size(); ++i)
     for (size_t j = 1; j <= prediction.size(); ++j)

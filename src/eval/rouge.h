@@ -14,6 +14,7 @@ namespace longspan {
 double rouge_package_n(std::u32string_view prediction, std::u32string_view reference, int n);
 /// F of its rouge-l: the distinct words of one longest common subsequence for every pair of sentences.
 /// The package raises on sentences of about 990 words together (Python's recursion limit); this does not.
+/// Error when a pair of sentences has more than 2^28 pairs of words.
 double rouge_package_l(std::u32string_view prediction, std::u32string_view reference);
 
 /// The words of rouge_score without the stemmer: runs of a-z and 0-9, lower-cased.

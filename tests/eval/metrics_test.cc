@@ -125,6 +125,13 @@ TEST(Metrics, CleanLeavesTheQuirksOut) {
   EXPECT_EQ(one("code_sim", "x = 12", {"x = 1"}), 0.91);
 }
 
+TEST(Metrics, SentencesTooLongForTheTableOfRougeAreNamed) {
+  std::string words;
+  for (int i = 0; i < 17000; ++i) words += "w ";
+  EXPECT_THROW(one("rouge_l", words, {words}), Error);
+  EXPECT_EQ(clean("rouge_l", words, {words}), 1);
+}
+
 TEST(Metrics, NumbersOfLines) {
   EXPECT_EQ(one("first_number", "In line 3 it is 0042.", {"42"}), 0);
   EXPECT_EQ(one("last_number", "In line 3 it is 0042.", {"42"}), 1);
@@ -178,6 +185,13 @@ TEST_F(SegmenterFiles, ReadsTheFormatOfCppjieba) {
       "-3.14e+100 -1\n"
       "-3.14e+100 -1 -1 -3.14e+100\n-1 -3.14e+100 -3.14e+100 -1\n甲:-1\n乙:-1\n丙:-2\n丁:-3\n");
   EXPECT_EQ(Segmenter(folder_).cut(U"天气好甲乙"), (Words{U"天气", U"好", U"甲乙"}));
+}
+
+TEST_F(SegmenterFiles, OfEqualPathsTheLongerWordWins) {
+  // 4/16 x 4/16 = 1/16.
+  put("dict.txt", "甲 4\n乙 4\n甲乙 1\n丙 7\n");
+  put("hmm.json", "{\"emit\": {\"S\": {\"甲\": -1, \"乙\": -1}}}");
+  EXPECT_EQ(Segmenter(folder_).cut(U"甲乙"), (Words{U"甲乙"}));
 }
 
 TEST_F(SegmenterFiles, BadOnesAreNamed) {
