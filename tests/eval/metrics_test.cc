@@ -187,6 +187,12 @@ TEST_F(SegmenterFiles, ReadsTheFormatOfCppjieba) {
   EXPECT_EQ(Segmenter(folder_).cut(U"天气好甲乙"), (Words{U"天气", U"好", U"甲乙"}));
 }
 
+TEST(SegmenterFolder, IsGivenOrFound) {
+  const char* set = std::getenv("LONGSPAN_JIEBA");
+  EXPECT_EQ(jieba_folder("mine"), "mine");
+  EXPECT_EQ(jieba_folder(""), set && *set ? fs::path(set) : cache_dir() / "jieba");
+}
+
 TEST_F(SegmenterFiles, OfEqualPathsTheLongerWordWins) {
   // 4/16 x 4/16 = 1/16.
   put("dict.txt", "甲 4\n乙 4\n甲乙 1\n丙 7\n");
