@@ -204,11 +204,13 @@ bool chinese_heading(std::string_view line) {
 
 bool is_heading(std::string_view line) {
   if (line.size() < 3 || line.size() > kMostHeadingBytes) return false;
-  if (line.ends_with('.') || line.ends_with(',') || line.ends_with("。") || line.ends_with("，"))
-    return false;
-  for (const char* word :
-       {"# ", "## ", "### ", "Chapter ", "CHAPTER ", "Part ", "PART ", "Section ", "SECTION "})
-    if (line.starts_with(word) && line.size() > std::strlen(word)) return true;
+  for (const char* word : {"# ", "## ", "### ", "Chapter ", "CHAPTER ", "Part ", "PART ", "Section ", "SECTION "})
+    if (line.starts_with(word) && line.size() > std::strlen(word)) {
+      auto next = static_cast<unsigned char>(line[std::strlen(word)]);
+      return line[0] == '#' || std::isupper(next) || std::isdigit(next);
+    }
+  for (const char* mark : {".", ",", "。", "，"})
+    if (line.ends_with(mark)) return false;
   return section_number(line) > 0 || chinese_heading(line);
 }
 
