@@ -204,7 +204,8 @@ bool chinese_heading(std::string_view line) {
 
 bool is_heading(std::string_view line) {
   if (line.size() < 3 || line.size() > kMostHeadingBytes) return false;
-  for (const char* word : {"# ", "## ", "### ", "Chapter ", "CHAPTER ", "Part ", "PART ", "Section ", "SECTION "})
+  for (const char* word :
+       {"# ", "## ", "### ", "Chapter ", "CHAPTER ", "Part ", "PART ", "Section ", "SECTION "})
     if (line.starts_with(word) && line.size() > std::strlen(word)) {
       auto next = static_cast<unsigned char>(line[std::strlen(word)]);
       return line[0] == '#' || std::isupper(next) || std::isdigit(next);
