@@ -242,7 +242,8 @@ SynthSources read_sources(const SynthJob& job) {
   SynthSources sources;
   read_into(job.documents, "documents", true, [&](Document&& d) {
     std::string language = language_of(d);
-    sources.documents.push_back({std::move(d.id), language, "", std::move(d.text), {}});
+    size_t number = headings(d.text).size();
+    sources.documents.push_back({std::move(d.id), language, "", std::move(d.text), {}, number});
   });
   read_into(job.questions, "questions", true, [&](Document&& d) {
     auto questions = questions_of(d.fields);

@@ -20,6 +20,7 @@ struct SourceText {
   std::string group;     // code: the collection that the file is part of
   std::string text;
   std::vector<SourceQuestion> questions;
+  size_t headings = 0;  // of a document
 };
 
 struct SynthSources {
