@@ -278,9 +278,9 @@ Json synth_record(const SynthJob& job, const Tokenizer& tokenizer, int64_t k) {
 SynthReport synthesise(const SynthJob& job, const Tokenizer& tokenizer, const fs::path& out,
                        const Progress& progress) {
   SynthReport report;
+  LinesFile file(out);  // first: a path that cannot be written is known at once
   SynthSources sources = read_sources(job);
   Mix mix = checked_mix(job, sources);
-  LinesFile file(out);
   while (report.records < job.records) {
     int64_t n = std::min<int64_t>(job.records - report.records, 2 * threads());
     std::vector<Json> batch(static_cast<size_t>(n));

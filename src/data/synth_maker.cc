@@ -95,6 +95,14 @@ std::string joined(const std::vector<std::string>& pieces) {
   return text;
 }
 
+bool quotable(std::string_view sentence) {
+  constexpr size_t kLeast = 30, kMost = 400;
+  if (sentence.size() < kLeast || sentence.size() > kMost) return false;
+  for (const char* mark : {"\"", "“", "”"})
+    if (sentence.find(mark) != std::string_view::npos) return false;
+  return true;
+}
+
 int64_t take_nearest(const std::vector<size_t>& places, std::vector<bool>& used, double at) {
   int64_t best = -1;
   double distance = 0;

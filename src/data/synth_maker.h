@@ -50,6 +50,9 @@ struct SynthMaker {
 std::vector<std::string> stretch(SynthMaker& maker, std::vector<const SourceText*> from, int64_t tokens);
 std::string joined(const std::vector<std::string>& pieces);
 
+/// Whether a sentence can be given in quotation marks: 30 to 400 bytes, no such marks in it.
+bool quotable(std::string_view sentence);
+
 /// Of sorted places the unused one nearest to `at`, which becomes used; -1 when all are used.
 int64_t take_nearest(const std::vector<size_t>& places, std::vector<bool>& used, double at);
 

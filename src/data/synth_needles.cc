@@ -131,15 +131,16 @@ SynthDraft make_multi_needle(SynthMaker& m) {
 }
 
 SynthDraft make_quote(SynthMaker& m) {
-  constexpr size_t kLeast = 30, kMost = 400;
+  constexpr size_t kLeast = 20, kMost = 400;  // of the sentence that is wanted
   SynthDraft draft{.opening = m.open(), .context = "", .turns = {}};
   draft.context = stripped(joined(stretch(m, m.texts("documents"), m.context_tokens)));
   std::string_view text = draft.context;
   std::vector<Sentence> all = sentences(text);
-  auto good = [&](const Sentence& s) { return s.end - s.begin >= kLeast && s.end - s.begin <= kMost; };
+  auto size = [&](size_t i) { return all[i].end - all[i].begin; };
   std::vector<size_t> places, index;
   for (size_t i = 0; i + 1 < all.size(); ++i)
-    if (all[i].joined && good(all[i]) && good(all[i + 1])) {
+    if (all[i].joined && quotable(text.substr(all[i].begin, size(i))) && size(i + 1) >= kLeast &&
+        size(i + 1) <= kMost) {
       places.push_back(all[i + 1].begin);
       index.push_back(i);
     }

@@ -53,7 +53,12 @@ SynthDraft make_multi_document_qa(SynthMaker& m) {
     int64_t best = take_nearest(places, used, m.depth() * static_cast<double>(draft.context.size()));
     if (best < 0) break;
     auto i = static_cast<size_t>(best);
-    const SourceQuestion& q = shown[i]->questions[m.random.below(shown[i]->questions.size())];
+    // "Summarize the meeting" does not tell which; a question with a quoted answer mostly does.
+    std::vector<SourceQuestion> quoted;
+    for (const SourceQuestion& q : shown[i]->questions)
+      if (shown[i]->text.find(q.answer) != std::string::npos) quoted.push_back(q);
+    if (quoted.empty()) continue;
+    const SourceQuestion& q = quoted[m.random.below(quoted.size())];
     draft.turns.push_back(question_turn(m, q, shown[i]->text, places[i], draft.context.size()));
   }
   return draft;
@@ -137,7 +142,6 @@ std::vector<std::string> grouped_pieces(const std::vector<std::string>& pieces, 
 }  // namespace
 
 SynthDraft make_passage_retrieval(SynthMaker& m) {
-  constexpr size_t kLeast = 40, kMost = 300;
   SynthDraft draft{.opening = m.open(), .context = "", .turns = {}};
   size_t bytes = 400 + m.random.below(800);
   std::vector<std::string> passages =
@@ -153,8 +157,8 @@ SynthDraft make_passage_retrieval(SynthMaker& m) {
     auto i = static_cast<size_t>(best);
     std::vector<std::string_view> candidates;
     for (const Sentence& s : sentences(passages[i]))
-      if (s.end - s.begin >= kLeast && s.end - s.begin <= kMost)
-        candidates.push_back(std::string_view(passages[i]).substr(s.begin, s.end - s.begin));
+      if (auto sentence = std::string_view(passages[i]).substr(s.begin, s.end - s.begin); quotable(sentence))
+        candidates.push_back(sentence);
     if (candidates.empty()) continue;
     std::string_view chosen = candidates[m.random.below(candidates.size())];
     size_t at = text.find(chosen);
@@ -218,12 +222,11 @@ std::vector<Section> sections(std::string_view text) {
 
 /// A sentence under the heading that stands only there; empty when there is none.
 std::string_view sentence_under(SynthMaker& m, std::string_view text, const Section& section) {
-  constexpr size_t kLeast = 40, kMost = 300;
   std::string_view body = text.substr(section.body, section.end - section.body);
   std::vector<std::string_view> candidates;
   for (const Sentence& s : sentences(body)) {
     std::string_view sentence = body.substr(s.begin, s.end - s.begin);
-    if (sentence.size() >= kLeast && sentence.size() <= kMost) candidates.push_back(sentence);
+    if (quotable(sentence)) candidates.push_back(sentence);
   }
   if (candidates.empty()) return {};
   std::string_view chosen = candidates[m.random.below(candidates.size())];

@@ -198,7 +198,7 @@ std::string draw_value(std::string_view pool, std::string_view language, Random&
   if (pool == "year") return std::to_string(between(random, 1580, 1979));
   if (pool == "code") return letters_and_digits(random);
   if (pool == "time") {
-    uint64_t hour = between(random, 1, 11), minute = between(random, 1, 59);
+    uint64_t hour = between(random, 6, 11), minute = between(random, 1, 59);
     return chinese ? fmt::format("晚上{}点{}分", hour, minute)
                    : fmt::format("{}:{:02} in the evening", hour, minute);
   }
