@@ -129,7 +129,7 @@ std::vector<std::pair<std::string, size_t>> definitions(std::string_view text,
 
 SynthDraft make_code(SynthMaker& m) {
   constexpr double kAboutFiles = 0.4;
-  constexpr size_t kLeast = 16, kMost = 160;
+  constexpr size_t kLeast = 16, kMost = 160, kLeastAnswer = 8;
   SynthDraft draft{.opening = m.open(), .context = "", .turns = {}};
   std::vector<File> files = fill_with_files(m, draft.context);
   std::string_view text = draft.context;
@@ -155,7 +155,7 @@ SynthDraft make_code(SynthMaker& m) {
     size_t n = 1 + m.random.below(3);
     std::string given(stripped(text.substr(line.begin, line.end - line.begin)));
     std::string answer = lines_after(text, lines, static_cast<size_t>(best), n);
-    if (answer.empty() || given.size() < kLeast || given.size() > kMost ||
+    if (answer.size() < kLeastAnswer || given.size() < kLeast || given.size() > kMost ||
         text.find(given, text.find(given) + 1) != std::string_view::npos)
       continue;
     Slots slots = {{"x", given}, {"n", std::to_string(n)}, {"file", files[line.file].name}};

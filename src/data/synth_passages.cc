@@ -77,11 +77,12 @@ std::string excerpt(SynthMaker& m, const SourceText& article, int64_t tokens) {
 /// among other text.
 SynthDraft make_document_qa(SynthMaker& m) {
   SynthDraft draft{.opening = m.open(), .context = "", .turns = {}};
-  std::vector<const SourceText*> articles = m.texts("questions");
-  std::stable_sort(articles.begin(), articles.end(),
-                   [](auto* a, auto* b) { return a->text.size() > b->text.size(); });
-  // Among the longer half, since the point is a long document.
-  const SourceText& article = *articles[m.random.below(articles.size() / 2 + 1)];
+  std::vector<const SourceText*> articles = m.texts("questions"), large;
+  for (const SourceText* article : articles)
+    if (static_cast<int64_t>(article->text.size()) >= m.job.target_tokens) large.push_back(article);
+  // A long document is the point: about a quarter of the context at least, where there is one.
+  const std::vector<const SourceText*>& from = large.empty() ? articles : large;
+  const SourceText& article = *from[m.random.below(from.size())];
   int64_t length = m.tokens(article.text);
   bool cut = length > m.context_tokens;
   std::string text = cut ? excerpt(m, article, m.context_tokens) : article.text;

@@ -313,6 +313,15 @@ TEST_F(Synth, FactsAreMaskedAndAnswerTheirQuestions) {
         shared = std::max(shared, n);
     EXPECT_GE(shared, 4u) << fact << " | " << answer;
     EXPECT_TRUE(answer.ends_with(zh ? "。" : ".")) << answer;
+    size_t blank = answer.find(' ');
+    for (size_t next; blank != std::string::npos; blank = next) {
+      next = answer.find(' ', blank + 1);
+      std::string word = answer.substr(blank + 1, next - blank - 1);
+      word = word.substr(0, word.find_first_of(".,'"));
+      bool name = !word.empty() && (std::isupper(static_cast<unsigned char>(word[0])) ||
+                                    std::isdigit(static_cast<unsigned char>(word[0])));
+      EXPECT_TRUE(!name || fact.find(word) != std::string::npos) << fact << " | " << answer;
+    }
   });
 }
 
