@@ -147,7 +147,7 @@ class Gatherer {
       int64_t from = std::max(begin, page * kPageTokens), to = std::min(end, (page + 1) * kPageTokens);
       for (int64_t i = 0; i < shape.head_dim; ++i) {
         const float* k = columns.data() + (page * shape.head_dim + i) * kPageTokens - page * kPageTokens;
-        const float* fade = decay_.empty() ? nullptr : decay_.data() + (i + 1) * map_.length - 1 - m;
+        const float* fade = shape.decay.empty() ? nullptr : decay_.data() + (i + 1) * map_.length - 1 - m;
         float x = q[i] * shape.scale;
         if (fade) {
 #pragma omp simd

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 namespace longspan {
@@ -36,6 +38,8 @@ TEST_F(Threads, AnExceptionArrivesAndStopsWhatHasNotBegun) {
     auto body = [&](int64_t i) {
       ++ran;
       if (i == 3) throw std::runtime_error("task 3");
+      // Slow enough that the others cannot all be done while the system keeps the throwing thread waiting.
+      if (i > 3) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     };
     try {
       parallel_for(100000, body);
