@@ -152,7 +152,7 @@ SynthDraft make_code(SynthMaker& m) {
     int64_t best = take_nearest(line_places, lines_used, at);
     if (best < 0) break;
     const Line& line = lines[static_cast<size_t>(best)];
-    size_t n = 1 + m.random.below(3);
+    size_t n = 2 + m.random.below(2);
     std::string given(stripped(text.substr(line.begin, line.end - line.begin)));
     std::string answer = lines_after(text, lines, static_cast<size_t>(best), n);
     if (answer.size() < kLeastAnswer || given.size() < kLeast || given.size() > kMost ||

@@ -26,6 +26,7 @@ SynthTurn question_turn(SynthMaker& m, const SourceQuestion& q, std::string_view
 
 SynthDraft make_multi_document_qa(SynthMaker& m) {
   constexpr int64_t kLeastArticles = 3;
+  constexpr size_t kLeastAnswer = 4;
   SynthDraft draft{.opening = m.open(), .context = "", .turns = {}};
   std::vector<const SourceText*> articles = m.texts("questions"), shown;
   shuffle(articles, m.random);
@@ -53,10 +54,12 @@ SynthDraft make_multi_document_qa(SynthMaker& m) {
     int64_t best = take_nearest(places, used, m.depth() * static_cast<double>(draft.context.size()));
     if (best < 0) break;
     auto i = static_cast<size_t>(best);
-    // "Summarize the meeting" does not tell which; a question with a quoted answer mostly does.
+    // "Summarize the meeting" does not tell which; a question with a quoted answer mostly does. "No" is found
+    // everywhere.
     std::vector<SourceQuestion> quoted;
     for (const SourceQuestion& q : shown[i]->questions)
-      if (shown[i]->text.find(q.answer) != std::string::npos) quoted.push_back(q);
+      if (q.answer.size() >= kLeastAnswer && shown[i]->text.find(q.answer) != std::string::npos)
+        quoted.push_back(q);
     if (quoted.empty()) continue;
     const SourceQuestion& q = quoted[m.random.below(quoted.size())];
     draft.turns.push_back(question_turn(m, q, shown[i]->text, places[i], draft.context.size()));

@@ -229,6 +229,10 @@ class Synth : public FilesTest {
   }
 
   Tokenizer tokenizer_ = byte_tokenizer({"<|im_start|>", "<|im_end|>"});
+  ChatTemplate chat_{
+      "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+      "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
+      "chatml"};
   SynthJob job_;
   std::string english_, chinese_;  // all documents
 };
@@ -531,17 +535,13 @@ TEST_F(Synth, TheLoaderTrainsOnTheAnswersOnly) {
       answers[record["id"].get<std::string>()] += record["messages"][i]["content"].get<std::string>() + "\n";
   }
   EXPECT_EQ(kinds.size(), synth_kinds().size());
-  ChatTemplate chat(
-      "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-      "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
-      "chatml");
   ChatOptions o{
       .files = {dir_ / "out.jsonl.zst"},
       .row_tokens = 2 * job.target_tokens,  // a token a byte: the template takes more than elsewhere
       .pack = false,
       .on_bad = OnBadDocument::Fail};
   ReadingReport report;
-  RowSource source = chat_source(o, tokenizer_, chat, Json::object(), report);
+  RowSource source = chat_source(o, tokenizer_, chat_, Json::object(), report);
   ASSERT_EQ(source.rows, 60);
   std::map<std::string, std::string> trained;
   for (int64_t k = 0; k < source.rows; ++k) {
@@ -551,6 +551,37 @@ TEST_F(Synth, TheLoaderTrainsOnTheAnswersOnly) {
         trained[row.documents.at(0)] += row.targets[t] < 256 ? static_cast<char>(row.targets[t]) : '\n';
   }
   EXPECT_EQ(trained, answers);
+}
+
+TEST_F(Synth, TheSurroundingTextIsTrainedWithoutTheFacts) {
+  std::map<std::string, Json> records;
+  for (const Json& record : written(only("facts", "zh"), 3))
+    records[record["id"].get<std::string>()] = record;
+  ChatOptions o{.files = {dir_ / "out.jsonl.zst"},
+                .row_tokens = 2 * job_.target_tokens,
+                .pack = false,
+                .text_weight = 1,
+                .answer_weight = 0,
+                .on_bad = OnBadDocument::Fail};
+  ReadingReport report;
+  RowSource source = chat_source(o, tokenizer_, chat_, Json::object(), report);
+  for (int64_t k = 0; k < 3; ++k) {
+    TrainingRow row = source.row(k);
+    std::string trained, rest;
+    for (size_t t = 0; t < row.ids.size(); ++t)
+      if (row.weights[t] > 0 && row.targets[t] < 256) trained += static_cast<char>(row.targets[t]);
+    const Json& record = records.at(row.documents.at(0));
+    for (size_t i = 0; i < record["messages"].size(); i += 2) {
+      std::string content = record["messages"][i]["content"].get<std::string>();
+      if (i == 0)
+        for (const Json& span : record["masked"]) {
+          std::string fact = characters(record["messages"][0]["content"].get<std::string>(), span).second;
+          content.erase(content.find(fact), fact.size());
+        }
+      rest += content;
+    }
+    EXPECT_EQ(trained, rest);
+  }
 }
 
 TEST_F(Synth, NoTemplateIsANeedleOfAnEvaluation) {
