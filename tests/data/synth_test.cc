@@ -19,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Words of the needles, prompts and keys of evaluations (RULER, NeedleBench, the haystack test, pass keys,
-// LongChat, LongBench, InfiniteBench, lost in the middle, NoLiMa, this program's own).
+// LongChat, LongBench, InfiniteBench, lost in the middle, NoLiMa).
 const std::vector<std::string> kForbidden = {"san francisco",
                                              "sandwich",
                                              "dolores",
