@@ -1,5 +1,7 @@
-// corpus stats, corpus pack: what a corpus is made of, and its tokens as shards for training.
+// corpus stats, corpus pack, corpus synth: what a corpus is made of, its tokens as shards for training, and
+// long instruction data made of it.
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 
@@ -14,6 +16,7 @@
 #include "cli/progress_bar.h"
 #include "data/packing.h"
 #include "data/shards.h"
+#include "data/synth.h"
 #include "eval/corpus_picture.h"
 #include "model/model_files.h"
 
@@ -31,6 +34,9 @@ struct CorpusOptions : Options {
   std::vector<int64_t> rows;
   int64_t shard_tokens = TokeniseOptions{}.shard_tokens;
   bool bos = false, no_eos = false;
+  // synth
+  std::vector<std::string> documents, questions, code, instructions, mix;
+  SynthJob job;
 
   OnBadDocument on_bad() const { return strict ? OnBadDocument::Fail : OnBadDocument::Skip; }
   std::vector<std::filesystem::path> paths() const { return {files.begin(), files.end()}; }
@@ -231,6 +237,89 @@ void define_pack(CLI::App& app, CorpusOptions& o) {
   app.footer("Example:\n  longspan corpus pack --model smollm2 books.jsonl.zst -o shards --row 4096,32768");
 }
 
+/// "facts=0.6" -> facts, 0.6; "facts" -> facts, 1.
+std::pair<std::string, double> mix_entry(const std::string& text) {
+  size_t equals = text.find('=');
+  if (equals == std::string::npos) return {text, 1};
+  std::string number = text.substr(equals + 1);
+  char* end = nullptr;
+  double share = std::strtod(number.c_str(), &end);
+  if (number.empty() || *end != '\0') fail("--mix {}: give KIND=SHARE, such as facts=0.6", text);
+  return {text.substr(0, equals), share};
+}
+
+int synth(const CorpusOptions& o) {
+  SynthJob job = o.job;
+  job.documents = {o.documents.begin(), o.documents.end()};
+  job.questions = {o.questions.begin(), o.questions.end()};
+  job.code = {o.code.begin(), o.code.end()};
+  job.instructions = {o.instructions.begin(), o.instructions.end()};
+  for (const std::string& entry : o.mix) job.mix.push_back(mix_entry(entry));
+  Tokenizer tokenizer = corpus_tokenizer(o);
+  arm_interrupt();
+  double start = seconds_now();
+  SynthReport report;
+  {
+    ProgressBar progress("writing records", o.quiet);
+    report = synthesise(job, tokenizer, o.out,
+                        [&](int64_t done, int64_t total) { return progress.update(done, total); });
+  }
+  if (!report.complete) return kExitInterrupted;
+  double seconds = seconds_now() - start;
+  int64_t mean = report.tokens / std::max<int64_t>(report.records, 1);
+  if (o.json) {
+    print_json({{"records", report.records},
+                {"tokens", report.tokens},
+                {"mean_tokens", mean},
+                {"kinds", report.by_kind},
+                {"out", o.out},
+                {"seconds", seconds}});
+  } else {
+    std::string out = fmt::format("{} records, {} tokens, {} on average, in {}\n", grouped(report.records),
+                                  grouped(report.tokens), grouped(mean), o.out);
+    for (const auto& [kind, records] : report.by_kind)
+      out += fmt::format("{:<18} {:>9}\n", kind, grouped(records));
+    print_now(out);
+  }
+  remark(o, "{}", speed(report.tokens, seconds));
+  return kExitDone;
+}
+
+void define_synth(CLI::App& app, CorpusOptions& o) {
+  SynthJob& job = o.job;
+  app.add_option("--model", o.model, "whose tokenizer counts: GGUF file, directory, or name (smollm2)")
+      ->required();
+  app.add_option("--documents", o.documents, "long texts: text, .jsonl, each also .zst; folders of them");
+  app.add_option("--questions", o.questions, "records with \"text\" and \"qas\": [{question, answers}]");
+  app.add_option("--code", o.code, "source files, or records with \"text\"");
+  app.add_option("--instructions", o.instructions, "records with instruction, input, output");
+  app.add_option("--tokens", job.target_tokens,
+                 "tokens of a conversation at most, and 90 % at least; default 32768")
+      ->check(CLI::Range(int64_t{256}, int64_t{1} << 22).description(""));
+  app.add_option("--records", job.records, "how many; default 100")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
+  app.add_option("--mix", o.mix, "KIND=SHARE,...; default all kinds whose input is given")->delimiter(',');
+  app.add_option("--language", job.language, "en, zh, any; default any")
+      ->check(CLI::IsMember({"en", "zh", "any"}).description(""));
+  app.add_option("--turns", job.turns,
+                 "questions a conversation; default 24 at 32K in proportion, at most 96")
+      ->check(CLI::Range(int64_t{1}, int64_t{100000}).description(""));
+  app.add_option("--far-weight", job.far_weight,
+                 "0: answers at all depths alike (default); 1: ever rarer towards the end")
+      ->check(CLI::Range(0.0, 1.0).description(""));
+  app.add_option("--seed", job.seed, "record k depends on it and on k; default 1");
+  app.add_option("-o,--out", o.out, "JSONL to write, compressed if its name ends in .zst")->required();
+  app.add_option("-t,--threads", o.threads, "threads; default the physical cores")
+      ->check(CLI::Range(1, 1024).description(""));
+  add_output_options(app, o);
+  std::string kinds;
+  for (const SynthKind& kind : synth_kinds())
+    kinds += fmt::format("  {:<18} {} (of {})\n", kind.name, kind.summary, kind.needs);
+  app.footer("Kinds:\n" + kinds +
+             "\nExample:\n  longspan corpus synth --model smollm2 --documents books.jsonl.zst --tokens 32768 "
+             "--records 500\n      --mix facts=0.8,quote=0.2 -o sft.jsonl.zst");
+}
+
 }  // namespace
 
 Run define_corpus(CLI::App& app) {
@@ -244,6 +333,7 @@ Run define_corpus(CLI::App& app) {
   static const Sub table[] = {
       {"stats", "lengths of documents in tokens: table, histogram, picture", define_stats, stats},
       {"pack", "tokenise to shards for training, and how well they fill rows", define_pack, pack_corpus},
+      {"synth", "long instruction data from documents and questions", define_synth, synth},
   };
   std::vector<std::pair<CLI::App*, Run>> runs;
   for (const Sub& sub : table) {

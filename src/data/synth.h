@@ -7,7 +7,7 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -22,7 +22,7 @@ namespace longspan {
 struct SynthKind {
   const char* name;
   const char* summary;
-  const char* needs;  // "documents", "questions", "code", "instructions"
+  const char* needs;  // "documents", "questions", "code", "instructions", "nothing"
 };
 std::vector<SynthKind> synth_kinds();
 
@@ -31,8 +31,8 @@ struct SynthJob {
   std::vector<std::filesystem::path> questions;  // records with "text" and "qas"
   std::vector<std::filesystem::path> code;
   std::vector<std::filesystem::path> instructions;  // records with instruction, input, output
-  std::vector<std::pair<std::string, double>> mix;  // kind -> share
-  int64_t target_tokens = 32768;                    // of the whole conversation
+  std::vector<std::pair<std::string, double>> mix;  // kind -> share; empty: of the kinds whose input is given
+  int64_t target_tokens = 32768;  // of the whole conversation, which has 90 to 100 % of it; `short` has less
   int64_t turns = 0;             // questions a context; 0: 24 at 32K, in proportion to the length, at most 96
   std::string language = "any";  // en, zh, any
   double far_weight = 0;  // 0: depths uniform; 1: density of an answer's depth falls linearly towards the end
@@ -41,12 +41,21 @@ struct SynthJob {
 };
 
 /// {"id", "kind", "lang", "messages": [{role, content}], "masked": [[begin, end], ...], "answers_at": [depth
-/// in 0..1, ...]}; masked are character (code point) spans of the first message: inserted facts.
+/// in 0..1, ...], "tokens"}; masked are character (code point) spans of the first message: inserted facts.
+/// answers_at has for each answer the place, farthest from the questions, that it rests on: 0 is the
+/// context's begin. tokens are those of all contents, and some for what the template adds to each message.
+/// Reads the files at each call. Errors as below.
 Json synth_record(const SynthJob& job, const Tokenizer& tokenizer, int64_t k);
+
+struct SynthReport {
+  int64_t records = 0, tokens = 0;
+  std::map<std::string, int64_t> by_kind;  // records
+  bool complete = true;                    // false: progress said stop, nothing was written
+};
 
 /// Writes JSONL (compressed when the name ends in .zst), atomically. Error when a kind of the mix lacks its
 /// input or a record cannot reach its length.
-void synthesise(const SynthJob& job, const Tokenizer& tokenizer, const std::filesystem::path& out,
-                const Progress& progress);
+SynthReport synthesise(const SynthJob& job, const Tokenizer& tokenizer, const std::filesystem::path& out,
+                       const Progress& progress);
 
 }  // namespace longspan

@@ -1,4 +1,6 @@
 // longspan corpus on small files: the numbers, the pictures, the shards, and what is refused.
+#include <algorithm>
+
 #include "cli/program.h"
 #include "data/shards.h"
 
@@ -87,6 +89,27 @@ TEST_F(CorpusProgram, BadDocumentsAreReportedOrFatal) {
   }
   EXPECT_FALSE(fs::exists(dir_ / "s"));
   EXPECT_FALSE(fs::exists(dir_ / "s.part"));
+}
+
+TEST_F(CorpusProgram, SynthWritesConversations) {
+  std::string out = (dir_ / "sft.jsonl").string();
+  Outcome r = run({"corpus", "synth", "--model", model_, "--mix", "key_value=1", "--tokens", "2000",
+                   "--records", "3", "--turns", "4", "-o", out, "--json"});
+  ASSERT_EQ(r.status, 0) << r.err;
+  Json json = r.json();
+  EXPECT_EQ(json["records"], 3);
+  EXPECT_EQ(json["kinds"], Json({{"key_value", 3}}));
+  EXPECT_GE(json["mean_tokens"].get<int64_t>(), 1800);
+  EXPECT_LE(json["mean_tokens"].get<int64_t>(), 2000);
+  std::string lines = read_file(out);
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 3);
+  EXPECT_EQ(parse_json(lines.substr(0, lines.find('\n')), "line")["messages"].size(), 8u);
+  for (const char* mix : {"facts=1", "key_value=much", "riddles"}) {
+    Outcome bad = run({"corpus", "synth", "--model", model_, "--mix", mix, "-o", out});
+    EXPECT_EQ(bad.status, 1) << mix;
+    EXPECT_TRUE(bad.one_sentence()) << bad.err;
+  }
+  EXPECT_EQ(run({"corpus", "synth", "--model", model_, "-o", out, "--tokens", "0"}).status, 2);
 }
 
 TEST_F(CorpusProgram, UsageIsChecked) {
