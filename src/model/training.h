@@ -17,12 +17,12 @@ namespace longspan {
 /// What trains. All weights, or adapters on some projections (LoRA, Hu 2021, arXiv 2106.09685) with norms and
 /// embeddings beside them as LongLoRA found necessary (Chen 2023, arXiv 2309.12307).
 struct Trained {
-  bool all = false;                      // every weight; embeddings only if `embeddings`
-  int64_t lora_rank = 0;                 // 0: no adapters
-  double lora_alpha = 0;                 // the product is multiplied by alpha / rank
+  bool all = false;                           // every weight; embeddings only if `embeddings`
+  int64_t lora_rank = 0;                      // 0: no adapters
+  double lora_alpha = 0;                      // the product is multiplied by alpha / rank
   std::vector<std::string> projections = {};  // "q_proj" ... "down_proj"; for adapters
-  bool norms = false;                    // with adapters: norms train too
-  bool embeddings = false;               // embedding and, where untied, head train too
+  bool norms = false;                         // with adapters: norms train too
+  bool embeddings = false;                    // embedding and, where untied, head train too
 };
 
 /// One trained tensor. Names are those of Hugging Face's state dict (adapters: PEFT's).
