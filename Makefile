@@ -7,14 +7,16 @@ demo: model  ## a real model reads a long text (MODEL=path adds a model of yours
 	python3 tools/demo.py
 
 test: model  ## all tests
+	cmake --build build
 	ctest --test-dir build --output-on-failure --no-tests=error -j 2
 
 test-fast: model  ## the tests that take seconds
+	cmake --build build
 	ctest --test-dir build --output-on-failure --no-tests=error -j 2 -L fast
 
 build: dependencies  ## build/longspan
 	cmake --preset release --log-level=WARNING
-	cmake --build build
+	cmake --build build --target longspan
 
 model: build
 	build/longspan fetch smollm2
@@ -22,7 +24,7 @@ model: build
 bench: model  ## speed of reading and writing, as llama-bench shows it
 	build/longspan bench smollm2 -p 512,4096,8192 -n 64 -d 0,4096
 
-soak:  ## 100 training runs killed at random moments, resumed, and compared bit by bit
+soak: test-fast  ## 100 training runs killed at random moments, resumed, and compared bit by bit
 	LONGSPAN_TRIALS=100 OMP_WAIT_POLICY=passive build/tests/cli_tests --gtest_filter=Train.KilledAtAnyMoment*
 
 format:
