@@ -9,6 +9,7 @@
 #include "base/threads.h"
 #include "eval/compare.h"
 #include "generate/memory_plan.h"
+#include "generate/plan.h"
 
 namespace longspan {
 
@@ -40,14 +41,6 @@ std::string model_stamp(const fs::path& model) {
   std::string all;
   for (const std::string& stamp : stamps) all += stamp + "\n";
   return digest(all);
-}
-
-/// Bytes that programs may still take; as many as there are numbers where the system does not say.
-int64_t available_memory() {
-  std::ifstream in("/proc/meminfo");
-  for (std::string word; in >> word;)
-    if (int64_t kib = 0; word == "MemAvailable:" && in >> kib) return kib * 1024;
-  return std::numeric_limits<int64_t>::max();
 }
 
 /// What decides every result of this engine.
@@ -162,6 +155,7 @@ ComparePlan plan_compare(const Engine& engine, const fs::path& model, const std:
   check_lengths(s, plan.text_tokens, static_cast<int64_t>(before.size()));
   Checkpoint checkpoint = open_checkpoint(model);
   int64_t available = available_memory();
+  if (available == 0) available = std::numeric_limits<int64_t>::max();  // the system does not say
   for (const std::string& method : s.methods)
     for (int64_t length : s.lengths)
       plan.rows.push_back(plan_row(engine, checkpoint, method, length, available));

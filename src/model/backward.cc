@@ -102,12 +102,6 @@ std::vector<SetPart> set_parts(const ModelConfig& c, const PositionSpec& spec, i
           {&LayerSet::up, T, c.intermediate_size}};
 }
 
-int64_t page_bytes(const ModelConfig& c, DType dtype) {
-  return dtype_bytes(dtype, c.num_key_value_heads * kPageTokens * c.head_dim);
-}
-
-int64_t pages_of(int64_t rows) { return (rows + kPageTokens - 1) / kPageTokens; }
-
 /// The first rows of a buffer, or nothing of nothing.
 Tensor first(const Tensor& t, int64_t rows) { return t ? t.slice(0, rows) : t; }
 
@@ -417,11 +411,10 @@ void in_chunks(const TrainingRow& row, int64_t chunk, bool targets_needed,
   }
 }
 
-/// Gathers rows of `from` in the products' type and multiplies them with the head.
-Tensor logits_of(const Model& model, TrainingBuffers& b, Tensor from, std::span<const int64_t> rows,
-                 Tensor logits) {
+/// Rows of `from` in the products' type, in b.gathered.
+Tensor gather(TrainingBuffers& b, Tensor from, std::span<const int64_t> rows) {
   auto n = static_cast<int64_t>(rows.size());
-  Tensor x = first(b.gathered, n), out = first(logits, n);
+  Tensor x = first(b.gathered, n);
   parallel_for(n, [&](int64_t i) {
     const float* source = from.row(rows[static_cast<size_t>(i)]);
     if (x.dtype == DType::F32)
@@ -429,7 +422,14 @@ Tensor logits_of(const Model& model, TrainingBuffers& b, Tensor from, std::span<
     else
       std::transform(source, source + x.cols(), x.row<uint16_t>(i), f32_to_bf16);
   });
-  model.kernels->linear(out, x, model.weights.head, false);
+  return x;
+}
+
+/// The head's product with rows of `from`.
+Tensor logits_of(const Model& model, TrainingBuffers& b, Tensor from, std::span<const int64_t> rows,
+                 Tensor logits) {
+  Tensor out = first(logits, static_cast<int64_t>(rows.size()));
+  model.kernels->linear(out, gather(b, from, rows), model.weights.head, false);
   return out;
 }
 
@@ -451,7 +451,7 @@ std::shared_ptr<TrainingBuffers> make_training_buffers(const TrainingModel& m, c
                                                        int64_t tokens, const TrainingPlan& plan) {
   auto b = std::make_shared<TrainingBuffers>();
   const ModelConfig& c = m.model.config;
-  b->plan = plan, b->rows = tokens, b->pages = pages_of(tokens);
+  b->plan = plan, b->rows = tokens, b->pages = pages_for(tokens);
   b->dtype = m.model.compute == Compute::BF16 ? DType::BF16 : DType::F32;
   for (const Part& p : shared_parts(c, spec, tokens, plan))
     if (p.rows > 0)
@@ -478,28 +478,44 @@ int64_t training_buffer_bytes(const ModelConfig& c, Compute compute, const Posit
   for (const Part& p : shared_parts(c, spec, tokens, plan))
     bytes += dtype_bytes(p.product ? dtype : DType::F32, p.rows * p.cols);
   int64_t set =
-      (static_cast<int64_t>(rotations(spec).keys.size()) + 1) * pages_of(tokens) * page_bytes(c, dtype);
+      (static_cast<int64_t>(rotations(spec).keys.size()) + 1) * pages_for(tokens) * page_bytes(c, dtype);
   for (const SetPart& p : set_parts(c, spec, tokens))
     set += dtype_bytes(p.product ? dtype : DType::F32, p.rows * p.cols);
   return bytes + set * (plan.recompute ? 1 : c.num_hidden_layers);
 }
 
-RowLoss row_gradient(TrainingModel& m, const PositionSpec& spec, const TrainingRow& row, double scale,
-                     TrainingBuffers& b) {
+namespace {
+
+/// Forward, `loss_of` on the logits of each chunk of rows that count (it leaves their gradient in their
+/// place), and backward unless scale is 0.
+RowLoss row_pass(
+    TrainingModel& m, const PositionSpec& spec, const TrainingRow& row, double scale, TrainingBuffers& b,
+    bool targets_needed,
+    const std::function<double(Tensor logits, std::span<const int64_t> rows, std::span<const int32_t> targets,
+                               std::span<const float> weights)>& loss_of) {
   Pass pass = make_pass(m, spec, row, b);
   Tensor hidden = first(b.hidden, pass.T);
   forward_pass(pass, row, hidden);
   if (scale != 0) zero(first(b.dhidden, pass.T));
   RowLoss loss;
-  in_chunks(row, b.plan.head_chunk, true, [&](auto rows, auto targets, auto weights) {
+  in_chunks(row, b.plan.head_chunk, targets_needed, [&](auto rows, auto targets, auto weights) {
     Tensor logits = logits_of(m.model, b, hidden, rows, b.logits);
-    loss.loss += m.model.kernels->cross_entropy(logits, targets, weights, scale);
+    loss.loss += loss_of(logits, rows, targets, weights);
     for (float w : weights) loss.weight += w;
     loss.targets += static_cast<int64_t>(rows.size());
     if (scale != 0) head_back(pass, logits, rows);
   });
   if (scale != 0 && loss.targets > 0) backward_pass(pass, row);
   return loss;
+}
+
+}  // namespace
+
+RowLoss row_gradient(TrainingModel& m, const PositionSpec& spec, const TrainingRow& row, double scale,
+                     TrainingBuffers& b) {
+  return row_pass(m, spec, row, scale, b, true, [&](Tensor logits, auto, auto targets, auto weights) {
+    return m.model.kernels->cross_entropy(logits, targets, weights, scale);
+  });
 }
 
 RowLoss row_divergence(TrainingModel& m, const PositionSpec& spec, const Model* original,
@@ -511,21 +527,12 @@ RowLoss row_divergence(TrainingModel& m, const PositionSpec& spec, const Model* 
   if (!original) adapters.swap(m.model.adapters);
   original_hidden(original ? *original : m.model, original_spec, row, b, target);
   if (!original) adapters.swap(m.model.adapters);
-  Pass pass = make_pass(m, spec, row, b);
-  Tensor hidden = first(b.hidden, pass.T);
-  forward_pass(pass, row, hidden);
-  if (scale != 0) zero(first(b.dhidden, pass.T));
-  RowLoss loss;
-  in_chunks(row, b.plan.head_chunk, false, [&](auto rows, auto, auto weights) {
+  return row_pass(m, spec, row, scale, b, false, [&](Tensor logits, auto rows, auto, auto weights) {
     Tensor wanted = logits_of(original ? *original : m.model, b, target, rows, b.original_logits);
-    Tensor logits = logits_of(m.model, b, hidden, rows, b.logits);
-    loss.loss += m.model.kernels->divergence(logits, wanted, weights, scale);
-    for (float w : weights) loss.weight += w;
-    loss.targets += static_cast<int64_t>(rows.size());
-    if (scale != 0) head_back(pass, logits, rows);
+    // The rows gathered last are those whose gradient flows back.
+    gather(b, first(b.hidden, row.tokens()), rows);
+    return m.model.kernels->divergence(logits, wanted, weights, scale);
   });
-  if (scale != 0 && loss.targets > 0) backward_pass(pass, row);
-  return loss;
 }
 
 }  // namespace longspan

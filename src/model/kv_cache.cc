@@ -4,15 +4,11 @@
 
 namespace longspan {
 
-namespace {
-
-int64_t page_bytes(int64_t heads, int64_t head_dim, DType dtype) {
-  return dtype_bytes(dtype, heads * kPageTokens * head_dim);
-}
-
 int64_t pages_for(int64_t tokens) { return (tokens + kPageTokens - 1) / kPageTokens; }
 
-}  // namespace
+int64_t page_bytes(const ModelConfig& config, DType dtype) {
+  return dtype_bytes(dtype, config.num_key_value_heads * kPageTokens * config.head_dim);
+}
 
 KvCache::KvCache(const ModelConfig& config, DType dtype, int64_t key_copies)
     : dtype_(dtype),
@@ -27,7 +23,7 @@ KvCache::KvCache(const ModelConfig& config, DType dtype, int64_t key_copies)
 void KvCache::reserve(int64_t tokens) {
   int64_t more = pages_for(tokens) - static_cast<int64_t>(pages_[0].size());
   if (more <= 0) return;
-  int64_t bytes = page_bytes(heads_, head_dim_, dtype_);
+  int64_t bytes = dtype_bytes(dtype_, heads_ * kPageTokens * head_dim_);
   auto* block = static_cast<std::byte*>(
       arena_.allocate("KV cache", more * static_cast<int64_t>(pages_.size()) * bytes));
   // All layers' pages of the same tokens lie together: memory is touched in the order in which the text

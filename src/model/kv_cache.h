@@ -10,6 +10,10 @@
 
 namespace longspan {
 
+/// Pages that hold `tokens` tokens, and the bytes of one layer's page of keys or of values.
+int64_t pages_for(int64_t tokens);
+int64_t page_bytes(const ModelConfig& config, DType dtype);
+
 class KvCache {
  public:
   /// Nothing is allocated yet. dtype: F32, F16 or BF16.
