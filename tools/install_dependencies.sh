@@ -3,7 +3,8 @@
 # Asks for root (sudo) only then.
 set -eu
 packages="cmake ninja-build g++ pkg-config libfmt-dev libcli11-dev nlohmann-json3-dev libdnnl-dev libpcre2-dev
-  libutf8proc-dev libgtest-dev libzstd-dev libxxhash-dev libtomlplusplus-dev gnuplot-nox
+  libutf8proc-dev libgtest-dev libzstd-dev liblzma-dev libxxhash-dev libtomlplusplus-dev libcpp-httplib-dev
+  gnuplot-nox
   python3 python3-pip ca-certificates $*"
 
 if ! command -v dpkg-query >/dev/null; then
