@@ -102,9 +102,9 @@ Prompt side_of_document(const Engine& engine, const Task& task, const CaseText& 
 
 /// The first n words between single blanks.
 std::string first_words(const std::string& text, int64_t n) {
-  size_t at = 0;
-  for (; n > 0 && at != text.npos; --n) at = text.find(' ', at + (at > 0 ? 1 : 0));
-  return text.substr(0, at);
+  size_t end = 0, from = 0;
+  for (; n > 0 && end != text.npos; --n, from = end + 1) end = text.find(' ', from);
+  return text.substr(0, end);
 }
 
 Prompt fewer_words(const Engine& engine, const Task& task, const CaseText& text, int64_t room) {
