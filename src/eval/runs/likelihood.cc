@@ -23,11 +23,18 @@ struct Seam {
 };
 
 Seam find_seam(const Engine& engine, const Prompt& prompt, const CaseText& text) {
-  Ids base = encode_chat(engine, prompt.text);
+  const Tokenizer& tokenizer = engine.tokenizer();
+  // Read as make_prompt did: plain text, or text with its special tokens spelled out.
+  EncodeOptions as_read{.add_special = true, .parse_special = false};
+  Ids base = tokenizer.encode(prompt.text, as_read);
+  if (base != prompt.ids) {
+    as_read = {.add_special = false, .parse_special = true};
+    base = tokenizer.encode(prompt.text, as_read);
+  }
   Seam seam;
   ptrdiff_t shared = std::ssize(base);
   for (const std::string& choice : text.choices) {
-    seam.choices.push_back(encode_chat(engine, prompt.text + choice));
+    seam.choices.push_back(tokenizer.encode(prompt.text + choice, as_read));
     shared = std::min(shared, common_prefix(base, seam.choices.back()));
   }
   for (Ids& ids : seam.choices) ids.erase(ids.begin(), ids.begin() + shared);
