@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "eval/compare.h"
+#include "eval/runs/likelihood.h"
 
 namespace longspan {
 
@@ -14,22 +15,22 @@ namespace {
 using Clock = std::chrono::steady_clock;
 double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// Means over buckets of positions whose width grows by sqrt(2): [[first, last, nll], ...]. nll[i] is of
-/// token i + 1.
+/// Means over buckets of positions: [[first, last, nll], ...]. nll[i] is of token i + 1.
 Json by_position(const std::vector<float>& logprobs) {
-  constexpr double kFirstBucket = 16;
-  Json buckets = Json::array();
-  size_t first = 1, tokens = logprobs.size();
-  for (double edge = kFirstBucket; first <= tokens; edge *= std::sqrt(2.0)) {
-    size_t last = std::min(tokens, static_cast<size_t>(std::lround(edge)) - 1);
-    if (last < tokens && static_cast<double>(tokens - last) < 0.2 * static_cast<double>(last - first + 1))
-      last = tokens;  // no bucket of a few tokens at the end
-    double sum = 0;
-    for (size_t i = first; i <= last; ++i) sum -= logprobs[i - 1];
-    buckets.push_back({first, last, sum / static_cast<double>(last - first + 1)});
-    first = last + 1;
+  std::vector<PositionBucket> buckets = position_buckets(logprobs, 1);
+  buckets.back().last = std::ssize(logprobs);
+  if (buckets.size() > 1) {  // no bucket of a few tokens at the end
+    PositionBucket& last = buckets.back();
+    PositionBucket& before = buckets[buckets.size() - 2];
+    if (static_cast<double>(last.count) < 0.2 * static_cast<double>(before.count)) {
+      before = {before.first, last.last, before.sum + last.sum, before.count + last.count};
+      buckets.pop_back();
+    }
   }
-  return buckets;
+  Json means = Json::array();
+  for (const PositionBucket& b : buckets)
+    means.push_back({b.first, b.last, b.sum / static_cast<double>(b.count)});
+  return means;
 }
 
 /// Null when progress asked to stop.
