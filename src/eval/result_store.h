@@ -1,5 +1,5 @@
-// Results that survive: a line of JSON for every finished case, {"case": KEY, "result": {...}}, on disk before
-// the next case begins.
+// Results that survive: a line of JSON for every finished case, {"case": KEY, "result": {...}}, on disk
+// before the next case begins.
 #pragma once
 
 #include <filesystem>

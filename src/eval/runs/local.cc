@@ -81,16 +81,16 @@ Responder local_responder(const Engine& engine) {
                                        const Progress& progress) {
     return answer(engine, *reader, task, prompt, window, progress);
   };
-  responder.choice = [&engine, reader](const Prompt& prompt, const CaseText& text, int64_t window,
-                                       const Progress& progress) {
+  responder.choice = [&engine, reader](const Prompt& prompt, const CaseText& text, const Progress& progress) {
     auto start = Clock::now();
+    int64_t window = std::ssize(prompt.ids) + choice_room(engine, text);
     Json result = run_choice(reader->ready_for(prompt.ids, window), engine, prompt, text, progress);
     if (!result.is_null()) result["seconds"] = since(start);
     return result;
   };
-  responder.loss = [reader](const CaseText& text, const Progress& progress) {
+  responder.loss = [&engine, reader](const CaseText& text, const Progress& progress) {
     auto start = Clock::now();
-    Json result = run_loss(reader->empty(std::ssize(text.ids)), text, progress);
+    Json result = run_loss(reader->empty(std::ssize(text.ids)), engine, text, progress);
     if (!result.is_null()) result["seconds"] = since(start);
     return result;
   };

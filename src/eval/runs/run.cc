@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "eval/runs/likelihood.h"
 
 namespace longspan {
 
@@ -42,7 +43,8 @@ int64_t room_of(const Case& c, const RunPlan& plan) { return c.length > 0 ? c.le
 
 Prompt prompt_of(const Engine& engine, const RunPlan& plan, const Case& c, const CaseText& text) {
   const Task& task = plan.suite.tasks[c.task];
-  int64_t window = room_of(c, plan), answer = c.kind == CaseKind::Answer ? task.new_tokens : 0;
+  int64_t window = room_of(c, plan),
+          answer = c.kind == CaseKind::Answer ? task.new_tokens : choice_room(engine, text);
   if (window > 0 && window <= answer)
     fail("{}: the window of {} leaves no room beside the answer of {} tokens", c.id, window, answer);
   try {
@@ -68,6 +70,7 @@ void check_lengths(const Engine& engine, const RunPlan& plan) {
     // A token has a byte at least, the template no more than this.
     constexpr size_t kTemplate = 400;
     size_t bytes = text.system.size() + text.user.size() + text.prefix.size() + kTemplate;
+    for (const ChatMessage& turn : text.turns) bytes += turn.content.size() + kTemplate;
     if (static_cast<int64_t>(bytes) > plan.window - task.new_tokens) prompt_of(engine, plan, c, text);
   }
 }
@@ -76,7 +79,8 @@ Json task_settings(const RunPlan& plan) {
   Json rows = Json::array();
   for (size_t t = 0; t < plan.suite.tasks.size(); ++t) {
     const Task& task = plan.suite.tasks[t];
-    auto count = std::count_if(plan.cases.begin(), plan.cases.end(), [&](const Case& c) { return c.task == t; });
+    auto count =
+        std::count_if(plan.cases.begin(), plan.cases.end(), [&](const Case& c) { return c.task == t; });
     if (count == 0) continue;
     rows.push_back({{"name", task.name},
                     {"what", task.what},
@@ -98,7 +102,10 @@ void check_metrics(const RunPlan& plan) {
 
 /// The fields of a result that every kind has.
 Json result_head(const RunPlan& plan, const Case& c) {
-  return {{"task", plan.suite.tasks[c.task].name}, {"kind", name_of(c.kind)}, {"cell", c.cell}, {"source", c.source}};
+  return {{"task", plan.suite.tasks[c.task].name},
+          {"kind", name_of(c.kind)},
+          {"cell", c.cell},
+          {"source", c.source}};
 }
 
 /// Null when progress asked to stop.
@@ -112,8 +119,7 @@ Json run_answer(const Engine& engine, const RunPlan& plan, const Case& c, const 
       responder.answer(task, prompt, c.length > 0 ? c.length : tokens + task.new_tokens, progress);
   if (!reply) return nullptr;
   std::string answer;
-  Json scores =
-      score_answer(task, text, reply->text, segmenter, c.source.empty() ? c.id : c.source, answer);
+  Json scores = score_answer(task, text, reply->text, segmenter, c.source.empty() ? c.id : c.source, answer);
   Json result = result_head(plan, c);
   result.update({{"prompt_tokens", tokens},
                  {"read_tokens", reply->read_tokens},
@@ -133,15 +139,15 @@ Json run_likelihood(const Engine& engine, const RunPlan& plan, const Case& c, co
                     const Progress& progress) {
   CaseText text = c.text();
   Json result = result_head(plan, c), computed;
+  result["cut_tokens"] = 0;
   if (c.kind == CaseKind::Loss) {
     computed = responder.loss(text, progress);
-    result.update({{"prompt_tokens", text.ids.size()}, {"read_tokens", text.ids.size()}, {"cut_tokens", 0}});
   } else {
     Prompt prompt = prompt_of(engine, plan, c, text);
-    auto tokens = std::ssize(prompt.ids);
-    computed = responder.choice(prompt, text, c.length > 0 ? c.length : plan.window, progress);
-    result.update({{"prompt_tokens", tokens}, {"cut_tokens", prompt.cut}, {"prompt", shown(prompt.text)}});
+    computed = responder.choice(prompt, text, progress);
+    result["cut_tokens"] = prompt.cut;
     result["references"] = text.choices;
+    result["prompt"] = shown(prompt.text);
   }
   if (computed.is_null()) return nullptr;
   result.update(computed);
@@ -213,8 +219,10 @@ void start_run(const fs::path& folder, const RunPlan& plan) {
   for (const auto& [key, value] : held.items())
     if (!plan.settings.contains(key)) other.push_back(key);
   if (!other.empty())
-    fail("{}: holds a run with other settings ({}); give another folder with --out, or ask as it was asked: {}",
-         folder.string(), fmt::join(other, ", "), held.value("command", "see " + file.string()));
+    fail(
+        "{}: holds a run with other settings ({}); give another folder with --out, or ask as it was asked: "
+        "{}",
+        folder.string(), fmt::join(other, ", "), held.value("command", "see " + file.string()));
 }
 
 fs::path results_file(const fs::path& folder, Shard shard) {
@@ -259,9 +267,8 @@ bool run_cases(const Engine& engine, const RunPlan& plan, const std::vector<size
              progress(done + static_cast<int64_t>(share * static_cast<double>(weight(*c))), total);
     };
     if (!part(0, 1)) return false;
-    Json result = is_scored_by_metrics(c->kind)
-                      ? run_answer(engine, plan, *c, responder, segmenter, part)
-                      : run_likelihood(engine, plan, *c, responder, part);
+    Json result = is_scored_by_metrics(c->kind) ? run_answer(engine, plan, *c, responder, segmenter, part)
+                                                : run_likelihood(engine, plan, *c, responder, part);
     if (result.is_null()) return false;
     store.add(c->id, result);
     done += weight(*c);

@@ -28,10 +28,11 @@ struct Reply {
 };
 
 /// Who answers. Each is empty when the thing is impossible (a server gives no likelihoods), and returns
-/// nothing or null when progress asked to stop. `window`: tokens that the case may take in all.
+/// nothing or null when progress asked to stop. `window`: tokens that the text may reach: methods that depend
+/// on the length go by it.
 struct Responder {
   std::function<std::optional<Reply>(const Task&, const Prompt&, int64_t window, const Progress&)> answer;
-  std::function<Json(const Prompt&, const CaseText&, int64_t window, const Progress&)> choice;
+  std::function<Json(const Prompt&, const CaseText&, const Progress&)> choice;
   std::function<Json(const CaseText&, const Progress&)> loss;
 };
 

@@ -41,7 +41,8 @@ const CaseMaker& find_maker(std::string_view name) {
   fail("there is no maker {}; there are {}", name, fmt::join(names, ", "));
 }
 
-std::vector<Case> make_cases(const Suite& suite, const MakeContext& context, std::vector<std::string>& missing) {
+std::vector<Case> make_cases(const Suite& suite, const MakeContext& context,
+                             std::vector<std::string>& missing) {
   std::vector<Case> cases;
   std::set<std::string> ids;
   for (size_t t = 0; t < suite.tasks.size(); ++t) {
