@@ -1,17 +1,10 @@
 // The cases of `compare`: computed one by one, each kept as soon as it is finished.
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <set>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "eval/compare.h"
 #include "eval/runs/likelihood.h"
 
@@ -104,60 +97,7 @@ void warm_up(const Engine& engine, const ComparePlan& plan) {
 
 }  // namespace
 
-CompareStore::CompareStore(const std::filesystem::path& file) : path_(file) {
-  file_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (file_ < 0) fail("{}: cannot be written: {}", file.string(), std::strerror(errno));
-  try {
-    if (::flock(file_, LOCK_EX | LOCK_NB) != 0)
-      fail("{}: another process is at work on it; wait for it or give another folder", file.string());
-    read(file);
-  } catch (...) {
-    ::close(file_);
-    throw;
-  }
-}
-
-CompareStore::~CompareStore() {
-  if (file_ >= 0) ::close(file_);
-}
-
-void CompareStore::read(const std::filesystem::path& file) {
-  std::string text = read_file(file);
-  size_t whole = text.rfind('\n') + 1;  // npos + 1 is 0
-  if (whole < text.size() && ::ftruncate(file_, static_cast<off_t>(whole)) != 0)
-    fail("{}: cannot drop its unfinished last line: {}", file.string(), std::strerror(errno));
-  int number = 1;
-  for (size_t at = 0; at < whole; ++number) {
-    size_t end = text.find('\n', at);
-    std::string where = fmt::format("{} line {}", file.string(), number);
-    Json line = parse_json(std::string_view(text).substr(at, end - at), where);
-    if (!line.is_object() || !line.contains("case") || !line.contains("result"))
-      fail("{}: is no result of compare; delete the line or give another folder", where);
-    results_[dump_json(line["case"])] = line["result"];
-    at = end + 1;
-  }
-}
-
-const Json* CompareStore::find(const Json& key) const {
-  auto at = results_.find(dump_json(key));
-  return at == results_.end() ? nullptr : &at->second;
-}
-
-void CompareStore::add(const Json& key, const Json& result) {
-  if (file_ >= 0) {
-    std::string line = dump_json({{"case", key}, {"result", result}}) + "\n";
-    for (size_t at = 0; at < line.size();) {
-      ssize_t n = ::write(file_, line.data() + at, line.size() - at);
-      if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) fail("{}: cannot be written: {}", path_.string(), std::strerror(errno));
-      at += static_cast<size_t>(n);
-    }
-    ::fsync(file_);
-  }
-  results_[dump_json(key)] = result;
-}
-
-bool run_compare(const Engine& engine, const ComparePlan& plan, CompareStore& store,
+bool run_compare(const Engine& engine, const ComparePlan& plan, ResultStore& store,
                  const Progress& progress) {
   int64_t done = 0, total = 0;
   std::set<std::string> open;  // two specs may say the same
