@@ -1,5 +1,5 @@
-// Short documents whose tokens are all scored: has a stretched model kept what it could within the window that
-// it was trained for? Keys of [task.make]: class (names; all), tokens (1024: a document is cut there),
+// Short documents whose tokens are all scored: has a stretched model kept what it could within the window
+// that it was trained for? Keys of [task.make]: class (names; all), tokens (1024: a document is cut there),
 // resource (the documents: {"id", "class", "text"} a line).
 #include <algorithm>
 #include <memory>
