@@ -12,7 +12,8 @@ namespace longspan {
 struct Prompt {
   std::string text;  // what the model reads, special tokens spelled out; after cutting ids: decoded
   std::vector<int32_t> ids;
-  int64_t cut = 0;                    // tokens that truncation took
+  size_t bos = 0;   // bytes of `text` that spell the token that begins every text, if they are there
+  int64_t cut = 0;  // tokens that truncation took
   std::vector<ChatMessage> messages;  // the turns, for servers that apply the template themselves; the given
                                       // beginning of the answer ends the user's; none when ids were cut
 };
