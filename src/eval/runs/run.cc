@@ -57,6 +57,7 @@ void check_lengths(const Engine& engine, const RunPlan& plan) {
     // A token has a byte at least, the template no more than this.
     constexpr size_t kTemplate = 400;
     size_t bytes = text.system.size() + text.user.size() + text.prefix.size() + kTemplate;
+    for (const ChatMessage& turn : text.turns) bytes += turn.content.size() + kTemplate;
     if (static_cast<int64_t>(bytes) > plan.window - task.new_tokens) case_prompt(engine, plan, c, text);
   }
 }
