@@ -45,6 +45,47 @@ std::optional<double> as_float(std::u32string_view text) {
   return value;
 }
 
+void replace_all(std::u32string& text, std::u32string_view from, std::u32string_view to) {
+  for (size_t at = text.find(from); at != text.npos; at = text.find(from, at + to.size()))
+    text.replace(at, from.size(), to);
+}
+
+/// re.split(r"\s+", text): runs of white space separate, and leave empty pieces at the ends.
+Words pieces_between_spaces(std::u32string_view text) {
+  Words pieces(1);
+  bool in_space = false;
+  for (char32_t c : text) {
+    if (!is_python_space(c)) pieces.back() += c;
+    if (is_python_space(c) && !in_space) pieces.emplace_back();
+    in_space = is_python_space(c);
+  }
+  return pieces;
+}
+
+std::u32string plain_code(std::u32string_view text) {
+  std::u32string out = join(pieces_between_spaces(text), U" ");
+  for (const char32_t* gone : {U",", U"'", U"\\", U".0"}) replace_all(out, gone, U"");
+  replace_all(out, U"] [", U"][");
+  replace_all(out, U"[ [", U"[[");
+  replace_all(out, U"] ]", U"]]");
+  return out;
+}
+
+std::u32string code_answer(std::u32string_view prediction, size_t reference_words) {
+  std::u32string text = plain_code(prediction);
+  for (const char32_t* phrase :
+       {U"will be", U"of the code", U"is", U"would be", U"the value of", U"the result of", U"printed"})
+    replace_all(text, phrase, U"");
+  constexpr std::u32string_view kOutput = U"the final output";
+  size_t most = reference_words + 3, at = text.rfind(kOutput);
+  Words words = pieces_between_spaces(at == text.npos ? text : text.substr(at + kOutput.size()));
+  if (words.size() > most) {
+    bool last = at == text.npos;
+    words.erase(last ? words.begin() : words.begin() + most, last ? words.end() - most : words.end());
+  }
+  return join(words, U" ");
+}
+
 }  // namespace
 
 std::u32string leval_reference_letters(std::u32string_view reference, bool guess) {
@@ -107,6 +148,29 @@ double leval_exact_match(std::u32string_view prediction, std::u32string_view ref
   if (a && b) return *a == *b ? 1 : 0;
   auto squeezed = [](std::u32string_view text) { return lower(without_spaces(text)); };
   return squeezed(prediction).find(squeezed(reference)) != std::u32string::npos ? 1 : 0;
+}
+
+double leval_code_score(std::u32string_view prediction, std::u32string_view reference) {
+  return leval_exact_match(code_answer(prediction, split_words(reference).size()), plain_code(reference));
+}
+
+std::u32string leval_judgement(std::u32string_view text) {
+  for (const std::u32string& word : split_words(lower(std::u32string(text)))) {
+    if (word.find(U"true") != word.npos) return U"true";
+    if (word.find(U"false") != word.npos) return U"false";
+  }
+  return U"<error>";
+}
+
+std::u32string leval_verdict(std::u32string_view reference, bool fact) {
+  constexpr std::u32string_view kFact = U"[fact:";
+  std::u32string text = lower(std::u32string(reference));
+  size_t at = text.find(kFact);
+  if (at == text.npos) return std::u32string(strip(text));
+  if (!fact) return std::u32string(strip(std::u32string_view(text).substr(0, at)));
+  std::u32string_view rest = std::u32string_view(text).substr(at + kFact.size());
+  rest = rest.substr(0, rest.find(kFact));
+  return std::u32string(strip(rest.substr(0, rest.size() - std::min<size_t>(rest.size(), 1))));
 }
 
 std::u32string opencompass_capital(std::u32string_view prediction) {
