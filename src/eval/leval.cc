@@ -6,6 +6,7 @@
 #include <set>
 
 #include "eval/words.h"
+#include "tokenizer/unicode.h"
 
 namespace longspan {
 namespace {
@@ -96,8 +97,7 @@ std::u32string leval_reference_letters(std::u32string_view reference, bool guess
 }
 
 std::u32string leval_letters(std::u32string_view prediction, bool several, bool guess) {
-  prediction = strip(prediction);
-  if (prediction.empty()) return U"None";
+  if (strip(prediction).empty()) return U"None";
   if (std::u32string_view(U"ABCD").find(prediction) != prediction.npos) return std::u32string(prediction);
   std::u32string nothing = guess ? U"A" : U"";
   if (!several) {
@@ -106,8 +106,11 @@ std::u32string leval_letters(std::u32string_view prediction, bool several, bool 
   }
   size_t lead = std::find_if_not(prediction.begin(), prediction.end(), is_choice) - prediction.begin();
   if (lead > 1) return sorted_set(prediction.substr(0, lead));
+  // A single letter at the beginning counts, even that of "Answer" (not when nothing is guessed).
+  std::u32string marked(prediction.substr(0, lead));
+  prediction.remove_prefix(lead);
+  if (!guess && !prediction.empty() && is_letter(prediction[0])) marked.clear();
   prediction = prediction.substr(0, prediction.find(U"Question"));
-  std::u32string marked;
   for (size_t i = 0; i + 1 < prediction.size(); ++i) {
     char32_t next = prediction[i + 1];
     if (is_choice(prediction[i]) && (is_python_space(next) || next == '.' || next == ')'))
@@ -190,9 +193,16 @@ std::u32string opencompass_number(std::u32string_view prediction) {
 }
 
 std::u32string opencompass_phrase(std::u32string_view prediction) {
-  prediction = prediction.substr(0, prediction.find('\n'));
-  prediction = prediction.substr(0, prediction.find_first_of(U".,"));
-  return squad_normalise(std::u32string(prediction), false);
+  auto in_word = [](char32_t c) { return c == '_' || is_letter(c) || is_number(c); };
+  std::u32string text;
+  for (char32_t c : prediction.substr(0, prediction.find_first_of(U"\n.,")))
+    if (in_word(c) || is_python_space(c)) text += c;
+  Words kept;
+  for (std::u32string& word : split_words(text)) {
+    std::u32string low = lower(word);
+    if (low != U"a" && low != U"an" && low != U"the") kept.push_back(std::move(word));
+  }
+  return join(kept, U" ");
 }
 
 }  // namespace longspan

@@ -26,9 +26,7 @@ class FileCases : public ProgramTest {
     task_.make = {{"references", "answers"}};
   }
   std::vector<Case> make(const std::string& data, int64_t limit = 0) {
-    MakeContext context{.engine = *engine_};
-    context.data = dir_ / data;
-    context.limit = limit;
+    MakeContext context{.engine = *engine_, .data = dir_ / data, .limit = limit};
     return make_file_cases(task_, context);
   }
   std::string error(const std::string& data) {
@@ -89,7 +87,7 @@ TEST_F(FileCases, ListsOfARecordAreTakenApart) {
   task_.make = {{"each", {"qs", "as"}},
                 {"references", "as"},
                 {"where", {{"kind", {"f1", "rouge"}}}},
-                {"replace", {{"qs", {{"here", "there"}}}}},
+                {"replace", {{"qs", Json::array({Json::array({"here", "there"})})}}},
                 {"cell", {{"place", "@index"}}},
                 {"slots", {{"q", "qs"}, {"n", {{"words", "as"}}}}}};
   std::vector<Case> cases = make("");
