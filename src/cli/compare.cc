@@ -24,15 +24,6 @@ struct CompareOptions : Options {
   CompareSettings settings;
 };
 
-/// In single quotes where a shell would read more than a word.
-std::string shell_word(const std::string& word) {
-  const char* plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./,:=+";
-  if (!word.empty() && word.find_first_not_of(plain) == word.npos) return word;
-  std::string out = "'";
-  for (char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
-}
-
 /// The command that measures this again, without what says only where and how to print.
 std::string command_line(const CompareOptions& o) {
   const CompareSettings& s = o.settings;

@@ -41,19 +41,6 @@ Json shown(const std::string& prompt) {
 /// The tokens that prompt and answer of a case may take: what it was made for, else the window.
 int64_t room_of(const Case& c, const RunPlan& plan) { return c.length > 0 ? c.length : plan.window; }
 
-Prompt prompt_of(const Engine& engine, const RunPlan& plan, const Case& c, const CaseText& text) {
-  const Task& task = plan.suite.tasks[c.task];
-  int64_t window = room_of(c, plan),
-          answer = c.kind == CaseKind::Answer ? task.new_tokens : choice_room(engine, text);
-  if (window > 0 && window <= answer)
-    fail("{}: the window of {} leaves no room beside the answer of {} tokens", c.id, window, answer);
-  try {
-    return make_prompt(engine, task, text, window > 0 ? window - answer : 0);
-  } catch (const Error& e) {
-    fail("{}{}: {}", c.source.empty() ? "" : c.source + ": ", c.id, e.what());
-  }
-}
-
 /// Everything that is too long, before the first is computed. Made cases say their length; those of files are
 /// read, but only rows that refuse to cut can fail.
 void check_lengths(const Engine& engine, const RunPlan& plan) {
@@ -70,7 +57,8 @@ void check_lengths(const Engine& engine, const RunPlan& plan) {
     // A token has a byte at least, the template no more than this.
     constexpr size_t kTemplate = 400;
     size_t bytes = text.system.size() + text.user.size() + text.prefix.size() + kTemplate;
-    if (static_cast<int64_t>(bytes) > plan.window - task.new_tokens) prompt_of(engine, plan, c, text);
+    for (const ChatMessage& turn : text.turns) bytes += turn.content.size() + kTemplate;
+    if (static_cast<int64_t>(bytes) > plan.window - task.new_tokens) case_prompt(engine, plan, c, text);
   }
 }
 
@@ -112,7 +100,7 @@ Json run_answer(const Engine& engine, const RunPlan& plan, const Case& c, const 
                 const Segmenter* segmenter, const Progress& progress) {
   const Task& task = plan.suite.tasks[c.task];
   CaseText text = c.text();
-  Prompt prompt = prompt_of(engine, plan, c, text);
+  Prompt prompt = case_prompt(engine, plan, c, text);
   auto tokens = std::ssize(prompt.ids);
   std::optional<Reply> reply =
       responder.answer(task, prompt, c.length > 0 ? c.length : tokens + task.new_tokens, progress);
@@ -142,7 +130,7 @@ Json run_likelihood(const Engine& engine, const RunPlan& plan, const Case& c, co
   if (c.kind == CaseKind::Loss) {
     computed = responder.loss(text, progress);
   } else {
-    Prompt prompt = prompt_of(engine, plan, c, text);
+    Prompt prompt = case_prompt(engine, plan, c, text);
     computed = responder.choice(prompt, text, progress);
     result["cut_tokens"] = prompt.cut;
     result["references"] = text.choices;
@@ -154,6 +142,19 @@ Json run_likelihood(const Engine& engine, const RunPlan& plan, const Case& c, co
 }
 
 }  // namespace
+
+Prompt case_prompt(const Engine& engine, const RunPlan& plan, const Case& c, const CaseText& text) {
+  const Task& task = plan.suite.tasks[c.task];
+  int64_t window = room_of(c, plan),
+          answer = c.kind == CaseKind::Answer ? task.new_tokens : choice_room(engine, text);
+  if (window > 0 && window <= answer)
+    fail("{}: the window of {} leaves no room beside the answer of {} tokens", c.id, window, answer);
+  try {
+    return make_prompt(engine, task, text, window > 0 ? window - answer : 0);
+  } catch (const Error& e) {
+    fail("{}{}: {}", c.source.empty() ? "" : c.source + ": ", c.id, e.what());
+  }
+}
 
 RunPlan plan_run(const Engine& engine, Suite suite, const MakeContext& context, Json settings) {
   RunPlan plan{std::move(suite), {}, {}, context.window, {}};
@@ -222,6 +223,12 @@ void start_run(const fs::path& folder, const RunPlan& plan) {
         "{}: holds a run with other settings ({}); give another folder with --out, or ask as it was asked: "
         "{}",
         folder.string(), fmt::join(other, ", "), held.value("command", "see " + file.string()));
+}
+
+std::set<std::string> finished_cases(const fs::path& folder) {
+  std::set<std::string> names;
+  for (const CaseResult& c : read_run(folder).cases) names.insert(c.id);
+  return names;
 }
 
 fs::path results_file(const fs::path& folder, Shard shard) {

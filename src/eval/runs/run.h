@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -62,6 +63,10 @@ std::vector<size_t> shard_cases(const RunPlan& plan, Shard shard);
 
 /// Makes the folder and settings.json. Error when the folder holds a run with other settings: names them.
 void start_run(const std::filesystem::path& folder, const RunPlan& plan);
+/// Names of the cases that any results*.jsonl of the folder holds.
+std::set<std::string> finished_cases(const std::filesystem::path& folder);
+/// The prompt of an Answer or Choice case as the run makes it. Errors open with the case's source.
+Prompt case_prompt(const Engine& engine, const RunPlan& plan, const Case& c, const CaseText& text);
 /// results.jsonl, or results.I-of-N.jsonl.
 std::filesystem::path results_file(const std::filesystem::path& folder, Shard shard);
 

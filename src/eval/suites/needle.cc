@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "eval/suites/cases.h"
+#include "eval/suites/grid.h"
 #include "eval/suites/haystack.h"
 #include "eval/suites/prompt.h"
 #include "eval/suites/row.h"
@@ -44,19 +45,6 @@ struct Placed {
   size_t needle = 0;
   size_t end = 0;  // index into Haystack::ends
 };
-
-std::vector<double> read_depths(Row& row) {
-  std::vector<double> depths;
-  if (Json given = row.any("depths"); !given.is_number_integer()) {
-    row.read("depths", depths, 0, 100);
-    return depths;
-  }
-  int64_t count = 0;
-  row.read("depths", count, 1, 1000);
-  for (int64_t i = 0; i < count; ++i)
-    depths.push_back(count == 1 ? 50 : static_cast<double>(i) * 100 / static_cast<double>(count - 1));
-  return depths;
-}
 
 Needle read_needle(const Json& table, const std::string& where, size_t number) {
   if (!table.is_object()) fail("{}: needles: a table {{name, text, question, answer}} was expected", where);
@@ -201,6 +189,7 @@ std::vector<Case> make_needle_cases(const Task& task, const MakeContext& context
                    [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<Case> cases;
   for (auto& [order, one] : cells) cases.push_back(std::move(one));
+  keep_limit(cases, context.limit);
   return cases;
 }
 
