@@ -93,6 +93,7 @@ RulerSample RulerSamples::at(int64_t index) {
 void read_ruler_keys(Row& row, RulerPlan& plan) {
   row.read("lengths", plan.lengths, 256);
   row.read("samples", plan.samples, 1, 1'000'000);
+  row.any("haystack");  // --haystack is said to every row; only needles in essays heed it
 }
 
 std::vector<Case> ruler_cases(const Task& task, const MakeContext& context, const RulerPlan& plan) {

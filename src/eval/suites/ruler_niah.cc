@@ -248,6 +248,8 @@ RulerPlan plan_ruler_niah(const Task& task) {
   row.read("haystack", essays);
   row.done();
   options.needle_keys = std::max(options.needle_keys, options.needle_queries);
+  if (options.needle_keys * options.needle_values > kDepths)
+    row.refuse("num_needle_v", fmt::format("a text has room for {} needles", kDepths));
   if (options.haystack == "essay") {
     options.essay = std::make_shared<const std::vector<std::string>>(essay_words(essay_text(essays)));
     plan.cell["haystack"] = std::filesystem::path(essays).filename().string();

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "data/compressed.h"
 #include "data/documents.h"
+#include "eval/suites/records.h"
 #include "eval/suites/ruler.h"
 
 namespace longspan {
@@ -16,8 +17,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kStep = 10;
-constexpr const char* kSquad = "squad";
-constexpr const char* kStandIn = "nq-open-oracle.jsonl";
 
 struct QaQuestion {
   std::string question;
@@ -116,7 +115,13 @@ std::optional<RulerSample> qa_trial(const QaData& data, const RulerRun& run, Pyt
                      question.answers};
 }
 
-QaData read_squad(const Json& json, const std::string& file) {
+Json read_packed_json(const fs::path& file) {
+  return parse_json(unpack(read_file(file), file.string()), file.string());
+}
+
+QaData read_squad(const fs::path& path) {
+  const std::string file = path.string();
+  const Json json = read_packed_json(path);
   Collected collected;
   for (const Json& article : list_field(json, "data", file)) {
     const Json& paragraphs = list_field(article, "paragraphs", file);
@@ -137,7 +142,9 @@ QaData read_squad(const Json& json, const std::string& file) {
   return std::move(collected).finish();
 }
 
-QaData read_hotpotqa(const Json& json, const std::string& file) {
+QaData read_hotpotqa(const fs::path& path) {
+  const std::string file = path.string();
+  const Json json = read_packed_json(path);
   if (!json.is_array()) fail("{}: a list of questions was expected", file);
   Collected collected;
   for (const Json& record : json) {
@@ -173,31 +180,32 @@ QaData read_nq_open(const fs::path& file) {
   return std::move(collected).finish();
 }
 
-/// The data set's own file below `data`, or the stand-in for SQuAD. MissingData when neither is there.
-fs::path find_data(const fs::path& data, const std::string& dataset) {
-  if (fs::is_regular_file(data)) return data;
-  std::vector<std::string> names = {dataset + ".json"};
-  if (dataset == kSquad) names.push_back(kStandIn);
-  if (!data.empty())
-    for (const std::string& name : names)
-      for (const char* packed : {"", ".zst", ".xz"})
-        if (fs::exists(data / (name + packed))) return data / (name + packed);
-  throw MissingData{fmt::format("{} below {}", fmt::join(names, " or "),
-                                data.empty() ? "the folder of --data, which was not given" : data.string())};
-}
+/// What --data may hold for a data set, the best first.
+struct Source {
+  const char *dataset, *file, *cell;
+  QaData (*read)(const fs::path& file);
+};
+const Source kSources[] = {
+    {"squad", "squad.json", "squad", read_squad},
+    {"squad", "dev-v2.0.json", "squad", read_squad},
+    {"squad", "nq-open-oracle.jsonl", "qa_nq", read_nq_open},  // instead of SQuAD
+    {"hotpotqa", "hotpotqa.json", "hotpotqa", read_hotpotqa},
+    {"hotpotqa", "hotpot_dev_distractor_v1.json", "hotpotqa", read_hotpotqa},
+};
 
-/// `name` receives what the file is.
-QaData read_data(const fs::path& file, const std::string& dataset, std::string& name) {
-  const bool squad = dataset == kSquad;
-  if (squad && content_name(file).extension() == ".jsonl") {
-    name = "qa_nq";
-    return read_nq_open(file);
+/// The source that is there and its file. MissingData.
+std::pair<const Source*, fs::path> find_source(const fs::path& data, const std::string& dataset) {
+  std::vector<std::string> names;
+  for (const Source& source : kSources) {
+    if (dataset != source.dataset) continue;
+    names.push_back(source.file);
+    try {
+      return {&source, find_data(data, source.file)};
+    } catch (const MissingData&) {
+    }
   }
-  name = dataset;
-  const Json json = parse_json(unpack(read_file(file), file.string()), file.string());
-  if (json.is_object() != squad)
-    throw MissingData{fmt::format("{}.json; {} is another", dataset, file.string())};
-  return squad ? read_squad(json, file.string()) : read_hotpotqa(json, file.string());
+  throw MissingData{fmt::format("none of {} is {}", fmt::join(names, ", "),
+                                data.empty() ? "named with --data" : "below " + data.string())};
 }
 
 RulerMaker begin_qa(const std::shared_ptr<const QaData>& data, const RulerRun& run, RulerRandom& random) {
@@ -214,14 +222,14 @@ RulerPlan plan_ruler_qa(const Task& task, const fs::path& data_path) {
   Row row(task.make, task.name);
   RulerPlan plan;
   read_ruler_keys(row, plan);
-  std::string dataset = kSquad, name;
-  row.read("dataset", dataset, {kSquad, "hotpotqa"});
+  std::string dataset = "squad";
+  row.read("dataset", dataset, {"squad", "hotpotqa"});
   row.done();
-  const fs::path file = find_data(data_path, dataset);
-  const auto data = std::make_shared<const QaData>(read_data(file, dataset, name));
+  const auto [source, file] = find_source(data_path, dataset);
+  const auto data = std::make_shared<const QaData>(source->read(file));
   if (data->questions.empty()) fail("{}: there is no question in it", file.string());
   plan.samples = std::min<int64_t>(plan.samples, std::ssize(data->questions));
-  plan.cell["data"] = name;
+  plan.cell["data"] = source->cell;
   plan.begin = [data](const RulerRun& run, RulerRandom& random) { return begin_qa(data, run, random); };
   return plan;
 }
