@@ -128,8 +128,9 @@ Json compare_runs(const RunResults& a, const RunResults& b) {
       {"suite", a.settings["suite"]},     {"a", a.folder.string()}, {"b", b.folder.string()},
       {"scoring", a.settings["scoring"]}, {"pairs", pairs},         {"only_a", a.cases.size() - pairs},
       {"only_b", b.cases.size() - pairs}};
-  diff.update(change_entry(scored, unit));
-  diff.erase("n");
+  Json all = change_entry(scored, unit);
+  for (const char* key : {"unit", "change", "low", "high", "p", "verdict"}) diff[key] = all[key];
+  diff["all"] = std::move(all);
   if (!answers.empty() && !losses.pool.empty()) diff["loss"] = change_entry(losses.pool, losses.unit);
   Json tasks = Json::array(), changes = Json::array();
   add_tasks(tasks, answers, per_cent);

@@ -36,7 +36,7 @@ std::string file_name_of(const std::string& text) {
   std::string out;
   for (char c : text)
     out += std::isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '_' || c == '-' ? c : '_';
-  return out;
+  return out.substr(0, 100);
 }
 
 const char* const kPageStyle = R"(<style>

@@ -18,8 +18,13 @@ constexpr const char* kColours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", 
 constexpr size_t kMostLines = std::size(kColours);
 constexpr const char* kGrid = "set grid xtics ytics lt 1 lc rgb '#dddddd' lw 1\n";
 
-/// A text from outside on one line, quoted.
-std::string label(const std::string& text) { return gnuplot_string(value_text(text)); }
+/// A text from outside on one line, quoted. gnuplot stumbles over two single quotes in a row, so they become
+/// apostrophes, and backquotes, which elsewhere run commands, become primes.
+std::string label(const std::string& text) {
+  std::string plain;
+  for (char c : value_text(text)) plain += c == '\'' ? "\u2019" : c == '`' ? "\u2035" : std::string(1, c);
+  return gnuplot_string(plain);
+}
 
 /// "'a' 0, 'b' 1": ticks at whole numbers.
 std::string ticks(const std::vector<std::string>& names) {
@@ -28,19 +33,28 @@ std::string ticks(const std::vector<std::string>& names) {
   return out;
 }
 
-/// Values of a numeric field as the x axis: lengths on a logarithmic one with ticks where they are.
+/// Values of a numeric field as the x axis. Lengths have ticks where they are, as far as their names have
+/// room, and a logarithmic axis when they grow by a factor.
 std::string value_axis(const Json& entries, const std::string& key) {
   if (key != "length") return fmt::format("set xlabel '{}'\n", key == "depth" ? "depth in per cent" : key);
+  double first = entries.front()["value"], last = entries.back()["value"];
+  bool factor = last / first > std::pow(1.4, static_cast<double>(entries.size() - 1));
+  auto at = [&](double length) {
+    return factor ? std::log(length / first) / std::log(last / first) : (length - first) / (last - first);
+  };
   std::string out;
-  double first = entries.front()["value"], last = entries.back()["value"], previous = 0;
+  double previous = -1;
   for (const Json& entry : entries) {
     auto length = entry["value"].get<double>();
-    if (entries.size() > 8 && length < previous * 1.25) continue;  // their names would touch
+    if (at(length) - previous < 0.06) continue;
     out += fmt::format("{}'{}' {}", out.empty() ? "" : ", ", length_text(entry["value"]), length);
-    previous = length;
+    previous = at(length);
   }
-  return fmt::format("set logscale x 2\nset xrange [{}:{}]\nset xtics ({})\nset xlabel 'length in tokens'\n",
-                     first / 1.06, last * 1.06, out);
+  std::string range =
+      factor
+          ? fmt::format("set logscale x 2\nset xrange [{}:{}]\n", first / 1.06, last * 1.06)
+          : fmt::format("set xrange [{}:{}]\n", first - (last - first) * 0.02, last + (last - first) * 0.02);
+  return range + "set xtics (" + out + ")\nset xlabel 'length in tokens'\n";
 }
 
 bool drawable(const Json& entries) {
@@ -220,7 +234,7 @@ Picture changes(const Json& diff) {
                     : verdict == "worse" ? "e5484d"
                                          : "909090"});
   };
-  add("all", diff);
+  add("all", diff["all"]);
   if (diff["tasks"].size() > 1)
     for (const Json& task : diff["tasks"]) add(task["name"], task);
   for (const auto& [key, entries] : diff["by"].items())

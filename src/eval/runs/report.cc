@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "base/file.h"
@@ -217,12 +218,14 @@ Json case_data(const RunResults& run) {
 std::string heat_maps(const RunResults& run, const Json& summary) {
   if (summary["grids"].empty()) return "";
   std::string still;
+  std::map<std::string, int> stems;  // how often each was used
   for (const Json& grid : summary["grids"]) {
-    std::string part = grid_part(grid), task = grid["task"];
+    std::string part = grid_part(grid), task = grid["task"], stem = "needle-" + file_name_of(task);
+    if (!part.empty()) stem += "-" + grid["of"].begin().key();
+    if (int used = stems[stem]++; used > 0 || !part.empty()) stem += fmt::format("-{}", used + 1);
     std::string title = task + (part.empty() ? "" : ", " + part);
     if (run.settings.contains("model")) title += ": " + value_text(run.settings["model"]);
-    still += html_picture(run.folder, "needle-" + file_name_of(task + (part.empty() ? "" : "-" + part)),
-                          heat_map(grid, title));
+    still += html_picture(run.folder, stem, heat_map(grid, title));
   }
   return html_heading("Depth and length") +
          "<p>Score in per cent; depth from the beginning of the text downwards. A cell opens its cases.</p>\n"
