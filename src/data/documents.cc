@@ -1,15 +1,10 @@
 #include "data/documents.h"
 
-#include <zstd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <memory>
 
 #include "base/error.h"
 #include "base/text.h"
+#include "data/compressed.h"
 
 namespace longspan {
 
@@ -20,72 +15,6 @@ namespace {
 // One document is held in memory: a frame of a few bytes that unfolds to more than this is refused.
 constexpr size_t kMostDocumentBytes = size_t{1} << 30;
 constexpr size_t kMostFaults = 100, kMostFaultBytes = 300;
-constexpr int kWindowLog = 27;  // what `zstd -19 --long=27` needs
-
-using OnBytes = std::function<bool(std::string_view)>;  // false ends the reading
-
-/// A file's bytes in chunks, as they lie.
-class Source {
- public:
-  explicit Source(const fs::path& path) : path_(path), buffer_(ZSTD_DStreamInSize()) {
-    if (fs::is_directory(path)) fail("{}: is a directory, a file was expected", path.string());
-    file_.reset(std::fopen(path.c_str(), "rb"));
-    if (!file_) fail("{}: cannot be opened: {}", path.string(), std::strerror(errno));
-  }
-  /// Empty at the end.
-  std::string_view next() {
-    size_t n = std::fread(buffer_.data(), 1, buffer_.size(), file_.get());
-    if (n == 0 && std::ferror(file_.get()))
-      fail("{}: reading failed: {}", path_.string(), std::strerror(errno));
-    read_ += static_cast<int64_t>(n);
-    return {buffer_.data(), n};
-  }
-  /// Bytes given so far.
-  int64_t read() const { return read_; }
-
- private:
-  struct Close {
-    void operator()(FILE* f) const { std::fclose(f); }
-  };
-  fs::path path_;
-  std::vector<char> buffer_;
-  std::unique_ptr<FILE, Close> file_;
-  int64_t read_ = 0;
-};
-
-/// Frames follow each other; one that ends early or is damaged is an Error with the place in the file.
-void read_zstd(const fs::path& path, Source& source, const OnBytes& body) {
-  struct Free {
-    void operator()(ZSTD_DCtx* c) const { ZSTD_freeDCtx(c); }
-  };
-  std::unique_ptr<ZSTD_DCtx, Free> context(ZSTD_createDCtx());
-  ZSTD_DCtx_setParameter(context.get(), ZSTD_d_windowLogMax, kWindowLog);
-  std::vector<char> out(ZSTD_DStreamOutSize());
-  size_t expected = 0;  // 0 between frames
-  for (std::string_view in = source.next(); !in.empty(); in = source.next()) {
-    ZSTD_inBuffer input{in.data(), in.size(), 0};
-    size_t written = 0;
-    // A full output buffer means that more may wait inside the decoder.
-    while (input.pos < input.size || written == out.size()) {
-      ZSTD_outBuffer output{out.data(), out.size(), 0};
-      expected = ZSTD_decompressStream(context.get(), &output, &input);
-      if (ZSTD_isError(expected))
-        fail("{}: is damaged zstd near byte {}: {}", path.string(),
-             source.read() - static_cast<int64_t>(input.size - input.pos), ZSTD_getErrorName(expected));
-      written = output.pos;
-      if (written > 0 && !body({out.data(), written})) return;
-      if (expected == 0 && input.pos == input.size) break;
-    }
-  }
-  if (expected != 0)
-    fail("{}: ends at byte {} in the middle of a zstd frame; is it complete?", path.string(), source.read());
-}
-
-void read_bytes(const fs::path& path, Source& source, const OnBytes& body) {
-  if (path.extension() == ".zst") return read_zstd(path, source, body);
-  for (std::string_view in = source.next(); !in.empty(); in = source.next())
-    if (!body(in)) return;
-}
 
 void append_within_bounds(std::string& held, std::string_view more, const fs::path& file, int64_t line) {
   if (held.size() + more.size() > kMostDocumentBytes)
@@ -94,27 +23,28 @@ void append_within_bounds(std::string& held, std::string_view more, const fs::pa
   held += more;
 }
 
-using OnLine = std::function<bool(std::string_view, int64_t)>;
+using OnLine = std::function<bool(std::string_view line, int64_t number, int64_t read)>;
 
-void read_lines(const fs::path& file, Source& source, const OnLine& body) {
+void each_line(const fs::path& file, const OnLine& body) {
   std::string held;  // the beginning of a line whose end has not come
-  int64_t line = 1;
+  int64_t line = 1, of_file = 0;
   bool stopped = false;
-  read_bytes(file, source, [&](std::string_view bytes) {
+  read_bytes(file, [&](std::string_view bytes, int64_t read) {
+    of_file = read;
     for (size_t end; (end = bytes.find('\n')) != std::string_view::npos; bytes.remove_prefix(end + 1)) {
       std::string_view whole = bytes.substr(0, end);
       if (!held.empty()) {
         append_within_bounds(held, whole, file, line);
         whole = held;
       }
-      stopped = !body(whole, line++);
+      stopped = !body(whole, line++, read);
       held.clear();
       if (stopped) return false;
     }
     append_within_bounds(held, bytes, file, line);
     return true;
   });
-  if (!stopped && !held.empty()) body(held, line);
+  if (!stopped && !held.empty()) body(held, line, of_file);
 }
 
 /// "" when the bytes are text.
@@ -127,11 +57,6 @@ std::string fault_of_text(std::string_view text) {
       return fmt::format("is not UTF-8 at byte {}", at);
   }
   return "";
-}
-
-/// The last extension that says what the content is: that before .zst.
-fs::path content_name(const fs::path& file) {
-  return file.extension() == ".zst" ? file.stem() : file.filename();
 }
 
 std::string up_to_first_point(const fs::path& file) {
@@ -220,34 +145,34 @@ class Reader {
 
  private:
   void read_jsonl(const Input& input) {
-    Source source(input.file);
-    read_lines(input.file, source, [&](std::string_view line, int64_t number) {
+    each_line(input.file, [&](std::string_view line, int64_t number, int64_t read) {
       if (line.find_first_not_of(" \t\r") == std::string_view::npos) return true;
       Document document{.category = input.category, .file = input.file, .line = number};
       std::string fault = read_record(line, text_needed_, document);
-      return hand_over(std::move(document), fault, source);
+      return hand_over(std::move(document), fault, read);
     });
   }
 
   void read_text(const Input& input) {
-    Source source(input.file);
     Document document{.category = input.category, .file = input.file};
-    read_bytes(input.file, source, [&](std::string_view bytes) {
+    int64_t of_file = 0;
+    read_bytes(input.file, [&](std::string_view bytes, int64_t read) {
+      of_file = read;
       append_within_bounds(document.text, bytes, input.file, 1);
       return true;
     });
     if (document.text.starts_with("\uFEFF")) document.text.erase(0, 3);
     std::string fault = fault_of_text(document.text);
     if (text_needed_ && document.text.empty()) fault = "is empty";
-    hand_over(std::move(document), fault, source);
+    hand_over(std::move(document), fault, of_file);
   }
 
-  bool hand_over(Document&& document, const std::string& fault, const Source& source) {
+  bool hand_over(Document&& document, const std::string& fault, int64_t read) {
     std::string at = document.line > 0 ? fmt::format("{}:{}", document.file.string(), document.line)
                                        : document.file.string();
     if (!fault.empty()) return note_fault(at + ": " + fault);
     if (document.id.empty()) document.id = at;
-    document.part = total_ > 0 ? std::min(1.0, (before_ + static_cast<double>(source.read())) / total_) : 1;
+    document.part = total_ > 0 ? std::min(1.0, (before_ + static_cast<double>(read)) / total_) : 1;
     ++report_.documents;
     stopped_ = !body_(std::move(document));
     return !stopped_;
@@ -274,9 +199,8 @@ class Reader {
 
 }  // namespace
 
-void read_lines(const fs::path& file, const OnLine& body) {
-  Source source(file);
-  read_lines(file, source, body);
+void read_lines(const fs::path& file, const std::function<bool(std::string_view, int64_t)>& body) {
+  each_line(file, [&](std::string_view line, int64_t number, int64_t) { return body(line, number); });
 }
 
 void note_bad_document(ReadingReport& report, std::string fault) {

@@ -1,5 +1,5 @@
 // Reading of text as people have it: .txt, .md and source files (one document each), .jsonl (one document a
-// line), either with .zst behind it. Documents stream by: no file is held in memory. A bad line is named by
+// line), either with .zst or .xz behind it. Documents stream by: no file is held in memory. A bad line is named by
 // file and number and skipped or fatal, by choice.
 #pragma once
 
@@ -39,12 +39,12 @@ void note_bad_document(ReadingReport& report, std::string fault);
 /// Calls body for every document of the files (folders are walked in the order of names, without hidden
 /// files). A document without text is bad unless `text_needed` is false (records of question answering or
 /// instructions), and so is one that is not UTF-8 or holds a NUL. False from body ends the reading. Error:
-/// file missing or unreadable, damaged zstd frame (with its offset), a document beyond 1 GiB; a bad document
+/// file missing or unreadable, damaged zstd or xz (with the offset), a document beyond 1 GiB; a bad document
 /// when Fail.
 ReadingReport read_documents(const std::vector<std::filesystem::path>& files, OnBadDocument on_bad,
                              const std::function<bool(Document&&)>& body, bool text_needed = true);
 
-/// Lines of a file that may be zstd-compressed. body(line, number from 1); false ends.
+/// Lines of a file that may be compressed. body(line, number from 1); false ends.
 void read_lines(const std::filesystem::path& file,
                 const std::function<bool(std::string_view, int64_t)>& body);
 

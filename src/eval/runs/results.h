@@ -6,11 +6,13 @@
 // Result of every kind: task (name), kind ("answer", "choice", "loss"), cell, source, prompt_tokens,
 // read_tokens (of the prompt, not found in the cache), cut_tokens, seconds, scores.
 //   answer: new_tokens, stop ("length", "end", "stop"), prediction, answer (only if post-processing changed
-//           it), references, scores {METRIC: {"compat": x, "clean": y}} in 0..1, prompt (the text; of long ones
+//           it), references, scores {METRIC: {"compat": x, "clean": y}} in 0..1, prompt (the text; of long
+//           ones
 //           {"head": .., "tail": ..})
 //   choice: logprobs [..] and bytes [..] of the choices, correct (index), prompt,
 //           scores {"accuracy": {..}, "accuracy_per_byte": {..}}
-//   loss:   nll (sum, natural log), tokens, bytes (of the counted tokens), buckets [[first, last, sum, count],
+//   loss:   nll (sum, natural log), tokens, bytes (of the counted tokens), buckets [[first, last, sum,
+//   count],
 //           ..] by position, scores {}
 // settings: suite, what, paper, dialect, scoring ("compat" or "clean": which of the two counts), seed, limit,
 // model, position (canonical), window, cache_type, compute, adapter, endpoint (if any), chat_template, data,

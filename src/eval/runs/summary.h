@@ -1,6 +1,6 @@
-// From results to figures: scores of tasks, categories, lengths and depths with their confidence intervals, and
-// whether one run is better than another. Nothing here depends on time or order: a run that was killed and
-// resumed gives the same summary.
+// From results to figures: scores of tasks, categories, lengths and depths with their confidence intervals,
+// and whether one run is better than another. Nothing here depends on time or order: a run that was killed
+// and resumed gives the same summary.
 #pragma once
 
 #include <span>
@@ -29,25 +29,27 @@ struct Difference {
 };
 Difference difference(std::span<const double> a, std::span<const double> b);
 
-/// The score of one case under the run's scoring: its first metric, or what the task combines; loss: mean nll.
+/// The score of one case under the run's scoring: its first metric, or what the task combines; loss: mean
+/// nll.
 double case_score(const CaseResult& result, const Json& task, const std::string& scoring);
 
 /// {"suite", "dialect", "scoring", "score", "unit" ("%" or "nats"), "low", "high", "cases", "planned",
 ///  "complete", "tasks": [{name, category, metric, n, planned, score, low, high, compat, clean, ...}],
 ///  "categories": [..], "by": {"length": [{value, n, score, low, high}], "depth": [..], ...},
 ///  "grids": [{task, lengths, depths, cells: [[{score, n} or null]]}], "curve": [..] (perplexity),
-///  "known": [{model, task or length, score, source}], "settings", "cost": {tokens, read_tokens, reuse, seconds}}
-/// Scores of answers are in per cent. Score: mean of the categories' means; loss: nll of all counted tokens, and
-/// "perplexity", "bits_per_byte" beside it.
+///  "known": [{model, task or length, score, source}], "settings", "cost": {tokens, read_tokens, reuse,
+///  seconds}}
+/// Scores of answers are in per cent. Score: mean of the categories' means; loss: nll of all counted tokens,
+/// and "perplexity", "bits_per_byte" beside it.
 Json summarise(const RunResults& run);
 
 /// A table for a terminal.
 std::string summary_table(const Json& summary);
 
-/// Two runs of a suite, paired by case: {"suite", "a", "b", "pairs", "only_a", "only_b", "change", "low", "high",
-/// "p", "tasks": [{name, n, a, b, change, low, high, p, verdict}], "by": {..}, "settings": [{key, a, b}]}.
-/// verdict: "better", "worse", "noise" (the interval holds 0, or p > 0.05). Error when the suites differ or
-/// no case is in both.
+/// Two runs of a suite, paired by case: {"suite", "a", "b", "pairs", "only_a", "only_b", "change", "low",
+/// "high", "p", "tasks": [{name, n, a, b, change, low, high, p, verdict}], "by": {..}, "settings": [{key, a,
+/// b}]}. verdict: "better", "worse", "noise" (the interval holds 0, or p > 0.05). Error when the suites
+/// differ or no case is in both.
 Json compare_runs(const RunResults& a, const RunResults& b);
 std::string diff_table(const Json& diff);
 

@@ -16,10 +16,10 @@ class PythonRandom {
  public:
   explicit PythonRandom(uint64_t seed);
   void seed(uint64_t seed);
-  double random();                                // [0, 1), 53 bits
-  uint64_t getrandbits(int k);                    // 1 <= k <= 64
-  int64_t randrange(int64_t n);                   // 0..n-1, n > 0 (_randbelow)
-  int64_t randint(int64_t a, int64_t b);          // a..b, both included
+  double random();                        // [0, 1), 53 bits
+  uint64_t getrandbits(int k);            // 1 <= k <= 64
+  int64_t randrange(int64_t n);           // 0..n-1, n > 0 (_randbelow)
+  int64_t randint(int64_t a, int64_t b);  // a..b, both included
   double uniform(double a, double b);
   size_t choice(size_t n) { return static_cast<size_t>(randrange(static_cast<int64_t>(n))); }  // an index
   /// Indices of random.choices(population of n, k=k).

@@ -1,0 +1,23 @@
+// What the makers of grids of lengths and depths share.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "eval/suites/cases.h"
+#include "eval/suites/row.h"
+
+namespace longspan {
+
+/// The key "depths": a list of per cents, or a whole number n: n depths from 0 to 100 at even distances.
+std::vector<double> read_depths(Row& row);
+
+/// Keeps `limit` cases (0: all), spread evenly over those there are, in their order.
+void keep_limit(std::vector<Case>& cases, int64_t limit);
+
+/// A seed for what a case draws, from that of the run and the case's name (FNV-1a): adding cases to a grid
+/// changes none of the others.
+uint64_t case_seed(uint64_t seed, std::string_view id);
+
+}  // namespace longspan
