@@ -104,7 +104,7 @@ function showCase(c) {
   add(inside, 'p', facts.filter(f => f).join('; '));
   block('prediction', c.prediction);
   block('answer that was scored', c.answer);
-  if (c.references) block('references', c.references.join('\n'));
+  if (c.references) block(c.kind === 'choice' ? 'choices' : 'references', c.references.join('\n'));
   if (c.logprobs) block('log-probabilities of the choices (* the right one)', c.logprobs.map((p, i) =>
       (i === c.correct ? '* ' : '  ') + Number(p).toFixed(4) + (c.bytes ? ', ' + c.bytes[i] + ' bytes' : '')).join('\n'));
   if (c.prompt && c.prompt.head !== undefined) {
@@ -138,13 +138,13 @@ function drawGrid(place, grid) {
       if (!cell) { td.className = 'none'; td.title = 'no case'; return; }
       const button = add(td, 'button', cell.score.toFixed(0));
       button.style.background = colour(cell.score);
-      button.title = length + ' tokens, depth ' + depth + ' %: ' + cell.score.toFixed(1) + ' % of ' + cell.n;
-      button.onclick = () => open(cases.filter(c => c.task === grid.task && c.cell && c.cell.length === length &&
+      button.title = grid.across + ' ' + length + ', depth ' + depth + ' %: ' + cell.score.toFixed(1) + ' % of ' + cell.n;
+      button.onclick = () => open(cases.filter(c => c.task === grid.task && c.cell && c.cell[grid.across] === length &&
           c.cell.depth === depth && Object.entries(grid.of).every(([k, v]) => c.cell[k] === v)));
     });
   });
   const foot = add(table, 'tr');
-  add(foot, 'th', 'tokens');
+  add(foot, 'th', grid.across);
   grid.lengths.forEach(length => add(foot, 'th', tokens(length)));
 }
 const heat = document.getElementById('heat');

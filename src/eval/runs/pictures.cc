@@ -33,10 +33,14 @@ std::string ticks(const std::vector<std::string>& names) {
   return out;
 }
 
+std::string axis_text(const std::string& key) {
+  return key == "length" ? "length in tokens" : key == "depth" ? "depth in per cent" : key;
+}
+
 /// Values of a numeric field as the x axis. Lengths have ticks where they are, as far as their names have
 /// room, and a logarithmic axis when they grow by a factor.
 std::string value_axis(const Json& entries, const std::string& key) {
-  if (key != "length") return fmt::format("set xlabel '{}'\n", key == "depth" ? "depth in per cent" : key);
+  if (key != "length") return fmt::format("set xlabel {}\n", label(axis_text(key)));
   double first = entries.front()["value"], last = entries.back()["value"];
   bool factor = last / first > std::pow(1.4, static_cast<double>(entries.size() - 1));
   auto at = [&](double length) {
@@ -130,12 +134,12 @@ Picture heat_map(const Json& grid, const std::string& title) {
   picture.commands = fmt::format(
       "$known << EOD\n{}EOD\n$missing << EOD\n{}EOD\nunset key\nset title {} noenhanced\n"
       "set xtics ({}) scale 0 nomirror{}\nset ytics ({}) scale 0 nomirror\n"
-      "set xlabel 'length in tokens'\nset ylabel 'depth of the needle in per cent'\n"
+      "set xlabel {}\nset ylabel 'depth in per cent'\n"
       "set xrange [-0.5:{}]\nset yrange [{}:-0.5]\nset border 0\nset style fill solid noborder\n"
       "set palette defined (0 '#e5484d', 50 '#f4cf4e', 100 '#30a46c')\nset cbrange [0:100]\n"
       "set cblabel 'score in per cent'\nset colorbox noborder\nplot ",
       known, missing, label(title), ticks(across), columns > 14 ? " rotate by 90 right" : "", ticks(down),
-      columns - 0.5, rows - 0.5);
+      label(axis_text(grid["across"])), columns - 0.5, rows - 0.5);
   if (!missing.empty())
     picture.commands += "$missing using 1:2:(0.48):(0.47) with boxxyerror fc rgb '#c8c8c8'";
   if (!missing.empty() && !known.empty()) picture.commands += ", ";

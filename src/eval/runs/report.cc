@@ -88,6 +88,19 @@ std::string length_table(const Json& summary) {
   return html_heading("Tasks and lengths") + html_table(rows);
 }
 
+/// Scores by the cells' other fields: class, language, needle, ..; folded, as there may be many.
+std::string field_tables(const Json& summary) {
+  std::string out;
+  for (const auto& [key, entries] : summary["by"].items()) {
+    if (entries.size() < 2) continue;
+    Rows rows = {{key, "cases", "score", "95 %"}};
+    for (const Json& e : entries)
+      rows.push_back({value_text(e["value"]), grouped(e["n"]), figure(e, "score"), range_of(e)});
+    out += fmt::format("<details><summary>by {}</summary>{}</details>\n", escape_html(key), html_table(rows));
+  }
+  return out;
+}
+
 /// What this run has to set beside a published score of a task (or category, or "" all) at a length (0: any).
 /// Only compat scores compare; of losses the perplexity.
 std::string own_figure(const Json& summary, const std::string& task, const Json& length) {
@@ -241,6 +254,8 @@ std::string pictures(const RunResults& run, const Json& summary) {
   };
   picture("By length", "score-by-length", score_by(summary, "length"));
   picture("By depth", "score-by-depth", score_by(summary, "depth"));
+  picture("By number of lines", "score-by-lines", score_by(summary, "lines"));
+  picture("By number of facts", "score-by-facts", score_by(summary, "facts"));
   picture("By task", "score-by-task", score_by_task(summary, "%"));
   picture("Loss by task", "loss-by-task", score_by_task(summary, "nats"));
   picture("Loss by position", "loss-by-position", loss_by_position(summary));
