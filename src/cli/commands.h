@@ -40,6 +40,7 @@ Run define_ask(CLI::App&);
 Run define_chat(CLI::App&);
 Run define_corpus(CLI::App&);
 Run define_compare(CLI::App&);
+Run define_eval(CLI::App&);
 Run define_bench(CLI::App&);
 Run define_merge(CLI::App&);
 Run define_train(CLI::App&);

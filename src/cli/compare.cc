@@ -24,15 +24,6 @@ struct CompareOptions : Options {
   CompareSettings settings;
 };
 
-/// In single quotes where a shell would read more than a word.
-std::string shell_word(const std::string& word) {
-  const char* plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./,:=+";
-  if (!word.empty() && word.find_first_not_of(plain) == word.npos) return word;
-  std::string out = "'";
-  for (char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
-}
-
 /// The command that measures this again, without what says only where and how to print.
 std::string command_line(const CompareOptions& o) {
   const CompareSettings& s = o.settings;
@@ -61,7 +52,7 @@ void make_folder(const fs::path& folder) {
 }
 
 /// The results in order, what `--json` prints and compare.json holds.
-Json result_object(const CompareOptions& o, const ComparePlan& plan, const CompareStore& store) {
+Json result_object(const CompareOptions& o, const ComparePlan& plan, const ResultStore& store) {
   Json object = {{"command", command_line(o)}};
   object.update(compare_summary(plan, store));
   return object;
@@ -75,13 +66,13 @@ int compare(CompareOptions& o) {
   s.lengths.erase(std::unique(s.lengths.begin(), s.lengths.end()), s.lengths.end());
   Engine engine = open_engine(o);
   ComparePlan plan = plan_compare(engine, resolve_model(o.model), read_text(o.file), s);
-  std::unique_ptr<CompareStore> store;
+  std::unique_ptr<ResultStore> store;
   if (o.out.empty()) {
-    store = std::make_unique<CompareStore>();
+    store = std::make_unique<ResultStore>();
     remark(o, "nothing is kept on disk; -o DIR keeps each result as it comes, and draws them on a page");
   } else {
     make_folder(o.out);
-    store = std::make_unique<CompareStore>(fs::path(o.out) / "results.jsonl");
+    store = std::make_unique<ResultStore>(fs::path(o.out) / "results.jsonl");
   }
   auto known = std::count_if(plan.cases.begin(), plan.cases.end(),
                              [&](const CompareCase& c) { return store->find(c.key) != nullptr; });

@@ -24,6 +24,9 @@ void remark(const Options& o, fmt::format_string<Args...> format, Args&&... args
   if (!o.quiet) fmt::print(stderr, "{}\n", fmt::format(format, std::forward<Args>(args)...));
 }
 
+/// In single quotes where a shell would read more than a word.
+std::string shell_word(const std::string& word);
+
 /// Most memory this process had resident so far.
 int64_t peak_bytes();
 double seconds_now();

@@ -14,6 +14,7 @@
 
 #include "base/json.h"
 #include "eval/passkey.h"
+#include "eval/result_store.h"
 #include "generate/engine.h"
 
 namespace longspan {
@@ -71,37 +72,14 @@ struct ComparePlan {
 ComparePlan plan_compare(const Engine& engine, const std::filesystem::path& model, const std::string& text,
                          const CompareSettings& settings);
 
-/// Finished cases by key. With a file every one is there, a line each, before the next begins; a last line
-/// that was cut off is dropped.
-class CompareStore {
- public:
-  CompareStore() = default;  // keeps nothing beyond its life
-  /// Opens or creates the file. Error when a line is no result, or another process writes there.
-  explicit CompareStore(const std::filesystem::path& file);
-  ~CompareStore();
-  CompareStore(const CompareStore&) = delete;
-  CompareStore& operator=(const CompareStore&) = delete;
-
-  /// Null when this case is still to be done.
-  const Json* find(const Json& key) const;
-  void add(const Json& key, const Json& result);
-
- private:
-  void read(const std::filesystem::path& file);
-
-  std::map<std::string, Json> results_;
-  std::filesystem::path path_;
-  int file_ = -1;
-};
-
 /// Computes the cases that the store lacks. Progress counts tokens of these; false when it asked to stop (the
 /// case in hand is lost, those before it are kept).
-bool run_compare(const Engine& engine, const ComparePlan& plan, CompareStore& store,
+bool run_compare(const Engine& engine, const ComparePlan& plan, ResultStore& store,
                  const Progress& progress = {});
 
 /// {"settings": ..., "rows": [{method, spec, length, nll, seconds, ...}]} of the rows whose loss is known;
 /// "complete" says whether that is all.
-Json compare_summary(const ComparePlan& plan, const CompareStore& store);
+Json compare_summary(const ComparePlan& plan, const ResultStore& store);
 /// For a terminal: lengths one after the other, the least loss of each marked.
 std::string compare_table(const Json& summary);
 /// Draws the pictures (SVG and PNG) into the folder and writes compare.html, which holds tables, pictures,

@@ -261,7 +261,7 @@ std::string html_settings(const Json& summary) {
 
 }  // namespace
 
-Json compare_summary(const ComparePlan& plan, const CompareStore& store) {
+Json compare_summary(const ComparePlan& plan, const ResultStore& store) {
   Json rows = Json::array();
   bool complete = true;
   for (size_t r = 0; r < plan.rows.size(); ++r) {

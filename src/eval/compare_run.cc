@@ -1,18 +1,12 @@
 // The cases of `compare`: computed one by one, each kept as soon as it is finished.
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <set>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "eval/compare.h"
+#include "eval/runs/likelihood.h"
 
 namespace longspan {
 
@@ -21,22 +15,22 @@ namespace {
 using Clock = std::chrono::steady_clock;
 double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// Means over buckets of positions whose width grows by sqrt(2): [[first, last, nll], ...]. nll[i] is of
-/// token i + 1.
+/// Means over buckets of positions: [[first, last, nll], ...]. nll[i] is of token i + 1.
 Json by_position(const std::vector<float>& logprobs) {
-  constexpr double kFirstBucket = 16;
-  Json buckets = Json::array();
-  size_t first = 1, tokens = logprobs.size();
-  for (double edge = kFirstBucket; first <= tokens; edge *= std::sqrt(2.0)) {
-    size_t last = std::min(tokens, static_cast<size_t>(std::lround(edge)) - 1);
-    if (last < tokens && static_cast<double>(tokens - last) < 0.2 * static_cast<double>(last - first + 1))
-      last = tokens;  // no bucket of a few tokens at the end
-    double sum = 0;
-    for (size_t i = first; i <= last; ++i) sum -= logprobs[i - 1];
-    buckets.push_back({first, last, sum / static_cast<double>(last - first + 1)});
-    first = last + 1;
+  std::vector<PositionBucket> buckets = position_buckets(logprobs, 1);
+  buckets.back().last = std::ssize(logprobs);
+  if (buckets.size() > 1) {  // no bucket of a few tokens at the end
+    PositionBucket& last = buckets.back();
+    PositionBucket& before = buckets[buckets.size() - 2];
+    if (static_cast<double>(last.count) < 0.2 * static_cast<double>(before.count)) {
+      before = {before.first, last.last, before.sum + last.sum, before.count + last.count};
+      buckets.pop_back();
+    }
   }
-  return buckets;
+  Json means = Json::array();
+  for (const PositionBucket& b : buckets)
+    means.push_back({b.first, b.last, b.sum / static_cast<double>(b.count)});
+  return means;
 }
 
 /// Null when progress asked to stop.
@@ -103,60 +97,7 @@ void warm_up(const Engine& engine, const ComparePlan& plan) {
 
 }  // namespace
 
-CompareStore::CompareStore(const std::filesystem::path& file) : path_(file) {
-  file_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (file_ < 0) fail("{}: cannot be written: {}", file.string(), std::strerror(errno));
-  try {
-    if (::flock(file_, LOCK_EX | LOCK_NB) != 0)
-      fail("{}: another process is at work on it; wait for it or give another folder", file.string());
-    read(file);
-  } catch (...) {
-    ::close(file_);
-    throw;
-  }
-}
-
-CompareStore::~CompareStore() {
-  if (file_ >= 0) ::close(file_);
-}
-
-void CompareStore::read(const std::filesystem::path& file) {
-  std::string text = read_file(file);
-  size_t whole = text.rfind('\n') + 1;  // npos + 1 is 0
-  if (whole < text.size() && ::ftruncate(file_, static_cast<off_t>(whole)) != 0)
-    fail("{}: cannot drop its unfinished last line: {}", file.string(), std::strerror(errno));
-  int number = 1;
-  for (size_t at = 0; at < whole; ++number) {
-    size_t end = text.find('\n', at);
-    std::string where = fmt::format("{} line {}", file.string(), number);
-    Json line = parse_json(std::string_view(text).substr(at, end - at), where);
-    if (!line.is_object() || !line.contains("case") || !line.contains("result"))
-      fail("{}: is no result of compare; delete the line or give another folder", where);
-    results_[dump_json(line["case"])] = line["result"];
-    at = end + 1;
-  }
-}
-
-const Json* CompareStore::find(const Json& key) const {
-  auto at = results_.find(dump_json(key));
-  return at == results_.end() ? nullptr : &at->second;
-}
-
-void CompareStore::add(const Json& key, const Json& result) {
-  if (file_ >= 0) {
-    std::string line = dump_json({{"case", key}, {"result", result}}) + "\n";
-    for (size_t at = 0; at < line.size();) {
-      ssize_t n = ::write(file_, line.data() + at, line.size() - at);
-      if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) fail("{}: cannot be written: {}", path_.string(), std::strerror(errno));
-      at += static_cast<size_t>(n);
-    }
-    ::fsync(file_);
-  }
-  results_[dump_json(key)] = result;
-}
-
-bool run_compare(const Engine& engine, const ComparePlan& plan, CompareStore& store,
+bool run_compare(const Engine& engine, const ComparePlan& plan, ResultStore& store,
                  const Progress& progress) {
   int64_t done = 0, total = 0;
   std::set<std::string> open;  // two specs may say the same

@@ -72,8 +72,8 @@ class Sequence {
   /// was fed stays). Error when the declared length is exceeded.
   bool feed(std::span<const int32_t> ids, const Progress& progress = {});
 
-  /// Feeds ids into an empty sequence and appends log p(ids[i] | ids[0..i-1]), natural log, for from <= i < n
-  /// (from >= 1). False when progress asked to stop: `out` then holds those computed.
+  /// Feeds ids and appends log p(ids[i] | all before it), natural log, for from <= i < n (from >= 1: what was
+  /// fed before does not predict the first). False when progress asked to stop: `out` then holds those computed.
   bool score(std::span<const int32_t> ids, std::vector<float>& out, const Progress& progress = {},
              size_t from = 1);
   /// Seconds that score() spent on the logits of the tokens it scored: the rest of its time went into

@@ -71,7 +71,6 @@ void Sequence::append_log_probs(Tensor hidden, std::span<const int32_t> next, st
 
 bool Sequence::score(std::span<const int32_t> ids, std::vector<float>& out, const Progress& progress,
                      size_t from) {
-  if (!ids_.empty()) fail("a text can only be scored from the start of a sequence");
   follow_current_length(ids.size());
   for (size_t done = 0; done < ids.size();) {
     size_t count = std::min(ids.size() - done, static_cast<size_t>(activations_.rows));

@@ -92,7 +92,7 @@ double tail_nll(const Engine& engine, const CompareRow& row, const std::vector<i
 TEST_F(Compare, LossIsThatOfScoreOnTheSameWindow) {
   ComparePlan p = plan();
   ASSERT_EQ(p.cases.size(), 12u);
-  CompareStore store;
+  ResultStore store;
   ASSERT_TRUE(run_compare(*engine_, p, store));
   for (const CompareCase& c : p.cases)
     EXPECT_NEAR(store.find(c.key)->at("nll").get<double>(), tail_nll(*engine_, p.rows[c.row], c.ids, 16),
@@ -121,7 +121,7 @@ TEST_F(Compare, EveryLengthEndsAtTheSamePlace) {
 
 TEST_F(Compare, LossByPositionCoversTheLongestWindow) {
   ComparePlan p = plan();
-  CompareStore store;
+  ResultStore store;
   ASSERT_TRUE(run_compare(*engine_, p, store));
   const CompareCase& longest = p.cases[2];
   Json buckets = store.find(longest.key)->at("by_position");
@@ -144,7 +144,7 @@ TEST_F(Compare, WhatIsDoneIsNotDoneAgainAndTheResultIsTheSame) {
   ComparePlan p = plan();
   std::string whole;
   {
-    CompareStore store(results());
+    ResultStore store(results());
     int64_t calls = 0;
     // Stops inside the fourth case: three are kept.
     EXPECT_FALSE(run_compare(*engine_, p, store, [&](int64_t, int64_t) { return ++calls < 4; }));
@@ -155,7 +155,7 @@ TEST_F(Compare, WhatIsDoneIsNotDoneAgainAndTheResultIsTheSame) {
   };
   EXPECT_EQ(lines(), 3);
   {
-    CompareStore store(results());
+    ResultStore store(results());
     EXPECT_FALSE(compare_summary(p, store)["complete"].get<bool>());
     EXPECT_TRUE(store.find(p.cases[2].key));
     EXPECT_FALSE(store.find(p.cases[3].key));
@@ -166,13 +166,13 @@ TEST_F(Compare, WhatIsDoneIsNotDoneAgainAndTheResultIsTheSame) {
   {  // a crash in the middle of a line
     std::string text = read_file(results());
     std::ofstream(results(), std::ios::binary) << text.substr(0, text.size() - 30);
-    CompareStore store(results());
+    ResultStore store(results());
     EXPECT_EQ(lines(), 11);
     EXPECT_FALSE(store.find(p.cases[11].key));
     EXPECT_TRUE(run_compare(*engine_, p, store));
   }
   {
-    CompareStore store(results());
+    ResultStore store(results());
     EXPECT_TRUE(run_compare(*engine_, p, store, [](int64_t, int64_t) { return false; }));  // nothing is left
     Json again = compare_summary(p, store);
     EXPECT_TRUE(again["complete"].get<bool>());
@@ -181,12 +181,12 @@ TEST_F(Compare, WhatIsDoneIsNotDoneAgainAndTheResultIsTheSame) {
     EXPECT_EQ(again["rows"].back()["nll"], before["rows"].back()["nll"]);
     whole = again.dump();
   }
-  CompareStore store(results());
+  ResultStore store(results());
   EXPECT_EQ(compare_summary(p, store).dump(), whole);
 }
 
 TEST_F(Compare, OtherSettingsAreNeverMixed) {
-  CompareStore store;
+  ResultStore store;
   ComparePlan first = plan();
   ASSERT_TRUE(run_compare(*engine_, first, store));
   auto known = [&](const ComparePlan& p) {
@@ -228,19 +228,19 @@ TEST_F(Compare, WhatCannotBeDoneIsSaidBeforeAnythingIsDone) {
   says("pass key");
 }
 
-TEST(CompareStore, ForeignLinesAreNamed) {
+TEST(ResultStore, ForeignLinesAreNamed) {
   fs::path file = fs::path(testing::TempDir()) / ("results-" + std::to_string(::getpid()) + ".jsonl");
   std::ofstream(file) << "{\"case\":{\"a\":1},\"result\":{\"nll\":2}}\n[1]\n";
   try {
-    CompareStore store(file);
+    ResultStore store(file);
     FAIL() << "read";
   } catch (const Error& e) {
     EXPECT_NE(std::string(e.what()).find("line 2"), std::string::npos) << e.what();
   }
   std::ofstream(file) << "{\"case\":{\"a\":1},\"result\":{\"nll\":2}}\n";
-  CompareStore store(file);
+  ResultStore store(file);
   EXPECT_EQ(*store.find({{"a", 1}}), Json({{"nll", 2}}));
-  EXPECT_THROW(CompareStore second(file), Error);  // one writer at a time
+  EXPECT_THROW(ResultStore second(file), Error);  // one writer at a time
   fs::remove(file);
 }
 

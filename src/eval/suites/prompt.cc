@@ -19,16 +19,18 @@ std::string plain(const CaseText& text) {
 
 Prompt whole(const Engine& engine, const Task& task, const CaseText& text) {
   Prompt prompt;
+  std::vector<ChatMessage> messages;
+  if (!text.system.empty()) messages.push_back({"system", text.system});
+  messages.push_back({"user", text.user});
   if (through_template(engine, task)) {
-    std::vector<ChatMessage> messages;
-    if (!text.system.empty()) messages.push_back({"system", text.system});
-    messages.push_back({"user", text.user});
     prompt.text = engine.render_chat(messages, true) + text.prefix;
     prompt.ids = encode_chat(engine, prompt.text);
   } else {
     prompt.text = plain(text) + text.prefix;
     prompt.ids = engine.tokenizer().encode(prompt.text, {.add_special = true, .parse_special = false});
   }
+  messages.back().content += text.prefix;
+  prompt.messages = std::move(messages);
   return prompt;
 }
 
@@ -48,6 +50,7 @@ Prompt middle_of_ids(const Engine& engine, Prompt prompt, int64_t room) {
   prompt.ids.erase(prompt.ids.begin() + half, prompt.ids.end() - half);
   prompt.cut = before - size_of(prompt);
   prompt.text = engine.tokenizer().decode(prompt.ids);
+  prompt.messages.clear();
   return prompt;
 }
 
@@ -102,9 +105,9 @@ Prompt side_of_document(const Engine& engine, const Task& task, const CaseText& 
 
 /// The first n words between single blanks.
 std::string first_words(const std::string& text, int64_t n) {
-  size_t at = 0;
-  for (; n > 0 && at != text.npos; --n) at = text.find(' ', at + (at > 0 ? 1 : 0));
-  return text.substr(0, at);
+  size_t end = 0, from = 0;
+  for (; n > 0 && end != text.npos; --n, from = end + 1) end = text.find(' ', from);
+  return text.substr(0, end);
 }
 
 Prompt fewer_words(const Engine& engine, const Task& task, const CaseText& text, int64_t room) {
@@ -127,9 +130,7 @@ Prompt fewer_words(const Engine& engine, const Task& task, const CaseText& text,
   return prompt;
 }
 
-}  // namespace
-
-Prompt make_prompt(const Engine& engine, const Task& task, const CaseText& text, int64_t room) {
+Prompt cut_to_room(const Engine& engine, const Task& task, const CaseText& text, int64_t room) {
   Prompt prompt = whole(engine, task, text);
   bool fits = room <= 0 || size_of(prompt) <= room;
   switch (task.truncate) {
@@ -147,6 +148,17 @@ Prompt make_prompt(const Engine& engine, const Task& task, const CaseText& text,
   bool sides = task.truncate == Truncation::Left || task.truncate == Truncation::Right;
   if (sides && text.document_end > text.document_begin) return side_of_document(engine, task, text, room);
   refuse(task, size_of(prompt), room);
+}
+
+}  // namespace
+
+Prompt make_prompt(const Engine& engine, const Task& task, const CaseText& text, int64_t room) {
+  Prompt prompt = cut_to_room(engine, task, text, room);
+  const Tokenizer& tokenizer = engine.tokenizer();
+  if (tokenizer.bos_id() >= 0 && !prompt.ids.empty() && prompt.ids[0] == tokenizer.bos_id())
+    if (std::string bos = tokenizer.token_text(prompt.ids[0]); prompt.text.starts_with(bos))
+      prompt.bos = bos.size();
+  return prompt;
 }
 
 int64_t prompt_tokens(const Engine& engine, const Task& task, const CaseText& text) {

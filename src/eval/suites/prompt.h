@@ -12,7 +12,10 @@ namespace longspan {
 struct Prompt {
   std::string text;  // what the model reads, special tokens spelled out; after cutting ids: decoded
   std::vector<int32_t> ids;
+  size_t bos = 0;   // bytes of `text` that spell the token that begins every text, if they are there
   int64_t cut = 0;  // tokens that truncation took
+  std::vector<ChatMessage> messages;  // the turns, for servers that apply the template themselves; the given
+                                      // beginning of the answer ends the user's; none when ids were cut
 };
 
 /// The prompt of an Answer or Choice case, at most `room` tokens long (0: no bound). Without a chat template,

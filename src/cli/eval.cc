@@ -1,0 +1,347 @@
+// eval: a suite from its cases to a page; two runs side by side; what suites there are.
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/model_sources.h"
+#include "cli/output.h"
+#include "cli/progress_bar.h"
+#include "cli/window.h"
+#include "eval/runs/endpoint.h"
+#include "eval/runs/report.h"
+#include "eval/runs/run.h"
+#include "eval/runs/summary.h"
+#include "model/model_files.h"
+
+namespace longspan {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct EvalOptions : Options {
+  std::string suite, dialect, data, out, scoring = "compat", shard = "1/1", jieba, show;
+  std::vector<std::string> tasks, overrides;
+  std::vector<int64_t> lengths;
+  std::string depths, haystack, needle, question, answer, length_tokenizer;
+  int64_t limit = 0;
+  Endpoint endpoint;
+};
+
+/// What the short options say, as --set would.
+std::vector<std::string> overrides_of(const EvalOptions& o) {
+  std::vector<std::string> all;
+  auto add = [&](const char* key, const std::string& value) {
+    if (!value.empty()) all.push_back(fmt::format("{}={}", key, value));
+  };
+  auto text = [&](const char* key, const std::string& value) {
+    if (!value.empty()) all.push_back(fmt::format("{}={}", key, dump_json(value)));
+  };
+  std::string lengths;
+  for (int64_t length : o.lengths) lengths += (lengths.empty() ? "" : ",") + std::to_string(length);
+  add("make.lengths", lengths.empty() ? "" : "[" + lengths + "]");
+  bool list = o.depths.find(',') != o.depths.npos;
+  add("make.depths", list ? "[" + o.depths + "]" : o.depths);
+  text("make.haystack", o.haystack);
+  text("make.needle", o.needle);
+  text("make.question", o.question);
+  text("make.answer", o.answer);
+  text("truncate", o.truncate);
+  all.insert(all.end(), o.overrides.begin(), o.overrides.end());  // what was spelled out wins
+  return all;
+}
+
+/// The command that measures this again, without what says only where, how fast and how to print.
+std::string command_line(const EvalOptions& o) {
+  std::string line = fmt::format("longspan eval {} {}", shell_word(o.suite), shell_word(o.model));
+  auto add = [&](const char* option, const std::string& value) {
+    if (!value.empty()) line += fmt::format(" {} {}", option, shell_word(value));
+  };
+  add("--dialect", o.dialect);
+  std::string tasks;
+  for (const std::string& task : o.tasks) tasks += (tasks.empty() ? "" : ",") + task;
+  add("--tasks", tasks);
+  for (const std::string& one : overrides_of(o)) add("--set", one);
+  add("--data", o.data);
+  add("--position", o.position);
+  add("--adapter", o.adapter);
+  add("--chat-template", o.chat_template);
+  if (o.limit > 0) add("--limit", std::to_string(o.limit));
+  if (o.context > 0) add("--context", std::to_string(o.context));
+  if (o.seed > 0) add("--seed", std::to_string(o.seed));
+  if (o.cache_type != Options().cache_type) add("--cache-type", o.cache_type);
+  if (o.chunk != Options().chunk) add("--chunk", std::to_string(o.chunk));
+  add("--compute", o.compute);
+  add("--kernels", o.kernels);
+  add("--length-tokenizer", o.length_tokenizer);
+  add("--jieba", o.jieba);
+  if (o.scoring != EvalOptions().scoring) add("--scoring", o.scoring);
+  add("--endpoint", o.endpoint.url);
+  add("--endpoint-model", o.endpoint.model);
+  if (o.endpoint.chat) line += " --endpoint-chat";
+  return line;
+}
+
+/// A folder of the run's own, named for what decides its results.
+fs::path default_folder(const EvalOptions& o, const Engine& engine) {
+  std::string name =
+      fmt::format("eval-{}-{}", fs::path(o.suite).stem().string(), fs::path(o.model).stem().string());
+  if (!o.dialect.empty()) name += "-" + o.dialect;
+  if (!o.position.empty()) name += "-" + describe(engine.config().position);
+  for (char& c : name)
+    if (!std::isalnum(static_cast<unsigned char>(c)) &&
+        std::string_view("-._=").find(c) == std::string_view::npos)
+      c = '-';
+  return name;
+}
+
+Json settings_of(const EvalOptions& o, const Engine& engine, bool segments) {
+  Json settings = {{"scoring", o.scoring},
+                   {"model", o.model},
+                   {"position", describe(engine.config().position)},
+                   {"cache_type", o.cache_type},
+                   {"compute", engine.model().compute == Compute::F32 ? "f32" : "bf16"},
+                   {"kernels", engine.model().kernels->name},
+                   {"chunk", o.chunk},
+                   {"adapter", o.adapter},
+                   {"chat_template", o.chat_template},
+                   {"data", o.data},
+                   {"length_tokenizer", o.length_tokenizer},
+                   {"overrides", overrides_of(o)},
+                   {"command", command_line(o)}};
+  if (segments) settings["jieba"] = jieba_folder(o.jieba).string();
+  if (!o.endpoint.url.empty())
+    settings["endpoint"] = {{"url", o.endpoint.url}, {"model", o.endpoint.model}, {"chat", o.endpoint.chat}};
+  return settings;
+}
+
+/// Null when no metric needs one.
+std::unique_ptr<Segmenter> segmenter_for(const EvalOptions& o, const Suite& suite) {
+  for (const Task& task : suite.tasks)
+    for (const std::string& name : task.metrics) {
+      auto known =
+          std::find_if(metrics().begin(), metrics().end(), [&](const Metric& m) { return name == m.name; });
+      if (known != metrics().end() && known->needs_segmenter)
+        return std::make_unique<Segmenter>(jieba_folder(o.jieba));
+    }
+  return nullptr;
+}
+
+int show_case(const EvalOptions& o, const Engine& engine, const RunPlan& plan) {
+  auto at = std::find_if(plan.cases.begin(), plan.cases.end(), [&](const Case& c) { return c.id == o.show; });
+  if (at == plan.cases.end())
+    fail("--show {}: there is no such case; the first is {}", o.show, plan.cases.front().id);
+  CaseText text = at->text();
+  if (at->kind == CaseKind::Loss) {
+    print_now(engine.tokenizer().decode(text.ids) + "\n");
+    return kExitDone;
+  }
+  print_now(case_prompt(engine, plan, *at, text).text + "\n");
+  for (const std::string& reference : text.references) remark(o, "reference: {}", reference);
+  for (const std::string& choice : text.choices) remark(o, "choice: {}", choice);
+  return kExitDone;
+}
+
+void remark_cost(const EvalOptions& o, const Json& summary) {
+  const Json cost = summary.value("cost", Json::object());
+  int64_t tokens = cost.value("tokens", int64_t{0}), read = cost.value("read_tokens", int64_t{0});
+  if (tokens <= 0 || read <= 0) return;
+  remark(o, "prompts of {} tokens, {} of them read ({:.1f} %): the others were in the cache", grouped(tokens),
+         grouped(read), 100.0 * static_cast<double>(read) / static_cast<double>(tokens));
+}
+
+int eval(EvalOptions& o) {
+  if (o.suite.empty() || o.model.empty())
+    fail(
+        "eval needs a suite and a model: longspan eval needle smollm2; `longspan eval list` names the "
+        "suites");
+  Suite suite = read_suite(o.suite, o.dialect, o.tasks, overrides_of(o));
+  std::unique_ptr<Segmenter> segmenter = segmenter_for(o, suite);
+  Shard shard = parse_shard(o.shard);
+  Engine engine = open_engine(o);
+  bool remote = !o.endpoint.url.empty();
+  if (remote) {
+    if (const char* key = std::getenv("OPENAI_API_KEY")) o.endpoint.key = key;
+    o.endpoint.model = endpoint_model(o.endpoint);
+  }
+  int64_t window = window_tokens(engine, o);
+  std::optional<Tokenizer> lengths;
+  if (!o.length_tokenizer.empty())
+    lengths = load_tokenizer(open_checkpoint(resolve_model(o.length_tokenizer)));
+  MakeContext context{.engine = engine,
+                      .length_tokenizer = lengths ? &*lengths : nullptr,
+                      .data = o.data,
+                      .seed = o.seed,
+                      .limit = o.limit,
+                      .window = window == INT64_MAX ? 0 : window};
+  RunPlan plan = plan_run(engine, std::move(suite), context, settings_of(o, engine, segmenter != nullptr));
+  for (const std::string& sentence : plan.missing) remark(o, "left out: {}", sentence);
+  if (!o.show.empty()) return show_case(o, engine, plan);
+  Responder responder = remote ? endpoint_responder(o.endpoint) : local_responder(engine);
+  fs::path folder = o.out.empty() ? default_folder(o, engine) : fs::path(o.out);
+  start_run(folder, plan);
+  std::vector<size_t> indices = shard_cases(plan, shard);
+  bool complete;
+  {
+    ResultStore store(results_file(folder, shard));
+    std::set<std::string> finished = finished_cases(folder);
+    remark(
+        o, "{}{}: {} cases{}{}", plan.suite.name,
+        plan.suite.dialect.empty() ? "" : " (" + plan.suite.dialect + ")", grouped(std::ssize(plan.cases)),
+        shard.count > 1 ? fmt::format(", {} of them in shard {}", grouped(std::ssize(indices)), o.shard) : "",
+        finished.empty() ? "" : fmt::format(", {} are there already", grouped(std::ssize(finished))));
+    arm_interrupt();
+    ProgressBar bar(plan.suite.name, o.quiet);
+    complete = run_cases(
+        engine, plan, indices, responder, segmenter.get(),
+        [&](const std::string& id) { return finished.contains(id); }, store,
+        [&](int64_t done, int64_t total) { return bar.update(done, total); });
+  }
+  RunResults run = read_run(folder);
+  if (!complete) remark(o, "interrupted: the same command goes on from here");
+  if (run.cases.empty()) return kExitInterrupted;
+  Json summary = summarise(run);
+  bool all = summary.value("complete", false);
+  if (all || shard.count == 1) write_report(run);
+  if (o.json)
+    print_json(summary);
+  else
+    print_now(summary_table(summary));
+  remark_cost(o, summary);
+  if (all || shard.count == 1)
+    remark(o, "{}", (folder / "report.html").string());
+  else
+    remark(o, "this shard is done; the one that ends last writes {}", (folder / "report.html").string());
+  return complete ? kExitDone : kExitInterrupted;
+}
+
+int report(const EvalOptions& o) {
+  RunResults run = read_run(o.out);
+  write_report(run);
+  Json summary = summarise(run);
+  if (o.json)
+    print_json(summary);
+  else
+    print_now(summary_table(summary));
+  remark(o, "{}", (fs::path(o.out) / "report.html").string());
+  return kExitDone;
+}
+
+int diff(const EvalOptions& o, const std::string& a, const std::string& b) {
+  RunResults first = read_run(a), second = read_run(b);
+  Json difference = compare_runs(first, second);
+  if (o.json)
+    print_json(difference);
+  else
+    print_now(diff_table(difference));
+  if (!o.out.empty()) {
+    write_diff_page(o.out, first, second);
+    remark(o, "{}", o.out);
+  }
+  return kExitDone;
+}
+
+int list(const EvalOptions& o) {
+  Json suites = Json::array();
+  for (const std::string& name : suite_names()) {
+    Suite suite = read_suite(name, "", {}, {});
+    std::vector<std::string> tasks;
+    for (const Task& task : suite.tasks) tasks.push_back(task.name);
+    suites.push_back({{"suite", name},
+                      {"what", suite.what},
+                      {"dialects", suite.dialects},
+                      {"tasks", tasks},
+                      {"data", suite.data}});
+  }
+  if (o.json) {
+    print_json({{"suites", suites}});
+    return kExitDone;
+  }
+  for (const Json& s : suites) {
+    print_now(fmt::format("{:<20} {}\n", s["suite"].get<std::string>(), s["what"].get<std::string>()));
+    auto line = [](const char* label, const std::string& text) {
+      if (!text.empty()) print_now(fmt::format("{:<20} {}: {}\n", "", label, text));
+    };
+    auto joined = [](const Json& names) {
+      std::string all;
+      for (const Json& n : names) all += (all.empty() ? "" : ", ") + n.get<std::string>();
+      return all;
+    };
+    line("tasks", joined(s["tasks"]));
+    line("dialects", joined(s["dialects"]));
+    line("data", s["data"].get<std::string>());
+  }
+  return kExitDone;
+}
+
+void add_run_options(CLI::App& app, EvalOptions& o) {
+  app.add_option("SUITE", o.suite, "a name of `longspan eval list`, or a file of yours ending in .toml");
+  app.add_option("MODEL", o.model, "GGUF file, directory, or name (smollm2)");
+  app.add_option("-o,--out", o.out, "folder of results and report; what is there is not done again");
+  app.add_option("--tasks", o.tasks, "only these: A,B,...")->delimiter(',')->allow_extra_args(false);
+  app.add_option("--dialect", o.dialect, "whose way of asking; default the suite's first");
+  app.add_option("--data", o.data, "file or folder with the suite's data, plain, .xz or .zst");
+  app.add_option("--limit", o.limit, "cases of a task, or of each of its lengths; 0 (default): all")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 40).description(""));
+  app.add_option("--lengths", o.lengths, "tokens of prompt and answer: N,M,...")
+      ->delimiter(',')
+      ->check(CLI::Range(int64_t{16}, int64_t{1} << 40).description(""))
+      ->allow_extra_args(false);
+  app.add_option("--length-tokenizer", o.length_tokenizer,
+                 "model whose tokens NeedleBench's lengths are; default MODEL's");
+  app.add_option("--depths", o.depths, "of a needle: a number of them, or per cents A,B,...");
+  app.add_option("--haystack", o.haystack, "text to hide needles in: .txt, .md, .jsonl");
+  app.add_option("--needle", o.needle, "a sentence of yours to hide, with --question and --answer");
+  app.add_option("--question", o.question, "what is asked about it");
+  app.add_option("--answer", o.answer, "the words that must be in the answer");
+  app.add_option("--set", o.overrides, "a key of the rows: KEY=VALUE or TASK.KEY=VALUE")
+      ->allow_extra_args(false);
+  app.add_option("--truncate", o.truncate,
+                 "what to cut of a prompt that does not fit: refuse, middle, text-middle, left, right, words")
+      ->check(CLI::IsMember({"refuse", "middle", "text-middle", "left", "right", "words"}).description(""));
+  app.add_option("--context", o.context, "insist on a window of N tokens")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
+  app.add_option("--scoring", o.scoring,
+                 "compat (default): as the originals score; clean: without their quirks")
+      ->check(CLI::IsMember({"compat", "clean"}).description(""));
+  app.add_option("--shard", o.shard, "I/N: only this part of the cases, beside other processes");
+  app.add_option("--jieba", o.jieba, "folder of jieba's dictionary, for Chinese scores");
+  app.add_option("--chat-template", o.chat_template, "built-in name or Jinja file; default the model's");
+  app.add_option("--endpoint", o.endpoint.url,
+                 "ask this OpenAI-compatible server; MODEL gives tokenizer and template");
+  app.add_option("--endpoint-model", o.endpoint.model, "the model's name there; default the first it lists");
+  app.add_flag("--endpoint-chat", o.endpoint.chat, "send turns, not the rendered prompt");
+  app.add_option("--show", o.show, "print the prompt of the case with this name, and run nothing");
+  add_engine_options(app, o);
+  add_output_options(app, o);
+}
+
+}  // namespace
+
+Run define_eval(CLI::App& app) {
+  auto o = std::make_shared<EvalOptions>();
+  auto others = std::make_shared<std::vector<std::string>>();
+  add_run_options(app, *o);
+  CLI::App* lists = app.add_subcommand("list", "the suites, their tasks, and what data they need");
+  add_output_options(*lists, *o);
+  CLI::App* reports = app.add_subcommand("report", "write the report of a folder anew");
+  reports->add_option("DIR", o->out, "folder of a run")->required();
+  add_output_options(*reports, *o);
+  CLI::App* diffs =
+      app.add_subcommand("diff", "two runs side by side: what changed, and is it more than noise");
+  diffs->add_option("RUNS", *others, "folders of two runs of one suite")->required()->expected(2);
+  diffs->add_option("-o,--out", o->out, "page to write: FILE.html");
+  add_output_options(*diffs, *o);
+  return [o, others, lists, reports, diffs] {
+    if (lists->parsed()) return list(*o);
+    if (reports->parsed()) return report(*o);
+    if (diffs->parsed()) return diff(*o, others->at(0), others->at(1));
+    return eval(*o);
+  };
+}
+
+}  // namespace longspan

@@ -1,0 +1,144 @@
+#include "eval/runs/likelihood.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+
+#include "base/error.h"
+
+namespace longspan {
+
+namespace {
+
+using Ids = std::vector<int32_t>;
+
+ptrdiff_t common_prefix(std::span<const int32_t> a, std::span<const int32_t> b) {
+  return std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin();
+}
+
+/// What is read: the tokens that all choices follow, and those of each choice behind them.
+struct Seam {
+  Ids prompt;  // not empty
+  std::vector<Ids> choices;
+};
+
+Seam find_seam(const Engine& engine, const Prompt& prompt, const CaseText& text) {
+  const Tokenizer& tokenizer = engine.tokenizer();
+  // Read as make_prompt did: plain text, or text with its special tokens spelled out.
+  EncodeOptions as_read{.add_special = true, .parse_special = false};
+  Ids base = tokenizer.encode(prompt.text, as_read);
+  if (base != prompt.ids) {
+    as_read = {.add_special = false, .parse_special = true};
+    base = tokenizer.encode(prompt.text, as_read);
+  }
+  Seam seam;
+  ptrdiff_t shared = std::ssize(base);
+  for (const std::string& choice : text.choices) {
+    seam.choices.push_back(tokenizer.encode(prompt.text + choice, as_read));
+    shared = std::min(shared, common_prefix(base, seam.choices.back()));
+  }
+  for (Ids& ids : seam.choices) ids.erase(ids.begin(), ids.begin() + shared);
+  // The text of a prompt that was cut may be read into other tokens around the cut: its ids are what was
+  // fitted to the window, and only the seam's few are taken anew.
+  ptrdiff_t kept = std::ssize(prompt.ids) - (std::ssize(base) - shared);
+  if (kept < 1) fail("a choice needs a prompt of at least one token before it; give a context or a question");
+  seam.prompt.assign(prompt.ids.begin(), prompt.ids.begin() + kept);
+  return seam;
+}
+
+/// The earlier one of equals.
+size_t largest(const std::vector<double>& values) {
+  return static_cast<size_t>(std::max_element(values.begin(), values.end()) - values.begin());
+}
+
+/// A score on which the originals and we agree.
+Json same(double score) { return {{"compat", score}, {"clean", score}}; }
+
+}  // namespace
+
+std::vector<PositionBucket> position_buckets(std::span<const float> logprobs, int64_t from) {
+  assert(from >= 1);
+  constexpr double kFirstBucket = 16;
+  std::vector<PositionBucket> buckets;
+  int64_t first = 1, at = from, end = from + std::ssize(logprobs);
+  for (double edge = kFirstBucket; at < end; edge *= std::sqrt(2.0)) {
+    int64_t last = std::lround(edge) - 1;
+    PositionBucket bucket{first, last};
+    for (; at < end && at <= last; ++at, ++bucket.count)
+      bucket.sum -= logprobs[static_cast<size_t>(at - from)];
+    if (bucket.count > 0) buckets.push_back(bucket);
+    first = last + 1;
+  }
+  return buckets;
+}
+
+Json run_loss(Sequence& sequence, const Engine& engine, const CaseText& text, const Progress& progress) {
+  assert(text.from >= 1 && text.from < std::ssize(text.ids));
+  std::vector<float> logprobs;
+  if (!sequence.score(text.ids, logprobs, progress, static_cast<size_t>(text.from))) return nullptr;
+  double nll = 0;
+  for (float logprob : logprobs) nll -= logprob;
+  int64_t bytes = 0;
+  for (int32_t id : std::span(text.ids).subspan(static_cast<size_t>(text.from)))
+    bytes += std::ssize(engine.tokenizer().token_bytes(id));
+  Json buckets = Json::array();
+  for (const PositionBucket& b : position_buckets(logprobs, text.from))
+    buckets.push_back({b.first, b.last, b.sum, b.count});
+  return {{"prompt_tokens", text.ids.size()},
+          {"read_tokens", text.ids.size()},
+          {"nll", nll},
+          {"tokens", logprobs.size()},
+          {"bytes", bytes},
+          {"buckets", buckets},
+          {"scores", Json::object()}};
+}
+
+int64_t choice_room(const Engine& engine, const CaseText& text) {
+  constexpr int64_t kSeam = 8;  // tokens that the seam may take more than its two sides
+  int64_t longest = 0;
+  for (const std::string& choice : text.choices)
+    longest = std::max(longest, std::ssize(engine.tokenizer().encode(choice, {.add_special = false})));
+  return longest + kSeam;
+}
+
+Json run_choice(Sequence& sequence, const Engine& engine, const Prompt& prompt, const CaseText& text,
+                const Progress& progress) {
+  const Seam seam = find_seam(engine, prompt, text);
+  // The prompt's last token is read again with every choice: its row gives the choice's first probability.
+  const auto before = std::span(seam.prompt).first(seam.prompt.size() - 1);
+  const ptrdiff_t held = common_prefix(before, sequence.ids());
+  const int64_t read = std::ssize(seam.prompt) - held;
+  int64_t total = read, done = 0;
+  for (const Ids& choice : seam.choices) total += std::ssize(choice);
+  auto part = [&](int64_t of_step, int64_t) { return !progress || progress(done + of_step, total); };
+
+  sequence.truncate(held);
+  if (!sequence.feed(before.subspan(static_cast<size_t>(held)), part)) return nullptr;
+  done = read - 1;
+  std::vector<double> sums, per_byte;
+  Json bytes = Json::array();
+  for (size_t k = 0; k < seam.choices.size(); ++k) {
+    Ids ids = {seam.prompt.back()};
+    ids.insert(ids.end(), seam.choices[k].begin(), seam.choices[k].end());
+    std::vector<float> logprobs;
+    sequence.truncate(std::ssize(before));
+    if (!sequence.score(ids, logprobs, part)) return nullptr;
+    done += std::ssize(seam.choices[k]);
+    double sum = 0;
+    for (float logprob : logprobs) sum += logprob;
+    sums.push_back(sum);
+    per_byte.push_back(sum / static_cast<double>(std::max<size_t>(1, text.choices[k].size())));
+    bytes.push_back(text.choices[k].size());
+  }
+  sequence.truncate(std::ssize(before));
+  return {{"prompt_tokens", prompt.ids.size()},
+          {"read_tokens", read},
+          {"logprobs", sums},
+          {"bytes", bytes},
+          {"correct", text.correct},
+          {"scores",
+           {{"accuracy", same(largest(sums) == text.correct)},
+            {"accuracy_per_byte", same(largest(per_byte) == text.correct)}}}};
+}
+
+}  // namespace longspan

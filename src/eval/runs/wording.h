@@ -1,0 +1,31 @@
+// Figures of summaries and differences as words: terminal and page say the same.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+
+namespace longspan {
+
+/// A number or text of a cell or setting: 8192 -> "8,192", "en" -> "en", null -> "-", others as JSON; on one
+/// line.
+std::string value_text(const Json& value);
+/// A figure of an entry, in its unit's digits: per cent with one, losses with four; "-" when it is not there.
+std::string figure(const Json& entry, const char* key);
+std::string signed_figure(const Json& entry, const char* key);
+/// "52.1 to 60.9" (low and high).
+std::string range_of(const Json& entry);
+std::string change_range(const Json& entry);
+/// "120", or "120 of 544" of planned ones.
+std::string count_of(const Json& entry);
+/// "0.031", "<0.001".
+std::string p_text(double p);
+
+/// "needle, clean scoring: 63.2 % (60.1 to 66.0), 544 cases"; "incomplete: 120 of 544 cases".
+std::string headline(const Json& summary);
+std::string diff_headline(const Json& diff);
+/// Sentences on cases cut, stopped, empty, tasks left out, cases not yet done.
+std::vector<std::string> remarks(const Json& summary);
+
+}  // namespace longspan
