@@ -7,12 +7,12 @@
 #include <memory>
 
 #include "base/error.h"
-#include "base/resource.h"
 #include "data/compressed.h"
 #include "eval/suites/cases.h"
 #include "eval/suites/grid.h"
 #include "eval/suites/haystack.h"
 #include "eval/suites/prompt.h"
+#include "eval/suites/records.h"
 #include "eval/suites/row.h"
 
 namespace longspan {
@@ -104,19 +104,15 @@ std::vector<std::string> cut_into_documents(const std::vector<std::string>& book
 }
 
 std::vector<BenchNeedle> read_needles(const fs::path& data) {
-  fs::path file = data_file(data, kNeedles);
-  std::string own = std::string("needlebench/") + kNeedles + ".zst";
-  std::string name = file.empty() ? own : file.string();
-  std::string lines = file.empty() ? unpack(resource(own), own) : file_text(file);
   std::vector<BenchNeedle> needles;
-  for (size_t at = 0, number = 1; at < lines.size(); ++number) {
-    size_t end = std::min(lines.find('\n', at), lines.size());
-    std::string where = fmt::format("{}:{}", name, number);
-    if (end > at)
-      needles.push_back(
-          read_bench_needle(parse_json(std::string_view(lines).substr(at, end - at), where), where));
-    at = end + 1;
-  }
+  auto body = [&](Json&& record, const std::string& where) {
+    needles.push_back(read_bench_needle(record, where));
+    return true;
+  };
+  if (fs::path file = data_file(data, kNeedles); !file.empty())
+    read_records(file, body);
+  else
+    read_resource_records(std::string("needlebench/") + kNeedles + ".zst", body);
   return needles;
 }
 
@@ -192,7 +188,7 @@ void add_single(const std::shared_ptr<const BenchTexts>& texts, const MakeContex
         Case one = bench_case(*texts, fmt::format("{}/{}/{}", length, depth, repeat), source, length);
         one.cell["depth"] = depth;
         one.text = [texts, needle, length, depth, repeat] {
-          std::string hay = fill(*texts, length, repeat, {needle.text}, at_depth(depth));
+          std::string hay = fill(*texts, length, repeat, {needle.text}, at_depths({depth}));
           CaseText text = fill_task(
               texts->task, {{"context", hay}, {"question", needle.question}, {"format", needle.format}},
               texts->task.name);

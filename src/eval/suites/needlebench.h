@@ -42,8 +42,7 @@ std::vector<BenchNeedle> shuffled_needles(std::vector<BenchNeedle> needles, int6
 /// Token index at which each needle is put in, one after the other, into `context` tokens; sizes: of the
 /// needles.
 using BenchPlaces = std::function<std::vector<size_t>(size_t context, const std::vector<size_t>& sizes)>;
-BenchPlaces at_depth(int64_t depth);
-/// A depth for each needle.
+/// A depth, in per cent, for each needle.
 BenchPlaces at_depths(std::vector<int64_t> depths);
 /// The first at `depth`, the others `step` per cent apart. The original counts the needles before a place
 /// twice.

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "eval/suites/needlebench.h"
 #include "eval/suites/python_random.h"
+#include "eval/suites/records.h"
 
 namespace longspan {
 
@@ -18,11 +19,7 @@ std::string between_lines(const std::string& needle) { return "\n" + needle + "\
 }  // namespace
 
 BenchNeedle read_bench_needle(const Json& record, const std::string& where) {
-  auto field = [&](const char* name) {
-    if (!record.is_object() || !record.contains(name) || !record[name].is_string())
-      fail("{}: the text \"{}\" is missing", where, name);
-    return record[name].get<std::string>();
-  };
+  auto field = [&](const char* name) { return text_field(record, name, where); };
   BenchNeedle needle{field("needle"), "", "", field("arg1"), field("arg2"), field("language")};
   std::string asked = field("retrieval_question");
   size_t mark = asked.find(needle.language == kChinese ? "？" : "?"), open = asked.find('\''),
@@ -68,12 +65,6 @@ std::vector<BenchNeedle> distinct_needles(const std::vector<BenchNeedle>& all, c
 std::vector<BenchNeedle> shuffled_needles(std::vector<BenchNeedle> needles, int64_t repeat) {
   PythonRandom(static_cast<uint64_t>(repeat)).shuffle(needles);
   return needles;
-}
-
-BenchPlaces at_depth(int64_t depth) {
-  return [depth](size_t context, const std::vector<size_t>&) {
-    return std::vector<size_t>{context * static_cast<size_t>(depth) / 100};
-  };
 }
 
 BenchPlaces at_depths(std::vector<int64_t> depths) {
