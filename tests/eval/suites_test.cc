@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "eval/metrics.h"
 #include "eval/suites/cases.h"
+#include "eval/suites/known_scores.h"
 #include "eval/suites/suite.h"
 
 namespace longspan {
@@ -144,6 +145,37 @@ TEST(Suites, InfiniteBenchAsksInItsOwnWords) {
       EXPECT_EQ(tasks.at(name).new_tokens, theirs["max_new_tokens"][name]) << name;
     }
   }
+}
+
+TEST(KnownScores, AreOfTasksThatTheSuiteHas) {
+  size_t all = 0;
+  for (const std::string& name : suite_names()) {
+    std::vector<std::string> dialects = read_suite(name, "", {}, {}).dialects;
+    if (dialects.empty()) dialects = {""};
+    for (const std::string& dialect : dialects) {
+      std::set<std::string> names = {""};
+      for (const Task& task : read_suite(name, dialect, {}, {}).tasks)
+        names.insert({task.name, task.category});
+      for (const KnownScore& known : known_scores(name, dialect)) {
+        EXPECT_TRUE(names.contains(known.task)) << name << " " << dialect << " " << known.task;
+        EXPECT_TRUE(known.score >= 0 && known.score <= 100) << known.model;
+        EXPECT_FALSE(known.source.empty());
+        ++all;
+      }
+    }
+  }
+  EXPECT_GT(all, 500u);
+  EXPECT_TRUE(known_scores("longbench", "none").empty());
+  auto of = [](const char* suite, const char* dialect, const std::string& model, const std::string& task,
+               int64_t length) {
+    for (const KnownScore& k : known_scores(suite, dialect))
+      if (k.model == model && k.task == task && k.length == length) return k.score;
+    return -1.0;
+  };
+  EXPECT_EQ(of("longbench", "official", "Llama2-7B-chat-4k", "narrativeqa", 0), 18.7);
+  EXPECT_EQ(of("longbench", "index", "Index-1.9B-32K", "", 0), 35.23);
+  EXPECT_EQ(of("ruler", "", "Qwen3-4B", "", 32768), 87.8);
+  EXPECT_EQ(of("infinitebench", "base", "Yi-6B-200K", "code_run", 0), -1);  // not published
 }
 
 TEST(FillSlots, BracesSlotsAndTheMarkedRange) {
