@@ -1,5 +1,5 @@
 // Against 75 samples that NVIDIA/RULER's own programs made at 1024 and 4096 tokens, a token being a run of
-// \S+; the rows are those of the suite.
+// \S+ (tools/make_ruler_golden.py); the rows are those of the suite.
 #include "eval/suites/ruler.h"
 
 #include <gtest/gtest.h>
@@ -134,10 +134,10 @@ TEST(Ruler, AnotherSeedGivesOtherSamplesThatFit) {
 TEST(Ruler, LengthsThatNothingFitsAreNamed) {
   const Suite ruler = suite();
   const Task& task = task_of(ruler, "qa_2");
-  RulerSamples samples(run_of(task, 1024), plan_of(task).begin);
+  RulerSamples samples(run_of(task, 700), plan_of(task).begin);
   EXPECT_EQ(samples.at(0).answers.size(), 1u);
   for (int64_t later : {1, 1, 2})
-    EXPECT_NE(error_of([&] { samples.at(later); }).find("qa_2 at length 1,024"), std::string::npos);
+    EXPECT_NE(error_of([&] { samples.at(later); }).find("qa_2 at length 700"), std::string::npos);
   EXPECT_EQ(samples.at(0).answers.size(), 1u);
   for (const char* name : {"niah_single_2", "vt"}) {
     RulerSamples tiny(run_of(task_of(ruler, name), 256), plan_of(task_of(ruler, name)).begin);
@@ -227,7 +227,7 @@ TEST(Ruler, CasesFitTheLengthOfAModel) {
     const CaseText text = cases[3].text();
     const int64_t tokens = prompt_tokens(engine, task, text) + task.new_tokens;
     EXPECT_LE(tokens, 4096) << task.name;
-    EXPECT_GT(tokens, 2500) << task.name;
+    EXPECT_GT(tokens, 2800) << task.name;
     EXPECT_FALSE(text.references.empty()) << task.name;
   }
 }
