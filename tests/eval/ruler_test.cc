@@ -204,6 +204,7 @@ TEST(Ruler, KeysOfRowsAreChecked) {
   Task task = task_of(ruler, "vt");
   task.make["haystack"] = "book.txt";  // said to the whole suite
   EXPECT_EQ(plan_ruler_vt(task).samples, 500);
+  EXPECT_EQ(plan_of(task_of(ruler, "niah_single_2")).cell, Json({{"haystack", "essays"}}));
   task.make["num_chain"] = 2;
   EXPECT_NE(error_of([&] { plan_ruler_vt(task); }).find("num_chain"), std::string::npos);
   task = task_of(ruler, "niah_multivalue");
