@@ -149,7 +149,8 @@ TEST(Ruler, LongListsOfWordsNeedTheLongerDictionary) {
   const Suite ruler = suite();
   Task task = task_of(ruler, "cwe");
   RulerSamples samples(run_of(task, 65536), plan_of(task).begin);
-  EXPECT_NE(error_of([&] { samples.at(0); }).find("english_words.json"), std::string::npos);
+  const std::string error = error_of([&] { samples.at(0); });
+  EXPECT_NE(error.find("there are 8,166; give RULER's english_words.json"), std::string::npos) << error;
 
   std::string words = "{";
   for (int i = 0; i < 40000; ++i) words += fmt::format("{}\"{}\": \"word{}\"", i > 0 ? ", " : "", i, i);
@@ -194,6 +195,9 @@ TEST(Ruler, DataThatIsNotThereIsNamed) {
             "missing: none of hotpotqa.json, hotpot_dev_distractor_v1.json is named with --data");
   const fs::path folder = fs::path(testing::TempDir()) / "ruler_bad";
   fs::create_directories(folder);
+  write_file_atomic(folder / "hotpotqa.json", R"([{"question": "a", "answer": "b", "context": []}])");
+  EXPECT_NE(error_of([&] { plan_ruler_qa(task_of(ruler, "qa_2"), folder); }).find("no question with a"),
+            std::string::npos);
   write_file_atomic(folder / "squad.json", R"({"data": [{"paragraphs": [{"qas": []}]}]})");
   EXPECT_NE(error_of([&] { plan_ruler_qa(task_of(ruler, "qa_1"), folder); }).find("\"context\" is missing"),
             std::string::npos);

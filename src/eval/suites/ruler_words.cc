@@ -43,10 +43,11 @@ std::string numbered_list(const CweInputs& inputs, const ListSize& size, const R
   const std::vector<std::string>& source = enough ? inputs.words : inputs.more_words;
   if (wanted > source.size())
     fail(
-        "{} at length {}: {} different words are needed and there are {}; give RULER's english_words.json "
-        "with "
-        "--set {}.make.words=FILE",
-        run.name, grouped(run.length), grouped(size.words), grouped(std::ssize(source)), run.name);
+        "{0} at length {1}: {2} different words are needed and there are {3}; give RULER's "
+        "english_words.json "
+        "as --set {0}.make.words=FILE",
+        run.name, grouped(run.length), grouped(size.words),
+        grouped(std::ssize(source.empty() ? inputs.words : source)));
   std::vector<size_t> list;
   const std::vector<size_t> drawn = random.sample(source.size(), wanted);
   const size_t commons = std::min(static_cast<size_t>(inputs.options.common), wanted);
