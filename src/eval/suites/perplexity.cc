@@ -212,7 +212,7 @@ std::vector<Window> windows_of(const Settings& s, int64_t tokens, int64_t length
 }
 
 Case window_case(const Text& text, const Window& w, const Ids& opening) {
-  return {.kind = CaseKind::Loss, .source = text.source, .text = [ids = text.ids, w, opening] {
+  return {.id = "", .kind = CaseKind::Loss, .source = text.source, .text = [ids = text.ids, w, opening] {
             CaseText result;
             result.ids = opening;
             result.ids.insert(result.ids.end(), ids->begin() + w.begin, ids->begin() + w.end);

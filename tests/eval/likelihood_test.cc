@@ -1,0 +1,190 @@
+// Likelihoods of windows and choices: equal to Sequence::score over the whole text, whatever the sequence
+// held before; the seam between prompt and choice; buckets of positions.
+#include "eval/runs/likelihood.h"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "base/error.h"
+#include "cli/program.h"
+
+namespace longspan {
+namespace {
+
+class Likelihood : public ProgramTest {
+ protected:
+  void SetUp() override {
+    ProgramTest::SetUp();
+    std::string model = tiny_model(256);
+    // One merge, so that a prompt and a choice can grow together.
+    Json tokenizer = parse_json_file(model + "/tokenizer.json");
+    Json& vocab = tokenizer["model"]["vocab"];
+    std::string spare = "spare" + std::to_string(vocab.size() - 1);
+    vocab["ab"] = vocab[spare];
+    vocab.erase(spare);
+    tokenizer["model"]["merges"] = {"a b"};
+    write_file_atomic(model + "/tokenizer.json", dump_json(tokenizer));
+    EngineOptions options;
+    options.cache_dtype = DType::F32;
+    options.compute = Compute::F32;
+    engine_ = std::make_unique<Engine>(model, options);
+  }
+  std::vector<int32_t> ids_of(const std::string& text) { return engine_->tokenizer().encode(text); }
+  Prompt prompt_of(const std::string& text) {
+    Prompt prompt;
+    prompt.text = text;
+    prompt.ids = ids_of(text);
+    return prompt;
+  }
+  /// Sum of log p of the tokens from `from` on of the whole text.
+  double sum_of(const std::string& text, size_t from) {
+    std::vector<float> logprobs;
+    Sequence(*engine_, 256).score(ids_of(text), logprobs, {}, from);
+    return std::accumulate(logprobs.begin(), logprobs.end(), 0.0);
+  }
+  static CaseText choices(std::vector<std::string> texts, size_t correct) {
+    CaseText text;
+    text.choices = std::move(texts);
+    text.correct = correct;
+    return text;
+  }
+
+  std::unique_ptr<Engine> engine_;
+};
+
+TEST_F(Likelihood, SumsOfChoicesAreThoseOfTheWholeText) {
+  const std::string start = "the quick brown fox jumps over";
+  const std::vector<std::string> endings = {" the lazy dog", " me", " a hundred and twenty moons"};
+  CaseText text = choices(endings, 1);
+  Sequence sequence(*engine_, 256);
+  Json result = run_choice(sequence, *engine_, prompt_of(start), text, {});
+  size_t before = ids_of(start).size();
+  size_t best = 0, best_per_byte = 0;
+  std::vector<double> sums;
+  for (size_t k = 0; k < endings.size(); ++k) {
+    sums.push_back(sum_of(start + endings[k], before));
+    EXPECT_NEAR(result["logprobs"][k].get<double>(), sums[k], 1e-4 * std::abs(sums[k]));
+    EXPECT_EQ(result["bytes"][k], endings[k].size());
+    auto per_byte = [&](size_t i) { return sums[i] / static_cast<double>(endings[i].size()); };
+    if (sums[k] > sums[best]) best = k;
+    if (per_byte(k) > per_byte(best_per_byte)) best_per_byte = k;
+  }
+  EXPECT_EQ(best, 1u);  // the shortest
+  EXPECT_EQ(result["correct"], 1);
+  EXPECT_EQ(result["prompt_tokens"], before);
+  EXPECT_EQ(result["read_tokens"], before);
+  Json right = {{"compat", 1.0}, {"clean", 1.0}}, wrong = {{"compat", 0.0}, {"clean", 0.0}};
+  EXPECT_EQ(result["scores"]["accuracy"], right);
+  EXPECT_EQ(result["scores"]["accuracy_per_byte"], best_per_byte == 1 ? right : wrong);
+}
+
+TEST_F(Likelihood, WhatTheSequenceSharesIsNotReadAgain) {
+  CaseText text = choices({" one", " two"}, 0);
+  Prompt prompt = prompt_of("a long road leads to rome and back");
+  Sequence fresh(*engine_, 256), used(*engine_, 256);
+  Json expected = run_choice(fresh, *engine_, prompt, text, {});
+  used.feed(ids_of("a long road leads elsewhere"));
+  Json result = run_choice(used, *engine_, prompt, text, {});
+  EXPECT_EQ(result["read_tokens"].get<size_t>(), prompt.ids.size() - ids_of("a long road leads ").size());
+  for (size_t k = 0; k < 2; ++k)
+    EXPECT_NEAR(result["logprobs"][k].get<double>(), expected["logprobs"][k].get<double>(), 1e-3);
+  EXPECT_EQ(used.ids(), std::vector<int32_t>(prompt.ids.begin(), prompt.ids.end() - 1));
+}
+
+TEST_F(Likelihood, ATokenMayReachOverTheSeam) {
+  // "xa" + "b" is x, ab: all choices are counted from behind x, the part that they share.
+  ASSERT_EQ(ids_of("xab").size(), 2u);
+  Sequence sequence(*engine_, 256);
+  Json result = run_choice(sequence, *engine_, prompt_of("xa"), choices({"b", "c"}, 0), {});
+  EXPECT_NEAR(result["logprobs"][0].get<double>(), sum_of("xab", 1), 1e-4);
+  EXPECT_NEAR(result["logprobs"][1].get<double>(), sum_of("xac", 1), 1e-4);
+  EXPECT_THROW(run_choice(sequence, *engine_, prompt_of("a"), choices({"b", "c"}, 0), {}), Error);
+  EXPECT_THROW(run_choice(sequence, *engine_, prompt_of(""), choices({"b", "c"}, 0), {}), Error);
+}
+
+TEST_F(Likelihood, AChoicesRoomHoldsTheLongest) {
+  CaseText text = choices({"b", " a hundred and twenty moons"}, 0);
+  Prompt prompt = prompt_of("xa");
+  Sequence sequence(*engine_, std::ssize(prompt.ids) + choice_room(*engine_, text));
+  EXPECT_FALSE(run_choice(sequence, *engine_, prompt, text, {}).is_null());
+}
+
+TEST_F(Likelihood, APromptThatWasCutIsTakenAsItWasFitted) {
+  // Its ids are not what its text is read into: the seam counts from its end.
+  Prompt prompt = prompt_of("quick fox");
+  prompt.ids.insert(prompt.ids.begin(), engine_->tokenizer().token_id("a"));
+  prompt.cut = 3;
+  Sequence sequence(*engine_, 256);
+  Json result = run_choice(sequence, *engine_, prompt, choices({" one", " two"}, 0), {});
+  EXPECT_EQ(result["read_tokens"], prompt.ids.size());
+  EXPECT_NEAR(result["logprobs"][0].get<double>(), sum_of("aquick fox one", prompt.ids.size()), 1e-4);
+}
+
+TEST_F(Likelihood, ALossCountsTokensAndTheirBytes) {
+  CaseText text;
+  text.ids = ids_of("pack my box with five dozen jugs of ab");
+  text.from = 20;
+  std::vector<float> logprobs;
+  Sequence(*engine_, 256).score(text.ids, logprobs);
+  double expected = -std::accumulate(logprobs.begin() + 19, logprobs.end(), 0.0);
+  Sequence sequence(*engine_, 256);
+  Json result = run_loss(sequence, *engine_, text, {});
+  EXPECT_NEAR(result["nll"].get<double>(), expected, 1e-3);
+  EXPECT_EQ(result["tokens"], text.ids.size() - 20);
+  EXPECT_EQ(result["bytes"], text.ids.size() - 20 + 1);  // "ab" is one token
+  EXPECT_EQ(result["scores"], Json::object());
+  double sum = 0;
+  int64_t count = 0;
+  for (const Json& bucket : result["buckets"]) {
+    sum += bucket[2].get<double>();
+    count += bucket[3].get<int64_t>();
+  }
+  EXPECT_NEAR(sum, result["nll"].get<double>(), 1e-9);
+  EXPECT_EQ(count, result["tokens"]);
+}
+
+TEST_F(Likelihood, StoppedByProgress) {
+  auto stop = [](int64_t, int64_t) { return false; };
+  CaseText text = choices({" one", " two"}, 0);
+  text.ids = ids_of("a text");
+  Sequence sequence(*engine_, 256), other(*engine_, 256);
+  EXPECT_TRUE(run_loss(sequence, *engine_, text, stop).is_null());
+  EXPECT_TRUE(run_choice(other, *engine_, prompt_of("a prompt"), text, stop).is_null());
+}
+
+TEST_F(Likelihood, ProgressEndsAtTheTotal) {
+  int64_t last = 0, total = 0;
+  auto watch = [&](int64_t done, int64_t all) {
+    EXPECT_GE(done, last);
+    last = done;
+    total = all;
+    return true;
+  };
+  Sequence sequence(*engine_, 256);
+  run_choice(sequence, *engine_, prompt_of("a prompt"), choices({" one", " three"}, 0), watch);
+  EXPECT_EQ(last, total);
+  EXPECT_EQ(total, static_cast<int64_t>(ids_of("a prompt one three").size()));
+}
+
+TEST(PositionBuckets, BoundsAreTheSameInEveryWindow) {
+  std::vector<float> ones(40, -1);
+  auto buckets = position_buckets(ones, 1);
+  ASSERT_EQ(buckets.size(), 4u);
+  int64_t bounds[][3] = {{1, 15, 15}, {16, 22, 7}, {23, 31, 9}, {32, 44, 9}};
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(buckets[i].first, bounds[i][0]);
+    EXPECT_EQ(buckets[i].last, bounds[i][1]);
+    EXPECT_EQ(buckets[i].count, bounds[i][2]);
+    EXPECT_EQ(buckets[i].sum, bounds[i][2]);
+  }
+  auto later = position_buckets(std::vector<float>(10, -2), 30);
+  ASSERT_EQ(later.size(), 2u);
+  EXPECT_EQ(later[0].first, 23);
+  EXPECT_EQ(later[0].count, 2);
+  EXPECT_EQ(later[1].count, 8);
+  EXPECT_EQ(later[1].sum, 16);
+}
+
+}  // namespace
+}  // namespace longspan
