@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "cli/program.h"
+#include "data/tokenizers.h"
 #include "eval/suites/cases.h"
 #include "eval/suites/haystack.h"
 #include "eval/suites/prompt.h"
@@ -200,6 +201,8 @@ TEST_F(NeedleGrid, FaultsAreNamed) {
   EXPECT_NE(fault("make.colour=1").find("colour: is unknown"), std::string::npos);
   EXPECT_NE(fault("make.needle=tom").find("question: is missing"), std::string::npos);
   EXPECT_NE(fault("make.haystack=/no/such/file").find("/no/such/file"), std::string::npos);
+  EXPECT_NE(fault("make.needles=[{text='',question='',answer='x'}]").find("text: is empty"), std::string::npos);
+  EXPECT_NE(fault("make.needles=[]").find("needles: at least one"), std::string::npos);
   std::string empty = write("empty.jsonl", "");
   EXPECT_NE(fault("make.haystack=" + empty).find("holds no text"), std::string::npos);
 }
@@ -227,6 +230,27 @@ TEST(Haystack, CountsSentencesUpToTheirEnds) {
   EXPECT_EQ(haystack.end_at(11), 1u);
   EXPECT_EQ(haystack.end_at(12), 2u);
   EXPECT_EQ(haystack.end_at(1000), 4u);
+}
+
+TEST(Haystack, WhatStandsBeforeACutIsTokenisedAlikeByAll) {
+  for (const char* name : {"byte_level", "byte_fallback", "unigram"})
+    for (const char* file : {"haystack/essays_en.jsonl.zst", "haystack/classics_zh.jsonl.zst"}) {
+      SCOPED_TRACE(std::string(name) + " " + file);
+      // Its 2,000 pieces hold few characters: runs of unknown ones are one token, over all borders.
+      if (name == std::string("unigram") && file == std::string("haystack/classics_zh.jsonl.zst")) continue;
+      Tokenizer tokenizer = golden_tokenizer(name);
+      Haystack haystack = make_haystack(haystack_documents(file), tokenizer, 8000);
+      auto ids = [&](size_t end) {
+        return tokenizer.encode(haystack.text.substr(0, haystack.ends[end]), {.add_special = false});
+      };
+      std::vector<int32_t> all = ids(haystack.ends.size() - 1);
+      EXPECT_NEAR(static_cast<double>(all.size()), static_cast<double>(haystack.tokens.back()), 40);
+      for (size_t end = 1; end < haystack.ends.size(); end += haystack.ends.size() / 9) {
+        std::vector<int32_t> some = ids(end);
+        auto shared = std::mismatch(some.begin(), some.end(), all.begin(), all.end()).first - some.begin();
+        EXPECT_GE(shared, std::ssize(some) - 1) << end;
+      }
+    }
 }
 
 }  // namespace

@@ -57,6 +57,8 @@ Needle read_needle(const Json& table, const std::string& where, size_t number) {
   row.done();
   for (const char* key : {"text", "question", "answer"})
     if (!table.contains(key)) row.refuse(key, "is missing");
+  if (needle.text.empty()) row.refuse("text", "is empty");
+  if (needle.answers.empty()) row.refuse("answer", "is empty");
   return needle;
 }
 
