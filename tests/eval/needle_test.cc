@@ -197,11 +197,14 @@ TEST_F(NeedleGrid, FaultsAreNamed) {
   };
   EXPECT_NE(fault("make.lengths=[100]").find("100 tokens do not hold the question, needle lighthouse"),
             std::string::npos);
+  EXPECT_NE(fault("make.lengths=[1000000000000]").find("is too large: at most"), std::string::npos);
+  EXPECT_NE(fault("make.lengths=[]").find("lengths: at least one"), std::string::npos);
   EXPECT_NE(fault("make.depths=[101]").find("depths: 101"), std::string::npos);
   EXPECT_NE(fault("make.colour=1").find("colour: is unknown"), std::string::npos);
   EXPECT_NE(fault("make.needle=tom").find("question: is missing"), std::string::npos);
   EXPECT_NE(fault("make.haystack=/no/such/file").find("/no/such/file"), std::string::npos);
-  EXPECT_NE(fault("make.needles=[{text='',question='',answer='x'}]").find("text: is empty"), std::string::npos);
+  EXPECT_NE(fault("make.needles=[{text='',question='',answer='x'}]").find("text: is empty"),
+            std::string::npos);
   EXPECT_NE(fault("make.needles=[]").find("needles: at least one"), std::string::npos);
   std::string empty = write("empty.jsonl", "");
   EXPECT_NE(fault("make.haystack=" + empty).find("holds no text"), std::string::npos);

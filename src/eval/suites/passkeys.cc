@@ -35,12 +35,11 @@ struct KeyPlace {
 PasskeyGrid read_passkey_grid(const Task& task) {
   Row row(task.make, "task " + task.name + ": make");
   PasskeyGrid grid;
-  row.read("lengths", grid.lengths, 1);
+  grid.lengths = read_lengths(row);
   grid.depths = read_depths(row);
   row.read("repeats", grid.repeats, 1, 10000);
   row.read("form", grid.form, {"tokens", "characters"});
   row.done();
-  if (grid.lengths.empty()) row.refuse("lengths", "at least one is needed");
   if (grid.form == "tokens" && grid.depths.empty()) row.refuse("depths", "at least one is needed");
   return grid;
 }
