@@ -1,7 +1,6 @@
 // Two runs side by side: what changed, and whether it is more than noise.
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <set>
 
 #include "base/error.h"
@@ -39,21 +38,19 @@ Json change_entry(const Group& group, const Unit& unit) {
 }
 
 Json by_fields(const Group& group, const Unit& unit) {
-  std::map<std::string, std::set<Json>> fields;
-  for (const TaskScores& task : group)
-    for (const CaseResult* c : task.cases)
-      for (const char* key : {"length", "depth"})
-        if (c->result.contains("cell") && c->result["cell"].contains(key))
-          fields[key].insert(c->result["cell"][key]);
   Json by = Json::object();
-  for (const auto& [key, values] : fields) {
-    by[key] = Json::array();
+  for (const char* key : {"length", "depth", "lines", "class"}) {
+    auto value_of = [&](const CaseResult& c) {
+      return c.result.contains("cell") && c.result["cell"].contains(key) ? c.result["cell"][key] : Json();
+    };
+    std::set<Json> values;
+    for (const TaskScores& task : group)
+      for (const CaseResult* c : task.cases) values.insert(value_of(*c));
+    values.erase(Json());
     for (const Json& value : values) {
       Json entry = {{"value", value}};
-      Group part = restricted(group, [&](const CaseResult& c) {
-        return c.result.contains("cell") && c.result["cell"].contains(key) && c.result["cell"][key] == value;
-      });
-      entry.update(change_entry(part, unit));
+      entry.update(
+          change_entry(restricted(group, [&](const CaseResult& c) { return value_of(c) == value; }), unit));
       by[key].push_back(std::move(entry));
     }
   }
@@ -128,8 +125,9 @@ Json compare_runs(const RunResults& a, const RunResults& b) {
       {"suite", a.settings["suite"]},     {"a", a.folder.string()}, {"b", b.folder.string()},
       {"scoring", a.settings["scoring"]}, {"pairs", pairs},         {"only_a", a.cases.size() - pairs},
       {"only_b", b.cases.size() - pairs}};
-  diff.update(change_entry(scored, unit));
-  diff.erase("n");
+  Json all = change_entry(scored, unit);
+  for (const char* key : {"unit", "change", "low", "high", "p", "verdict"}) diff[key] = all[key];
+  diff["all"] = std::move(all);
   if (!answers.empty() && !losses.pool.empty()) diff["loss"] = change_entry(losses.pool, losses.unit);
   Json tasks = Json::array(), changes = Json::array();
   add_tasks(tasks, answers, per_cent);

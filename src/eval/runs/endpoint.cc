@@ -1,12 +1,11 @@
 #include "eval/runs/endpoint.h"
 
+#include <httplib.h>
+
 #include <chrono>
 #include <cmath>
 #include <regex>
 #include <thread>
-
-#define CPPHTTPLIB_OPENSSL_SUPPORT
-#include <httplib.h>
 
 #include "base/error.h"
 

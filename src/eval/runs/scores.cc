@@ -109,15 +109,7 @@ void add_loss(TaskScores& task, int version, const CaseResult& result, Per per) 
   task.weights[version].push_back(weight);
 }
 
-bool weighs_windows(const Json& task) {
-  if (task.value("combine", "") == "window_mean") return true;
-  auto row = task.find("row");
-  if (row == task.end() || !row->is_object() || !row->contains("make") || !row->at("make").is_object())
-    return false;
-  const Json& make = row->at("make");
-  Json recipe = make.contains("recipe") ? make.at("recipe") : Json();
-  return recipe == "yarn" || recipe == "longlora";
-}
+bool weighs_windows(const Json& task) { return task.value("combine", "") == "window_mean"; }
 
 bool is_loss(const CaseResult& result) { return result.result.at("kind") == "loss"; }
 

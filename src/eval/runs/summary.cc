@@ -151,50 +151,54 @@ Json category_entries(const Group& answers, const std::string& scoring) {
   return categories;
 }
 
-/// Scores of a task by depth (rows) and length (columns), in per cent; `of` says which cases.
-Json grid(const TaskScores& task, const Json& of) {
+/// Scores of a task in per cent, a row a depth, a column a length (or whatever field `across` names); `of`
+/// says which cases.
+Json grid(const TaskScores& task, const std::string& across, const Json& of) {
   auto fields = fields_of({task});
-  std::map<std::pair<Json, Json>, std::vector<size_t>> at;  // depth, length
-  for (size_t i = 0; i < task.cases.size(); ++i)
-    at[{*field_of(*task.cases[i], "depth"), *field_of(*task.cases[i], "length")}].push_back(i);
+  std::map<std::pair<Json, Json>, std::vector<const CaseResult*>> at;  // depth, length
+  for (const CaseResult* c : task.cases) at[{*field_of(*c, "depth"), *field_of(*c, across)}].push_back(c);
   Json cells = Json::array();
   for (const Json& depth : fields["depth"]) {
     Json row = Json::array();
-    for (const Json& length : fields["length"]) {
+    for (const Json& length : fields[across]) {
       auto found = at.find({depth, length});
       if (found == at.end()) {
         row.push_back(nullptr);
         continue;
       }
+      const auto& inside = found->second;
       Group cell = restricted({task}, [&](const CaseResult& c) {
-        return *field_of(c, "depth") == depth && *field_of(c, "length") == length;
+        return std::find(inside.begin(), inside.end(), &c) != inside.end();
       });
       row.push_back({{"score", 100 * score_of(cell)}, {"n", cases_in(cell)}});
     }
     cells.push_back(std::move(row));
   }
-  return {{"task", task.name},
-          {"of", of},
-          {"lengths", fields["length"]},
-          {"depths", fields["depth"]},
-          {"cells", cells}};
+  return {{"task", task.name},         {"of", of},      {"across", across}, {"lengths", fields[across]},
+          {"depths", fields["depth"]}, {"cells", cells}};
 }
 
-/// A grid for each task whose cells have length and depth, and one for each needle and language of several.
+/// All cases have numbers there.
+bool has_numbers(const TaskScores& task, const std::string& key) {
+  return std::all_of(task.cases.begin(), task.cases.end(), [&](const CaseResult* c) {
+    const Json* field = field_of(*c, key);
+    return field && field->is_number();
+  });
+}
+
+/// A grid for each task whose cells have depth and length (or lines), and one for each needle and language of
+/// several.
 Json grids_of(const Group& answers) {
   Json grids = Json::array();
   for (const TaskScores& task : answers) {
-    bool placed = std::all_of(task.cases.begin(), task.cases.end(), [](const CaseResult* c) {
-      const Json *length = field_of(*c, "length"), *depth = field_of(*c, "depth");
-      return length && depth && length->is_number() && depth->is_number();
-    });
-    if (!placed) continue;
-    grids.push_back(grid(task, Json::object()));
+    std::string across = has_numbers(task, "length") ? "length" : "lines";
+    if (!has_numbers(task, "depth") || !has_numbers(task, across)) continue;
+    grids.push_back(grid(task, across, Json::object()));
     auto fields = fields_of({task});
     for (const char* key : {"needle", "language"})
       if (fields[key].size() > 1 && fields[key].size() <= kMostValues)
         for (const Json& value : fields[key])
-          grids.push_back(grid(with_value({task}, key, value).front(), {{key, value}}));
+          grids.push_back(grid(with_value({task}, key, value).front(), across, {{key, value}}));
   }
   return grids;
 }
@@ -234,16 +238,20 @@ Json known_of(const Json& settings) {
   return rows;
 }
 
+/// read_tokens and reuse are null when a server did not say what it read.
 Json cost_of(const RunResults& run) {
   double tokens = 0, read = 0, seconds = 0;
+  bool known = true;
   for (const CaseResult& c : run.cases) {
+    double of_case = c.result.value("read_tokens", 0.0);
+    known = known && of_case >= 0;
     tokens += c.result.value("prompt_tokens", 0.0);
-    read += c.result.value("read_tokens", 0.0);
+    read += of_case;
     seconds += c.result.value("seconds", 0.0);
   }
   return {{"tokens", std::llround(tokens)},
-          {"read_tokens", std::llround(read)},
-          {"reuse", tokens > 0 ? 1 - read / tokens : 0},
+          {"read_tokens", known ? Json(std::llround(read)) : Json()},
+          {"reuse", known && tokens > 0 ? Json(1 - read / tokens) : Json()},
           {"seconds", seconds}};
 }
 

@@ -56,7 +56,8 @@ std::string by_table(const std::string& key, const Json& entries) {
 std::string summary_table(const Json& summary) {
   std::string out = headline(summary) + "\n\n";
   std::vector<std::vector<std::string>> rows = {{"task", "n", "score", "95 %", "compat", "clean", "metric"}};
-  for (const Json& task : summary["tasks"]) rows.push_back(summary_row(value_text(task["name"]), task, task["metric"]));
+  for (const Json& task : summary["tasks"])
+    rows.push_back(summary_row(value_text(task["name"]), task, task["metric"]));
   out += table_text(rows);
   if (summary["categories"].size() > 1) {
     rows = {{"category", "n", "score", "95 %", "compat", "clean"}};

@@ -85,7 +85,7 @@ std::string headline(const Json& summary) {
 
 std::string diff_headline(const Json& diff) {
   std::string text = fmt::format("{}: {} pairs; {}", diff["suite"].get<std::string>(), grouped(diff["pairs"]),
-                                 change_text(diff));
+                                 change_text(diff["all"]));
   if (diff.contains("loss")) text += "; loss " + change_text(diff["loss"]);
   for (const char* side : {"a", "b"})
     if (int64_t only = diff[std::string("only_") + side]; only > 0)

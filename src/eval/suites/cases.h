@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "eval/suites/suite.h"
 #include "generate/engine.h"
+#include "tokenizer/chat_template.h"
 
 namespace longspan {
 
@@ -25,6 +26,7 @@ enum class CaseKind {
 struct CaseText {
   // Answer and Choice
   std::string system, user, prefix;             // turns; the beginning of the answer
+  std::vector<ChatMessage> turns = {};          // earlier ones, between system and user
   size_t document_begin = 0, document_end = 0;  // bytes of `user` that truncation may cut
   std::vector<std::string> references = {};     // Answer: of the metric
   Json fields = Json::object();                 // Answer: of the metric: "all_classes", "needle", ...

@@ -3,10 +3,9 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "base/resource.h"
-#include "data/compressed.h"
 #include "data/documents.h"
 #include "data/synth_sources.h"
+#include "eval/suites/records.h"
 
 namespace longspan {
 
@@ -16,13 +15,11 @@ constexpr const char* kOwn = "haystack/";
 constexpr const char* kBetween = "\n\n";  // documents
 
 std::vector<std::string> own_documents(const std::string& name) {
-  std::string lines = unpack(resource(name), name);
   std::vector<std::string> documents;
-  for (size_t at = 0; at < lines.size();) {
-    size_t end = std::min(lines.find('\n', at), lines.size());
-    documents.push_back(parse_json(std::string_view(lines).substr(at, end - at), name).at("text"));
-    at = end + 1;
-  }
+  read_resource_records(name, [&](Json&& record, const std::string& where) {
+    documents.push_back(text_field(record, "text", where));
+    return true;
+  });
   return documents;
 }
 

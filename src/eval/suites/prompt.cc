@@ -14,13 +14,20 @@ bool through_template(const Engine& engine, const Task& task) {
 }
 
 std::string plain(const CaseText& text) {
-  return text.system + (text.system.empty() || text.user.empty() ? "" : "\n\n") + text.user;
+  std::string joined = text.system;
+  auto add = [&](const std::string& turn) {
+    joined += (joined.empty() || turn.empty() ? "" : "\n\n") + turn;
+  };
+  for (const ChatMessage& turn : text.turns) add(turn.content);
+  add(text.user);
+  return joined;
 }
 
 Prompt whole(const Engine& engine, const Task& task, const CaseText& text) {
   Prompt prompt;
   std::vector<ChatMessage> messages;
   if (!text.system.empty()) messages.push_back({"system", text.system});
+  messages.insert(messages.end(), text.turns.begin(), text.turns.end());
   messages.push_back({"user", text.user});
   if (through_template(engine, task)) {
     prompt.text = engine.render_chat(messages, true) + text.prefix;

@@ -207,6 +207,11 @@ Suite read_suite(const std::string& name, const std::string& dialect, const std:
     lay(dialect_layers);
     Json own = task, own_dialects = task.value("dialect", Json());
     own.erase("dialect");
+    std::vector<std::string> only;
+    if (Row(task, file + ": task " + task.value("name", "?")).read("only", only) &&
+        std::find(only.begin(), only.end(), suite.dialect) == only.end())
+      continue;
+    own.erase("only");
     lay_over(merged, own);
     lay(own_dialects);
     for (const std::string& text_of_one : overrides) override_row(merged, text_of_one, names);

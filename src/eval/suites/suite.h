@@ -9,6 +9,7 @@
 //   [[task]]
 //   name = "qasper"                         # and the keys of Task below, those of its maker under
 //   [task.make] [task.dialect.index]                    # keys that this dialect changes in this row
+//   only = ["official"]                     # in a row: the dialects that have it; without it all do
 //
 // Later ones win: defaults, dialect, task, task's dialect, --set KEY=VALUE.
 #pragma once

@@ -1,0 +1,14 @@
+// Punkt (Kiss and Strunk, "Unsupervised Multilingual Sentence Boundary Detection", 2006) as NLTK's
+// sent_tokenize applies it to English: suites that insert or score by sentences depend on its every decision.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace longspan {
+
+/// The sentences of `text`, without the white space between them; none of a text that is empty.
+std::vector<std::string> punkt_sentences(std::string_view text);
+
+}  // namespace longspan
