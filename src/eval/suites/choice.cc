@@ -37,6 +37,13 @@ ChoiceSettings read_settings(const Task& task) {
   row.read("neutral", settings.neutral);
   row.read("class", settings.classes);
   row.done();
+  for (const std::string& metric : task.metrics) {
+    if (metric == "accuracy_gain" && settings.neutral.empty())
+      row.refuse("neutral", "accuracy_gain, which the task names, needs one");
+    if (metric != "accuracy" && metric != "accuracy_per_byte" && metric != "accuracy_gain")
+      fail("task {}: metrics: choices know accuracy, accuracy_per_byte and accuracy_gain, not {}", task.name,
+           metric);
+  }
   return settings;
 }
 
