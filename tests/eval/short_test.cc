@@ -161,7 +161,7 @@ TEST(ShortSlow, SmolLM2ContinuesTexts) {
   Engine engine(model, EngineOptions{});
   Suite suite = read_suite("short", "", {"continuation"}, {"make.class=[\"novel\", \"encyclopedia\"]"});
   MakeContext context{engine, nullptr, {}};
-  context.limit = 24;
+  context.limit = 16;
   std::vector<std::string> missing;
   double right = 0;
   for (const Case& c : make_cases(suite, context, missing)) {
@@ -170,7 +170,7 @@ TEST(ShortSlow, SmolLM2ContinuesTexts) {
     Prompt prompt = make_prompt(engine, suite.tasks[0], text, 0);
     right += run_choice(sequence, engine, prompt, text, {})["scores"]["accuracy_gain"]["clean"].get<double>();
   }
-  EXPECT_GE(right, 14);  // chance is 6
+  EXPECT_GE(right, 9);  // chance is 4
 }
 
 }  // namespace
