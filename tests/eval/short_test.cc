@@ -128,7 +128,9 @@ TEST_F(Short, QuestionsOfTheUser) {
   EXPECT_EQ(rain.user, "it rains\n\nQuestion: what?\nAnswer:");
   EXPECT_EQ(make("choice", file, {"make.class=\"tales\"", "make.separator=\"\""})[0].text().choices[0],
             "a time");
-  EXPECT_THROW(make("choice"), Error);  // no --data
+  EXPECT_EQ(make("choice", dir_.string(), {"make.file=\"own.jsonl\""}).size(), 3u);
+  EXPECT_THROW(make("choice", dir_.string()), Error);  // which of its files?
+  EXPECT_THROW(make("choice"), Error);                 // no --data
   EXPECT_THROW(make("choice", file, {"metrics=accuracy_gain"}), Error);
   EXPECT_THROW(make("choice", file, {"metrics=qa_f1"}), Error);
   EXPECT_EQ(make("choice", file, {"metrics=accuracy_gain", "make.neutral=\"so\""})[0].text().neutral, "so");

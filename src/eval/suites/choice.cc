@@ -53,9 +53,7 @@ fs::path data_file(const ChoiceSettings& settings, const fs::path& data) {
   if (!fs::is_directory(data)) return data;
   if (settings.file.empty())
     throw MissingData{fmt::format("{}, and {} is a folder; give one with --data FILE", kAsk, data.string())};
-  fs::path file = data / settings.file;
-  if (!fs::exists(file)) throw MissingData{fmt::format("{} below {}", settings.file, data.string())};
-  return file;
+  return find_data(data, settings.file);
 }
 
 std::vector<std::string> choices_of(const Json& record, const std::string& where) {
