@@ -282,7 +282,7 @@ void write_report(const RunResults& run) {
   std::string body =
       kPageStyle + opening(summary) + heat_maps(run, summary) + pictures(run, summary) +
       html_heading("Figures") + task_table(summary) + category_table(summary) + length_table(summary) +
-      known_table(summary) +
+      field_tables(summary) + known_table(summary) +
       "<p>95 %: Wilson's interval where every score is 0 or 100, else the percentile bootstrap "
       "of the cases (2,000 draws, fixed seed).</p>\n" +
       metric_table(run) + settings_part(run.settings) + html_heading("Cases") + "<div id=\"list\"></div>\n" +
