@@ -87,6 +87,32 @@ void check_metrics(const RunPlan& plan) {
       for (const std::string& metric : plan.suite.tasks[c.task].metrics) find_metric(metric);
 }
 
+/// How many tokens a run has to do with: of cases whose length is unknown until their turn, as many as those
+/// before them had.
+class Expectation {
+ public:
+  void expect(const Case& c) { c.length > 0 ? known_ += c.length : ++unknown_; }
+  int64_t of(const Case& c) const {
+    return c.length > 0 ? c.length : seen_ > 0 ? seen_tokens_ / seen_ : kGuessedTokens;
+  }
+  void finish(const Case& c, int64_t tokens) {
+    if (c.length > 0) {
+      known_ -= c.length;
+      done_ += c.length;
+      return;
+    }
+    --unknown_;
+    ++seen_;
+    seen_tokens_ += tokens;
+    done_ += tokens;
+  }
+  int64_t done() const { return done_; }
+  int64_t total() const { return done_ + known_ + unknown_ * of(Case{}); }
+
+ private:
+  int64_t known_ = 0, unknown_ = 0, seen_ = 0, seen_tokens_ = 0, done_ = 0;
+};
+
 /// The fields of a result that every kind has.
 Json result_head(const RunPlan& plan, const Case& c) {
   return {{"task", plan.suite.tasks[c.task].name},
@@ -259,27 +285,26 @@ bool run_cases(const Engine& engine, const RunPlan& plan, const std::vector<size
                const std::function<bool(const std::string&)>& finished, ResultStore& store,
                const Progress& progress) {
   std::vector<const Case*> open;
-  int64_t total = 0, done = 0;
+  Expectation tokens;
   for (size_t i : indices) {
     const Case& c = plan.cases[i];
     if (store.find(c.id) || finished(c.id)) continue;
     open.push_back(&c);
-    total += weight(c);
+    tokens.expect(c);
   }
   for (const Case* c : open) {
     auto part = [&](int64_t of_case, int64_t all) {
-      double share = all > 0 ? static_cast<double>(of_case) / static_cast<double>(all) : 0;
-      return !progress ||
-             progress(done + static_cast<int64_t>(share * static_cast<double>(weight(*c))), total);
+      int64_t here = all > 0 ? tokens.of(*c) * of_case / all : 0;
+      return !progress || progress(tokens.done() + here, tokens.total());
     };
     if (!part(0, 1)) return false;
     Json result = is_scored_by_metrics(c->kind) ? run_answer(engine, plan, *c, responder, segmenter, part)
                                                 : run_likelihood(engine, plan, *c, responder, part);
     if (result.is_null()) return false;
     store.add(c->id, result);
-    done += weight(*c);
+    tokens.finish(*c, result.value("prompt_tokens", int64_t{0}));
   }
-  if (progress && !open.empty()) progress(total, total);
+  if (progress && !open.empty()) progress(tokens.total(), tokens.total());
   return true;
 }
 
