@@ -238,7 +238,8 @@ std::string heat_maps(const RunResults& run, const Json& summary) {
     if (int used = stems[stem]++; used > 0 || !part.empty()) stem += fmt::format("-{}", used + 1);
     std::string title = task + (part.empty() ? "" : ", " + part);
     if (run.settings.contains("model")) title += ": " + value_text(run.settings["model"]);
-    still += html_picture(run.folder, stem, heat_map(grid, title));
+    std::string svg = html_picture(run.folder, stem, heat_map(grid, title));
+    if (part.empty()) still += svg;
   }
   return html_heading("Depth and length") +
          "<p>Score in per cent; depth from the beginning of the text downwards. A cell opens its cases.</p>\n"

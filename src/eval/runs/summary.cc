@@ -13,7 +13,8 @@ namespace longspan {
 
 namespace {
 
-constexpr size_t kMostValues = 64;  // of a cell's field that tables group by
+constexpr size_t kMostValues = 64;   // of a cell's field that tables group by
+constexpr size_t kMostAcross = 128;  // rows and columns of a grid
 
 /// What tables say of a group of answers, in per cent.
 Json answer_entry(const Group& group, const std::string& scoring) {
@@ -187,14 +188,16 @@ bool has_numbers(const TaskScores& task, const std::string& key) {
 }
 
 /// A grid for each task whose cells have depth and length (or lines), and one for each needle and language of
-/// several.
+/// several; none where most of it would be empty.
 Json grids_of(const Group& answers) {
   Json grids = Json::array();
   for (const TaskScores& task : answers) {
     std::string across = has_numbers(task, "length") ? "length" : "lines";
     if (!has_numbers(task, "depth") || !has_numbers(task, across)) continue;
-    grids.push_back(grid(task, across, Json::object()));
     auto fields = fields_of({task});
+    size_t columns = fields[across].size(), rows = fields["depth"].size();
+    if (std::max(columns, rows) > kMostAcross || columns * rows > 4 * task.cases.size()) continue;
+    grids.push_back(grid(task, across, Json::object()));
     for (const char* key : {"needle", "language"})
       if (fields[key].size() > 1 && fields[key].size() <= kMostValues)
         for (const Json& value : fields[key])
