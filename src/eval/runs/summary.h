@@ -52,8 +52,8 @@ std::string summary_table(const Json& summary);
 /// Two runs of a suite, paired by case: {"suite", "a", "b" (folders), "pairs", "only_a", "only_b", "unit",
 /// "change", "low", "high", "p", "verdict", "all": {n, a, b, change, ...}, "loss" (of a suite of both),
 /// "tasks": [{name, n, a, b, unit, change, low, high, p, verdict}], "by": {..}, "settings": [{key, a, b}]}.
-/// verdict: "better", "worse", "noise" (the interval holds 0, or p > 0.05). Losses are in bits a byte when the
-/// runs count the tokens of a case differently. Error when the suites differ or no case is in both.
+/// verdict: "better", "worse", "noise" (the interval holds 0, or p > 0.05). Losses are in bits a byte when
+/// the runs count the tokens of a case differently. Error when the suites differ or no case is in both.
 Json compare_runs(const RunResults& a, const RunResults& b);
 std::string diff_table(const Json& diff);
 
