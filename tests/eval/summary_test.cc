@@ -43,7 +43,9 @@ TEST_F(ReadRun, ShardsDuplicatesAndAnUnfinishedLine) {
   ASSERT_EQ(results.cases.size(), 30u);
   int first_file = 0;
   for (size_t i = 0; i < results.cases.size(); ++i) {
-    if (i > 0) EXPECT_LT(results.cases[i - 1].id, results.cases[i].id);
+    if (i > 0) {
+      EXPECT_LT(results.cases[i - 1].id, results.cases[i].id);
+    }
     first_file += results.cases[i].result["prediction"] != "of the second file";
   }
   EXPECT_EQ(first_file, 20);
@@ -199,6 +201,7 @@ TEST_F(Summary, MetricsAreCombined) {
     // Of each case alone the geometric mean would be 1 or 0, their mean 25.
     Json s = of(settings_of("mine", {task_row("a", 4, {"rouge_1", "rouge_2"}, "", combine)}), lines);
     EXPECT_DOUBLE_EQ(s["score"], score) << combine;
+    EXPECT_EQ(s["tasks"][0]["metrics"], (Json{{"rouge_1", 25.0}, {"rouge_2", 100.0}})) << combine;
   }
 }
 

@@ -45,7 +45,7 @@ std::string task_table(const Json& summary) {
     if (losses)
       row.insert(row.end(),
                  {optional_figure(task, "perplexity", 3), optional_figure(task, "bits_per_byte", 4)});
-    row.push_back(task["metric"]);
+    row.push_back(metric_text(task));
     for (const char* key : {"cut", "stopped_by_length", "empty"})
       row.push_back(task.contains(key) ? grouped(task[key]) : "");
     rows.push_back(std::move(row));

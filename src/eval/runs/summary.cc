@@ -104,6 +104,23 @@ std::string metric_of(const Json& task, const CaseResult& first) {
   return task["combine"].get<std::string>() + " of " + all;
 }
 
+/// Means of several metrics in per cent; null where there is one.
+Json metric_means(const Json& task, const TaskScores& scores, const std::string& scoring) {
+  Json means = Json::object();
+  std::vector<std::string> names = metrics_of(task, *scores.cases.front());
+  if (scores.loss || names.size() < 2) return nullptr;
+  for (const std::string& name : names) {
+    double sum = 0;
+    for (const CaseResult* c : scores.cases) {
+      const Json& all = c->result["scores"];
+      if (!all.contains(name)) return nullptr;
+      sum += all[name][scoring].get<double>();
+    }
+    means[name] = 100 * sum / static_cast<double>(scores.cases.size());
+  }
+  return means;
+}
+
 /// Cases that a reader should know about.
 Json warnings_of(const std::vector<const CaseResult*>& cases) {
   int64_t cut = 0, stopped = 0, empty = 0;
@@ -130,6 +147,7 @@ Json task_entry(const Json& task, const Group& answers, const Group& losses, con
       if (t.name != task["name"]) continue;
       entry["metric"] = metric_of(task, *t.cases.front());
       entry.update(entry_of({t}, scoring));
+      if (Json means = metric_means(task, t, scoring); !means.is_null()) entry["metrics"] = std::move(means);
       entry.update(warnings_of(t.cases));
       if (auto fields = fields_of({t}); fields["length"].size() > 1)
         entry["by"] = {{"length", entries_by({t}, "length", fields["length"], scoring)}};
