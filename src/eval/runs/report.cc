@@ -186,7 +186,7 @@ std::string metric_table(const RunResults& run) {
                   run.settings["scoring"] == "clean"
                       ? "what the authors of the metrics meant; it does not stand beside published ones"
                       : "the suites' own code with its quirks, so that it can stand beside published ones") +
-      html_table(rows);
+      html_table(rows, Cells::Sentences);
   if (segments)
     out +=
         fmt::format("<p>Chinese is segmented by jieba's dictionary in <code>{}</code>.</p>\n",
@@ -203,7 +203,7 @@ std::string settings_part(const Json& settings) {
   Rows rows = {{"setting", "value"}};
   for (const auto& [key, value] : settings.items())
     if (key != "tasks" && key != "missing" && key != "command") rows.push_back({key, value_text(value)});
-  out += html_table(rows);
+  out += html_table(rows, Cells::Sentences);
   for (const Json& task : settings["tasks"])
     out += fmt::format("<details><summary>task {}</summary><pre>{}</pre></details>\n",
                        escape_html(task["name"].get<std::string>()),
