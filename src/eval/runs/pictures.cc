@@ -40,7 +40,9 @@ std::string axis_text(const std::string& key) {
 /// Values of a numeric field as the x axis. Lengths have ticks where they are, as far as their names have
 /// room, and a logarithmic axis when they grow by a factor.
 std::string value_axis(const Json& entries, const std::string& key) {
-  if (key != "length") return fmt::format("set xlabel {}\n", label(axis_text(key)));
+  if (key != "length")
+    return fmt::format("set xlabel {}\n{}", label(axis_text(key)),
+                       key == "depth" ? "set xrange [-2:102]\n" : "");
   double first = entries.front()["value"], last = entries.back()["value"];
   bool factor = last / first > std::pow(1.4, static_cast<double>(entries.size() - 1));
   auto at = [&](double length) {
