@@ -28,6 +28,17 @@ std::u32string leval_number(std::u32string_view text);
 /// the prediction treated alike; references of letters A-D alone go to leval_letters_score.
 double leval_exact_match(std::u32string_view prediction, std::u32string_view reference);
 
+/// codeU: 1 if the reference is, by leval_exact_match, in the words behind "the final output" (none: in the
+/// last ones), three more than it has; both without , ' \ .0 and blanks between brackets, the prediction
+/// also without phrases like "the value of".
+double leval_code_score(std::u32string_view prediction, std::u32string_view reference);
+
+/// sci_fi: "true" or "false", whichever the first word that holds one holds; "<error>" if none does.
+std::u32string leval_judgement(std::u32string_view text);
+/// The part of "True [fact: False]" before the bracket, or in it: lower case, without white space around it.
+/// Without a bracket both are the whole text.
+std::u32string leval_verdict(std::u32string_view reference, bool fact);
+
 /// OpenCompass: the first upper-case letter; or the first run of A-D. "" if there is none.
 std::u32string opencompass_capital(std::u32string_view prediction);
 std::u32string opencompass_capitals(std::u32string_view prediction);

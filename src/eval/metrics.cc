@@ -3,9 +3,10 @@
 #include <utf8proc.h>
 
 #include <algorithm>
-#include <set>
 
 #include "base/error.h"
+#include "eval/answers.h"
+#include "eval/infinitebench.h"
 #include "eval/leval.h"
 #include "eval/rouge.h"
 #include "eval/similarity.h"
@@ -49,6 +50,20 @@ double qa_f1_zh(Text prediction, Text reference, const MetricInput& input) {
   return bag_f1(words(prediction), words(reference));
 }
 
+/// InfiniteBench: LongBench's normalisation without words.
+double char_f1_zh(Text prediction, Text reference, const MetricInput& input) {
+  auto characters = [&](Text text) {
+    Words kept;
+    for (char32_t c : without_spaces(lower(std::u32string(text)))) {
+      bool gone = is_ascii_punctuation(c) || holds(kChinesePunctuation, Text(&c, 1)) ||
+                  (clean(input) && is_punctuation_or_symbol(c));
+      if (!gone) kept.emplace_back(1, c);
+    }
+    return kept;
+  };
+  return bag_f1(characters(prediction), characters(reference));
+}
+
 template <int n>
 double rouge_package(Text prediction, Text reference, const MetricInput& input) {
   if (clean(input)) {
@@ -75,6 +90,16 @@ double rouge_score(Text prediction, Text reference, const MetricInput& input) {
   auto words = clean(input) ? unicode_words : rouge_score_words;
   Words a = words(prediction), b = words(reference);
   return n == 0 ? rouge_l(a, b) : rouge_n(a, b, n);
+}
+
+double rouge_score_lsum(Text prediction, Text reference, const MetricInput& input) {
+  auto lines = [&](Text text) {
+    std::vector<Words> sentences;
+    for (const std::u32string& line : split_at(text, '\n'))
+      sentences.push_back(clean(input) ? unicode_words(line) : rouge_score_words(line));
+    return sentences;
+  };
+  return rouge_lsum(lines(prediction), lines(reference));
 }
 
 double classification(Text prediction, Text reference, const MetricInput& input) {
@@ -168,15 +193,11 @@ double needle_keyword(Text prediction, Text keyword, const MetricInput&) {
 }
 
 double needle_reasoning(Text prediction, Text reference, const MetricInput&) {
-  auto words = [](Text text) {
-    Words all = split_words(lower(std::u32string(text)));
-    return std::set<std::u32string>(all.begin(), all.end());
-  };
-  auto predicted = words(prediction), wanted = words(reference);
-  if (wanted.empty()) return 0;
-  auto same =
-      std::count_if(wanted.begin(), wanted.end(), [&](const auto& word) { return predicted.contains(word); });
-  return double(same) / double(wanted.size());
+  std::u32string text = lower(std::u32string(prediction));
+  Words words = split_words(lower(std::u32string(reference)));
+  if (words.empty()) return 0;
+  auto found = std::count_if(words.begin(), words.end(), [&](const auto& word) { return holds(text, word); });
+  return double(found) / double(words.size());
 }
 
 double ruler(Text prediction, Text reference, const MetricInput&) {
@@ -202,6 +223,20 @@ double leval_gsm(Text prediction, Text reference, const MetricInput&) {
 
 double leval_topic(Text prediction, Text reference, const MetricInput&) {
   return leval_exact_match(prediction, reference);
+}
+
+double leval_code(Text prediction, Text reference, const MetricInput&) {
+  return leval_code_score(prediction, reference);
+}
+
+template <bool fact>
+double leval_judged(Text prediction, Text reference, const MetricInput&) {
+  return leval_exact_match(leval_judgement(prediction), leval_verdict(reference, fact));
+}
+
+double opencompass_topic(Text prediction, Text reference, const MetricInput&) {
+  std::u32string phrase = opencompass_phrase(prediction);
+  return holds(phrase, opencompass_phrase(reference)) || holds(phrase, reference) ? 1 : 0;
 }
 
 template <std::u32string (*letters)(Text)>
@@ -233,6 +268,9 @@ constexpr Metric kMetrics[] = {
     {"qa_f1", qa_f1, Across::kBest, false, "F1 of the bags of words, normalised as SQuAD does", ""},
     {"qa_f1_zh", qa_f1_zh, Across::kBest, true, "F1 of the bags of jieba's words without punctuation",
      "all Unicode punctuation and symbols are deleted; the original's list lacks 《 and others"},
+    {"char_f1_zh", char_f1_zh, Across::kBest, false,
+     "F1 of the bags of characters without punctuation (InfiniteBench)",
+     "all Unicode punctuation and symbols are deleted"},
     {"rouge_1", rouge_package<1>, Across::kBest, false, "F of distinct words (package rouge)", kRougeClean},
     {"rouge_2", rouge_package<2>, Across::kBest, false, "F of distinct pairs of words (package rouge)",
      kRougeClean},
@@ -246,6 +284,8 @@ constexpr Metric kMetrics[] = {
      "F of pairs of words a-z, 0-9 (package rouge_score, no stemmer)", kRougeClean},
     {"rouge_score_l", rouge_score<0>, Across::kBest, false,
      "F of the longest common subsequence of words a-z, 0-9 (package rouge_score, no stemmer)", kRougeClean},
+    {"rouge_score_lsum", rouge_score_lsum, Across::kBest, false,
+     "F of the union of common subsequences by line (package rouge_score, no stemmer)", kRougeClean},
     {"classification", classification, Across::kBest, false,
      "1 / number of classes named, if the right one is among them (LongBench)",
      "all names inside the right one are dropped; the original skips the name behind a dropped one"},
@@ -268,7 +308,7 @@ constexpr Metric kMetrics[] = {
     {"needle_multi", needle_keyword, Across::kMean, false,
      "share of the keywords in the prediction (NeedleBench)", ""},
     {"needle_reasoning", needle_reasoning, Across::kBest, false,
-     "share of the reference's distinct words in the prediction, case ignored (NeedleBench 1)", ""},
+     "share of the reference's words that stand in the prediction, case ignored (NeedleBench 1)", ""},
     {"ruler_all", ruler, Across::kMean, false,
      "share of the references in the prediction, case ignored (RULER)", ""},
     {"ruler_part", ruler, Across::kBest, false, "any reference is in the prediction, case ignored (RULER qa)",
@@ -293,6 +333,37 @@ constexpr Metric kMetrics[] = {
     {"opencompass_gsm", opencompass_gsm, Across::kBest, false,
      "all digits of the number behind \"The answer is\"; 18.00 is 1800 (OpenCompass L-Eval)",
      "digits up to the point"},
+    {"opencompass_topic", opencompass_topic, Across::kBest, false,
+     "the reference is in the first line up to a full stop or comma (OpenCompass L-Eval)", ""},
+    {"leval_code", leval_code, Across::kBest, false,
+     "the reference is among the last words, or those behind \"the final output\" (L-Eval codeU)", ""},
+    {"leval_loyalty", leval_judged<false>, Across::kBest, false,
+     "true or false, in the story's world (L-Eval sci_fi)", ""},
+    {"leval_fact", leval_judged<true>, Across::kBest, false, "true or false, in ours (L-Eval sci_fi)", ""},
+    {"longbench2", longbench2_answer, Across::kBest, false,
+     "the letter behind \"The correct answer is\" (LongBench v2)", ""},
+    {"best_subspan_em", best_subspan_em, Across::kBest, false,
+     "the reference is in the first line, both normalised (Lost in the Middle)",
+     "leading line feeds are skipped"},
+    {"contains", contains, Across::kBest, false, "the reference is in the prediction as it is (NoLiMa)", ""},
+    {"mrcr", mrcr, Across::kBest, false,
+     "difflib's ratio behind the word to be prepended, 0 without it (MRCR)",
+     "frequent characters not ignored"},
+    {"bamboo_exact", bamboo_exact, Across::kBest, false,
+     "equal, case and full stops at the ends aside (BAMBOO)", ""},
+    {"infinitebench_number", infinitebench_number, Across::kBest, false, "the first digits (InfiniteBench)",
+     ""},
+    {"infinitebench_kv", infinitebench_kv, Across::kBest, false, "one of the words (InfiniteBench)", ""},
+    {"infinitebench_find", infinitebench_find, Across::kBest, false, "the first number (InfiniteBench)", ""},
+    {"infinitebench_calc", infinitebench_calc, Across::kBest, false,
+     "share of the values up to the first wrong one (InfiniteBench)", "signs are read"},
+    {"infinitebench_run", infinitebench_run, Across::kBest, false, "the last word (InfiniteBench)", ""},
+    {"infinitebench_debug", infinitebench_debug, Across::kBest, false,
+     "letter or name behind \"answer is:\" and the like (InfiniteBench)", ""},
+    {"infinitebench_choice", infinitebench_choice, Across::kBest, false,
+     "the letter at the beginning, behind \"answer is\", or the first (InfiniteBench)", ""},
+    {"infinitebench_dialogue", infinitebench_dialogue, Across::kBest, false,
+     "the name is one of the words (InfiniteBench)", ""},
 };
 
 }  // namespace

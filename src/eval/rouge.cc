@@ -57,9 +57,13 @@ class WordIds {
   std::unordered_map<std::u32string, int32_t> ids_;
 };
 
-/// Puts the words of one longest common subsequence into `found`. Which one decides the score: from the ends,
-/// equal words are taken, else the reference is shortened only if that side is strictly longer.
-void add_common_words(const Ids& reference, const Ids& prediction, std::set<int32_t>& found) {
+/// Which of the longest common subsequences it is decides the score. From the ends, equal words are taken,
+/// else the side is shortened that leaves more; if both leave the same:
+enum class Tie { kPrediction, kReference };
+
+/// The places in the reference of one longest common subsequence, from the last.
+std::vector<size_t> common_places(const Ids& reference, const Ids& prediction, Tie tie) {
+  std::vector<size_t> places;
   size_t columns = prediction.size() + 1;
   if (reference.size() >= kMostCells / columns)
     fail(
@@ -74,14 +78,15 @@ void add_common_words(const Ids& reference, const Ids& prediction, std::set<int3
                                    : std::max(table[(i - 1) * columns + j], table[i * columns + j - 1]);
   for (size_t i = reference.size(), j = prediction.size(); i > 0 && j > 0;) {
     if (reference[i - 1] == prediction[j - 1]) {
-      found.insert(reference[i - 1]);
+      places.push_back(i - 1);
       --i, --j;
-    } else if (table[(i - 1) * columns + j] > table[i * columns + j - 1]) {
-      --i;
-    } else {
-      --j;
+      continue;
     }
+    int32_t without_reference = table[(i - 1) * columns + j], without_prediction = table[i * columns + j - 1];
+    bool equal = without_reference == without_prediction;
+    (equal ? tie == Tie::kReference : without_reference > without_prediction) ? --i : --j;
   }
+  return places;
 }
 
 }  // namespace
@@ -111,7 +116,8 @@ double rouge_package_l(std::u32string_view prediction, std::u32string_view refer
     wanted_words.insert(wanted.back().begin(), wanted.back().end());
   }
   for (const Ids& a : wanted)
-    for (const Ids& b : predicted) add_common_words(a, b, found);
+    for (const Ids& b : predicted)
+      for (size_t place : common_places(a, b, Tie::kPrediction)) found.insert(a[place]);
   if (found.empty()) return 0;
   return f1(double(found.size()) / double(predicted_words.size()),
             double(found.size()) / double(wanted_words.size()), kPackageEpsilon);
@@ -162,6 +168,30 @@ double rouge_l(const Words& prediction, const Words& reference) {
     }
   }
   return f1(double(row.back()) / double(a.size()), double(row.back()) / double(b.size()), 0);
+}
+
+double rouge_lsum(const std::vector<Words>& prediction, const std::vector<Words>& reference) {
+  WordIds numbers;
+  std::vector<Ids> predicted, wanted;
+  std::unordered_map<int32_t, int64_t> left_predicted, left_wanted;  // how often a word may still count
+  size_t predicted_size = 0, wanted_size = 0, same = 0;
+  for (const Words& sentence : prediction) {
+    predicted_size += predicted.emplace_back(numbers.of(sentence)).size();
+    for (int32_t id : predicted.back()) ++left_predicted[id];
+  }
+  for (const Words& sentence : reference) {
+    wanted_size += wanted.emplace_back(numbers.of(sentence)).size();
+    for (int32_t id : wanted.back()) ++left_wanted[id];
+  }
+  for (const Ids& a : wanted) {
+    std::set<size_t> places;
+    for (const Ids& b : predicted)
+      for (size_t place : common_places(a, b, Tie::kReference)) places.insert(place);
+    for (size_t place : places)
+      if (left_predicted[a[place]]-- > 0 && left_wanted[a[place]]-- > 0) ++same;
+  }
+  if (same == 0) return 0;
+  return f1(double(same) / double(predicted_size), double(same) / double(wanted_size), 0);
 }
 
 }  // namespace longspan

@@ -26,5 +26,8 @@ Words unicode_words(std::u32string_view text);
 double rouge_n(const Words& prediction, const Words& reference, int n);
 /// The same of the length of the longest common subsequence.
 double rouge_l(const Words& prediction, const Words& reference);
+/// rougeLsum: for each sentence of the reference the union of its common subsequences with all predicted
+/// ones; a word counts at most as often as it stands in either text. Error as rouge_package_l.
+double rouge_lsum(const std::vector<Words>& prediction, const std::vector<Words>& reference);
 
 }  // namespace longspan

@@ -69,7 +69,10 @@ TEST(Metrics, EqualTheOriginalsOnRecordedPredictions) {
 }
 
 TEST(Metrics, EveryRowIsFoundByItsNameAndScoresWithinBounds) {
-  Json fields = {{"all_classes", {"Paragraph 7 段落7", "other"}}, {"needle", "Paragraph 7 段落7"}};
+  Json fields = {{"all_classes", {"Paragraph 7 段落7", "other"}},
+                 {"needle", "Paragraph 7 段落7"},
+                 {"options", {"other", "Paragraph 7 段落7"}},
+                 {"random_string_to_prepend", "Paragraph"}};
   for (const Metric& metric : metrics()) {
     EXPECT_EQ(&find_metric(metric.name), &metric);
     for (Scoring scoring : {Scoring::kCompat, Scoring::kClean})

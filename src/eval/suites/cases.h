@@ -45,14 +45,14 @@ struct Case {
                                // "language", "document", "position", ...: numbers and strings
   std::string source;          // "FILE:LINE" of data from a file, "" of data made here
   int64_t length = 0;  // tokens that prompt and answer were made to fill at most; 0: as the data comes
-  std::function<CaseText()> text;  // the same every time; errors open with source
+  std::function<CaseText()> text = {};  // the same every time; errors open with source
 };
 
 /// What a maker may use.
 struct MakeContext {
   const Engine& engine;  // tokenizer and template: lengths are tokens of the tested model
   const Tokenizer* length_tokenizer = nullptr;  // counts instead of the engine's where a suite fixed one
-  std::filesystem::path data;                   // --data: file or folder of the user's; "": none given
+  std::filesystem::path data = {};              // --data: file or folder of the user's; "": none given
   uint64_t seed = 0;
   int64_t limit = 0;   // cases of a task; 0: all
   int64_t window = 0;  // tokens that the tested model reaches; 0: unknown

@@ -2,30 +2,30 @@
 //
 //   file = "{task}.jsonl"      # looked for in --data (records.h); {task}: the row's name
 //   format = "jsonl"           # or "json": one list of records
-//   where = { evaluation = ["f1", "rouge"] }   # only records whose field has one of these values
-//   each = ["instructions", "outputs"]         # lists of one length: a case for each place, at which the
-//                              # fields stand for their element there
+//   where = { evaluation = ["f1", "rouge"] }     # only records whose field has one of these values
+//   each = ["instructions", "outputs"]           # lists of one length: a case for each place, at which
+//                              # the fields stand for their element there
 //   replace = { instructions = [["from", "to"]] }   # in a field, before all that follows
-//   references = "answers"     # of the metric: texts, numbers or lists of them; several paths may be named
-//   messages = "prompt"        # earlier turns and the user's, instead of `prompt`: a list of {role,
-//   content},
-//                              # or the JSON text of one
+//   references = "answers"     # of the metric: texts, numbers, lists of them; several paths may be named
+//   messages = "prompt"        # earlier turns and the user's, instead of the row's prompt: a list of
+//                              # {role, content}, or the JSON text of one
 //   fields = ["all_classes"]   # handed to the metric under their name
-//   cell = { language = "language", depth = 50, topic = "@index", words = { field = "length", bins = [4000] }
-//   }
-//                              # what tables group by: a field, a constant, the place in `each` from 1, or
-//                              the # bin of a number ("0-3999", "4000-")
+//   [task.make.cell]           # what tables group by
+//   language = "language"      # a field
+//   depth = 50                 # a constant
+//   topic = "@index"           # the place in `each`, from 1
+//   words = { field = "length", bins = [4000] }     # the bin of a number: "0-3999", "4000-"
 //   [task.make.slots]          # for the prompt, beside the record's own fields
-//   question = "conversations.0.value"         # a path: names of fields and places in lists, from 0
-//   text = { strip = "context" }               # without white space at both ends
-//   n = { words = "outputs" }                  # how many words it has
-//   call = { match = 'f\(\d+\)', of = "input", lower = false }   # the first match of a regular expression
-//   docs = { list = "ctxs", item = "[{i}] {title}", join = "\n" }   # the items of a list, each filled and
-//                              # joined; slots are its fields or, of a list, "{0}", "{1}"; {i} counts from 1.
+//   question = "conversations.0.value"           # a path: names of fields, and places in lists from 0
+//   text = { strip = "context" }                 # without white space at both ends
+//   n = { words = "outputs" }                    # how many words it has
+//   call = { match = 'f\(\d+\)', of = "input", lower = false }      # first match of a regular expression
+//   docs = { list = "ctxs", item = "[{i}] {title}", join = "; " }    # the items of a list, each filled
+//                              # and joined. Slots: its fields or, of a list, {0}, {1}; {i} counts from 1.
 //                              # first = "key", at = 24: the item whose {0} is the field `key` stands there
 //
-// Cases that share a document (the row's `document`) follow each other, so that its keys and values are used
-// again. Everything is checked when the cases are planned; the texts are read again when their turn comes.
+// Cases that share a document (the row's `document`) follow each other, so that its keys and values are
+// used again. Everything is checked when the cases are planned; texts are read again when their turn comes.
 #include <fmt/ranges.h>
 
 #include <algorithm>

@@ -7,9 +7,10 @@
 //   [defaults]                              # keys of every row
 //   [dialect.index]                         # keys that this dialect changes in every row
 //   [[task]]
-//   name = "qasper"                         # and the keys of Task below, those of its maker under
-//   [task.make] [task.dialect.index]                    # keys that this dialect changes in this row
-//   only = ["official"]                     # in a row: the dialects that have it; without it all do
+//   name = "qasper"                         # and the keys of Task below
+//   only = ["official"]                     # the dialects that have this row; without it all have
+//   [task.make]                             # keys of its maker
+//   [task.dialect.index]                    # keys that this dialect changes in this row
 //
 // Later ones win: defaults, dialect, task, task's dialect, --set KEY=VALUE.
 #pragma once
