@@ -1,14 +1,19 @@
 // Runs the built program as a user would, on a tiny random model with a vocabulary of single characters.
 #pragma once
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/file.h"
@@ -54,6 +59,31 @@ class ProgramTest : public testing::Test {
     int status = std::system(command.c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_file(dir_ / "stdout"),
             read_file(dir_ / "stderr")};
+  }
+
+  /// Runs the program; the signal comes as soon as `ready` says so. Its status, or -1 when the signal
+  /// ended it.
+  int run_until(const std::function<bool()>& ready, int signal, const std::vector<std::string>& arguments) {
+    pid_t child = ::fork();
+    if (child == 0) {
+      int null = ::open("/dev/null", O_RDWR);
+      for (int fd : {0, 1, 2}) ::dup2(null, fd);
+      std::vector<const char*> argv = {LONGSPAN_PROGRAM};
+      for (const std::string& a : arguments) argv.push_back(a.c_str());
+      argv.push_back(nullptr);
+      ::execv(argv[0], const_cast<char* const*>(argv.data()));
+      ::_exit(127);
+    }
+    int status = 0;
+    while (::waitpid(child, &status, WNOHANG) == 0) {
+      if (ready()) {
+        ::kill(child, signal);
+        ::waitpid(child, &status, 0);
+        break;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }
 
   std::string write(const std::string& name, const std::string& text) {

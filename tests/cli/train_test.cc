@@ -1,12 +1,6 @@
 // train from a recipe to a result with the built program: what it writes, that killing it at any moment costs
 // nothing but time, and that its adapter is read by the other commands.
-#include <fcntl.h>
-#include <signal.h>
-
-#include <chrono>
-#include <functional>
 #include <sstream>
-#include <thread>
 
 #include "base/random.h"
 #include "cli/program.h"
@@ -82,31 +76,6 @@ files = ["words.jsonl"]
 positions = "skipped"
 position_target = 128
 )");
-  }
-
-  /// Runs `train RECIPE ...`; the signal comes as soon as `ready` says so. Its status, or -1 when the signal
-  /// ended it.
-  int run_until(const std::function<bool()>& ready, int signal, const std::vector<std::string>& arguments) {
-    pid_t child = ::fork();
-    if (child == 0) {
-      int null = ::open("/dev/null", O_RDWR);
-      for (int fd : {0, 1, 2}) ::dup2(null, fd);
-      std::vector<const char*> argv = {LONGSPAN_PROGRAM, "train"};
-      for (const std::string& a : arguments) argv.push_back(a.c_str());
-      argv.push_back(nullptr);
-      ::execv(argv[0], const_cast<char* const*>(argv.data()));
-      ::_exit(127);
-    }
-    int status = 0;
-    while (::waitpid(child, &status, WNOHANG) == 0) {
-      if (ready()) {
-        ::kill(child, signal);
-        ::waitpid(child, &status, 0);
-        break;
-      }
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }
 
   std::string weights(const std::string& output) {
@@ -193,7 +162,7 @@ TEST_F(Train, CtrlCMakesASnapshotAndLeaves) {
   ASSERT_EQ(run(with({"train", whole})).status, 0);
   fs::path lines = dir_ / "parts" / "metrics.jsonl";
   auto begun = [&] { return fs::exists(lines) && fs::file_size(lines) > 0; };
-  EXPECT_EQ(run_until(begun, SIGINT, with({parts})), 130);
+  EXPECT_EQ(run_until(begun, SIGINT, with({"train", parts})), 130);
   EXPECT_TRUE(fs::exists(dir_ / "parts" / "snapshots"));
   EXPECT_FALSE(fs::exists(dir_ / "parts" / "adapter"));
   Outcome resumed = run(with({"train", parts, "--resume"}));
@@ -213,7 +182,8 @@ TEST_F(Train, KilledAtAnyMomentItGoesOnToTheSameWeights) {
     std::string file = recipe("trial");
     fs::remove_all(dir_ / "trial");
     auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds * random.uniform());
-    int first = run_until([&] { return std::chrono::steady_clock::now() >= end; }, SIGKILL, {file, "-q"});
+    int first =
+        run_until([&] { return std::chrono::steady_clock::now() >= end; }, SIGKILL, {"train", file, "-q"});
     kills += first == -1;
     if (first != 0) {
       Outcome r = run({"train", file, "-q", "--resume"});

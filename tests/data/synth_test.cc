@@ -18,8 +18,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Words of the needles, prompts and keys of evaluations (RULER, NeedleBench, the haystack test, pass keys,
-// LongChat, LongBench, InfiniteBench, lost in the middle, NoLiMa).
+// Words of the needles, prompts and keys of evaluations (RULER, NeedleBench, the haystack test and our own
+// grid's needles, pass keys, LongChat, LongBench, InfiniteBench, lost in the middle, NoLiMa).
 const std::vector<std::string> kForbidden = {"san francisco",
                                              "sandwich",
                                              "dolores",
@@ -61,6 +61,14 @@ const std::vector<std::string> kForbidden = {"san francisco",
                                              "hidden within",
                                              "do not provide any explanation",
                                              "best thing to do",
+                                             "brannock",
+                                             "magenta",
+                                             "velmora",
+                                             "cardamom",
+                                             "lake orsk",
+                                             "patient heron",
+                                             "tamsin wexley",
+                                             "barometer",
                                              "旧金山",
                                              "三明治",
                                              "传说中",

@@ -79,6 +79,23 @@ TEST_F(Likelihood, SumsOfChoicesAreThoseOfTheWholeText) {
   EXPECT_EQ(result["scores"]["accuracy_per_byte"], best_per_byte == 1 ? right : wrong);
 }
 
+TEST_F(Likelihood, TheGainIsOverANeutralPrompt) {
+  const std::string start = "a hundred and twenty";
+  const std::vector<std::string> endings = {" moons", " me"};
+  CaseText text = choices(endings, 0);
+  text.neutral = "answer:";
+  Sequence sequence(*engine_, 256);
+  Json result = run_choice(sequence, *engine_, prompt_of(start), text, {});
+  std::vector<double> gains;
+  for (size_t k = 0; k < endings.size(); ++k) {
+    double alone = sum_of("answer:" + endings[k], ids_of("answer:").size());
+    EXPECT_NEAR(result["neutral_logprobs"][k].get<double>(), alone, 1e-3);
+    gains.push_back(sum_of(start + endings[k], ids_of(start).size()) - alone);
+  }
+  EXPECT_EQ(result["scores"]["accuracy_gain"]["clean"], gains[0] >= gains[1] ? 1.0 : 0.0);
+  EXPECT_EQ(sequence.ids().size() + 1, ids_of(start).size());
+}
+
 TEST_F(Likelihood, WhatTheSequenceSharesIsNotReadAgain) {
   CaseText text = choices({" one", " two"}, 0);
   Prompt prompt = prompt_of("a long road leads to rome and back");
@@ -162,8 +179,17 @@ TEST_F(Likelihood, ProgressEndsAtTheTotal) {
     return true;
   };
   Sequence sequence(*engine_, 256);
-  run_choice(sequence, *engine_, prompt_of("a prompt"), choices({" one", " three"}, 0), watch);
+  CaseText text = choices({" one", " three"}, 0);
+  run_choice(sequence, *engine_, prompt_of("a prompt"), text, watch);
   EXPECT_EQ(last, total);
+  int64_t without = total;
+  text.neutral = "abc";
+  last = 0;
+  Sequence again(*engine_, 256);
+  run_choice(again, *engine_, prompt_of("a prompt"), text, watch);
+  EXPECT_EQ(last, total);
+  EXPECT_EQ(total - without, static_cast<int64_t>(ids_of("abc one three").size()));
+  total = without;
   EXPECT_EQ(total, static_cast<int64_t>(ids_of("a prompt one three").size()));
 }
 

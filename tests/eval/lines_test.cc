@@ -14,15 +14,15 @@ namespace {
 
 std::vector<Case> cases_of(const Engine& engine, const Suite& suite) {
   std::vector<std::string> missing;
-  return make_cases(suite, {.engine = engine}, missing);
+  return make_cases(suite, {engine, nullptr, {}, 0, 0, 0}, missing);
 }
 
 using Lines = ProgramTest;
 
 TEST_F(Lines, HoldWhatIsAskedOnce) {
   Engine engine(tiny_model(1024), {});
-  std::vector<Case> cases =
-      cases_of(engine, read_suite("lines", "", {}, {"make.lines=[20,100]", "make.samples=5"}));
+  Suite suite = read_suite("lines", "", {}, {"make.lines=[20,100]", "make.samples=5"});
+  std::vector<Case> cases = cases_of(engine, suite);
   ASSERT_EQ(cases.size(), 10u);
   std::set<std::string> first;
   for (const Case& one : cases) {

@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/program.h"
-#include "data/compressed.h"
+#include "data/tokenizers.h"
 #include "eval/suites/cases.h"
 #include "eval/suites/prompt.h"
 #include "eval/suites/records.h"
@@ -187,7 +187,8 @@ using NeedleBenchCases = ProgramTest;
 
 TEST_F(NeedleBenchCases, RunOutOfTheBoxInTheOrderOfTheirBeginnings) {
   Engine engine(tiny_model(65536), {});
-  MakeContext context{.engine = engine};
+  Tokenizer bytes = byte_tokenizer();  // the tiny model's own knows few characters
+  MakeContext context{engine, &bytes, {}, 0, 0, 0};
   Suite suite = read_suite("needlebench", "", {}, {"make.lengths=[4000,5000]"});
   std::vector<std::string> missing;
   std::vector<Case> cases = make_cases(suite, context, missing);
@@ -223,10 +224,11 @@ TEST_F(NeedleBenchCases, TakeTheUsersFilesAndLimits) {
   for (int i = 0; i < 30; ++i)
     lines += dump_json({{"text", "document " + std::to_string(i) + std::string(200, 'x')}}) + "\n";
   write("zh_finance.jsonl", lines);
-  MakeContext context{.engine = engine, .data = dir_, .limit = 10};
+  Tokenizer bytes = byte_tokenizer();
+  MakeContext context{engine, &bytes, dir_, 0, 10, 0};
   std::vector<std::string> missing;
-  std::vector<Case> cases =
-      make_cases(read_suite("needlebench", "v2", {"single_zh"}, {"make.lengths=[1000]"}), context, missing);
+  Suite single = read_suite("needlebench", "v2", {"single_zh"}, {"make.lengths=[1000]"});
+  std::vector<Case> cases = make_cases(single, context, missing);
   ASSERT_EQ(cases.size(), 10u);
   EXPECT_EQ(cases[3].source, (dir_ / "zh_finance.jsonl").string());
   EXPECT_NE(cases[3].text().user.find("document "), std::string::npos);

@@ -16,7 +16,7 @@ class Perplexity : public ProgramTest {
  protected:
   void SetUp() override {
     ProgramTest::SetUp();
-    for (int64_t i = 0; i < kTokens; ++i) text_ += static_cast<char>('a' + i * 7 % 26);
+    ASSERT_EQ(std::ssize(text_), kTokens);
     data_ = write("text.txt", text_);
     open(Json::object());
   }
@@ -32,7 +32,7 @@ class Perplexity : public ProgramTest {
     task_.name = "t";
     task_.combine = combine;
     task_.make = settings;
-    MakeContext context{.engine = *engine_};
+    MakeContext context{*engine_, nullptr, {}};
     context.data = data_;
     context.limit = limit;
     context.window = 64;
@@ -76,7 +76,7 @@ class Perplexity : public ProgramTest {
   }
 
   using Strings = std::vector<std::string>;
-  std::string text_, data_;
+  std::string text_ = "abcdefghijklmnopqrstuvwxyz0123456789.,?:RTQacegikm", data_;
   std::unique_ptr<Engine> engine_;
   Task task_;
 };
@@ -163,7 +163,7 @@ TEST_F(Perplexity, TheSuiteReadsItsOwnText) {
   for (const char* dialect : {"strict", "yarn", "longlora"}) {
     Suite suite = read_suite("perplexity", dialect, {}, {"make.samples=1", "make.windows=1"});
     std::vector<std::string> missing;
-    MakeContext context{.engine = *engine_};
+    MakeContext context{*engine_, nullptr, {}};
     context.window = 2048;
     auto cases = make_cases(suite, context, missing);
     ASSERT_EQ(cases.size(), 3u) << dialect;  // sliding at 2,048; the curve at 1,024 and 2,048

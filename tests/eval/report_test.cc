@@ -51,8 +51,8 @@ TEST_F(Report, HoldsPicturesFiguresSettingsAndEveryCase) {
                            "the reference stands in the prediction", "longspan eval", "By length", "By depth",
                            "&quot;maker&quot;"})
     EXPECT_NE(page.find(part), page.npos) << part;
-  for (const char* name : {"needle-needle", "needle-needle-needle-2", "score-by-length",
-                           "score-by-depth", "score-by-task"})
+  for (const char* name :
+       {"needle-needle", "needle-needle-needle-2", "score-by-length", "score-by-depth", "score-by-task"})
     for (const char* ending : {".svg", ".png"})
       EXPECT_TRUE(fs::exists(run / (std::string(name) + ending))) << name;
   EXPECT_EQ(page.find("http://"), page.find("http://www.w3.org"));  // of the SVG's name space
@@ -121,6 +121,26 @@ TEST_F(Report, LossesAreDrawnByPosition) {
   for (const char* picture : {"loss-by-position.png", "loss-by-task.png", "score-by-length.png"})
     EXPECT_TRUE(fs::exists(run / picture)) << picture;
   EXPECT_FALSE(fs::exists(run / "score-by-task.png"));
+}
+
+TEST_F(Report, PublishedScoresStandBesideCompatOnes) {
+  fs::path run = folder("run");
+  Json settings = settings_of("ruler", {task_row("vt", 4, {"ruler_all"})});
+  settings["scoring"] = "clean";
+  write_settings(run, settings);
+  Lines lines;
+  for (int length : {1000, 4096})  // 4,096 is published, 1,000 is not
+    for (double score : {1.0, 0.5})
+      lines.emplace_back(fmt::format("vt/{}/{}", length, score),
+                         answer("vt", {{"length", length}}, "ruler_all", score, 0));
+  write_lines(run / "results.jsonl", lines);
+  std::string page = report_of(run);
+  size_t table = page.find("Beside published scores");
+  ASSERT_NE(table, page.npos);
+  page = page.substr(table, page.find("</table>", table) - table);
+  EXPECT_NE(page.find("<th>all 4K</th><th>source</th>"), page.npos) << page;
+  EXPECT_NE(page.find("<td>this run (compat)</td><td>75.0</td>"), page.npos);
+  EXPECT_NE(page.find("<td>Llama3.1-8B</td><td>95.5</td><td>README of NVIDIA/RULER</td>"), page.npos);
 }
 
 TEST_F(Report, ARunWithoutACaseHasAPage) {

@@ -2,6 +2,7 @@
 // questions are named; the real model is better than chance.
 #include <gtest/gtest.h>
 
+#include <list>
 #include <map>
 #include <set>
 
@@ -21,12 +22,12 @@ class Short : public ProgramTest {
   }
   std::vector<Case> make(const std::string& name, const std::string& data = "",
                          const std::vector<std::string>& overrides = {}, int64_t limit = 0) {
-    suite_ = read_suite(name, "", {}, overrides);
-    MakeContext context{.engine = *engine_};
+    suite_ = &suites_.emplace_back(read_suite(name, "", {}, overrides));
+    MakeContext context{*engine_, nullptr, {}};
     context.data = data;
     context.limit = limit;
     missing_.clear();
-    return make_cases(suite_, context, missing_);
+    return make_cases(*suite_, context, missing_);
   }
   std::string fault(const std::string& line) {
     try {
@@ -38,19 +39,22 @@ class Short : public ProgramTest {
   }
 
   std::unique_ptr<Engine> engine_;
-  Suite suite_;
+  std::list<Suite> suites_;  // outlive their cases
+  const Suite* suite_ = nullptr;
   std::vector<std::string> missing_;
 };
 
 TEST_F(Short, EveryTaskHasItsCases) {
   std::map<std::string, int> count;
-  std::set<std::string> texts;
+  std::set<std::string> prompts;
   for (const Case& c : make("short")) {
-    const Task& task = suite_.tasks[c.task];
+    const Task& task = suite_->tasks[c.task];
     ++count[task.name];
     CaseText text = c.text();
-    EXPECT_TRUE(texts.insert(c.kind == CaseKind::Loss ? dump_json(text.ids) : text.user).second) << c.id;
-    if (c.kind != CaseKind::Loss) continue;
+    if (c.kind != CaseKind::Loss) {
+      EXPECT_TRUE(prompts.insert(task.name + text.user).second) << c.id;
+      continue;
+    }
     EXPECT_EQ("loss_" + c.cell["class"].get<std::string>(), task.name);
     EXPECT_LE(text.ids.size(), 1024u);
     EXPECT_EQ(text.from, 1);
@@ -74,7 +78,7 @@ TEST_F(Short, RightAnswersStandEverywhere) {
     EXPECT_EQ(text.choices.size(), 4u) << c.id;
     EXPECT_EQ(std::set<std::string>(text.choices.begin(), text.choices.end()).size(), 4u) << c.id;
     EXPECT_FALSE(std::isspace(static_cast<unsigned char>(text.user.back()))) << c.id;
-    const std::string& task = suite_.tasks[c.task].name;
+    const std::string& task = suite_->tasks[c.task].name;
     ++places[task][text.correct];
     ++count[task];
   }
@@ -85,7 +89,7 @@ TEST_F(Short, RightAnswersStandEverywhere) {
 
 TEST_F(Short, TheSameEveryTimeAndTheFirstOfALimit) {
   auto all = make("short"), first = make("short", "", {}, 3);
-  EXPECT_EQ(first.size(), 3 * suite_.tasks.size());
+  EXPECT_EQ(first.size(), 3 * suite_->tasks.size());
   size_t at = 0;
   for (const Case& c : all) {
     if (at == first.size() || c.id != first[at].id) continue;
@@ -98,8 +102,11 @@ TEST_F(Short, TheSameEveryTimeAndTheFirstOfALimit) {
 }
 
 TEST_F(Short, SettingsOfARow) {
-  for (const Case& c : make("short", "", {"make.tokens=100"}, 1))
-    if (c.kind == CaseKind::Loss) EXPECT_EQ(c.text().ids.size(), 100u);
+  auto cases = make("short", "", {"loss_code.make.tokens=100"}, 1);
+  for (const Case& c : cases)
+    if (suite_->tasks[c.task].name == "loss_code") {
+      EXPECT_EQ(c.text().ids.size(), 100u);
+    }
   EXPECT_THROW(make("short", "", {"loss_code.make.class=\"poems\""}), Error);
 }
 
@@ -121,7 +128,12 @@ TEST_F(Short, QuestionsOfTheUser) {
   EXPECT_EQ(rain.user, "it rains\n\nQuestion: what?\nAnswer:");
   EXPECT_EQ(make("choice", file, {"make.class=\"tales\"", "make.separator=\"\""})[0].text().choices[0],
             "a time");
-  EXPECT_THROW(make("choice"), Error);  // no --data
+  EXPECT_EQ(make("choice", dir_.string(), {"make.file=\"own.jsonl\""}).size(), 3u);
+  EXPECT_THROW(make("choice", dir_.string()), Error);  // which of its files?
+  EXPECT_THROW(make("choice"), Error);                 // no --data
+  EXPECT_THROW(make("choice", file, {"metrics=accuracy_gain"}), Error);
+  EXPECT_THROW(make("choice", file, {"metrics=qa_f1"}), Error);
+  EXPECT_EQ(make("choice", file, {"metrics=accuracy_gain", "make.neutral=\"so\""})[0].text().neutral, "so");
 }
 
 TEST_F(Short, FaultsOfQuestionsAreNamed) {
@@ -150,17 +162,17 @@ TEST(ShortSlow, SmolLM2ContinuesTexts) {
   if (!std::filesystem::exists(model)) GTEST_SKIP() << "needs the model: build/longspan fetch smollm2";
   Engine engine(model, EngineOptions{});
   Suite suite = read_suite("short", "", {"continuation"}, {"make.class=[\"novel\", \"encyclopedia\"]"});
-  MakeContext context{.engine = engine};
-  context.limit = 24;
+  MakeContext context{engine, nullptr, {}};
+  context.limit = 16;
   std::vector<std::string> missing;
   double right = 0;
   for (const Case& c : make_cases(suite, context, missing)) {
     CaseText text = c.text();
     Sequence sequence(engine, 1024);
     Prompt prompt = make_prompt(engine, suite.tasks[0], text, 0);
-    right += run_choice(sequence, engine, prompt, text, {})["scores"]["accuracy"]["clean"].get<double>();
+    right += run_choice(sequence, engine, prompt, text, {})["scores"]["accuracy_gain"]["clean"].get<double>();
   }
-  EXPECT_GE(right, 14);  // chance is 6
+  EXPECT_GE(right, 9);  // chance is 4
 }
 
 }  // namespace

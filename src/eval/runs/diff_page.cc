@@ -33,7 +33,8 @@ std::string change_table(const std::string& what, const Json& entries) {
 std::string settings_table(const Json& changes) {
   Rows rows = {{"setting", "a", "b"}};
   for (const Json& c : changes) rows.push_back({c["key"], value_text(c["a"]), value_text(c["b"])});
-  return html_heading("Settings that differ") + (changes.empty() ? "<p>none</p>\n" : html_table(rows));
+  return html_heading("Settings that differ") +
+         (changes.empty() ? "<p>none</p>\n" : html_table(rows, Cells::Sentences));
 }
 
 /// A case of both runs with its scores.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <numeric>
+#include <optional>
 
 #include "base/error.h"
 
@@ -46,9 +48,52 @@ Seam find_seam(const Engine& engine, const Prompt& prompt, const CaseText& text)
   return seam;
 }
 
-/// The earlier one of equals.
-size_t largest(const std::vector<double>& values) {
-  return static_cast<size_t>(std::max_element(values.begin(), values.end()) - values.begin());
+/// Tokens of the prompt that the sequence does not hold yet. Its last one is read again with every choice:
+/// its row gives the choice's first probability.
+int64_t unread(const Sequence& sequence, const Seam& seam) {
+  auto before = std::span(seam.prompt).first(seam.prompt.size() - 1);
+  return std::ssize(seam.prompt) - common_prefix(before, sequence.ids());
+}
+
+int64_t tokens_of_choices(const Seam& seam) {
+  int64_t tokens = 0;
+  for (const Ids& choice : seam.choices) tokens += std::ssize(choice);
+  return tokens;
+}
+
+/// Log-probability of every choice; empty when progress, which counts tokens, asked to stop.
+std::vector<double> sums_behind(Sequence& sequence, const Seam& seam,
+                                const std::function<bool(int64_t)>& going) {
+  auto before = std::span(seam.prompt).first(seam.prompt.size() - 1);
+  int64_t read = unread(sequence, seam), done = 0;
+  auto part = [&](int64_t of_step, int64_t) { return going(done + of_step); };
+  sequence.truncate(std::ssize(seam.prompt) - read);
+  if (!sequence.feed(before.subspan(sequence.ids().size()), part)) return {};
+  done = read - 1;
+  std::vector<double> sums;
+  for (const Ids& choice : seam.choices) {
+    Ids ids = {seam.prompt.back()};
+    ids.insert(ids.end(), choice.begin(), choice.end());
+    std::vector<float> logprobs;
+    sequence.truncate(std::ssize(before));
+    if (!sequence.score(ids, logprobs, part)) return {};
+    sums.push_back(std::accumulate(logprobs.begin(), logprobs.end(), 0.0));
+    done += std::ssize(choice);
+  }
+  sequence.truncate(std::ssize(before));
+  return sums;
+}
+
+/// 1 when the largest value, the earlier one of equals, is that of the right choice.
+double right(const std::vector<double>& values, size_t correct) {
+  return static_cast<size_t>(std::max_element(values.begin(), values.end()) - values.begin()) == correct;
+}
+
+Prompt plain_prompt(const Engine& engine, const std::string& text) {
+  Prompt prompt;
+  prompt.text = text;
+  prompt.ids = engine.tokenizer().encode(text, {.add_special = true, .parse_special = false});
+  return prompt;
 }
 
 /// A score on which the originals and we agree.
@@ -104,41 +149,40 @@ int64_t choice_room(const Engine& engine, const CaseText& text) {
 Json run_choice(Sequence& sequence, const Engine& engine, const Prompt& prompt, const CaseText& text,
                 const Progress& progress) {
   const Seam seam = find_seam(engine, prompt, text);
-  // The prompt's last token is read again with every choice: its row gives the choice's first probability.
-  const auto before = std::span(seam.prompt).first(seam.prompt.size() - 1);
-  const ptrdiff_t held = common_prefix(before, sequence.ids());
-  const int64_t read = std::ssize(seam.prompt) - held;
-  int64_t total = read, done = 0;
-  for (const Ids& choice : seam.choices) total += std::ssize(choice);
-  auto part = [&](int64_t of_step, int64_t) { return !progress || progress(done + of_step, total); };
+  const int64_t read = unread(sequence, seam), asked = read + tokens_of_choices(seam);
+  std::optional<Seam> neutral;
+  int64_t total = asked;
+  if (!text.neutral.empty()) {
+    neutral = find_seam(engine, plain_prompt(engine, text.neutral), text);
+    total += std::ssize(neutral->prompt) + tokens_of_choices(*neutral);
+  }
+  auto going = [&](int64_t done) { return !progress || progress(done, total); };
 
-  sequence.truncate(held);
-  if (!sequence.feed(before.subspan(static_cast<size_t>(held)), part)) return nullptr;
-  done = read - 1;
-  std::vector<double> sums, per_byte;
+  const std::vector<double> sums = sums_behind(sequence, seam, going);
+  if (sums.empty()) return nullptr;
+  std::vector<double> per_byte;
   Json bytes = Json::array();
-  for (size_t k = 0; k < seam.choices.size(); ++k) {
-    Ids ids = {seam.prompt.back()};
-    ids.insert(ids.end(), seam.choices[k].begin(), seam.choices[k].end());
-    std::vector<float> logprobs;
-    sequence.truncate(std::ssize(before));
-    if (!sequence.score(ids, logprobs, part)) return nullptr;
-    done += std::ssize(seam.choices[k]);
-    double sum = 0;
-    for (float logprob : logprobs) sum += logprob;
-    sums.push_back(sum);
-    per_byte.push_back(sum / static_cast<double>(std::max<size_t>(1, text.choices[k].size())));
+  for (size_t k = 0; k < sums.size(); ++k) {
+    per_byte.push_back(sums[k] / static_cast<double>(std::max<size_t>(1, text.choices[k].size())));
     bytes.push_back(text.choices[k].size());
   }
-  sequence.truncate(std::ssize(before));
-  return {{"prompt_tokens", prompt.ids.size()},
-          {"read_tokens", read},
-          {"logprobs", sums},
-          {"bytes", bytes},
-          {"correct", text.correct},
-          {"scores",
-           {{"accuracy", same(largest(sums) == text.correct)},
-            {"accuracy_per_byte", same(largest(per_byte) == text.correct)}}}};
+  Json result = {{"prompt_tokens", prompt.ids.size()},
+                 {"read_tokens", read},
+                 {"logprobs", sums},
+                 {"bytes", bytes},
+                 {"correct", text.correct},
+                 {"scores",
+                  {{"accuracy", same(right(sums, text.correct))},
+                   {"accuracy_per_byte", same(right(per_byte, text.correct))}}}};
+  if (!neutral) return result;
+
+  Sequence bare(engine, sequence.declared_length());  // the other one keeps what it read
+  std::vector<double> gains = sums_behind(bare, *neutral, [&](int64_t done) { return going(asked + done); });
+  if (gains.empty()) return nullptr;
+  result["neutral_logprobs"] = gains;
+  for (size_t k = 0; k < gains.size(); ++k) gains[k] = sums[k] - gains[k];
+  result["scores"]["accuracy_gain"] = same(right(gains, text.correct));
+  return result;
 }
 
 }  // namespace longspan

@@ -33,9 +33,14 @@ int64_t choice_room(const Engine& engine, const CaseText& text);
 /// Of a Choice case: prompt_tokens, read_tokens, logprobs, bytes, correct, scores. The sequence keeps what it
 /// shares with the prompt and is left holding the prompt's beginning. Choices are read together with the
 /// prompt, for a tokenizer may join across the seam; ids behind what all of them share with the prompt count.
-/// The choice of the largest sum (accuracy) and of the largest sum per byte (accuracy_per_byte) is taken, the
-/// earlier one of equals. Null when progress asked to stop. Error when the prompt has no token before the
-/// seam.
+/// The choice taken, the earlier one of equals, is that of the largest
+///   accuracy           log p(choice | prompt)
+///   accuracy_per_byte  log p(choice | prompt) / bytes
+///   accuracy_gain      log p(choice | prompt) - log p(choice | neutral prompt): what the prompt adds,
+///   however
+///                      likely a choice is by itself (Brown et al. 2020, arXiv 2005.14165, section 2.4);
+///                      where the case has a neutral prompt, and neutral_logprobs with it
+/// Null when progress asked to stop. Error when the prompt has no token before the seam.
 Json run_choice(Sequence& sequence, const Engine& engine, const Prompt& prompt, const CaseText& text,
                 const Progress& progress);
 

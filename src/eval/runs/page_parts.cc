@@ -6,8 +6,9 @@
 
 namespace longspan {
 
-std::string html_table(const std::vector<std::vector<std::string>>& rows) {
-  std::string out = "<div class=\"wide\"><table>\n";
+std::string html_table(const std::vector<std::vector<std::string>>& rows, Cells cells) {
+  std::string out =
+      fmt::format("<div class=\"{}\"><table>\n", cells == Cells::Figures ? "wide" : "sentences");
   for (size_t r = 0; r < rows.size(); ++r) {
     out += "<tr>";
     for (const std::string& text : rows[r])
@@ -42,6 +43,8 @@ std::string file_name_of(const std::string& text) {
 const char* const kPageStyle = R"(<style>
 .wide { overflow-x: auto; }
 .wide td, .wide th { white-space: nowrap; }
+.sentences td, .sentences th, #list td:last-child { text-align: left; overflow-wrap: anywhere; }
+.sentences td { vertical-align: top; }
 .remark { border-left: .3rem solid #e69f00; padding-left: .7rem; }
 .score { font-size: 1.3rem; font-weight: 600; }
 .heat { border-collapse: separate; border-spacing: 2px; font-size: .75rem; }

@@ -11,8 +11,10 @@
 
 namespace longspan {
 
-/// A table of texts (escaped here), the first row its head. Wide ones scroll.
-std::string html_table(const std::vector<std::vector<std::string>>& rows);
+/// A table of texts (escaped here), the first row its head: figures to the right in one line each, wide ones
+/// scroll; or sentences, to the left.
+enum class Cells { Figures, Sentences };
+std::string html_table(const std::vector<std::vector<std::string>>& rows, Cells cells = Cells::Figures);
 /// <h2>.
 std::string html_heading(const std::string& text);
 /// Draws FOLDER/STEM.svg and .png; the SVG for the page, "" when there is nothing to draw.

@@ -40,7 +40,9 @@ std::string axis_text(const std::string& key) {
 /// Values of a numeric field as the x axis. Lengths have ticks where they are, as far as their names have
 /// room, and a logarithmic axis when they grow by a factor.
 std::string value_axis(const Json& entries, const std::string& key) {
-  if (key != "length") return fmt::format("set xlabel {}\n", label(axis_text(key)));
+  if (key != "length")
+    return fmt::format("set xlabel {}\n{}", label(axis_text(key)),
+                       key == "depth" ? "set xrange [-2:102]\n" : "");
   double first = entries.front()["value"], last = entries.back()["value"];
   bool factor = last / first > std::pow(1.4, static_cast<double>(entries.size() - 1));
   auto at = [&](double length) {
@@ -188,16 +190,23 @@ Picture score_by_task(const Json& summary, const std::string& unit) {
       bars.push_back(
           {task["name"], figure(task, "score"), task["score"], task["low"], task["high"], "5b9bd0"});
   if (bars.empty()) return {};
+  bool per_cent = unit == "%";
+  double most = 95;
+  if (!per_cent)
+    most = std::max_element(bars.begin(), bars.end(), [](const Bar& a, const Bar& b) {
+             return a.high < b.high;
+           })->high;
   Picture picture;
   picture.height = bars_height(bars.size());
   picture.commands =
       bar_data(bars) +
       fmt::format(
-          "set style fill solid noborder\nset xrange [{}]\nset xlabel '{}'\n", unit == "%" ? "0:106" : "0:*",
-          unit == "%" ? "score in per cent, and the 95 % interval" : "nats a token, and the 95 % interval") +
+          "set style fill solid noborder\nset xrange [0:{}]\nset xlabel '{}, and the 95 % interval'\n",
+          most * 1.12, per_cent ? "score in per cent" : "nats a token") +
       "plot $d using ($1/2):2:($1/2):(0.36):5 with boxxyerror fc rgb variable, $d using 1:2:3:4 with "
-      "xerrorbars "
-      "pt -1 lw 1.5 lc rgb '#303030', $d using 4:2:6 with labels noenhanced left offset 0.8,0 font ',10'";
+      "xerrorbars pt -1 lw 1.5 lc rgb '#303030', $d using 4:2:6 with labels noenhanced left offset 0.8,0 "
+      "font "
+      "',10'";
   return picture;
 }
 

@@ -16,7 +16,8 @@ struct Picture {
 /// A grid of the summary: lengths across, depths down, 0 % red over yellow to 100 % green, grey where no case
 /// is.
 Picture heat_map(const Json& grid, const std::string& title);
-/// Score over `key` ("length", "depth", or another with numbers) with its band; over length also a thin line for each of a few tasks.
+/// Score over `key` ("length", "depth", or another with numbers) with its band; over length also a thin line
+/// for each of a few tasks.
 Picture score_by(const Json& summary, const std::string& key);
 /// Bars of the tasks of `unit` with their intervals.
 Picture score_by_task(const Json& summary, const std::string& unit);

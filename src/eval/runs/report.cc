@@ -45,7 +45,7 @@ std::string task_table(const Json& summary) {
     if (losses)
       row.insert(row.end(),
                  {optional_figure(task, "perplexity", 3), optional_figure(task, "bits_per_byte", 4)});
-    row.push_back(task["metric"]);
+    row.push_back(metric_text(task));
     for (const char* key : {"cut", "stopped_by_length", "empty"})
       row.push_back(task.contains(key) ? grouped(task[key]) : "");
     rows.push_back(std::move(row));
@@ -116,6 +116,12 @@ std::string own_figure(const Json& summary, const std::string& task, const Json&
   return entry->contains("compat") ? figure(*entry, "compat") : optional_figure(*entry, "perplexity", 3);
 }
 
+/// With the digits that were published, one at least.
+std::string published_figure(double score) {
+  std::string text = fmt::format("{}", score);
+  return text.find('.') == text.npos ? text + ".0" : text;
+}
+
 std::string known_table(const Json& summary) {
   std::vector<std::pair<std::string, Json>> columns;  // task, length
   std::vector<std::string> own = {"this run (compat)"}, head = {"model"};
@@ -142,12 +148,14 @@ std::string known_table(const Json& summary) {
       std::string text;
       for (const Json& k : summary["known"])
         if (k["model"] == model && k["source"] == source && k["task"] == task && k["length"] == length)
-          text = fmt::format("{:.4g}", k["score"].get<double>());
+          text = published_figure(k["score"]);
       rows.back().push_back(text);
     }
     rows.back().push_back(source);
   }
-  return html_heading("Beside published scores") + html_table(rows);
+  return html_heading("Beside published scores") + html_table(rows) +
+         fmt::format("<p>Published means are of whole suites; this run has {} tasks and {} cases.</p>\n",
+                     summary["tasks"].size(), grouped(summary["cases"]));
 }
 
 /// Name, formula and mode of every metric that the cases have.
@@ -186,7 +194,7 @@ std::string metric_table(const RunResults& run) {
                   run.settings["scoring"] == "clean"
                       ? "what the authors of the metrics meant; it does not stand beside published ones"
                       : "the suites' own code with its quirks, so that it can stand beside published ones") +
-      html_table(rows);
+      html_table(rows, Cells::Sentences);
   if (segments)
     out +=
         fmt::format("<p>Chinese is segmented by jieba's dictionary in <code>{}</code>.</p>\n",
@@ -203,7 +211,7 @@ std::string settings_part(const Json& settings) {
   Rows rows = {{"setting", "value"}};
   for (const auto& [key, value] : settings.items())
     if (key != "tasks" && key != "missing" && key != "command") rows.push_back({key, value_text(value)});
-  out += html_table(rows);
+  out += html_table(rows, Cells::Sentences);
   for (const Json& task : settings["tasks"])
     out += fmt::format("<details><summary>task {}</summary><pre>{}</pre></details>\n",
                        escape_html(task["name"].get<std::string>()),
@@ -238,7 +246,8 @@ std::string heat_maps(const RunResults& run, const Json& summary) {
     if (int used = stems[stem]++; used > 0 || !part.empty()) stem += fmt::format("-{}", used + 1);
     std::string title = task + (part.empty() ? "" : ", " + part);
     if (run.settings.contains("model")) title += ": " + value_text(run.settings["model"]);
-    still += html_picture(run.folder, stem, heat_map(grid, title));
+    std::string svg = html_picture(run.folder, stem, heat_map(grid, title));
+    if (part.empty()) still += svg;
   }
   return html_heading("Depth and length") +
          "<p>Score in per cent; depth from the beginning of the text downwards. A cell opens its cases.</p>\n"
@@ -279,14 +288,13 @@ void write_report(const RunResults& run) {
   Json summary = summarise(run);
   write_file_atomic(run.folder / "summary.json",
                     summary.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
-  std::string body =
-      kPageStyle + opening(summary) + heat_maps(run, summary) + pictures(run, summary) +
-      html_heading("Figures") + task_table(summary) + category_table(summary) + length_table(summary) +
-      known_table(summary) +
-      "<p>95 %: Wilson's interval where every score is 0 or 100, else the percentile bootstrap "
-      "of the cases (2,000 draws, fixed seed).</p>\n" +
-      metric_table(run) + settings_part(run.settings) + html_heading("Cases") + "<div id=\"list\"></div>\n" +
-      html_data("cases", case_data(run)) + kPageScript;
+  std::string body = kPageStyle + opening(summary) + heat_maps(run, summary) + pictures(run, summary);
+  body += html_heading("Figures") + task_table(summary) + category_table(summary) +
+          "<p>95 %: Wilson's interval where every score is 0 or 100, else the percentile bootstrap of the "
+          "cases (2,000 draws, fixed seed).</p>\n" +
+          length_table(summary) + field_tables(summary) + known_table(summary) + metric_table(run);
+  body += settings_part(run.settings) + html_heading("Cases") + "<div id=\"list\"></div>\n" +
+          html_data("cases", case_data(run)) + kPageScript;
   std::string title = run.settings["suite"].get<std::string>();
   if (run.settings.contains("model")) title += ": " + value_text(run.settings["model"]);
   write_file_atomic(run.folder / "report.html", html_page(title, body));

@@ -65,8 +65,8 @@ void check_settings(const Json& settings, const std::string& where) {
     need_texts(need(settings, "missing", kList, "a list", where), "missing", where);
 }
 
-void check_scores(const Json& result, const std::string& where) {
-  for (const auto& [metric, score] : need(result, "scores", kObject, "an object", where).items())
+void check_scores(const Json& scores, const std::string& where) {
+  for (const auto& [metric, score] : scores.items())
     for (const char* scoring : {"compat", "clean"})
       if (!score.is_object() || !score.contains(scoring) || !score.at(scoring).is_number())
         refuse(where, fmt::format("the score \"{}\" should hold the number \"{}\"", metric, scoring));
@@ -93,14 +93,13 @@ void check_result(const Json& result, const std::set<std::string>& tasks, const 
     for (const auto& [key, value] : need(result, "cell", kObject, "an object", where).items())
       if (!value.is_number() && !value.is_string())
         refuse(where, fmt::format("\"cell\" holds \"{}\", which is neither number nor text", key));
-  if (kind == "loss") return check_loss(result, where);
-  if (kind != "answer" && kind != "choice") refuse(where, "\"kind\" should be answer, choice or loss");
-  check_scores(result, where);
-  if (kind == "choice") return;
-  need(result, "prediction", kText, "a text", where);
   optional(result, "stop", kText, "a text", where);
   if (result.contains("references"))
     need_texts(need(result, "references", kList, "a list", where), "references", where);
+  if (kind == "loss") return check_loss(result, where);
+  if (kind != "answer" && kind != "choice") refuse(where, "\"kind\" should be answer, choice or loss");
+  check_scores(need(result, "scores", kObject, "an object", where), where);
+  if (kind == "answer") need(result, "prediction", kText, "a text", where);
 }
 
 std::vector<fs::path> result_files(const fs::path& folder) {

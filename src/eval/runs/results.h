@@ -10,7 +10,8 @@
 //           ones
 //           {"head": .., "tail": ..})
 //   choice: logprobs [..] and bytes [..] of the choices, correct (index), prompt,
-//           scores {"accuracy": {..}, "accuracy_per_byte": {..}}
+//           scores {"accuracy": {..}, "accuracy_per_byte": {..}}; with a neutral prompt neutral_logprobs and
+//           "accuracy_gain", too
 //   loss:   nll (sum, natural log), tokens, bytes (of the counted tokens), buckets [[first, last, sum,
 //   count],
 //           ..] by position, scores {}

@@ -13,7 +13,8 @@ namespace longspan {
 
 namespace {
 
-constexpr size_t kMostValues = 64;  // of a cell's field that tables group by
+constexpr size_t kMostValues = 64;   // of a cell's field that tables group by
+constexpr size_t kMostAcross = 128;  // rows and columns of a grid
 
 /// What tables say of a group of answers, in per cent.
 Json answer_entry(const Group& group, const std::string& scoring) {
@@ -103,6 +104,23 @@ std::string metric_of(const Json& task, const CaseResult& first) {
   return task["combine"].get<std::string>() + " of " + all;
 }
 
+/// Means of several metrics in per cent; null where there is one.
+Json metric_means(const Json& task, const TaskScores& scores, const std::string& scoring) {
+  Json means = Json::object();
+  std::vector<std::string> names = metrics_of(task, *scores.cases.front());
+  if (scores.loss || names.size() < 2) return nullptr;
+  for (const std::string& name : names) {
+    double sum = 0;
+    for (const CaseResult* c : scores.cases) {
+      const Json& all = c->result["scores"];
+      if (!all.contains(name)) return nullptr;
+      sum += all[name][scoring].get<double>();
+    }
+    means[name] = 100 * sum / static_cast<double>(scores.cases.size());
+  }
+  return means;
+}
+
 /// Cases that a reader should know about.
 Json warnings_of(const std::vector<const CaseResult*>& cases) {
   int64_t cut = 0, stopped = 0, empty = 0;
@@ -129,6 +147,7 @@ Json task_entry(const Json& task, const Group& answers, const Group& losses, con
       if (t.name != task["name"]) continue;
       entry["metric"] = metric_of(task, *t.cases.front());
       entry.update(entry_of({t}, scoring));
+      if (Json means = metric_means(task, t, scoring); !means.is_null()) entry["metrics"] = std::move(means);
       entry.update(warnings_of(t.cases));
       if (auto fields = fields_of({t}); fields["length"].size() > 1)
         entry["by"] = {{"length", entries_by({t}, "length", fields["length"], scoring)}};
@@ -187,14 +206,16 @@ bool has_numbers(const TaskScores& task, const std::string& key) {
 }
 
 /// A grid for each task whose cells have depth and length (or lines), and one for each needle and language of
-/// several.
+/// several; none where most of it would be empty.
 Json grids_of(const Group& answers) {
   Json grids = Json::array();
   for (const TaskScores& task : answers) {
     std::string across = has_numbers(task, "length") ? "length" : "lines";
     if (!has_numbers(task, "depth") || !has_numbers(task, across)) continue;
-    grids.push_back(grid(task, across, Json::object()));
     auto fields = fields_of({task});
+    size_t columns = fields[across].size(), rows = fields["depth"].size();
+    if (std::max(columns, rows) > kMostAcross || columns * rows > 4 * task.cases.size()) continue;
+    grids.push_back(grid(task, across, Json::object()));
     for (const char* key : {"needle", "language"})
       if (fields[key].size() > 1 && fields[key].size() <= kMostValues)
         for (const Json& value : fields[key])

@@ -34,22 +34,26 @@ Difference difference(std::span<const double> a, std::span<const double> b);
 double case_score(const CaseResult& result, const Json& task, const std::string& scoring);
 
 /// {"suite", "dialect", "scoring", "score", "unit" ("%" or "nats"), "low", "high", "cases", "planned",
-///  "complete", "tasks": [{name, category, metric, n, planned, score, low, high, compat, clean, ...}],
+///  "complete", "warnings": {cut, stopped_by_length, empty},
+///  "tasks": [{name, category, metric, n, planned, score, low, high, unit, compat, clean, by, ...}],
 ///  "categories": [..], "by": {"length": [{value, n, score, low, high}], "depth": [..], ...},
-///  "grids": [{task, lengths, depths, cells: [[{score, n} or null]]}], "curve": [..] (perplexity),
-///  "known": [{model, task or length, score, source}], "settings", "cost": {tokens, read_tokens, reuse,
-///  seconds}}
+///  "grids": [{task, of: {} or {FIELD: value}, across ("length" or "lines"), lengths, depths,
+///             cells: [[{score, n} or null]], a row for each depth}],
+///  "curve": [{task, length, points: [[first, last, nats a token, tokens]]}] (losses),
+///  "known": [{model, task, length, score, source}], "settings",
+///  "cost": {tokens, read_tokens, reuse, seconds}}
 /// Scores of answers are in per cent. Score: mean of the categories' means; loss: nll of all counted tokens,
-/// and "perplexity", "bits_per_byte" beside it.
+/// and "perplexity", "bits_per_byte" beside it; of a suite of both the losses stand under "loss".
 Json summarise(const RunResults& run);
 
 /// A table for a terminal.
 std::string summary_table(const Json& summary);
 
-/// Two runs of a suite, paired by case: {"suite", "a", "b", "pairs", "only_a", "only_b", "change", "low",
-/// "high", "p", "tasks": [{name, n, a, b, change, low, high, p, verdict}], "by": {..}, "settings": [{key, a,
-/// b}]}. verdict: "better", "worse", "noise" (the interval holds 0, or p > 0.05). Error when the suites
-/// differ or no case is in both.
+/// Two runs of a suite, paired by case: {"suite", "a", "b" (folders), "pairs", "only_a", "only_b", "unit",
+/// "change", "low", "high", "p", "verdict", "all": {n, a, b, change, ...}, "loss" (of a suite of both),
+/// "tasks": [{name, n, a, b, unit, change, low, high, p, verdict}], "by": {..}, "settings": [{key, a, b}]}.
+/// verdict: "better", "worse", "noise" (the interval holds 0, or p > 0.05). Losses are in bits a byte when
+/// the runs count the tokens of a case differently. Error when the suites differ or no case is in both.
 Json compare_runs(const RunResults& a, const RunResults& b);
 std::string diff_table(const Json& diff);
 

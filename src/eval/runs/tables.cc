@@ -16,7 +16,7 @@ size_t width(const std::string& text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
 }
 
-/// First column to the left, others to the right. The first row is the head.
+/// Texts to the left, figures to the right. The first row is the head.
 std::string table_text(const std::vector<std::vector<std::string>>& rows) {
   std::vector<size_t> widths(rows.front().size(), 0);
   for (const auto& row : rows)
@@ -26,7 +26,8 @@ std::string table_text(const std::vector<std::vector<std::string>>& rows) {
     std::string line;
     for (size_t i = 0; i < row.size(); ++i) {
       std::string blank(widths[i] - width(row[i]), ' ');
-      line += i == 0 ? "  " + row[i] + blank : "  " + blank + row[i];
+      bool left = i == 0 || rows[0][i] == "metric" || rows[0][i] == "verdict";
+      line += left ? "  " + row[i] + blank : "  " + blank + row[i];
     }
     out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
   }
@@ -57,7 +58,7 @@ std::string summary_table(const Json& summary) {
   std::string out = headline(summary) + "\n\n";
   std::vector<std::vector<std::string>> rows = {{"task", "n", "score", "95 %", "compat", "clean", "metric"}};
   for (const Json& task : summary["tasks"])
-    rows.push_back(summary_row(value_text(task["name"]), task, task["metric"]));
+    rows.push_back(summary_row(value_text(task["name"]), task, metric_text(task)));
   out += table_text(rows);
   if (summary["categories"].size() > 1) {
     rows = {{"category", "n", "score", "95 %", "compat", "clean"}};

@@ -71,6 +71,15 @@ std::string count_of(const Json& entry) {
   return n == planned ? grouped(n) : fmt::format("{} of {}", grouped(n), grouped(planned));
 }
 
+std::string metric_text(const Json& task) {
+  std::string text = value_text(task["metric"]), means;
+  if (task.contains("metrics"))
+    for (const auto& [name, mean] : task["metrics"].items())
+      if (task["metric"] != name)  // else it is the score
+        means += fmt::format("{}{} {:.1f}", means.empty() ? "" : ", ", value_text(name), mean.get<double>());
+  return means.empty() ? text : fmt::format("{} ({})", text, means);
+}
+
 std::string p_text(double p) { return p < 0.001 ? "<0.001" : fmt::format("{:.3f}", p); }
 
 std::string headline(const Json& summary) {

@@ -19,6 +19,8 @@ std::string range_of(const Json& entry);
 std::string change_range(const Json& entry);
 /// "120", or "120 of 544" of planned ones.
 std::string count_of(const Json& entry);
+/// What the score of a task is, with the means of its metrics where there are several.
+std::string metric_text(const Json& task);
 /// "0.031", "<0.001".
 std::string p_text(double p);
 

@@ -32,6 +32,7 @@ struct CaseText {
   Json fields = Json::object();                 // Answer: of the metric: "all_classes", "needle", ...
   std::vector<std::string> choices = {};        // Choice: each follows the prompt
   size_t correct = 0;                           // Choice: index
+  std::string neutral = {};                     // Choice: a prompt that tells nothing; "": none
   // Loss
   std::vector<int32_t> ids = {};  // the window
   int64_t from = 1;               // tokens from <= i < n count, from >= 1

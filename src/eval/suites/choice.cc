@@ -1,9 +1,10 @@
 // Multiple choice by likelihood: each answer is read behind the prompt, and the likeliest one is the model's.
 // Keys of [task.make]:
 //   resource   records built into the program; without it the user's: --data FILE, or `file` below --data
-//   FOLDER class      of the records' "class": names to keep; all separator  " ": stands between prompt and
-//   answer, as a part of the answer (tokenizers join a blank to the
+//   class      of the records' "class": names to keep; all
+//   separator  " ": stands between prompt and answer, as a part of the answer (tokenizers join a blank to the
 //              word behind it)
+//   neutral    a prompt that tells nothing, to see what the real one adds (accuracy_gain); none
 // A record: {"question" and/or "context", "choices": [texts], "answer": index from 0, or the text of the
 // right one}. Slots of the row's prompt are its fields, and {asked}: the context, then the question with
 // "Answer:".
@@ -23,7 +24,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct ChoiceSettings {
-  std::string resource, file, separator = " ";
+  std::string resource, file, separator = " ", neutral;
   std::vector<std::string> classes;
 };
 
@@ -33,8 +34,16 @@ ChoiceSettings read_settings(const Task& task) {
   row.read("resource", settings.resource);
   row.read("file", settings.file);
   row.read("separator", settings.separator);
+  row.read("neutral", settings.neutral);
   row.read("class", settings.classes);
   row.done();
+  for (const std::string& metric : task.metrics) {
+    if (metric == "accuracy_gain" && settings.neutral.empty())
+      row.refuse("neutral", "accuracy_gain, which the task names, needs one");
+    if (metric != "accuracy" && metric != "accuracy_per_byte" && metric != "accuracy_gain")
+      fail("task {}: metrics: choices know accuracy, accuracy_per_byte and accuracy_gain, not {}", task.name,
+           metric);
+  }
   return settings;
 }
 
@@ -44,9 +53,7 @@ fs::path data_file(const ChoiceSettings& settings, const fs::path& data) {
   if (!fs::is_directory(data)) return data;
   if (settings.file.empty())
     throw MissingData{fmt::format("{}, and {} is a folder; give one with --data FILE", kAsk, data.string())};
-  fs::path file = data / settings.file;
-  if (!fs::exists(file)) throw MissingData{fmt::format("{} below {}", settings.file, data.string())};
-  return file;
+  return find_data(data, settings.file);
 }
 
 std::vector<std::string> choices_of(const Json& record, const std::string& where) {
@@ -102,16 +109,18 @@ std::vector<Case> make_choice_cases(const Task& task, const MakeContext& context
     for (std::string& choice : choices) choice.insert(0, settings.separator);
     record["asked"] = asked(record, where);
     auto kept = std::make_shared<const Json>(std::move(record));
-    cases.push_back({.id = fmt::format("{}/{}", task.name, cases.size()),
-                     .kind = CaseKind::Choice,
-                     .cell = category.empty() ? Json::object() : Json{{"class", category}},
-                     .source = where,
-                     .text = [&task, kept, choices = std::move(choices), correct, where] {
-                       CaseText filled = fill_task(task, *kept, where);
-                       filled.choices = choices;
-                       filled.correct = correct;
-                       return filled;
-                     }});
+    cases.push_back(
+        {.id = fmt::format("{}/{}", task.name, cases.size()),
+         .kind = CaseKind::Choice,
+         .cell = category.empty() ? Json::object() : Json{{"class", category}},
+         .source = where,
+         .text = [&task, kept, choices = std::move(choices), correct, where, neutral = settings.neutral] {
+           CaseText filled = fill_task(task, *kept, where);
+           filled.choices = choices;
+           filled.correct = correct;
+           filled.neutral = neutral;
+           return filled;
+         }});
     return std::ssize(cases) != context.limit;
   };
   std::string source = settings.resource;

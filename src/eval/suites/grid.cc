@@ -1,6 +1,18 @@
 #include "eval/suites/grid.h"
 
+#include <fmt/core.h>
+
 namespace longspan {
+
+std::vector<int64_t> read_lengths(Row& row) {
+  constexpr int64_t kMost = int64_t{1} << 27;  // texts of a gigabyte are no longer a test but a mistake
+  std::vector<int64_t> lengths;
+  row.read("lengths", lengths, 1);
+  if (lengths.empty()) row.refuse("lengths", "at least one is needed");
+  for (int64_t length : lengths)
+    if (length > kMost) row.refuse("lengths", fmt::format("{} is too large: at most {}", length, kMost));
+  return lengths;
+}
 
 std::vector<double> read_depths(Row& row) {
   std::vector<double> depths;

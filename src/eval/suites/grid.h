@@ -10,6 +10,9 @@
 
 namespace longspan {
 
+/// The key "lengths": tokens, at least one.
+std::vector<int64_t> read_lengths(Row& row);
+
 /// The key "depths": a list of per cents, or a whole number n: n depths from 0 to 100 at even distances.
 std::vector<double> read_depths(Row& row);
 

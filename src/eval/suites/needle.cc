@@ -57,13 +57,15 @@ Needle read_needle(const Json& table, const std::string& where, size_t number) {
   row.done();
   for (const char* key : {"text", "question", "answer"})
     if (!table.contains(key)) row.refuse(key, "is missing");
+  if (needle.text.empty()) row.refuse("text", "is empty");
+  if (needle.answers.empty()) row.refuse("answer", "is empty");
   return needle;
 }
 
 Grid read_grid(const Task& task) {
   Row row(task.make, "task " + task.name + ": make");
   Grid grid;
-  row.read("lengths", grid.lengths, 1);
+  grid.lengths = read_lengths(row);
   grid.depths = read_depths(row);
   row.read("together", grid.together);
   row.read("haystack", grid.haystack);
@@ -76,7 +78,6 @@ Grid read_grid(const Task& task) {
   if (!one.empty()) needles = Json::array({one});
   for (const Json& table : needles)
     grid.needles.push_back(read_needle(table, row.where(), grid.needles.size() + 1));
-  if (grid.lengths.empty()) row.refuse("lengths", "at least one is needed");
   if (grid.depths.empty()) row.refuse("depths", "at least one is needed");
   if (grid.needles.empty()) row.refuse("needles", "at least one is needed");
   return grid;

@@ -52,14 +52,13 @@ BenchRow read_bench_row(const Task& task) {
   row.read("haystack", out.haystack);
   row.read("file", out.file);
   row.read("facts_file", out.facts_file);
-  row.read("lengths", out.lengths, 1);
+  out.lengths = read_lengths(row);
   row.read("depths", out.depths, 0);
   row.read("facts", out.facts, 1);
   row.read("repeats", out.repeats, 1, 1000);
   row.read("buffer", out.buffer, 0);
   row.read("step", out.step, 0, 100);
   row.done();
-  if (out.lengths.empty()) row.refuse("lengths", "at least one is needed");
   if (out.depths.empty()) row.refuse("depths", "at least one is needed");
   for (int64_t depth : out.depths)
     if (depth > 100) row.refuse("depths", fmt::format("{} is not between 0 and 100", depth));

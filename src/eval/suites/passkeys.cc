@@ -35,12 +35,11 @@ struct KeyPlace {
 PasskeyGrid read_passkey_grid(const Task& task) {
   Row row(task.make, "task " + task.name + ": make");
   PasskeyGrid grid;
-  row.read("lengths", grid.lengths, 1);
+  grid.lengths = read_lengths(row);
   grid.depths = read_depths(row);
   row.read("repeats", grid.repeats, 1, 10000);
   row.read("form", grid.form, {"tokens", "characters"});
   row.done();
-  if (grid.lengths.empty()) row.refuse("lengths", "at least one is needed");
   if (grid.form == "tokens" && grid.depths.empty()) row.refuse("depths", "at least one is needed");
   return grid;
 }
@@ -65,17 +64,18 @@ KeyPlace at_depth(int64_t key, int64_t characters, double depth) {
   return {key, before, characters - before};
 }
 
-/// With as much filler as fits into the length together with the answer.
-CaseText grown_text(const Task& task, const Engine& engine, int64_t key, double depth, int64_t length) {
-  constexpr double kCharacters = 4;  // of filler a token, roughly: only where to look next
-  int64_t room = length - task.new_tokens, fits = 0, above = length * 64;
-  auto size = static_cast<int64_t>(kCharacters * static_cast<double>(room));
+/// With as much filler as fits into the length together with the answer. `least`: tokens without any.
+CaseText grown_text(const Task& task, const Engine& engine, int64_t key, double depth, int64_t length,
+                    int64_t least) {
+  int64_t room = length - task.new_tokens, fits = 0, above = length * 64, size = 4 * room;
   for (int tries = 0; tries < 16 && fits + 1 < above; ++tries) {
     size = std::clamp(size, fits + 1, above - 1);
-    int64_t left = room - prompt_tokens(engine, task, key_text(task, at_depth(key, size, depth)));
-    (left >= 0 ? fits : above) = size;
-    if (left == 0) break;
-    size += static_cast<int64_t>(kCharacters * static_cast<double>(left));
+    int64_t tokens = prompt_tokens(engine, task, key_text(task, at_depth(key, size, depth)));
+    (tokens <= room ? fits : above) = size;
+    if (tokens == room) break;
+    // As many more or fewer as the characters so far took tokens.
+    double characters = static_cast<double>(size) / static_cast<double>(std::max<int64_t>(tokens - least, 1));
+    size += static_cast<int64_t>(std::floor(characters * static_cast<double>(room - tokens)));
   }
   return key_text(task, at_depth(key, fits, depth));
 }
@@ -91,21 +91,21 @@ using Placed = std::pair<std::pair<double, int64_t>, Case>;  // filler before th
 
 void grow_to_tokens(const Task& task, const MakeContext& context, const PasskeyGrid& grid,
                     std::vector<Placed>& cells) {
-  int64_t least = prompt_tokens(context.engine, task, key_text(task, {kMostKey, 0, 0})) + task.new_tokens;
+  int64_t least = prompt_tokens(context.engine, task, key_text(task, {kMostKey, 0, 0}));
   for (int64_t length : grid.lengths) {
-    if (length < least)
+    if (length < least + task.new_tokens)
       fail(
           "task {}: {} tokens do not hold a key, its question and the answer, which take {}; ask for longer "
           "make.lengths",
-          task.name, length, least);
+          task.name, length, least + task.new_tokens);
     for (double depth : grid.depths)
       for (int64_t k = 0; k < grid.repeats; ++k) {
         Case one = key_case(task, length, depth, k, fmt::format("{}", depth));
         Random random(case_seed(context.seed, one.id));
         auto key = static_cast<int64_t>(random.below(kMostKey)) + 1;
         one.length = length;
-        one.text = [&task, &engine = context.engine, key, depth, length] {
-          return grown_text(task, engine, key, depth, length);
+        one.text = [&task, &engine = context.engine, key, depth, length, least] {
+          return grown_text(task, engine, key, depth, length, least);
         };
         cells.push_back({{depth * static_cast<double>(length), length}, std::move(one)});
       }

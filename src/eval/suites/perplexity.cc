@@ -2,23 +2,20 @@
 //   kind        "sliding" or "curve"
 //   lengths     tokens of a window, what opens it included; without it: what the model reaches, at most 4,096
 //               (sliding), or 1,024, 2,048, .. up to that, at most 32,768 (curve)
-//   text        files or folders (below --data, if that is a folder); without it --data itself, else the
-//   essays
+//   text        files or folders (below --data, if that is a folder); without it --data itself, else books
 //               that the program holds
 //   min_tokens  documents with fewer are passed over; a window of the longest length
 //   samples     documents used; 0: all
-//   windows     of each document and length; 0: all
+//   windows     of each document and length; 0: all (curve: 1)
 // Sliding, by recipe:
 //   strict      windows begin at 0, S, 2S, ..; each token counts once, with L - S tokens before it at least
 //               but for the first window's. S: stride, half of the length. BOS where the tokenizer sets it.
 //   yarn        the same windows and S = 256, but a BOS in any case if there is one, and every window's mean
-//               has equal weight: the row says combine = "window_mean". truncate = true: the first window
-//               only.
+//               has equal weight: the row says combine = "window_mean". truncate = true: the first only.
 //   longlora    all documents are one stream, without BOS; windows begin at 0, S, .. below n - L, S = 256,
-//   the
-//               last one is dropped; all of a window counts, and every window has equal weight.
-// Curve: the last `tail` tokens before a place count while what stands before them grows with the length: the
-// same tokens at each length. The places are spread over the document, the last is its end.
+//               the last one is dropped; all of a window counts, and every window has equal weight.
+// Curve: the last `tail` tokens before a place count while what stands before them grows with the length:
+// the same tokens at each length. The places are spread over the document, the last is its end.
 #include <algorithm>
 #include <memory>
 

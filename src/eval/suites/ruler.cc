@@ -83,9 +83,10 @@ RulerSample RulerSamples::at(int64_t index) {
     random_ = begun_;
     made_ = 0;
   }
-  while (made_ <= index) {
-    last_ = make_(random_, made_);
-    ++made_;
+  for (; made_ <= index; ++made_) {
+    RulerRandom random = random_;  // what fails once fails again
+    last_ = make_(random, made_);
+    random_ = random;
   }
   return last_;
 }

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "data/compressed.h"
 #include "eval/suites/haystack.h"
 #include "eval/suites/punkt.h"
 #include "eval/suites/ruler.h"
@@ -252,7 +253,7 @@ RulerPlan plan_ruler_niah(const Task& task) {
     row.refuse("num_needle_v", fmt::format("a text has room for {} needles", kDepths));
   if (options.haystack == "essay") {
     options.essay = std::make_shared<const std::vector<std::string>>(essay_words(essay_text(essays)));
-    plan.cell["haystack"] = std::filesystem::path(essays).filename().string();
+    plan.cell["haystack"] = content_name(essays).stem().string();
   }
   plan.begin = [options](const RulerRun& run, RulerRandom& random) {
     return begin_niah(options, run, random);

@@ -227,7 +227,8 @@ RulerPlan plan_ruler_qa(const Task& task, const fs::path& data_path) {
   row.done();
   const auto [source, file] = find_source(data_path, dataset);
   const auto data = std::make_shared<const QaData>(source->read(file));
-  if (data->questions.empty()) fail("{}: there is no question in it", file.string());
+  if (data->questions.empty() || data->documents.empty())
+    fail("{}: there is no question with a document in it", file.string());
   plan.samples = std::min<int64_t>(plan.samples, std::ssize(data->questions));
   plan.cell["data"] = source->cell;
   plan.begin = [data](const RulerRun& run, RulerRandom& random) { return begin_qa(data, run, random); };

@@ -12,7 +12,7 @@ namespace longspan {
 namespace {
 
 constexpr const char* kExampleValue = "12345";
-constexpr int64_t kExampleLength = 500, kExampleStep = 5, kExampleHops = 10;
+constexpr int64_t kExampleLength = 500, kExampleStep = 5;
 
 struct VtOptions {
   int64_t chains = 1, hops = 4;
@@ -38,8 +38,8 @@ struct Chains {
 
 /// Nothing when a name was drawn twice: the original then stumbles over the surplus of names.
 std::optional<Chains> draw_chains(const VtOptions& options, bool example, RulerRandom& random) {
-  const auto length = static_cast<size_t>(options.hops + 1),
-             all = static_cast<size_t>(options.chains) * length;
+  const auto length = static_cast<size_t>(options.hops + 1);
+  const size_t all = static_cast<size_t>(options.chains) * length;
   std::vector<std::string> names;
   std::set<std::string> distinct;
   while (names.size() < all || distinct.size() < all) {
@@ -81,8 +81,7 @@ std::optional<RulerSample> vt_trial(const VtOptions& options, bool example, cons
                      chains->names[0]};
 }
 
-Example make_example(VtOptions options, RulerRun run, RulerRandom& random) {
-  options.hops = std::min(options.hops, kExampleHops);
+Example make_example(const VtOptions& options, RulerRun run, RulerRandom& random) {
   run.length = kExampleLength;
   run.new_tokens = 0;
   run.count_prompt = [count = run.count_text](const std::string& user, const std::string& prefix) {
@@ -129,7 +128,7 @@ RulerPlan plan_ruler_vt(const Task& task) {
   read_ruler_keys(row, plan);
   VtOptions options;
   row.read("num_chains", options.chains, 1, 100);
-  row.read("num_hops", options.hops, 1, 100);
+  row.read("num_hops", options.hops, 1, 10);  // the original's example has no more
   row.done();
   plan.begin = [options](const RulerRun& run, RulerRandom& random) { return begin_vt(options, run, random); };
   return plan;

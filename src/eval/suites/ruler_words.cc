@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/text.h"
 #include "eval/suites/ruler.h"
 
@@ -42,10 +43,11 @@ std::string numbered_list(const CweInputs& inputs, const ListSize& size, const R
   const std::vector<std::string>& source = enough ? inputs.words : inputs.more_words;
   if (wanted > source.size())
     fail(
-        "{} at length {}: {} different words are needed and there are {}; give RULER's english_words.json "
-        "with "
-        "--set {}.make.words=FILE",
-        run.name, grouped(run.length), grouped(size.words), grouped(std::ssize(source)), run.name);
+        "{0} at length {1}: {2} different words are needed and there are {3}; give RULER's "
+        "english_words.json "
+        "as --set {0}.make.words=FILE",
+        run.name, grouped(run.length), grouped(size.words),
+        grouped(std::ssize(source.empty() ? inputs.words : source)));
   std::vector<size_t> list;
   const std::vector<size_t> drawn = random.sample(source.size(), wanted);
   const size_t commons = std::min(static_cast<size_t>(inputs.options.common), wanted);
@@ -79,15 +81,22 @@ RulerSample cwe_trial(const CweInputs& inputs, const RulerRun& run, PythonRandom
   return sample;
 }
 
-/// {"1": "word", ...}, in the order of the file.
+/// {"1": "word", ...}, in the order of the file. Too many keys for an object of ours, which finds them in
+/// order.
 std::vector<std::string> read_word_file(const std::string& file) {
-  const Json json = parse_json_file(file);
   std::vector<std::string> words;
-  for (const auto& [key, word] : json.items()) {
-    if (!word.is_string())
-      fail("{}: \"{}\": a word was expected, as in RULER's english_words.json", file, key);
-    words.push_back(word.get<std::string>());
-  }
+  bool strange = false;
+  const auto keep = [&](int depth, Json::parse_event_t event, Json& value) {
+    if (event == Json::parse_event_t::key) return false;
+    if (event == Json::parse_event_t::value) {
+      strange = strange || depth != 1 || !value.is_string();
+      if (!strange) words.push_back(value.get<std::string>());
+    }
+    return true;
+  };
+  const Json json = Json::parse(read_file(file), keep, false);
+  if (strange || !json.is_object())
+    fail("{}: one object of words was expected, as RULER's english_words.json", file);
   return words;
 }
 

@@ -1,0 +1,159 @@
+// eval with the built program: what it leaves, that killing it at any moment or splitting it costs nothing
+// but time, that a grid reads less than half of its tokens, and that faults are named by file and line.
+#include "base/random.h"
+#include "cli/program.h"
+
+namespace longspan {
+namespace {
+
+class Eval : public ProgramTest {
+ protected:
+  /// A suite of one task over words.jsonl: eight documents with four questions each.
+  std::string suite() {
+    std::string lines;
+    Random random(7);
+    for (int d = 0; d < 8; ++d) {
+      std::string text;
+      for (int w = 0; w < 40; ++w) text += "word" + std::to_string(random.below(90)) + " ";
+      Json questions = Json::array(), answers = Json::array();
+      for (int q = 0; q < 4; ++q) {
+        questions.push_back("what follows word" + std::to_string(q) + "?");
+        answers.push_back(std::string(1, static_cast<char>('a' + q)));
+      }
+      lines += dump_json({{"text", text}, {"questions", questions}, {"answers", answers}}) + "\n";
+    }
+    write("words.jsonl", lines);
+    return write("words.toml", R"(name = "words"
+[[task]]
+name = "words"
+maker = "file"
+prompt = "{text}\n\n{questions}"
+document = "text"
+new_tokens = 4
+metrics = ["presence"]
+[task.make]
+file = "{task}.jsonl"
+each = ["questions", "answers"]
+references = "answers"
+)");
+  }
+
+  std::vector<std::string> eval(const std::string& out, std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments = {
+        "eval",      suite(), tiny_model(1024), "--data", dir_.string(), "-q",
+        "--compute", "f32",   "--chunk",        "64",     "-o",          (dir_ / out).string()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+
+  /// What a run found, without what it cost.
+  Json found(const std::string& out) {
+    Json summary = parse_json_file(dir_ / out / "summary.json");
+    summary.erase("cost");
+    return summary;
+  }
+  std::string page(const std::string& out) { return read_file(dir_ / out / "report.html"); }
+};
+
+TEST_F(Eval, WritesResultsSummaryAndPage) {
+  Outcome r = run(eval("run", {"--json"}));
+  ASSERT_EQ(r.status, 0) << r.err;
+  EXPECT_EQ(r.json()["suite"], "words");
+  EXPECT_TRUE(r.json()["score"].is_number());
+  EXPECT_EQ(r.json()["cases"], 32);
+  EXPECT_TRUE(r.json()["complete"].get<bool>());
+  EXPECT_NE(page("run").find("words/3/2"), std::string::npos);
+  // Four questions about a document read it once, but for what does not fill a chunk.
+  Json cost = r.json()["cost"];
+  EXPECT_LT(cost["read_tokens"].get<int64_t>(), cost["tokens"].get<int64_t>() * 6 / 10);
+  // Nothing is done again.
+  auto size = fs::file_size(dir_ / "run" / "results.jsonl");
+  ASSERT_EQ(run(eval("run")).status, 0);
+  EXPECT_EQ(fs::file_size(dir_ / "run" / "results.jsonl"), size);
+}
+
+/// 3 trials; `make soak` sets LONGSPAN_TRIALS=100.
+TEST_F(Eval, KilledAtAnyMomentItGoesOnToTheSamePage) {
+  const char* asked = std::getenv("LONGSPAN_TRIALS");
+  int trials = asked ? std::atoi(asked) : 3, kills = 0;
+  auto start = std::chrono::steady_clock::now();
+  ASSERT_EQ(run(eval("whole")).status, 0);
+  double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  Random random(20261126);
+  for (int trial = 0; trial < trials; ++trial) {
+    fs::remove_all(dir_ / "trial");
+    auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds * random.uniform());
+    int first = run_until([&] { return std::chrono::steady_clock::now() >= end; }, SIGKILL, eval("trial"));
+    kills += first == -1;
+    Outcome r = run(eval("trial"));
+    ASSERT_EQ(r.status, 0) << r.err;
+    ASSERT_EQ(found("trial"), found("whole")) << "trial " << trial;
+    ASSERT_EQ(page("trial"), page("whole")) << "trial " << trial;
+  }
+  EXPECT_GE(kills, trials / 3);
+  std::printf("%d trials, %d killed before their end\n", trials, kills);
+}
+
+TEST_F(Eval, ShardsMakeTheSamePage) {
+  ASSERT_EQ(run(eval("whole")).status, 0);
+  for (const char* shard : {"2/3", "1/3", "3/3"}) {
+    EXPECT_FALSE(fs::exists(dir_ / "parts" / "report.html"));
+    Outcome r = run(eval("parts", {"--shard", shard}));
+    ASSERT_EQ(r.status, 0) << r.err;
+  }
+  EXPECT_EQ(found("parts"), found("whole"));
+  EXPECT_EQ(page("parts"), page("whole"));
+  EXPECT_TRUE(fs::exists(dir_ / "parts" / "results.2-of-3.jsonl"));
+  EXPECT_EQ(run(eval("parts", {"--shard", "4/3"})).status, 1);
+}
+
+TEST_F(Eval, AGridOfNeedlesReadsLessThanHalfOfItsTokens) {
+  std::string haystack;
+  Random random(3);
+  while (haystack.size() < 3000)
+    haystack +=
+        "the " + std::string(1, static_cast<char>('a' + random.below(26))) + " fox sleeps over a dog. ";
+  std::string file = write("haystack.txt", haystack);
+  // Characters are tokens here, so that the prompt's own words weigh more than in a real vocabulary.
+  Outcome r =
+      run({"eval", "needle", tiny_model(4096), "--haystack", file, "--lengths", "512,1024,2048", "--depths",
+           "5", "--set", "new_tokens=1", "--chunk", "32", "-q", "--json", "-o", (dir_ / "grid").string()});
+  ASSERT_EQ(r.status, 0) << r.err;
+  Json cost = r.json()["cost"];
+  EXPECT_EQ(r.json()["cases"], 60);
+  EXPECT_LT(cost["read_tokens"].get<int64_t>() * 2, cost["tokens"].get<int64_t>());
+  EXPECT_TRUE(fs::exists(dir_ / "grid" / "needle-needle.png"));
+}
+
+TEST_F(Eval, FaultsAreNamed) {
+  ASSERT_EQ(run(eval("run")).status, 0);
+  std::string lines = read_file(dir_ / "words.jsonl");
+  auto refused = [&](std::vector<std::string> arguments, const std::string& what) {
+    Outcome r = run(arguments);
+    EXPECT_EQ(r.status, 1) << what;
+    EXPECT_TRUE(r.one_sentence()) << r.err;
+    EXPECT_NE(r.err.find(what), std::string::npos) << r.err;
+  };
+  refused(eval("run", {"--limit", "3"}), "limit");  // other settings
+  refused(eval("other", {"--tasks", "nothing"}), "words");
+  refused(eval("other", {"--set", "metrics=\"nothing\""}), "nothing");
+  refused(eval("other", {"--context", "100"}), "words.jsonl:1");
+  std::vector<std::string> damaged = eval("damaged");
+  write("words.jsonl", lines + "{\"text\": \n");
+  refused(damaged, "words.jsonl:9");
+  EXPECT_FALSE(fs::exists(dir_ / "other" / "results.jsonl"));
+  refused({"eval", "nothing", tiny_model(64)}, "needle");
+}
+
+TEST_F(Eval, TwoRunsSideBySide) {
+  ASSERT_EQ(run(eval("a")).status, 0);
+  ASSERT_EQ(run(eval("b", {"--set", "new_tokens=8"})).status, 0);
+  Outcome r = run({"eval", "diff", (dir_ / "a").string(), (dir_ / "b").string(), "--json", "-o",
+                   (dir_ / "diff.html").string()});
+  ASSERT_EQ(r.status, 0) << r.err;
+  EXPECT_EQ(r.json()["pairs"], 32);
+  EXPECT_TRUE(fs::exists(dir_ / "diff.html"));
+}
+
+}  // namespace
+}  // namespace longspan
