@@ -20,6 +20,9 @@ std::string valid_utf8(std::string_view text);
 /// Length of the longest prefix that does not end inside a UTF-8 sequence: what a stream may print now.
 size_t complete_utf8_prefix(std::string_view text);
 
+/// Every `from` (not empty) becomes `to`; what was put in is not looked at again.
+std::string replaced(std::string text, std::string_view from, std::string_view to);
+
 /// 1234567 -> "1,234,567".
 std::string grouped(int64_t n);
 

@@ -68,5 +68,11 @@ TEST(Human, BytesAndSeconds) {
   EXPECT_EQ(human_seconds(3725), "1h 02m");
 }
 
+TEST(Text, ReplacedDoesNotLookAtWhatItPutIn) {
+  EXPECT_EQ(replaced("a-b-c", "-", "--"), "a--b--c");
+  EXPECT_EQ(replaced("aaa", "aa", "b"), "ba");
+  EXPECT_EQ(replaced("", "x", "y"), "");
+}
+
 }  // namespace
 }  // namespace longspan

@@ -34,6 +34,7 @@
 #include <unordered_map>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "eval/suites/cases.h"
 #include "eval/suites/prompt.h"
 #include "eval/suites/records.h"
@@ -243,11 +244,6 @@ size_t places(const Reading& how, const Json& record, const std::string& where) 
   return n;
 }
 
-void replace_all(std::string& text, const std::string& from, const std::string& to) {
-  for (size_t at = text.find(from); at != text.npos; at = text.find(from, at + to.size()))
-    text.replace(at, from.size(), to);
-}
-
 /// The record of one case: the element at `index` of each list (0: none are taken apart), replaced, with
 /// slots.
 Json fields_of(const Reading& how, Json record, size_t index, const std::string& where) {
@@ -255,7 +251,8 @@ Json fields_of(const Reading& how, Json record, size_t index, const std::string&
     for (const std::string& name : how.each) record[name] = Json(record[name].at(index - 1));
   for (const auto& [field, pairs] : how.replace.items()) {
     std::string text = text_at(record, field, where);
-    for (const Json& pair : pairs) replace_all(text, pair[0].get<std::string>(), pair[1].get<std::string>());
+    for (const Json& pair : pairs)
+      text = replaced(std::move(text), pair[0].get<std::string>(), pair[1].get<std::string>());
     record[field] = text;
   }
   Json slots = Json::object();

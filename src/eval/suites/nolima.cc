@@ -61,12 +61,6 @@ Reading read_make(const Task& task) {
   return how;
 }
 
-std::string replaced(std::string text, const std::string& from, const std::string& to) {
-  for (size_t at = text.find(from); at != text.npos; at = text.find(from, at + to.size()))
-    text.replace(at, from.size(), to);
-  return text;
-}
-
 const Json& member(const Json& object, const char* key, const std::string& where) {
   if (!object.is_object() || !object.contains(key)) fail("{}: has no \"{}\"", where, key);
   return object[key];

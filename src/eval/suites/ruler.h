@@ -108,9 +108,6 @@ int64_t search_size(const RulerRun& run, RulerRandom& random, int64_t step, int6
 /// where the original would try for ever.
 RulerMaker shrunk_to_fit(const RulerRun& run, int64_t step, int64_t size, RulerTrial trial);
 
-/// str.replace.
-std::string replaced(std::string text, std::string_view from, std::string_view to);
-
 /// sorted(set(words)).
 std::vector<std::string> sorted_set(std::vector<std::string> words);
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/text.h"
 #include "eval/suites/ruler.h"
 
 namespace longspan {
