@@ -25,8 +25,11 @@ std::u32string with_blanks(Text text, Text marks) {
 }
 
 void blank_out(std::u32string& text, Text word) {
-  for (size_t at = text.find(word); at != text.npos; at = text.find(word, at + 1))
-    text.replace(at, word.size(), U" ");
+  std::u32string out;
+  size_t from = 0;
+  for (size_t at; (at = text.find(word, from)) != text.npos; from = at + word.size())
+    out.append(text, from, at - from).push_back(U' ');
+  text = out.append(text, from);
 }
 
 /// Runs of blanks (no other white space) become one.
