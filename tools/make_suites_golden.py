@@ -8,6 +8,7 @@ lost-in-the-middle, NoLiMa, BAMBOO, RULER and opencompass (with history). OUT: t
                    resources/suites must be equal byte by byte
   scores.jsonl.xz  predictions, references and scores that the originals' functions give; of InfiniteBench published
                    predictions, of the others predictions made here
+  nolima.json      a book and what NoLiMa's own code makes of it at 26 depths
 --all: published predictions without a choice (all of InfiniteBench, L-Eval's codeU), for LONGSPAN_SUITES_GOLDEN.
 The originals' functions are taken out of their files and run as they are; nothing of them comes into OUT. Needs numpy;
 rouge_score and python-Levenshtein with fuzzywuzzy for rouge_score_lsum and code_sim_levenshtein.
@@ -280,7 +281,25 @@ def packages():
     return rows
 
 
+def nolima():
+    """NoLiMa's placement with characters as tokens: what the tokenizer of the tests' tiny model makes."""
+    import numpy
+    (haystack,) = functions("NoLiMa", "data/book_haystack.py", ["BookHaystack"], np=numpy, Callable=typing.Callable,
+                            Union=typing.Union, Tuple=typing.Tuple)
+    book = haystack.__new__(haystack)
+    book.text, book.text_encoded = "\n".join(sentence(5, 15).lower() for _ in range(60)) + "\n", None
+    names, rows = ["anna", "bert", "carla", "dora"], []
+    for length in (200, 350):
+        numpy.random.seed(42 + 406)
+        for depth in numpy.linspace(0, 100, 26) / 100:
+            name = str(numpy.random.choice(names))
+            placed = book._generate_w_needle_placement(f"{name} lives next to the opera.", len, list, "".join, length, depth=depth)
+            rows.append({"length": length, "name": name, "text": placed["text"]})
+    return {"book": book.text, "names": names, "rows": rows}
+
+
 OUT.mkdir(parents=True, exist_ok=True)
+(OUT / "nolima.json").write_text(json.dumps(nolima(), indent=1) + "\n")
 (OUT / "templates.json").write_text(json.dumps(templates(), ensure_ascii=False, indent=1) + "\n")
 scored = infinitebench() + leval() + opencompass() + longbench() + others() + mrcr() + packages()
 with lzma.open(OUT / "scores.jsonl.xz", "wt", preset=9) as out:

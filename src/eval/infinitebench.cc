@@ -25,11 +25,8 @@ std::u32string with_blanks(Text text, Text marks) {
 }
 
 void blank_out(std::u32string& text, Text word) {
-  std::u32string out;
-  size_t from = 0;
-  for (size_t at; (at = text.find(word, from)) != text.npos; from = at + word.size())
-    out.append(text, from, at - from).push_back(U' ');
-  text = out.append(text, from);
+  for (size_t at = text.find(word); at != text.npos; at = text.find(word, at + 1))
+    text.replace(at, word.size(), 1, U' ');
 }
 
 /// Runs of blanks (no other white space) become one.
@@ -52,7 +49,8 @@ std::u32string whole_number(Text text) {
   }
   if (before == '_') return U"";
   digits.erase(0, std::min(digits.find_first_not_of(U'0'), digits.size() - 1));
-  return negative && digits != U"0" ? U"-" + digits : digits;
+  if (negative && digits != U"0") digits.insert(digits.begin(), U'-');
+  return digits;
 }
 
 struct Label {
@@ -147,7 +145,9 @@ double infinitebench_run(Text prediction, Text reference, const MetricInput&) {
 double infinitebench_debug(Text prediction, Text reference, const MetricInput& input) {
   Label label = label_of(reference, input);
   prediction = strip(prediction);
-  if (prediction.starts_with(label.letter + U".") || prediction.starts_with(label.letter + U":")) return 1;
+  if (prediction.starts_with(label.letter) && prediction.size() > 1 &&
+      (prediction[1] == '.' || prediction[1] == ':'))
+    return 1;
   std::u32string text = with_blanks(prediction, U"\n`'\"-*");
   blank_out(text, U"Option");
   blank_out(text, U"option");

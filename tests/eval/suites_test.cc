@@ -121,6 +121,12 @@ TEST(Suites, LEvalOfOpenCompassHas18Tasks) {
   }
 }
 
+TEST(Suites, NolimaAsksInItsOwnWords) {
+  Task task = tasks_of("nolima", "").at("onehop");
+  EXPECT_EQ(task.system, "You are a helpful assistant");
+  EXPECT_NE(task.prompt.find("Question: {question}\n\n Return only"), std::string::npos);
+}
+
 TEST(Suites, LongBench2AsksInItsOwnWords) {
   Json values;
   for (const char* slot : {"DOC", "Q", "C_A", "C_B", "C_C", "C_D"})

@@ -81,6 +81,7 @@ std::vector<Case> make_cases(const Suite& suite, const MakeContext& context,
 
 // The makers, a file each.
 std::vector<Case> make_file_cases(const Task&, const MakeContext&);         // files.cc
+std::vector<Case> make_nolima_cases(const Task&, const MakeContext&);       // nolima.cc
 std::vector<Case> make_needle_cases(const Task&, const MakeContext&);       // needle.cc
 std::vector<Case> make_needlebench_cases(const Task&, const MakeContext&);  // needlebench.cc
 std::vector<Case> make_passkey_cases(const Task&, const MakeContext&);      // passkeys.cc

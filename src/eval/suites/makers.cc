@@ -13,6 +13,7 @@ namespace {
 
 const CaseMaker kMakers[] = {
     {"file", "records of a JSONL or JSON file of the user's", make_file_cases},
+    {"nolima", "NoLiMa's needles, which share no word with their questions", make_nolima_cases},
     {"needle", "facts hidden at depths of a long text and asked for", make_needle_cases},
     {"needlebench", "NeedleBench's single needles, several needles, and reasoning over them",
      make_needlebench_cases},
