@@ -60,7 +60,7 @@ std::string read_file(const std::filesystem::path& path) {
 
 void write_file_atomic(const std::filesystem::path& path, std::string_view bytes) {
   std::filesystem::path part = path;
-  part += ".part";
+  part += fmt::format(".{}.part", ::getpid());  // several processes may write the same file
   {
     std::ofstream out(part, std::ios::binary | std::ios::trunc);
     out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));

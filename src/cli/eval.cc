@@ -147,9 +147,10 @@ int show_case(const EvalOptions& o, const Engine& engine, const RunPlan& plan) {
 }
 
 void remark_cost(const EvalOptions& o, const Json& summary) {
-  const Json cost = summary.value("cost", Json::object());
-  int64_t tokens = cost.value("tokens", int64_t{0}), read = cost.value("read_tokens", int64_t{0});
-  if (tokens <= 0 || read <= 0) return;
+  const Json& cost = summary.at("cost");
+  if (!cost["read_tokens"].is_number() || cost["tokens"] == 0)
+    return;  // losses share nothing, servers say nothing
+  auto tokens = cost["tokens"].get<int64_t>(), read = cost["read_tokens"].get<int64_t>();
   remark(o, "prompts of {} tokens, {} of them read ({:.1f} %): the others were in the cache", grouped(tokens),
          grouped(read), 100.0 * static_cast<double>(read) / static_cast<double>(tokens));
 }
