@@ -2,11 +2,10 @@
 """Converts recorded predictions, scored by the suites' own programs, into golden files of the metrics.
 
 usage: make_metrics_golden.py DATA OUT [--all]
-DATA: the folder of evaluation data (golden/*.jsonl.xz, jieba/, longbench/, leval/). OUT: tests/golden/metrics.
---all writes every record and the whole dictionary, to be tested with LONGSPAN_METRICS_GOLDEN=OUT; without it a
-compact selection comes out that may be passed on: nothing of L-Eval (GPL-3.0) and no text of LongBench tasks whose
-sources are share-alike or unclear. Its dictionary has the words that occur in the selected texts, and one word that
-holds the frequency of all others, because the total decides the path through a text.
+DATA: the folder of evaluation data (golden/*.jsonl.xz, longbench/, leval/). OUT: tests/golden/metrics.
+--all writes every record, to be tested with LONGSPAN_METRICS_GOLDEN=OUT; without it a compact selection comes out
+that may be passed on: nothing of L-Eval (GPL-3.0) and no text of LongBench tasks whose sources are share-alike or
+unclear.
 """
 import json
 import lzma
@@ -110,30 +109,9 @@ def opencompass():
         for gold in "ABCD":
             rows.append(row(r["text"], [gold], opencompass_choice=int(r["first_capital"] == gold),
                             opencompass_choices=int(r["first_capital_multi"] == gold)))
-        for gold in {"42", "3000", "1250", r["gsm100"]} - {""}:
+        for gold in sorted({"42", "3000", "1250", r["gsm100"]} - {""}):
             rows.append(row(r["text"], [gold], opencompass_gsm=int(r["gsm100"] == gold)))
     return rows
-
-
-def dictionary(texts):
-    """jieba's files, cut down to what segments `texts` alike."""
-    lines = lzma.open(DATA / "jieba/dict.txt.xz", "rt").read().splitlines()
-    model = json.load(lzma.open(DATA / "jieba/hmm.json.xz", "rt"))
-    if not ALL:
-        text, frequency = "\n".join(texts), {}
-        for line in lines:
-            word, count = line.split(" ")[:2]
-            frequency[word] = int(count)
-        total = sum(frequency.values())
-        longest = max(map(len, frequency))
-        inside = {text[i:i + n] for n in range(1, longest + 1) for i in range(len(text))}
-        kept = sorted(w for w in frequency if w in inside)
-        rest = total - sum(frequency[w] for w in kept)
-        lines = [f"{w} {frequency[w]}" for w in kept] + [f"\u3400 {rest}"]
-        for state in "BMES":
-            model["emit"][state] = {c: round(p, 6) for c, p in model["emit"][state].items() if c in set(text)}
-    (OUT / "dict.txt").write_text("\n".join(lines) + "\n")
-    (OUT / "hmm.json").write_text(json.dumps(model, ensure_ascii=False))
 
 
 def write(name, rows):
@@ -154,5 +132,3 @@ cuts = select(records("golden/jieba_cut.jsonl.xz"), 250)
 write("scores.jsonl", scored)
 write("similarity.jsonl", select(records("golden/string_similarity.jsonl.xz")))
 write("cuts.jsonl", [r["cut"] for r in cuts])
-chinese = [r for r in scored if "_zh" in "".join(r["scores"])]
-dictionary([r["text"] for r in cuts] + [r["prediction"] for r in chinese] + [t for r in chinese for t in r["references"]])

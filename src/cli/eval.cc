@@ -113,7 +113,10 @@ Json settings_of(const EvalOptions& o, const Engine& engine, bool segments) {
                    {"length_tokenizer", o.length_tokenizer},
                    {"overrides", overrides_of(o)},
                    {"command", command_line(o)}};
-  if (segments) settings["jieba"] = jieba_folder(o.jieba).string();
+  if (segments) {
+    fs::path jieba = jieba_folder(o.jieba);
+    settings["jieba"] = jieba.empty() ? "built in, version 0.42.1" : jieba.string();
+  }
   if (!o.endpoint.url.empty())
     settings["endpoint"] = {{"url", o.endpoint.url}, {"model", o.endpoint.model}, {"chat", o.endpoint.chat}};
   return settings;
@@ -156,10 +159,6 @@ void remark_cost(const EvalOptions& o, const Json& summary) {
 }
 
 int eval(EvalOptions& o) {
-  if (o.suite.empty() || o.model.empty())
-    fail(
-        "eval needs a suite and a model: longspan eval needle smollm2; `longspan eval list` names the "
-        "suites");
   Suite suite = read_suite(o.suite, o.dialect, o.tasks, overrides_of(o));
   std::unique_ptr<Segmenter> segmenter = segmenter_for(o, suite);
   Shard shard = parse_shard(o.shard);
@@ -310,7 +309,7 @@ void add_run_options(CLI::App& app, EvalOptions& o) {
                  "compat (default): as the originals score; clean: without their quirks")
       ->check(CLI::IsMember({"compat", "clean"}).description(""));
   app.add_option("--shard", o.shard, "I/N: only this part of the cases, beside other processes");
-  app.add_option("--jieba", o.jieba, "folder of jieba's dictionary, for Chinese scores");
+  app.add_option("--jieba", o.jieba, "folder of another dictionary of jieba's, for Chinese scores");
   app.add_option("--chat-template", o.chat_template, "built-in name or Jinja file; default the model's");
   app.add_option("--endpoint", o.endpoint.url,
                  "ask this OpenAI-compatible server; MODEL gives tokenizer and template");
@@ -337,6 +336,10 @@ Run define_eval(CLI::App& app) {
   diffs->add_option("RUNS", *others, "folders of two runs of one suite")->required()->expected(2);
   diffs->add_option("-o,--out", o->out, "page to write: FILE.html");
   add_output_options(*diffs, *o);
+  app.parse_complete_callback([o, lists, reports, diffs] {
+    if (!lists->parsed() && !reports->parsed() && !diffs->parsed() && (o->suite.empty() || o->model.empty()))
+      throw CLI::RequiredError("SUITE and MODEL (or list, report, diff)");
+  });
   return [o, others, lists, reports, diffs] {
     if (lists->parsed()) return list(*o);
     if (reports->parsed()) return report(*o);

@@ -8,6 +8,8 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/resource.h"
+#include "data/compressed.h"
 
 namespace longspan {
 namespace {
@@ -38,12 +40,26 @@ void each_line(std::string_view text, F&& line) {
   }
 }
 
-fs::path first_existing(const fs::path& folder, std::initializer_list<const char*> names, const char* what) {
-  for (const char* name : names)
-    if (fs::is_regular_file(folder / name)) return folder / name;
+/// A file's text and the name it goes by in errors.
+struct Source {
+  fs::path file;
+  std::string text;
+};
+
+/// The first of the names that is in the folder, plain or packed; of "", in the program.
+Source first_existing(const fs::path& folder, std::initializer_list<const char*> names, const char* what) {
+  for (const char* name : names) {
+    std::string built_in = fmt::format("jieba/{}.zst", name);
+    if (folder.empty() && !resource_names(built_in).empty())
+      return {built_in, unpack(resource(built_in), built_in)};
+    for (const char* packing : {"", ".zst", ".xz"})
+      if (fs::path file = folder / (std::string(name) + packing);
+          !folder.empty() && fs::is_regular_file(file))
+        return {file, unpack(read_file(file), file.string())};
+  }
   fail(
-      "{}: no {} here ({} or {}); Chinese scores need the files of jieba or cppjieba: name their folder, "
-      "unpacked, or set LONGSPAN_JIEBA",
+      "{}: no {} here ({} or {}, plain, .zst or .xz); leave out --jieba and LONGSPAN_JIEBA for the one in "
+      "the program",
       folder.string(), what, *names.begin(), *(names.begin() + 1));
 }
 
@@ -70,16 +86,17 @@ std::vector<std::string_view> fields(std::string_view line, char separator) {
 Segmenter::Segmenter(const fs::path& folder) {
   start_.fill(kImpossible);
   for (auto& row : transition_) row.fill(kImpossible);
-  read_dictionary(first_existing(folder, {"dict.txt", "jieba.dict.utf8"}, "dictionary"));
-  fs::path model = first_existing(folder, {"hmm.json", "hmm_model.utf8"}, "hidden Markov model");
-  model.extension() == ".json" ? read_json_model(model) : read_text_model(model);
+  Source dictionary = first_existing(folder, {"dict.txt", "jieba.dict.utf8"}, "dictionary");
+  read_dictionary(dictionary.file, dictionary.text);
+  Source model = first_existing(folder, {"hmm.json", "hmm_model.utf8"}, "hidden Markov model");
+  bool json = content_name(model.file).extension() == ".json";
+  json ? read_json_model(model.file, model.text) : read_text_model(model.file, model.text);
 }
 
-void Segmenter::read_dictionary(const fs::path& file) {
-  std::string bytes = read_file(file);
+void Segmenter::read_dictionary(const fs::path& file, std::string_view text) {
   frequency_ = {0};
   int64_t total = 0;
-  each_line(bytes, [&](int64_t number, std::string_view line) {
+  each_line(text, [&](int64_t number, std::string_view line) {
     auto parts = fields(line, ' ');
     if (parts.empty()) return;
     int64_t frequency = -1;
@@ -99,9 +116,9 @@ void Segmenter::read_dictionary(const fs::path& file) {
   log_total_ = std::log(double(total));
 }
 
-void Segmenter::read_json_model(const fs::path& file) {
+void Segmenter::read_json_model(const fs::path& file, std::string_view text) {
   static constexpr const char* kNames[kStates] = {"B", "M", "E", "S"};
-  Json model = parse_json_file(file);
+  Json model = parse_json(text, file.string());
   auto part = [&](const Json& from, const char* key) -> const Json& {
     static const Json none = Json::object();
     if (!from.contains(key)) return none;
@@ -127,13 +144,12 @@ void Segmenter::read_json_model(const fs::path& file) {
   }
 }
 
-void Segmenter::read_text_model(const fs::path& file) {
+void Segmenter::read_text_model(const fs::path& file, std::string_view text) {
   // One line of start logarithms, four of transitions, four of emissions "c:log,c:log"; the states stand in
   // the order B, E, M, S.
   static constexpr State kOrder[kStates] = {kBegin, kEnd, kMiddle, kSingle};
-  std::string bytes = read_file(file);
   int row = 0;
-  each_line(bytes, [&](int64_t number, std::string_view line) {
+  each_line(text, [&](int64_t number, std::string_view line) {
     if (line.empty() || line.starts_with('#')) return;
     if (row < 5) {
       auto logs = fields(line, ' ');
@@ -274,7 +290,7 @@ void Segmenter::cut_han(std::u32string_view han, Words& words) const {
 fs::path jieba_folder(const fs::path& given) {
   if (!given.empty()) return given;
   if (const char* set = std::getenv("LONGSPAN_JIEBA"); set && *set) return set;
-  return cache_dir() / "jieba";
+  return {};
 }
 
 }  // namespace longspan
