@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "eval/made_run.h"
+#include "eval/runs/wording.h"
 
 namespace longspan {
 namespace {
@@ -147,6 +148,17 @@ TEST_F(Report, ARunWithoutACaseHasAPage) {
   fs::path run = folder("run");
   write_settings(run, settings_of("needle", {task_row("needle", 30, {"presence"})}));
   EXPECT_NE(report_of(run).find("needle: no case is done"), std::string::npos);
+}
+
+TEST(Wording, AModelGoesByNameAndPositions) {
+  auto name = [](const char* position) {
+    return model_name({{"model", "models/tiny.gguf"}, {"position", position}});
+  };
+  EXPECT_EQ(name("rope:base=10000"), "tiny.gguf");
+  EXPECT_EQ(name("yarn:base=100000,factor=2,original=8192"), "tiny.gguf, yarn:factor=2");
+  EXPECT_EQ(name("abf:base=500000,original=8192"), "tiny.gguf, abf:base=500000");
+  EXPECT_EQ(name("alibi"), "tiny.gguf, alibi");
+  EXPECT_EQ(model_name(Json::object()), "");
 }
 
 }  // namespace

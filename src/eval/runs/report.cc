@@ -245,7 +245,7 @@ std::string heat_maps(const RunResults& run, const Json& summary) {
     if (!part.empty()) stem += "-" + grid["of"].begin().key();
     if (int used = stems[stem]++; used > 0 || !part.empty()) stem += fmt::format("-{}", used + 1);
     std::string title = task + (part.empty() ? "" : ", " + part);
-    if (run.settings.contains("model")) title += ": " + value_text(run.settings["model"]);
+    if (std::string model = model_name(run.settings); !model.empty()) title += ": " + model;
     std::string svg = html_picture(run.folder, stem, heat_map(grid, title));
     if (part.empty()) still += svg;
   }
@@ -296,7 +296,7 @@ void write_report(const RunResults& run) {
   body += settings_part(run.settings) + html_heading("Cases") + "<div id=\"list\"></div>\n" +
           html_data("cases", case_data(run)) + kPageScript;
   std::string title = run.settings["suite"].get<std::string>();
-  if (run.settings.contains("model")) title += ": " + value_text(run.settings["model"]);
+  if (std::string model = model_name(run.settings); !model.empty()) title += ": " + model;
   write_file_atomic(run.folder / "report.html", html_page(title, body));
 }
 

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <filesystem>
+
 #include "base/text.h"
 
 namespace longspan {
@@ -81,6 +84,25 @@ std::string metric_text(const Json& task) {
 }
 
 std::string p_text(double p) { return p < 0.001 ? "<0.001" : fmt::format("{:.3f}", p); }
+
+std::string model_name(const Json& settings) {
+  Json model = settings.value("model", Json()), position = settings.value("position", Json());
+  if (!model.is_string()) return "";
+  std::string name = std::filesystem::path(value_text(model)).filename().string();
+  if (!position.is_string() || position.get<std::string>().starts_with("rope")) return name;
+  // "yarn:base=100000,factor=2,original=8192": what the model has anyway is left out, but abf is its base.
+  std::string text = value_text(position), method = text.substr(0, text.find(':')), base, values;
+  for (size_t at = method.size(); at < text.size();) {
+    size_t end = std::min(text.find(',', at + 1), text.size());
+    std::string value = text.substr(at + 1, end - at - 1);
+    at = end;
+    if (value.starts_with("base="))
+      base = ":" + value;
+    else if (!value.starts_with("original="))
+      values += (values.empty() ? ":" : ",") + value;
+  }
+  return name + ", " + method + (values.empty() ? base : values);
+}
 
 std::string headline(const Json& summary) {
   std::string dialect = summary["dialect"];

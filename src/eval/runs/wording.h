@@ -24,6 +24,9 @@ std::string metric_text(const Json& task);
 /// "0.031", "<0.001".
 std::string p_text(double p);
 
+/// "smollm2, yarn:factor=2": the model's name, and its positions unless they are plain; "" if unknown.
+std::string model_name(const Json& settings);
+
 /// "needle, clean scoring: 63.2 % (60.1 to 66.0), 544 cases"; "incomplete: 120 of 544 cases".
 std::string headline(const Json& summary);
 std::string diff_headline(const Json& diff);
