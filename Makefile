@@ -24,8 +24,8 @@ model: build
 bench: model  ## speed of reading and writing, as llama-bench shows it
 	build/longspan bench smollm2 -p 512,4096,8192 -n 64 -d 0,4096
 
-soak: test-fast  ## 100 training runs killed at random moments, resumed, and compared bit by bit
-	LONGSPAN_TRIALS=100 OMP_WAIT_POLICY=passive build/tests/cli_tests --gtest_filter=Train.KilledAtAnyMoment*
+soak: test-fast  ## 100 runs each of train and eval killed at random moments, resumed, and compared bit by bit
+	LONGSPAN_TRIALS=100 OMP_WAIT_POLICY=passive build/tests/cli_tests --gtest_filter='*.KilledAtAnyMoment*'
 
 format:
 	tools/install_dependencies.sh clang-format
