@@ -159,6 +159,8 @@ void remark_cost(const EvalOptions& o, const Json& summary) {
 }
 
 int eval(EvalOptions& o) {
+  // A case's name begins with its task: the others need not be in order.
+  if (!o.show.empty() && o.tasks.empty()) o.tasks = {o.show.substr(0, o.show.find('/'))};
   Suite suite = read_suite(o.suite, o.dialect, o.tasks, overrides_of(o));
   std::unique_ptr<Segmenter> segmenter = segmenter_for(o, suite);
   Shard shard = parse_shard(o.shard);

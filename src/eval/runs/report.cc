@@ -293,7 +293,9 @@ void write_report(const RunResults& run) {
           "<p>95 %: Wilson's interval where every score is 0 or 100, else the percentile bootstrap of the "
           "cases (2,000 draws, fixed seed).</p>\n" +
           length_table(summary) + field_tables(summary) + known_table(summary) + metric_table(run);
-  body += settings_part(run.settings) + html_heading("Cases") + "<div id=\"list\"></div>\n" +
+  body += settings_part(run.settings) + html_heading("Cases") +
+          "<p>Long prompts are shortened here; the command above with <code>--show CASE</code> prints one "
+          "whole.</p>\n<div id=\"list\"></div>\n" +
           html_data("cases", case_data(run)) + kPageScript;
   std::string title = run.settings["suite"].get<std::string>();
   if (std::string model = model_name(run.settings); !model.empty()) title += ": " + model;

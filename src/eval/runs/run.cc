@@ -27,10 +27,10 @@ const char* name_of(CaseKind kind) {
   return kind == CaseKind::Answer ? "answer" : kind == CaseKind::Choice ? "choice" : "loss";
 }
 
-/// What the page shows of a prompt: all of a short one, both ends of a long one.
-Json shown(const std::string& prompt) {
-  constexpr size_t kWhole = 6000, kEnd = 2000;
-  if (prompt.size() <= kWhole) return prompt;
+/// What the page shows of a prompt: all of it if the prompts of the run may take as much, else both ends.
+Json shown(const std::string& prompt, const RunPlan& plan) {
+  constexpr size_t kAll = size_t{8} << 20, kWhole = 6000, kEnd = 2000;
+  if (prompt.size() <= std::max(kWhole, kAll / plan.cases.size())) return prompt;
   size_t tail = prompt.size() - kEnd;
   while (tail < prompt.size() && (static_cast<unsigned char>(prompt[tail]) & 0xC0) == 0x80) ++tail;
   std::string head = prompt.substr(0, kEnd);
@@ -144,7 +144,7 @@ Json run_answer(const Engine& engine, const RunPlan& plan, const Case& c, const 
   if (answer != reply->text) result["answer"] = answer;
   result["references"] = text.references;
   result["scores"] = scores;
-  result["prompt"] = shown(prompt.text);
+  result["prompt"] = shown(prompt.text, plan);
   return result;
 }
 
@@ -160,7 +160,7 @@ Json run_likelihood(const Engine& engine, const RunPlan& plan, const Case& c, co
     computed = responder.choice(prompt, text, progress);
     result["cut_tokens"] = prompt.cut;
     result["references"] = text.choices;
-    result["prompt"] = shown(prompt.text);
+    result["prompt"] = shown(prompt.text, plan);
   }
   if (computed.is_null()) return nullptr;
   result.update(computed);
