@@ -29,8 +29,8 @@ std::string number(const Json& entry, const char* key, bool sign) {
 }
 
 std::string score_text(const Json& entry) {
-  std::string text =
-      fmt::format("{} {} ({})", figure(entry, "score"), entry["unit"].get<std::string>(), range_of(entry));
+  std::string text = figure(entry, "score") + " " + entry["unit"].get<std::string>(), range = range_of(entry);
+  if (range != "-") text += " (" + range + ")";
   if (entry.contains("perplexity"))
     text += fmt::format(", perplexity {:.3f}", entry["perplexity"].get<double>());
   if (entry.contains("bits_per_byte"))
@@ -61,7 +61,8 @@ std::string figure(const Json& entry, const char* key) { return number(entry, ke
 std::string signed_figure(const Json& entry, const char* key) { return number(entry, key, true); }
 
 std::string range_of(const Json& entry) {
-  if (!entry.contains("low")) return "-";
+  // One case has no spread, and then neither has a bootstrap of it.
+  if (!entry.contains("low") || entry["low"] == entry["high"]) return "-";
   return figure(entry, "low") + " to " + figure(entry, "high");
 }
 

@@ -14,7 +14,7 @@ std::string value_text(const Json& value);
 /// A figure of an entry, in its unit's digits: per cent with one, losses with four; "-" when it is not there.
 std::string figure(const Json& entry, const char* key);
 std::string signed_figure(const Json& entry, const char* key);
-/// "52.1 to 60.9" (low and high).
+/// "52.1 to 60.9" (low and high); "-" where there is nothing to tell an interval from.
 std::string range_of(const Json& entry);
 std::string change_range(const Json& entry);
 /// "120", or "120 of 544" of planned ones.
