@@ -123,6 +123,31 @@ TEST_F(Eval, AGridOfNeedlesReadsLessThanHalfOfItsTokens) {
   EXPECT_EQ(r.json()["cases"], 60);
   EXPECT_LT(cost["read_tokens"].get<int64_t>() * 2, cost["tokens"].get<int64_t>());
   EXPECT_TRUE(fs::exists(dir_ / "grid" / "needle-needle.png"));
+  // Lengths that have frequencies of their own share nothing with each other, but each within itself.
+  Outcome own = run({"eval",
+                     "needle",
+                     tiny_model(1024),
+                     "--haystack",
+                     file,
+                     "--lengths",
+                     "1024,2048",
+                     "--depths",
+                     "5",
+                     "--set",
+                     "new_tokens=1",
+                     "--chunk",
+                     "32",
+                     "-q",
+                     "--json",
+                     "--position",
+                     "dynamic_ntk:factor=2",
+                     "--context",
+                     "2048",
+                     "-o",
+                     (dir_ / "own").string()});
+  ASSERT_EQ(own.status, 0) << own.err;
+  cost = own.json()["cost"];
+  EXPECT_LT(cost["read_tokens"].get<int64_t>(), cost["tokens"].get<int64_t>() * 7 / 10);
 }
 
 TEST_F(Eval, FaultsAreNamed) {

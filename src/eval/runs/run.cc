@@ -185,6 +185,12 @@ Prompt case_prompt(const Engine& engine, const RunPlan& plan, const Case& c, con
 RunPlan plan_run(const Engine& engine, Suite suite, const MakeContext& context, Json settings) {
   RunPlan plan{std::move(suite), {}, {}, context.window, {}};
   plan.cases = make_cases(plan.suite, context, plan.missing);
+  // Where each length has frequencies of its own, only cases of one length share what was read.
+  const ModelConfig& config = engine.config();
+  if (position_spec(config.position, config.head_shape(), std::max<int64_t>(1, plan.window))
+          .depends_on_length)
+    std::stable_sort(plan.cases.begin(), plan.cases.end(),
+                     [](const Case& a, const Case& b) { return a.length < b.length; });
   check_metrics(plan);
   check_lengths(engine, plan);
   plan.settings = {{"suite", plan.suite.name},
