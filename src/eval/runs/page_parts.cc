@@ -52,6 +52,8 @@ const char* const kPageStyle = R"(<style>
 .heat td { border: 0; padding: 0; }
 .heat button { border: 0; width: 100%; min-width: 1.9rem; height: 1.7rem; color: #202020; font: inherit;
   cursor: pointer; border-radius: 2px; padding: 0; }
+.roomy { font-size: .9rem; }
+.heat.roomy button { min-width: 5rem; height: 2.4rem; }
 .heat button:focus-visible, .heat button:hover { outline: 2px solid CanvasText; }
 .heat .none { background: #8886; border-radius: 2px; }
 #list tr { cursor: pointer; }
@@ -132,7 +134,7 @@ function colour(score) {
 }
 const tokens = n => n > 0 && n % 1024 === 0 ? n / 1024 + 'K' : String(n);
 function drawGrid(place, grid) {
-  const table = add(place, 'table', undefined, 'heat');
+  const table = add(place, 'table', undefined, grid.lengths.length > 12 ? 'heat' : 'heat roomy');
   grid.depths.forEach((depth, d) => {
     const row = add(table, 'tr');
     add(row, 'th', depth + ' %');

@@ -261,8 +261,9 @@ Picture changes(const Json& diff) {
       fmt::format("set xlabel 'change from a to b in {}, and its 95 % interval'\n",
                   diff["unit"] == "%" ? "points of a hundred" : diff["unit"].get<std::string>()) +
       "set arrow from 0, graph 0 to 0, graph 1 nohead lc rgb '#606060' lw 1\nset offsets 0, graph 0.1, 0, 0\n"
+      // The last one draws nothing: no change stands in the picture, too.
       "plot $d using 1:2:3:4:5 with xerrorbars pt 7 ps 0.9 lw 2 lc rgb variable, $d using 4:2:6 with labels "
-      "noenhanced left offset 0.8,0 font ',10'";
+      "noenhanced left offset 0.8,0 font ',10', $d using (0):2 with dots lc rgb '#606060'";
   return picture;
 }
 
