@@ -134,6 +134,13 @@ std::unique_ptr<Segmenter> segmenter_for(const EvalOptions& o, const Suite& suit
   return nullptr;
 }
 
+bool lengths_are_chosen(const EvalOptions& o) {
+  const std::vector<std::string> all = overrides_of(o);
+  return std::any_of(all.begin(), all.end(), [](const std::string& one) {
+    return one.substr(0, one.find('=')).ends_with("make.lengths");
+  });
+}
+
 int show_case(const EvalOptions& o, const Engine& engine, const RunPlan& plan) {
   auto at = std::find_if(plan.cases.begin(), plan.cases.end(), [&](const Case& c) { return c.id == o.show; });
   if (at == plan.cases.end())
@@ -180,7 +187,8 @@ int eval(EvalOptions& o) {
                       .seed = o.seed,
                       .limit = o.limit,
                       .window = window == INT64_MAX ? 0 : window};
-  RunPlan plan = plan_run(engine, std::move(suite), context, settings_of(o, engine, segmenter != nullptr));
+  RunPlan plan = plan_run(engine, std::move(suite), context, settings_of(o, engine, segmenter != nullptr),
+                          lengths_are_chosen(o) ? TooLong::Refuse : TooLong::LeaveOut);
   for (const std::string& sentence : plan.missing) remark(o, "left out: {}", sentence);
   if (!o.show.empty()) return show_case(o, engine, plan);
   Responder responder = remote ? endpoint_responder(o.endpoint) : local_responder(engine);

@@ -150,6 +150,37 @@ TEST_F(Eval, AGridOfNeedlesReadsLessThanHalfOfItsTokens) {
   EXPECT_LT(cost["read_tokens"].get<int64_t>(), cost["tokens"].get<int64_t>() * 7 / 10);
 }
 
+TEST_F(Eval, LengthsOfARowThatDoNotFitAreLeftOutThoseOfTheUserRefused) {
+  std::string grid = write("grid.toml", R"(name = "grid"
+[[task]]
+name = "grid"
+maker = "needle"
+prompt = "{context} {question}"
+new_tokens = 2
+metrics = ["presence"]
+[task.make]
+lengths = [256, 512, 1024]
+depths = 3
+haystack = ")" + write("haystack.txt", "the fox sleeps over a dog. the dog sleeps over a fox. ") +
+                                            R"("
+[[task.make.needles]]
+text = "a hen sleeps."
+question = "what sleeps?"
+answer = "hen"
+)");
+  std::vector<std::string> command = {"eval",   grid, tiny_model(512),
+                                      "--json", "-o", (dir_ / "grid").string()};
+  Outcome r = run(command);
+  ASSERT_EQ(r.status, 0) << r.err;
+  EXPECT_EQ(r.json()["cases"], 6);
+  EXPECT_NE(r.err.find("left out: 3 of 9 cases, of up to 1,024 tokens"), std::string::npos) << r.err;
+  command.insert(command.end(), {"--lengths", "256,1024", "-q"});
+  r = run(command);
+  EXPECT_EQ(r.status, 1);
+  EXPECT_TRUE(r.one_sentence()) << r.err;
+  EXPECT_NE(r.err.find("1,024"), std::string::npos);
+}
+
 TEST_F(Eval, FaultsAreNamed) {
   ASSERT_EQ(run(eval("run")).status, 0);
   std::string lines = read_file(dir_ / "words.jsonl");

@@ -41,6 +41,19 @@ Json shown(const std::string& prompt, const RunPlan& plan) {
 /// The tokens that prompt and answer of a case may take: what it was made for, else the window.
 int64_t room_of(const Case& c, const RunPlan& plan) { return c.length > 0 ? c.length : plan.window; }
 
+void leave_out_too_long(RunPlan& plan) {
+  auto fits = [&](const Case& c) { return c.length <= plan.window; };
+  auto all = std::ssize(plan.cases);
+  if (plan.window <= 0 || std::none_of(plan.cases.begin(), plan.cases.end(), fits)) return;
+  int64_t longest = 0;
+  for (const Case& c : plan.cases) longest = std::max(longest, c.length);
+  std::erase_if(plan.cases, [&](const Case& c) { return !fits(c); });
+  if (std::ssize(plan.cases) == all) return;
+  plan.missing.push_back(fmt::format(
+      "{} of {} cases, of up to {} tokens: the window is {}; --position stretches it, --context insists",
+      grouped(all - std::ssize(plan.cases)), grouped(all), grouped(longest), grouped(plan.window)));
+}
+
 /// Everything that is too long, before the first is computed. Made cases say their length; those of files are
 /// read, but only rows that refuse to cut can fail.
 void check_lengths(const Engine& engine, const RunPlan& plan) {
@@ -182,7 +195,8 @@ Prompt case_prompt(const Engine& engine, const RunPlan& plan, const Case& c, con
   }
 }
 
-RunPlan plan_run(const Engine& engine, Suite suite, const MakeContext& context, Json settings) {
+RunPlan plan_run(const Engine& engine, Suite suite, const MakeContext& context, Json settings,
+                 TooLong too_long) {
   RunPlan plan{std::move(suite), {}, {}, context.window, {}};
   plan.cases = make_cases(plan.suite, context, plan.missing);
   // Where each length has frequencies of its own, only cases of one length share what was read.
@@ -192,6 +206,7 @@ RunPlan plan_run(const Engine& engine, Suite suite, const MakeContext& context, 
     std::stable_sort(plan.cases.begin(), plan.cases.end(),
                      [](const Case& a, const Case& b) { return a.length < b.length; });
   check_metrics(plan);
+  if (too_long == TooLong::LeaveOut) leave_out_too_long(plan);
   check_lengths(engine, plan);
   plan.settings = {{"suite", plan.suite.name},
                    {"what", plan.suite.what},

@@ -48,9 +48,14 @@ struct RunPlan {
   Json settings;                     // results.h; written by start_run
 };
 
+/// What becomes of made cases longer than the window, if some are not: lengths that the user named are
+/// refused, those of a row left out with a sentence.
+enum class TooLong { Refuse, LeaveOut };
+
 /// Checks what can be checked before anything is computed: metrics, prompts of files that would not fit.
 /// `settings` holds what the caller knows (results.h: model, position, command, ...); the rest is added.
-RunPlan plan_run(const Engine& engine, Suite suite, const MakeContext& context, Json settings);
+RunPlan plan_run(const Engine& engine, Suite suite, const MakeContext& context, Json settings,
+                 TooLong too_long = TooLong::Refuse);
 
 struct Shard {
   int64_t index = 1, count = 1;  // 1 <= index <= count
