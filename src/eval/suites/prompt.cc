@@ -23,6 +23,19 @@ std::string plain(const CaseText& text) {
   return joined;
 }
 
+/// Some templates refuse a turn of the system's: then it opens the user's, as OpenCompass sends it.
+std::string rendered(const Engine& engine, const std::vector<ChatMessage>& messages) {
+  bool with_system = messages.size() > 1 && messages.front().role == "system";
+  try {
+    return engine.render_chat(messages, true);
+  } catch (const Error&) {
+    if (!with_system) throw;
+  }
+  std::vector<ChatMessage> merged(messages.begin() + 1, messages.end());
+  merged.front().content = messages.front().content + "\n" + merged.front().content;
+  return engine.render_chat(merged, true);
+}
+
 Prompt whole(const Engine& engine, const Task& task, const CaseText& text) {
   Prompt prompt;
   std::vector<ChatMessage> messages;
@@ -30,7 +43,7 @@ Prompt whole(const Engine& engine, const Task& task, const CaseText& text) {
   messages.insert(messages.end(), text.turns.begin(), text.turns.end());
   messages.push_back({"user", text.user});
   if (through_template(engine, task)) {
-    prompt.text = engine.render_chat(messages, true) + text.prefix;
+    prompt.text = rendered(engine, messages) + text.prefix;
     prompt.ids = encode_chat(engine, prompt.text);
   } else {
     prompt.text = plain(text) + text.prefix;
@@ -46,8 +59,7 @@ int64_t size_of(const Prompt& prompt) { return std::ssize(prompt.ids); }
 [[noreturn]] void refuse(const Task& task, int64_t tokens, int64_t room) {
   fail(
       "the prompt has {} tokens and {} are for the answer, but the window is {}; stretch it with --position, "
-      "cut "
-      "the text with --truncate middle|left|right, or insist with --context {}",
+      "cut the text with --truncate middle|left|right, or insist with --context {}",
       grouped(tokens), grouped(task.new_tokens), grouped(room + task.new_tokens), tokens + task.new_tokens);
 }
 

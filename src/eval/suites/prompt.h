@@ -19,8 +19,9 @@ struct Prompt {
 };
 
 /// The prompt of an Answer or Choice case, at most `room` tokens long (0: no bound). Without a chat template,
-/// or when the row says chat = false, system and user turn are joined by a blank line. Error when it does not
-/// fit and the row refuses, or when cutting the document is not enough: tokens, room and the way out.
+/// or when the row says chat = false, system and user turn are joined by a blank line; a template that
+/// refuses a system turn gets it at the head of the user's. Error when it does not fit and the row refuses,
+/// or when cutting the document is not enough: tokens, room and the way out.
 Prompt make_prompt(const Engine& engine, const Task& task, const CaseText& text, int64_t room);
 
 /// Tokens of the whole prompt: what makers fit to a length.
