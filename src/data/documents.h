@@ -1,6 +1,6 @@
 // Reading of text as people have it: .txt, .md and source files (one document each), .jsonl (one document a
-// line), either with .zst or .xz behind it. Documents stream by: no file is held in memory. A bad line is named by
-// file and number and skipped or fatal, by choice.
+// line), either with .zst or .xz behind it. Documents stream by: no file is held in memory. A bad line is
+// named by file and number and skipped or fatal, by choice.
 #pragma once
 
 #include <cstdint>

@@ -73,7 +73,8 @@ class Sequence {
   bool feed(std::span<const int32_t> ids, const Progress& progress = {});
 
   /// Feeds ids and appends log p(ids[i] | all before it), natural log, for from <= i < n (from >= 1: what was
-  /// fed before does not predict the first). False when progress asked to stop: `out` then holds those computed.
+  /// fed before does not predict the first). False when progress asked to stop: `out` then holds those
+  /// computed.
   bool score(std::span<const int32_t> ids, std::vector<float>& out, const Progress& progress = {},
              size_t from = 1);
   /// Seconds that score() spent on the logits of the tokens it scored: the rest of its time went into
