@@ -56,9 +56,10 @@ std::span<const Command> commands() {
        "longspan compare smollm2 --methods none,linear,yarn --lengths 8192,16384 --file book.txt -o out",
        define_compare},
       {"eval", "run a suite of questions: needles, RULER, LongBench, L-Eval, loss, ...",
-       "Each case is kept in OUT/results.jsonl as it ends: the same command goes on after Ctrl-C or a "
-       "crash.\n"
-       "OUT/report.html shows scores, pictures, settings and every case. JSON: suite score tasks by cost.",
+       "Each case is kept as it ends: the same command goes on after Ctrl-C. OUT/report.html shows all.\n"
+       "Also: --question --answer --endpoint-model --endpoint-chat --length-tokenizer --jieba "
+       "--chat-template\n"
+       "--adapter --cache-type --compute --kernels --chunk --device. JSON: suite score tasks by cost.",
        "longspan eval needle smollm2 --lengths 512,1024,2048 --depths 5 -o needle-smollm2", define_eval},
       {"bench", "speed of reading and writing at given depths", "",
        "longspan bench smollm2 -p 512,4096 -n 128 -d 0,4096", define_bench},

@@ -311,7 +311,7 @@ void add_run_options(CLI::App& app, EvalOptions& o) {
   app.add_option("--set", o.overrides, "a key of the rows: KEY=VALUE or TASK.KEY=VALUE")
       ->allow_extra_args(false);
   app.add_option("--truncate", o.truncate,
-                 "what to cut of a prompt that does not fit: refuse, middle, text-middle, left, right, words")
+                 "of a prompt that does not fit: refuse, middle, text-middle, left, right, words")
       ->check(CLI::IsMember({"refuse", "middle", "text-middle", "left", "right", "words"}).description(""));
   app.add_option("--context", o.context, "insist on a window of N tokens")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
@@ -328,6 +328,11 @@ void add_run_options(CLI::App& app, EvalOptions& o) {
   app.add_option("--show", o.show, "print the prompt of the case with this name, and run nothing");
   add_engine_options(app, o);
   add_output_options(app, o);
+  // The help fits a screen; commands.cc names these below the others.
+  for (const char* rare : {"--question", "--answer", "--length-tokenizer", "--jieba", "--chat-template",
+                           "--adapter", "--endpoint-model", "--endpoint-chat", "--cache-type", "--compute",
+                           "--kernels", "--chunk", "--device"})
+    app.get_option(rare)->group("");
 }
 
 }  // namespace
