@@ -63,6 +63,19 @@ TEST_F(Report, HoldsPicturesFiguresSettingsAndEveryCase) {
   EXPECT_EQ(data_of(page, "grids").size(), 3u);  // all, and one for each needle
 }
 
+TEST_F(Report, WithoutGnuplotThePageSaysSo) {
+  fs::path run = folder("run");
+  write_settings(run, settings_of("needle", {task_row("needle", 30, {"presence"})}));
+  write_lines(run / "results.jsonl", needle_lines());
+  std::string path = std::getenv("PATH");
+  ::setenv("PATH", "/nowhere", 1);
+  std::string page = report_of(run);
+  ::setenv("PATH", path.c_str(), 1);
+  EXPECT_NE(page.find("gnuplot is needed"), page.npos);
+  EXPECT_NE(page.find("80.0 %"), page.npos);
+  EXPECT_EQ(data_of(page, "grids").size(), 3u);  // drawn by the page itself
+}
+
 TEST_F(Report, HostileTextsStayTexts) {
   fs::path run = folder("run");
   std::string evil = "</script><script>alert(1)</script>\"'`<!-- \x01 \xE2\x80\xA8 @macro `id`\n";

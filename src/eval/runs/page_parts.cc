@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/error.h"
 #include "eval/plot.h"
 
 namespace longspan {
@@ -23,7 +24,12 @@ std::string html_heading(const std::string& text) { return "<h2>" + escape_html(
 std::string html_picture(const std::filesystem::path& folder, const std::string& stem,
                          const Picture& picture) {
   if (picture.commands.empty()) return "";
-  draw(folder / stem, picture.commands, picture.width, picture.height);
+  try {
+    draw(folder / stem, picture.commands, picture.width, picture.height);
+  } catch (const Error& e) {
+    // Figures without pictures are better than none.
+    return "<p class=\"remark\">" + escape_html(e.what()) + "</p>\n";
+  }
   return inline_svg(folder / (stem + ".svg")) + "\n";
 }
 
