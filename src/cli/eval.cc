@@ -165,15 +165,61 @@ void remark_cost(const EvalOptions& o, const Json& summary) {
          grouped(read), 100.0 * static_cast<double>(read) / static_cast<double>(tokens));
 }
 
+/// Error for cases that a server cannot answer.
+Responder responder_of(const EvalOptions& o, const Engine& engine, const RunPlan& plan) {
+  if (o.endpoint.url.empty()) return local_responder(engine);
+  for (const Case& c : plan.cases)
+    if (c.kind != CaseKind::Answer)
+      fail("{}: goes by the likelihood of given text, which servers do not tell; leave out --endpoint", c.id);
+  return endpoint_responder(o.endpoint);
+}
+
+/// The cases of this shard that the folder lacks; false after Ctrl-C.
+bool run_shard(const EvalOptions& o, const Engine& engine, const RunPlan& plan, const Segmenter* segmenter,
+               const fs::path& folder) {
+  Shard shard = parse_shard(o.shard);
+  Responder responder = responder_of(o, engine, plan);
+  std::vector<size_t> indices = shard_cases(plan, shard);
+  start_run(folder, plan);
+  ResultStore store(results_file(folder, shard));
+  std::set<std::string> finished = finished_cases(folder);
+  const Suite& suite = plan.suite;
+  std::string name = suite.name + (suite.dialect.empty() ? "" : " (" + suite.dialect + ")"), more;
+  if (shard.count > 1) more += fmt::format(", {} of them in shard {}", grouped(std::ssize(indices)), o.shard);
+  if (!finished.empty()) more += fmt::format(", {} are there already", grouped(std::ssize(finished)));
+  remark(o, "{}: {} cases{}", name, grouped(std::ssize(plan.cases)), more);
+  arm_interrupt();
+  ProgressBar bar(suite.name, o.quiet);
+  return run_cases(
+      engine, plan, indices, responder, segmenter,
+      [&](const std::string& id) { return finished.contains(id); }, store,
+      [&](int64_t done, int64_t total) { return bar.update(done, total); });
+}
+
+/// Tables and page of what the folder holds. A page is made when this is all, or nobody else will.
+void show_results(const EvalOptions& o, const fs::path& folder, bool alone) {
+  RunResults run = read_run(folder);
+  if (run.cases.empty()) return remark(o, "{}: no case is done", folder.string());
+  Json summary = summarise(run);
+  bool page = alone || summary["complete"].get<bool>();
+  if (page) write_report(run);
+  if (o.json)
+    print_json(summary);
+  else
+    print_now(summary_table(summary));
+  remark_cost(o, summary);
+  remark(o, "{}{}", page ? "" : "this shard is done; the one that ends last writes ",
+         (folder / "report.html").string());
+}
+
 int eval(EvalOptions& o) {
   // A case's name begins with its task: the others need not be in order.
   if (!o.show.empty() && o.tasks.empty()) o.tasks = {o.show.substr(0, o.show.find('/'))};
+  bool alone = parse_shard(o.shard).count == 1;
   Suite suite = read_suite(o.suite, o.dialect, o.tasks, overrides_of(o));
   std::unique_ptr<Segmenter> segmenter = segmenter_for(o, suite);
-  Shard shard = parse_shard(o.shard);
   Engine engine = open_engine(o);
-  bool remote = !o.endpoint.url.empty();
-  if (remote) {
+  if (!o.endpoint.url.empty()) {
     if (const char* key = std::getenv("OPENAI_API_KEY")) o.endpoint.key = key;
     o.endpoint.model = endpoint_model(o.endpoint);
   }
@@ -191,53 +237,15 @@ int eval(EvalOptions& o) {
                           lengths_are_chosen(o) ? TooLong::Refuse : TooLong::LeaveOut);
   for (const std::string& sentence : plan.missing) remark(o, "left out: {}", sentence);
   if (!o.show.empty()) return show_case(o, engine, plan);
-  Responder responder = remote ? endpoint_responder(o.endpoint) : local_responder(engine);
   fs::path folder = o.out.empty() ? default_folder(o, engine) : fs::path(o.out);
-  start_run(folder, plan);
-  std::vector<size_t> indices = shard_cases(plan, shard);
-  bool complete;
-  {
-    ResultStore store(results_file(folder, shard));
-    std::set<std::string> finished = finished_cases(folder);
-    remark(
-        o, "{}{}: {} cases{}{}", plan.suite.name,
-        plan.suite.dialect.empty() ? "" : " (" + plan.suite.dialect + ")", grouped(std::ssize(plan.cases)),
-        shard.count > 1 ? fmt::format(", {} of them in shard {}", grouped(std::ssize(indices)), o.shard) : "",
-        finished.empty() ? "" : fmt::format(", {} are there already", grouped(std::ssize(finished))));
-    arm_interrupt();
-    ProgressBar bar(plan.suite.name, o.quiet);
-    complete = run_cases(
-        engine, plan, indices, responder, segmenter.get(),
-        [&](const std::string& id) { return finished.contains(id); }, store,
-        [&](int64_t done, int64_t total) { return bar.update(done, total); });
-  }
-  RunResults run = read_run(folder);
+  bool complete = run_shard(o, engine, plan, segmenter.get(), folder);
   if (!complete) remark(o, "interrupted: the same command goes on from here");
-  if (run.cases.empty()) return kExitInterrupted;
-  Json summary = summarise(run);
-  bool all = summary.value("complete", false);
-  if (all || shard.count == 1) write_report(run);
-  if (o.json)
-    print_json(summary);
-  else
-    print_now(summary_table(summary));
-  remark_cost(o, summary);
-  if (all || shard.count == 1)
-    remark(o, "{}", (folder / "report.html").string());
-  else
-    remark(o, "this shard is done; the one that ends last writes {}", (folder / "report.html").string());
+  show_results(o, folder, alone);
   return complete ? kExitDone : kExitInterrupted;
 }
 
 int report(const EvalOptions& o) {
-  RunResults run = read_run(o.out);
-  write_report(run);
-  Json summary = summarise(run);
-  if (o.json)
-    print_json(summary);
-  else
-    print_now(summary_table(summary));
-  remark(o, "{}", (fs::path(o.out) / "report.html").string());
+  show_results(o, o.out, true);
   return kExitDone;
 }
 

@@ -199,6 +199,11 @@ TEST_F(Eval, FaultsAreNamed) {
   refused(damaged, "words.jsonl:9");
   EXPECT_FALSE(fs::exists(dir_ / "other" / "results.jsonl"));
   refused({"eval", "nothing", tiny_model(64)}, "needle");
+  refused({"eval", "choice", tiny_model(64), "--data",
+           write("c.jsonl", R"({"question": "a?", "choices": ["b", "c"], "answer": 0})"), "--endpoint",
+           "http://127.0.0.1:9", "--endpoint-model", "m"},
+          "likelihood");
+  EXPECT_EQ(run({"eval"}).status, 2);
 }
 
 TEST_F(Eval, TwoRunsSideBySide) {
