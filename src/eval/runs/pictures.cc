@@ -171,7 +171,8 @@ Picture score_by(const Json& summary, const std::string& key) {
   picture.commands =
       data + kGrid + value_axis(entries, key) +
       fmt::format("set ylabel '{}'\n{}set key {}\n", per_cent ? "score in per cent" : "nats a token",
-                  per_cent ? "set yrange [-2:102]\n" : "", drawn > 0 ? "outside right top" : "bottom left") +
+                  per_cent ? "set yrange [-2:102]\n" : "",
+                  drawn > 0 ? "outside right top" : "above right horizontal") +
       fmt::format(
           "plot $all using 1:3:4 with filledcurves fc rgb '{0}' fs transparent solid 0.15 noborder "
           "title '95 %', $all with linespoints lw 2.5 pt 7 ps 0.7 lc rgb '{0}' title '{1}'{2}",
