@@ -1,8 +1,10 @@
 // What the makers of grids of lengths and depths share.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "eval/suites/cases.h"
@@ -18,6 +20,17 @@ std::vector<double> read_depths(Row& row);
 
 /// Keeps `limit` cases (0: all), spread evenly over those there are, in their order.
 void keep_limit(std::vector<Case>& cases, int64_t limit);
+
+/// Cases with what orders them, put into that order (stable), and `limit` of them kept.
+template <typename Order>
+std::vector<Case> cases_in_order(std::vector<std::pair<Order, Case>> ordered, int64_t limit) {
+  std::stable_sort(ordered.begin(), ordered.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<Case> cases;
+  for (auto& [order, one] : ordered) cases.push_back(std::move(one));
+  keep_limit(cases, limit);
+  return cases;
+}
 
 /// A seed for what a case draws, from that of the run and the case's name (FNV-1a): adding cases to a grid
 /// changes none of the others.

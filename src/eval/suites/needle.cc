@@ -186,12 +186,7 @@ std::vector<Case> make_needle_cases(const Task& task, const MakeContext& context
         cells.emplace_back(Order(placed.front().end, first, length), std::move(one));
       }
   }
-  std::stable_sort(cells.begin(), cells.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
-  std::vector<Case> cases;
-  for (auto& [order, one] : cells) cases.push_back(std::move(one));
-  keep_limit(cases, context.limit);
-  return cases;
+  return cases_in_order(std::move(cells), context.limit);
 }
 
 }  // namespace longspan

@@ -7,7 +7,6 @@
 #include <memory>
 
 #include "base/error.h"
-#include "data/compressed.h"
 #include "eval/suites/cases.h"
 #include "eval/suites/grid.h"
 #include "eval/suites/haystack.h"
@@ -66,23 +65,13 @@ BenchRow read_bench_row(const Task& task) {
   return out;
 }
 
-/// The file of the user's by its name, packed or not; "" when it is not there.
-fs::path data_file(const fs::path& data, const std::string& name) {
-  if (data.empty()) return "";
-  for (const char* packed : {"", ".zst", ".xz"})
-    if (fs::path file = data / (name + packed); fs::exists(file)) return file;
-  return "";
-}
-
-std::string file_text(const fs::path& file) {
-  std::string text;
-  read_bytes(file, [&](std::string_view bytes, int64_t) {
-    constexpr size_t kMost = size_t{1} << 28;
-    if (text.size() + bytes.size() > kMost) fail("{}: is longer than any file of NeedleBench", file.string());
-    text += bytes;
-    return true;
-  });
-  return text;
+/// "" when the user has no such file: the program's own stands in.
+fs::path own_file(const fs::path& data, const std::string& name) {
+  try {
+    return find_data(data, name);
+  } catch (const MissingData&) {
+    return "";
+  }
 }
 
 /// A document ends with the first line that ends after so many characters.
@@ -108,27 +97,27 @@ std::vector<BenchNeedle> read_needles(const fs::path& data) {
     needles.push_back(read_bench_needle(record, where));
     return true;
   };
-  if (fs::path file = data_file(data, kNeedles); !file.empty())
+  if (fs::path file = own_file(data, kNeedles); !file.empty())
     read_records(file, body);
   else
     read_resource_records(std::string("needlebench/") + kNeedles + ".zst", body);
   return needles;
 }
 
-std::vector<BenchQuestion> read_questions(const fs::path& file, int64_t facts) {
+std::vector<BenchQuestion> read_questions(RecordFile& file, int64_t facts) {
   std::vector<BenchQuestion> questions;
-  size_t number = 0;
-  for (const Json& record : parse_json(file_text(file), file.string())) {
-    ++number;
+  file.each([&](Json&& record, int64_t number) {
     try {
-      if (record.at("derivation_count").get<int64_t>() != facts) continue;
-      questions.push_back({record.at("derivations").get<std::vector<std::string>>(),
-                           record.at("question").get<std::string>(), record.at("answer").get<std::string>()});
+      if (record.at("derivation_count").get<int64_t>() == facts)
+        questions.push_back({record.at("derivations").get<std::vector<std::string>>(),
+                             record.at("question").get<std::string>(),
+                             record.at("answer").get<std::string>()});
     } catch (const nlohmann::json::exception& e) {
-      fail("{}: record {}: {}", file.string(), number, e.what());
+      fail("{}: {}", file.where(number), e.what());
     }
-  }
-  if (questions.empty()) fail("{}: has no question over {} facts", file.string(), facts);
+    return true;
+  });
+  if (questions.empty()) fail("{}: there is no question over {} facts", file.where(1), facts);
   return questions;
 }
 
@@ -142,7 +131,7 @@ LengthCoder coder_of(const Tokenizer& tokenizer) {
 std::shared_ptr<const BenchTexts> read_texts(const Task& task, const MakeContext& context,
                                              std::string& source) {
   BenchRow row = read_bench_row(task);
-  fs::path file = row.file.empty() ? fs::path() : data_file(context.data, row.file);
+  fs::path file = row.file.empty() ? fs::path() : own_file(context.data, row.file);
   source = file.empty() ? row.haystack : file.string();
   std::vector<std::string> documents = haystack_documents(source);
   if (file.empty()) documents = cut_into_documents(documents);
@@ -228,11 +217,12 @@ void add_retrieval(const std::shared_ptr<const BenchTexts>& texts, const MakeCon
 void add_reasoning(const std::shared_ptr<const BenchTexts>& texts, const MakeContext& context,
                    const std::string& source, BenchCases& cases) {
   const BenchRow& row = texts->row;
-  fs::path file = data_file(context.data, row.facts_file);
-  if (file.empty())
+  fs::path found = own_file(context.data, row.facts_file);
+  if (found.empty())
     throw MissingData{row.facts_file + (context.data.empty()
                                             ? ", a file of NeedleBench; say where with --data"
                                             : " below " + context.data.string())};
+  RecordFile file(found, true);
   for (int64_t facts : row.facts) {
     std::vector<BenchQuestion> questions = read_questions(file, facts);
     for (int64_t repeat = 0; repeat < row.repeats; ++repeat)
@@ -265,12 +255,7 @@ std::vector<Case> make_needlebench_cases(const Task& task, const MakeContext& co
   if (texts->row.kind == "single") add_single(texts, context, source, ordered);
   if (texts->row.kind == "retrieval") add_retrieval(texts, context, source, ordered);
   if (texts->row.kind == "reasoning") add_reasoning(texts, context, source, ordered);
-  std::stable_sort(ordered.begin(), ordered.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
-  std::vector<Case> cases;
-  for (auto& [order, one] : ordered) cases.push_back(std::move(one));
-  keep_limit(cases, context.limit);
-  return cases;
+  return cases_in_order(std::move(ordered), context.limit);
 }
 
 }  // namespace longspan

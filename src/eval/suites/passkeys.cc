@@ -138,12 +138,7 @@ std::vector<Case> make_passkey_cases(const Task& task, const MakeContext& contex
   else
     reckon_characters(task, grid, cells);
   // The filler is the same everywhere: what stands before a key is shared with all later ones.
-  std::stable_sort(cells.begin(), cells.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
-  std::vector<Case> cases;
-  for (auto& [order, one] : cells) cases.push_back(std::move(one));
-  keep_limit(cases, context.limit);
-  return cases;
+  return cases_in_order(std::move(cells), context.limit);
 }
 
 }  // namespace longspan
