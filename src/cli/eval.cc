@@ -202,7 +202,7 @@ void show_results(const EvalOptions& o, const fs::path& folder, bool alone) {
   if (run.cases.empty()) return remark(o, "{}: no case is done", folder.string());
   Json summary = summarise(run);
   bool page = alone || summary["complete"].get<bool>();
-  if (page) write_report(run);
+  if (page) write_report(run, summary);
   if (o.json)
     print_json(summary);
   else
@@ -257,7 +257,7 @@ int diff(const EvalOptions& o, const std::string& a, const std::string& b) {
   else
     print_now(diff_table(difference));
   if (!o.out.empty()) {
-    write_diff_page(o.out, first, second);
+    write_diff_page(o.out, difference, first, second);
     remark(o, "{}", o.out);
   }
   return kExitDone;

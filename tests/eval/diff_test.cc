@@ -101,7 +101,7 @@ TEST_F(Diff, ThePageShowsWhatChangedMost) {
   }
   RunResults a = run("a", one_task(20), before), b = run("b", one_task(20), after);
   fs::path file = folder("page") / "diff.html";
-  write_diff_page(file, a, b);
+  write_diff_page(file, compare_runs(a, b), a, b);
   std::string page = read_file(file);
   EXPECT_TRUE(fs::exists(folder("page") / "diff.png"));
   size_t wrong = page.find("a/4: 54.0 % to 0.0 %"), right = page.find("a/7: 52.0 % to 90.0 %");

@@ -31,7 +31,8 @@ Json data_of(const std::string& page, const std::string& id) {
 }
 
 std::string report_of(const fs::path& folder) {
-  write_report(read_run(folder));
+  RunResults run = read_run(folder);
+  write_report(run, summarise(run));
   return read_file(folder / "report.html");
 }
 
@@ -98,7 +99,8 @@ TEST_F(Report, HostileTextsStayTexts) {
   EXPECT_EQ(count_of(page, "<script"), count_of(page, "</script>"));
   EXPECT_EQ(count_of(page, "<script"), 3u);
   EXPECT_EQ(data_of(page, "cases")[0]["prediction"], evil);
-  write_diff_page(run / "diff.html", read_run(run), read_run(run));
+  RunResults results = read_run(run);
+  write_diff_page(run / "diff.html", compare_runs(results, results), results, results);
   EXPECT_EQ(read_file(run / "diff.html").find("<script"), std::string::npos);
 }
 

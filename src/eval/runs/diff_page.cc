@@ -101,8 +101,8 @@ std::string case_part(const Pair& pair) {
 
 }  // namespace
 
-void write_diff_page(const std::filesystem::path& file, const RunResults& a, const RunResults& b) {
-  Json diff = compare_runs(a, b);
+void write_diff_page(const std::filesystem::path& file, const Json& diff, const RunResults& a,
+                     const RunResults& b) {
   std::string body =
       std::string(kPageStyle) +
       fmt::format("<p class=\"score\">{}</p>\n<p>a: <code>{}</code><br>b: <code>{}</code></p>\n",

@@ -284,8 +284,7 @@ std::string opening(const Json& summary) {
 
 }  // namespace
 
-void write_report(const RunResults& run) {
-  Json summary = summarise(run);
+void write_report(const RunResults& run, const Json& summary) {
   write_file_atomic(run.folder / "summary.json",
                     summary.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
   std::string body = kPageStyle + opening(summary) + heat_maps(run, summary) + pictures(run, summary);
