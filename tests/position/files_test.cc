@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "position/position.h"
+#include "position/position_helpers.h"
 
 namespace longspan {
 namespace {
@@ -35,17 +36,6 @@ bool some_contain(const std::vector<std::string>& sentences, const std::string& 
     if (s.find(part) != std::string::npos) return true;
   return false;
 }
-
-std::string error_of(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
-}
-#define EXPECT_ERROR(body, part) \
-  EXPECT_NE(error_of([&] { body; }).find(part), std::string::npos) << error_of([&] { body; })
 
 /// The specs of two configs at lengths on both sides of the window.
 void expect_same_frequencies(const PositionConfig& a, const PositionConfig& b) {
