@@ -48,8 +48,10 @@ void draw_as(const std::filesystem::path& stem, const char* extension, const std
 }  // namespace
 
 std::string gnuplot_string(const std::string& text) {
+  // Doubling is how a quote is written, but gnuplot stumbles over one at either end and over two in a row: a
+  // string in the other kind of quotes is joined instead.
   std::string out = "'";
-  for (char c : text) out += c == '\'' ? std::string("''") : std::string(1, c);
+  for (char c : text) out += c == '\'' ? std::string("'.\"'\".'") : std::string(1, c);
   return out + "'";
 }
 

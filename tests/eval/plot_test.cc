@@ -18,6 +18,21 @@ TEST(Plot, DrawsBothPicturesAndLeavesNoScript) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(Plot, QuotesStandWhereTextsStand) {
+  std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "quo''ted'''";
+  std::filesystem::create_directories(folder);
+  for (const char* text : {"'", "''", "a''b'", "'''a"}) {
+    std::string q = gnuplot_string(text);
+    draw(folder / "line",
+         "set title " + q + " noenhanced\nset xlabel " + q + "\nset xtics (" + q +
+             " 1)\nplot '-' with lines title " + q + " noenhanced\n1 1\n2 4\ne",
+         300, 200);
+    std::string svg = inline_svg(folder / "line.svg");
+    EXPECT_NE(svg.find(text), std::string::npos) << text;
+  }
+  std::filesystem::remove_all(folder);
+}
+
 TEST(Plot, SaysWhatGnuplotSaid) {
   try {
     draw(std::filesystem::path(testing::TempDir()) / "bad", "plot nonsense(", 300, 200);

@@ -18,11 +18,10 @@ constexpr const char* kColours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", 
 constexpr size_t kMostLines = std::size(kColours);
 constexpr const char* kGrid = "set grid xtics ytics lt 1 lc rgb '#dddddd' lw 1\n";
 
-/// A text from outside on one line, quoted. gnuplot stumbles over two single quotes in a row, so they become
-/// apostrophes, and backquotes, which elsewhere run commands, become primes.
+/// A text from outside on one line, quoted. Backquotes, which elsewhere run commands, become primes.
 std::string label(const std::string& text) {
   std::string plain;
-  for (char c : value_text(text)) plain += c == '\'' ? "\u2019" : c == '`' ? "\u2035" : std::string(1, c);
+  for (char c : value_text(text)) plain += c == '`' ? "\u2035" : std::string(1, c);
   return gnuplot_string(plain);
 }
 
