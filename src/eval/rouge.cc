@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "base/error.h"
+#include "eval/similarity.h"
 #include "tokenizer/unicode.h"
 
 namespace longspan {
@@ -158,16 +159,8 @@ double rouge_l(const Words& prediction, const Words& reference) {
   WordIds numbers;
   Ids a = numbers.of(prediction), b = numbers.of(reference);
   if (a.empty() || b.empty()) return 0;
-  std::vector<int32_t> row(b.size() + 1, 0);
-  for (int32_t id : a) {
-    int32_t diagonal = 0;
-    for (size_t j = 0; j < b.size(); ++j) {
-      int32_t above = row[j + 1];
-      row[j + 1] = id == b[j] ? diagonal + 1 : std::max(above, row[j]);
-      diagonal = above;
-    }
-  }
-  return f1(double(row.back()) / double(a.size()), double(row.back()) / double(b.size()), 0);
+  auto common = static_cast<double>(common_subsequence(a, b));
+  return f1(common / double(a.size()), common / double(b.size()), 0);
 }
 
 double rouge_lsum(const std::vector<Words>& prediction, const std::vector<Words>& reference) {

@@ -81,16 +81,7 @@ double difflib_ratio(std::u32string_view a, std::u32string_view b, bool autojunk
 
 double indel_ratio(std::u32string_view a, std::u32string_view b) {
   if (a.empty() && b.empty()) return 1;
-  std::vector<size_t> row(b.size() + 1, 0);
-  for (char32_t c : a) {
-    size_t diagonal = 0;
-    for (size_t j = 0; j < b.size(); ++j) {
-      size_t above = row[j + 1];
-      row[j + 1] = c == b[j] ? diagonal + 1 : std::max(above, row[j]);
-      diagonal = above;
-    }
-  }
-  return 2.0 * double(row.back()) / double(a.size() + b.size());
+  return 2.0 * double(common_subsequence(a, b)) / double(a.size() + b.size());
 }
 
 int fuzz_percent(std::u32string_view a, std::u32string_view b, double ratio) {
