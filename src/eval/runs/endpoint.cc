@@ -40,7 +40,8 @@ httplib::Client client_of(const Endpoint& endpoint, const Address& address) {
 }
 
 Json body_of(const httplib::Result& reply, const std::string& where) {
-  if (!reply) fail("{}: no answer: {}", where, httplib::to_string(reply.error()));
+  if (!reply)
+    fail("{}: no answer ({}); does a server listen there?", where, httplib::to_string(reply.error()));
   if (reply->status != 200)
     fail("{}: the server answered {}: {}", where, reply->status, reply->body.substr(0, 400));
   return parse_json(reply->body, where);
