@@ -8,7 +8,7 @@
 #include "cli/output.h"
 #include "cli/progress_bar.h"
 #include "cli/window.h"
-#include "eval/attention_page.h"
+#include "report/attention_page.h"
 
 namespace longspan {
 

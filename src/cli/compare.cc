@@ -1,5 +1,5 @@
 // compare: position methods side by side on the user's own text.
-#include "eval/compare.h"
+#include "report/compare_report.h"
 
 #include <algorithm>
 #include <memory>

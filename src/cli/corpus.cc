@@ -16,8 +16,8 @@
 #include "cli/progress_bar.h"
 #include "data/packing.h"
 #include "data/shards.h"
-#include "data/synth.h"
-#include "eval/corpus_picture.h"
+#include "synth/synth.h"
+#include "report/corpus_picture.h"
 #include "model/model_files.h"
 
 namespace longspan {

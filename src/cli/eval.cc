@@ -11,10 +11,10 @@
 #include "cli/output.h"
 #include "cli/progress_bar.h"
 #include "cli/window.h"
-#include "eval/runs/endpoint.h"
-#include "eval/runs/report.h"
-#include "eval/runs/run.h"
-#include "eval/runs/summary.h"
+#include "eval/endpoint.h"
+#include "report/report.h"
+#include "eval/run.h"
+#include "eval/summary.h"
 #include "model/model_files.h"
 
 namespace longspan {

@@ -12,7 +12,7 @@
 #include "cli/interrupt.h"
 #include "cli/model_sources.h"
 #include "cli/output.h"
-#include "eval/training_report.h"
+#include "report/training_report.h"
 #include "train/metrics.h"
 #include "train/trainer.h"
 

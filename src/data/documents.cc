@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "data/compressed.h"
+#include "base/compressed.h"
 
 namespace longspan {
 

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "eval/compare.h"
-#include "eval/runs/likelihood.h"
+#include "eval/likelihood.h"
 
 namespace longspan {
 

@@ -3,7 +3,7 @@
 // "###" stands before a later "Human:".
 #include "tokenizer/chat_template.h"
 
-#include "tokenizer/jinja.h"
+#include "jinja/jinja.h"
 
 namespace longspan {
 namespace {

@@ -1,6 +1,6 @@
 // A server that speaks as OpenAI's does: what it is asked, what is made of its answers, and what is tried
 // again.
-#include "eval/runs/endpoint.h"
+#include "eval/endpoint.h"
 
 #include <gtest/gtest.h>
 #include <httplib.h>

@@ -1,6 +1,6 @@
 // Likelihoods of windows and choices: equal to Sequence::score over the whole text, whatever the sequence
 // held before; the seam between prompt and choice; buckets of positions.
-#include "eval/runs/likelihood.h"
+#include "eval/likelihood.h"
 
 #include <gtest/gtest.h>
 

@@ -1,12 +1,12 @@
 // Intervals and tests against values known from elsewhere, and against what they promise.
-#include "eval/runs/statistics.h"
+#include "eval/statistics.h"
 
 #include <gtest/gtest.h>
 
 #include <numeric>
 
 #include "base/random.h"
-#include "eval/runs/summary.h"
+#include "eval/summary.h"
 
 namespace longspan {
 namespace {

@@ -1,5 +1,5 @@
 // From lines to figures: what is read, what is refused, and the numbers of made runs.
-#include "eval/runs/summary.h"
+#include "eval/summary.h"
 
 #include <cmath>
 #include <numbers>

@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "tokenizer/jinja.h"
+#include "jinja/jinja.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace longspan;

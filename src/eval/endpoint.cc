@@ -1,0 +1,140 @@
+#include "eval/endpoint.h"
+
+#include <httplib.h>
+
+#include <chrono>
+#include <cmath>
+#include <regex>
+#include <thread>
+
+#include "base/error.h"
+
+namespace longspan {
+
+namespace {
+
+struct Address {
+  std::string host;  // "http://127.0.0.1:8080"
+  std::string path;  // "/v1", what the API's names follow
+};
+
+Address address_of(const std::string& url) {
+  static const std::regex form("(https?://[^/]+)(/.*)?");
+  std::smatch parts;
+  if (!std::regex_match(url, parts, form))
+    fail("--endpoint {}: http://HOST:PORT or https://HOST was expected", url);
+  std::string path = parts[2];
+  while (path.ends_with('/')) path.pop_back();
+  if (!path.ends_with("/v1")) path += "/v1";
+  return {parts[1], path};
+}
+
+httplib::Client client_of(const Endpoint& endpoint, const Address& address) {
+  httplib::Client client(address.host);
+  auto seconds = static_cast<time_t>(endpoint.timeout_s);
+  client.set_connection_timeout(30);
+  client.set_read_timeout(seconds);
+  client.set_write_timeout(seconds);
+  if (!endpoint.key.empty()) client.set_bearer_token_auth(endpoint.key);
+  return client;
+}
+
+Json body_of(const httplib::Result& reply, const std::string& where) {
+  if (!reply)
+    fail("{}: no answer ({}); does a server listen there?", where, httplib::to_string(reply.error()));
+  if (reply->status != 200)
+    fail("{}: the server answered {}: {}", where, reply->status, reply->body.substr(0, 400));
+  return parse_json(reply->body, where);
+}
+
+/// Waits with an eye on Ctrl-C; false when it came.
+bool wait(double seconds, const Progress& progress) {
+  for (double waited = 0; waited < seconds; waited += 0.1) {
+    if (progress && !progress(0, 1)) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  return true;
+}
+
+/// Nothing when progress asked to stop.
+std::optional<Json> post(const Endpoint& endpoint, const std::string& what, const Json& request,
+                         const Progress& progress) {
+  constexpr int kTries = 4;
+  Address address = address_of(endpoint.url);
+  std::string path = address.path + what, where = address.host + path;
+  for (int attempt = 1;; ++attempt) {
+    httplib::Client client = client_of(endpoint, address);
+    httplib::Result reply = client.Post(path, dump_json(request), "application/json");
+    bool passing = !reply || reply->status == 429 || reply->status >= 500;
+    if (!passing || attempt == kTries) return body_of(reply, where);
+    if (!wait(std::pow(2.0, attempt - 1), progress)) return std::nullopt;
+  }
+}
+
+Json request_of(const Endpoint& endpoint, const Task& task, const Prompt& prompt) {
+  Json request = {{"model", endpoint.model}, {"max_tokens", task.new_tokens}, {"temperature", 0}};
+  if (!task.stop.empty()) request["stop"] = task.stop;
+  if (!endpoint.chat) {
+    request["prompt"] = prompt.text.substr(prompt.bos);  // the server writes its own
+    return request;
+  }
+  if (prompt.messages.empty())
+    fail(
+        "a prompt cut in its tokens cannot be sent as turns; leave out --endpoint-chat or cut the document "
+        "(--truncate left|right)");
+  for (const ChatMessage& m : prompt.messages)
+    request["messages"].push_back({{"role", m.role}, {"content", m.content}});
+  return request;
+}
+
+std::optional<Reply> ask(const Endpoint& endpoint, const Task& task, const Prompt& prompt,
+                         const Progress& progress) {
+  auto start = std::chrono::steady_clock::now();
+  const char* what = endpoint.chat ? "/chat/completions" : "/completions";
+  std::optional<Json> body = post(endpoint, what, request_of(endpoint, task, prompt), progress);
+  if (!body || (progress && !progress(1, 1))) return std::nullopt;
+  Reply reply;
+  try {
+    const Json& choice = body->at("choices").at(0);
+    const Json& text = endpoint.chat ? choice.at("message").at("content") : choice.at("text");
+    reply.text = text.is_null() ? "" : text.get<std::string>();
+    Json reason = choice.value("finish_reason", Json());
+    reply.stop = reason.is_string() && reason == "length" ? "length" : "end";
+    Json usage = body->value("usage", Json::object());
+    reply.new_tokens = usage.value("completion_tokens", int64_t{-1});
+    Json details = usage.value("prompt_tokens_details", Json());
+    if (usage.contains("prompt_tokens") && details.is_object() && details.contains("cached_tokens"))
+      reply.read_tokens = usage["prompt_tokens"].get<int64_t>() - details["cached_tokens"].get<int64_t>();
+    else
+      reply.read_tokens = -1;
+  } catch (const Json::exception& e) {
+    fail("{}{}: the answer is not that of an OpenAI-compatible server ({}): {}", endpoint.url, what, e.what(),
+         dump_json(*body).substr(0, 300));
+  }
+  reply.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return reply;
+}
+
+}  // namespace
+
+std::string endpoint_model(const Endpoint& endpoint) {
+  if (!endpoint.model.empty()) return endpoint.model;
+  Address address = address_of(endpoint.url);
+  std::string path = address.path + "/models", where = address.host + path;
+  Json body = body_of(client_of(endpoint, address).Get(path), where);
+  try {
+    return body.at("data").at(0).at("id").get<std::string>();
+  } catch (const Json::exception&) {
+    fail("{}: lists no model; name one with --endpoint-model", where);
+  }
+}
+
+Responder endpoint_responder(const Endpoint& endpoint) {
+  Responder responder;
+  responder.answer = [endpoint](const Task& task, const Prompt& prompt, int64_t, const Progress& progress) {
+    return ask(endpoint, task, prompt, progress);
+  };
+  return responder;
+}
+
+}  // namespace longspan

@@ -1,0 +1,188 @@
+#include "eval/likelihood.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <numeric>
+#include <optional>
+
+#include "base/error.h"
+
+namespace longspan {
+
+namespace {
+
+using Ids = std::vector<int32_t>;
+
+ptrdiff_t common_prefix(std::span<const int32_t> a, std::span<const int32_t> b) {
+  return std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin();
+}
+
+/// What is read: the tokens that all choices follow, and those of each choice behind them.
+struct Seam {
+  Ids prompt;  // not empty
+  std::vector<Ids> choices;
+};
+
+Seam find_seam(const Engine& engine, const Prompt& prompt, const CaseText& text) {
+  const Tokenizer& tokenizer = engine.tokenizer();
+  // Read as make_prompt did: plain text, or text with its special tokens spelled out.
+  EncodeOptions as_read{.add_special = true, .parse_special = false};
+  Ids base = tokenizer.encode(prompt.text, as_read);
+  if (base != prompt.ids) {
+    as_read = {.add_special = false, .parse_special = true};
+    base = tokenizer.encode(prompt.text, as_read);
+  }
+  Seam seam;
+  ptrdiff_t shared = std::ssize(base);
+  for (const std::string& choice : text.choices) {
+    seam.choices.push_back(tokenizer.encode(prompt.text + choice, as_read));
+    shared = std::min(shared, common_prefix(base, seam.choices.back()));
+  }
+  for (Ids& ids : seam.choices) ids.erase(ids.begin(), ids.begin() + shared);
+  // The text of a prompt that was cut may be read into other tokens around the cut: its ids are what was
+  // fitted to the window, and only the seam's few are taken anew.
+  ptrdiff_t kept = std::ssize(prompt.ids) - (std::ssize(base) - shared);
+  if (kept < 1) fail("a choice needs a prompt of at least one token before it; give a context or a question");
+  seam.prompt.assign(prompt.ids.begin(), prompt.ids.begin() + kept);
+  return seam;
+}
+
+/// Tokens of the prompt that the sequence does not hold yet. Its last one is read again with every choice:
+/// its row gives the choice's first probability.
+int64_t unread(const Sequence& sequence, const Seam& seam) {
+  auto before = std::span(seam.prompt).first(seam.prompt.size() - 1);
+  return std::ssize(seam.prompt) - common_prefix(before, sequence.ids());
+}
+
+int64_t tokens_of_choices(const Seam& seam) {
+  int64_t tokens = 0;
+  for (const Ids& choice : seam.choices) tokens += std::ssize(choice);
+  return tokens;
+}
+
+/// Log-probability of every choice; empty when progress, which counts tokens, asked to stop.
+std::vector<double> sums_behind(Sequence& sequence, const Seam& seam,
+                                const std::function<bool(int64_t)>& going) {
+  auto before = std::span(seam.prompt).first(seam.prompt.size() - 1);
+  int64_t read = unread(sequence, seam), done = 0;
+  auto part = [&](int64_t of_step, int64_t) { return going(done + of_step); };
+  sequence.truncate(std::ssize(seam.prompt) - read);
+  if (!sequence.feed(before.subspan(sequence.ids().size()), part)) return {};
+  done = read - 1;
+  std::vector<double> sums;
+  for (const Ids& choice : seam.choices) {
+    Ids ids = {seam.prompt.back()};
+    ids.insert(ids.end(), choice.begin(), choice.end());
+    std::vector<float> logprobs;
+    sequence.truncate(std::ssize(before));
+    if (!sequence.score(ids, logprobs, part)) return {};
+    sums.push_back(std::accumulate(logprobs.begin(), logprobs.end(), 0.0));
+    done += std::ssize(choice);
+  }
+  sequence.truncate(std::ssize(before));
+  return sums;
+}
+
+/// 1 when the largest value, the earlier one of equals, is that of the right choice.
+double right(const std::vector<double>& values, size_t correct) {
+  return static_cast<size_t>(std::max_element(values.begin(), values.end()) - values.begin()) == correct;
+}
+
+Prompt plain_prompt(const Engine& engine, const std::string& text) {
+  Prompt prompt;
+  prompt.text = text;
+  prompt.ids = engine.tokenizer().encode(text, {.add_special = true, .parse_special = false});
+  return prompt;
+}
+
+/// A score on which the originals and we agree.
+Json same(double score) { return {{"compat", score}, {"clean", score}}; }
+
+}  // namespace
+
+std::vector<PositionBucket> position_buckets(std::span<const float> logprobs, int64_t from) {
+  assert(from >= 1);
+  constexpr double kFirstBucket = 16;
+  std::vector<PositionBucket> buckets;
+  int64_t first = 1, at = from, end = from + std::ssize(logprobs);
+  for (double edge = kFirstBucket; at < end; edge *= std::sqrt(2.0)) {
+    int64_t last = std::lround(edge) - 1;
+    PositionBucket bucket{first, last};
+    for (; at < end && at <= last; ++at, ++bucket.count)
+      bucket.sum -= logprobs[static_cast<size_t>(at - from)];
+    if (bucket.count > 0) buckets.push_back(bucket);
+    first = last + 1;
+  }
+  return buckets;
+}
+
+Json run_loss(Sequence& sequence, const Engine& engine, const CaseText& text, const Progress& progress) {
+  assert(text.from >= 1 && text.from < std::ssize(text.ids));
+  std::vector<float> logprobs;
+  if (!sequence.score(text.ids, logprobs, progress, static_cast<size_t>(text.from))) return nullptr;
+  double nll = 0;
+  for (float logprob : logprobs) nll -= logprob;
+  int64_t bytes = 0;
+  for (int32_t id : std::span(text.ids).subspan(static_cast<size_t>(text.from)))
+    bytes += std::ssize(engine.tokenizer().token_bytes(id));
+  Json buckets = Json::array();
+  for (const PositionBucket& b : position_buckets(logprobs, text.from))
+    buckets.push_back({b.first, b.last, b.sum, b.count});
+  return {{"prompt_tokens", text.ids.size()},
+          {"read_tokens", text.ids.size()},
+          {"nll", nll},
+          {"tokens", logprobs.size()},
+          {"bytes", bytes},
+          {"buckets", buckets},
+          {"scores", Json::object()}};
+}
+
+int64_t choice_room(const Engine& engine, const CaseText& text) {
+  constexpr int64_t kSeam = 8;  // tokens that the seam may take more than its two sides
+  int64_t longest = 0;
+  for (const std::string& choice : text.choices)
+    longest = std::max(longest, std::ssize(engine.tokenizer().encode(choice, {.add_special = false})));
+  return longest + kSeam;
+}
+
+Json run_choice(Sequence& sequence, const Engine& engine, const Prompt& prompt, const CaseText& text,
+                const Progress& progress) {
+  const Seam seam = find_seam(engine, prompt, text);
+  const int64_t read = unread(sequence, seam), asked = read + tokens_of_choices(seam);
+  std::optional<Seam> neutral;
+  int64_t total = asked;
+  if (!text.neutral.empty()) {
+    neutral = find_seam(engine, plain_prompt(engine, text.neutral), text);
+    total += std::ssize(neutral->prompt) + tokens_of_choices(*neutral);
+  }
+  auto going = [&](int64_t done) { return !progress || progress(done, total); };
+
+  const std::vector<double> sums = sums_behind(sequence, seam, going);
+  if (sums.empty()) return nullptr;
+  std::vector<double> per_byte;
+  Json bytes = Json::array();
+  for (size_t k = 0; k < sums.size(); ++k) {
+    per_byte.push_back(sums[k] / static_cast<double>(std::max<size_t>(1, text.choices[k].size())));
+    bytes.push_back(text.choices[k].size());
+  }
+  Json result = {{"prompt_tokens", prompt.ids.size()},
+                 {"read_tokens", read},
+                 {"logprobs", sums},
+                 {"bytes", bytes},
+                 {"correct", text.correct},
+                 {"scores",
+                  {{"accuracy", same(right(sums, text.correct))},
+                   {"accuracy_per_byte", same(right(per_byte, text.correct))}}}};
+  if (!neutral) return result;
+
+  Sequence bare(engine, sequence.declared_length());  // the other one keeps what it read
+  std::vector<double> gains = sums_behind(bare, *neutral, [&](int64_t done) { return going(asked + done); });
+  if (gains.empty()) return nullptr;
+  result["neutral_logprobs"] = gains;
+  for (size_t k = 0; k < gains.size(); ++k) gains[k] = sums[k] - gains[k];
+  result["scores"]["accuracy_gain"] = same(right(gains, text.correct));
+  return result;
+}
+
+}  // namespace longspan

@@ -1,0 +1,100 @@
+// The engine answers. One sequence is kept; a prompt that begins like the one before reads only the rest.
+#include <algorithm>
+#include <chrono>
+
+#include "eval/likelihood.h"
+#include "eval/run.h"
+
+namespace longspan {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Where positions do not depend on the length, one declaration serves all cases; pages come as text grows.
+constexpr int64_t kAnyLength = int64_t{1} << 40;
+
+class Reader {
+ public:
+  explicit Reader(const Engine& engine) : engine_(engine) {}
+
+  /// A sequence that holds a beginning of ids, in whole chunks, and was declared for `length` tokens.
+  Sequence& ready_for(std::span<const int32_t> ids, int64_t length) {
+    int64_t declared = depends_on_length(length) ? length : kAnyLength;
+    if (!sequence_ || sequence_->declared_length() != declared || depends_on_history())
+      sequence_.emplace(engine_, declared);
+    const std::vector<int32_t>& held = sequence_->ids();
+    auto common = std::mismatch(ids.begin(), ids.end(), held.begin(), held.end()).first - ids.begin();
+    common = std::max<std::ptrdiff_t>(0, std::min<std::ptrdiff_t>(common, std::ssize(ids) - 1));
+    sequence_->truncate(common / engine_.options().chunk * engine_.options().chunk);
+    return *sequence_;
+  }
+
+  Sequence& empty(int64_t length) { return ready_for({}, length); }
+
+ private:
+  bool depends_on_length(int64_t length) const {
+    return position_spec(engine_.config().position, engine_.config().head_shape(), length).depends_on_length;
+  }
+  /// length=current: older keys keep the frequencies of their time.
+  bool depends_on_history() const {
+    const auto& values = engine_.config().position.values;
+    auto length = values.find("length");
+    return length != values.end() && length->second == kCurrentLength;
+  }
+
+  const Engine& engine_;
+  std::optional<Sequence> sequence_;
+};
+
+double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+std::optional<Reply> answer(const Engine& engine, Reader& reader, const Task& task, const Prompt& prompt,
+                            int64_t window, const Progress& progress) {
+  auto start = Clock::now();
+  Sequence& sequence = reader.ready_for(prompt.ids, window);
+  auto held = static_cast<int64_t>(sequence.ids().size());
+  auto total = std::ssize(prompt.ids) + task.new_tokens;
+  bool going = true;
+  auto watch = [&](int64_t done) { return going = !progress || progress(held + done, total); };
+  if (!sequence.feed(std::span(prompt.ids).subspan(static_cast<size_t>(held)),
+                     [&](int64_t done, int64_t) { return watch(done); }))
+    return std::nullopt;
+  SamplingOptions sampling;
+  sampling.stop = task.stop;
+  if (task.chat && engine.has_chat_template())
+    sampling.stop.insert(sampling.stop.end(), engine.chat_stops().begin(), engine.chat_stops().end());
+  Generation g = generate(sequence, engine, task.new_tokens, sampling,
+                          [&](std::string_view) { return watch(std::ssize(prompt.ids) - held); });
+  if (!going || g.reason == StopReason::Interrupted) return std::nullopt;
+  const char* stops[] = {"length", "end", "stop"};
+  return Reply{g.text, stops[static_cast<int>(g.reason)], std::ssize(g.ids), std::ssize(prompt.ids) - held,
+               since(start)};
+}
+
+}  // namespace
+
+Responder local_responder(const Engine& engine) {
+  auto reader = std::make_shared<Reader>(engine);
+  Responder responder;
+  responder.answer = [&engine, reader](const Task& task, const Prompt& prompt, int64_t window,
+                                       const Progress& progress) {
+    return answer(engine, *reader, task, prompt, window, progress);
+  };
+  responder.choice = [&engine, reader](const Prompt& prompt, const CaseText& text, const Progress& progress) {
+    auto start = Clock::now();
+    int64_t window = std::ssize(prompt.ids) + choice_room(engine, text);
+    Json result = run_choice(reader->ready_for(prompt.ids, window), engine, prompt, text, progress);
+    if (!result.is_null()) result["seconds"] = since(start);
+    return result;
+  };
+  responder.loss = [&engine, reader](const CaseText& text, const Progress& progress) {
+    auto start = Clock::now();
+    Json result = run_loss(reader->empty(std::ssize(text.ids)), engine, text, progress);
+    if (!result.is_null()) result["seconds"] = since(start);
+    return result;
+  };
+  return responder;
+}
+
+}  // namespace longspan

@@ -1,0 +1,332 @@
+#include "eval/run.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "eval/likelihood.h"
+
+namespace longspan {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr int64_t kGuessedTokens = 4000;  // of a case whose length is not known yet
+constexpr const char* kSettings = "settings.json";
+
+int64_t weight(const Case& c) { return c.length > 0 ? c.length : kGuessedTokens; }
+
+bool is_scored_by_metrics(CaseKind kind) { return kind == CaseKind::Answer; }
+
+const char* name_of(CaseKind kind) {
+  return kind == CaseKind::Answer ? "answer" : kind == CaseKind::Choice ? "choice" : "loss";
+}
+
+/// What the page shows of a prompt: all of it if the prompts of the run may take as much, else both ends.
+Json shown(const std::string& prompt, const RunPlan& plan) {
+  constexpr size_t kAll = size_t{8} << 20, kWhole = 6000, kEnd = 2000;
+  if (prompt.size() <= std::max(kWhole, kAll / plan.cases.size())) return prompt;
+  size_t tail = prompt.size() - kEnd;
+  while (tail < prompt.size() && (static_cast<unsigned char>(prompt[tail]) & 0xC0) == 0x80) ++tail;
+  std::string head = prompt.substr(0, kEnd);
+  head.resize(complete_utf8_prefix(head));
+  return {{"head", head}, {"tail", prompt.substr(tail)}};
+}
+
+/// The tokens that prompt and answer of a case may take: what it was made for, else the window.
+int64_t room_of(const Case& c, const RunPlan& plan) { return c.length > 0 ? c.length : plan.window; }
+
+void leave_out_too_long(RunPlan& plan) {
+  auto fits = [&](const Case& c) { return c.length <= plan.window; };
+  auto all = std::ssize(plan.cases);
+  if (plan.window <= 0 || std::none_of(plan.cases.begin(), plan.cases.end(), fits)) return;
+  int64_t longest = 0;
+  for (const Case& c : plan.cases) longest = std::max(longest, c.length);
+  std::erase_if(plan.cases, [&](const Case& c) { return !fits(c); });
+  if (std::ssize(plan.cases) == all) return;
+  plan.missing.push_back(fmt::format(
+      "{} of {} cases, of up to {} tokens: the window is {}; --position stretches it, --context insists",
+      grouped(all - std::ssize(plan.cases)), grouped(all), grouped(longest), grouped(plan.window)));
+}
+
+/// Everything that is too long, before the first is computed. Made cases say their length; those of files are
+/// read, but only rows that refuse to cut can fail.
+void check_lengths(const Engine& engine, const RunPlan& plan) {
+  for (const Case& c : plan.cases) {
+    if (c.kind == CaseKind::Loss) continue;
+    const Task& task = plan.suite.tasks[c.task];
+    if (c.length > 0 && plan.window > 0 && c.length > plan.window)
+      fail(
+          "{}: is made for {} tokens, the window is {}; stretch it with --position, ask for shorter ones "
+          "(--lengths, --tasks), or insist with --context {}",
+          c.id, grouped(c.length), grouped(plan.window), c.length);
+    if (c.length > 0 || plan.window <= 0 || task.truncate != Truncation::Refuse) continue;
+    CaseText text = c.text();
+    // A token has a byte at least, the template no more than this.
+    constexpr size_t kTemplate = 400;
+    size_t bytes = text.system.size() + text.user.size() + text.prefix.size() + kTemplate;
+    for (const ChatMessage& turn : text.turns) bytes += turn.content.size() + kTemplate;
+    if (static_cast<int64_t>(bytes) > plan.window - task.new_tokens) case_prompt(engine, plan, c, text);
+  }
+}
+
+Json task_settings(const RunPlan& plan) {
+  Json rows = Json::array();
+  for (size_t t = 0; t < plan.suite.tasks.size(); ++t) {
+    const Task& task = plan.suite.tasks[t];
+    auto count =
+        std::count_if(plan.cases.begin(), plan.cases.end(), [&](const Case& c) { return c.task == t; });
+    if (count == 0) continue;
+    rows.push_back({{"name", task.name},
+                    {"what", task.what},
+                    {"category", task.category},
+                    {"metrics", task.metrics},
+                    {"combine", task.combine},
+                    {"maker", task.maker},
+                    {"cases", count},
+                    {"row", task.row}});
+  }
+  return rows;
+}
+
+void check_metrics(const RunPlan& plan) {
+  for (const Case& c : plan.cases)
+    if (is_scored_by_metrics(c.kind))
+      for (const std::string& metric : plan.suite.tasks[c.task].metrics) find_metric(metric);
+}
+
+/// How many tokens a run has to do with: of cases whose length is unknown until their turn, as many as those
+/// before them had.
+class Expectation {
+ public:
+  void expect(const Case& c) { c.length > 0 ? known_ += c.length : ++unknown_; }
+  int64_t of(const Case& c) const {
+    return c.length > 0 ? c.length : seen_ > 0 ? seen_tokens_ / seen_ : kGuessedTokens;
+  }
+  void finish(const Case& c, int64_t tokens) {
+    if (c.length > 0) {
+      known_ -= c.length;
+      done_ += c.length;
+      return;
+    }
+    --unknown_;
+    ++seen_;
+    seen_tokens_ += tokens;
+    done_ += tokens;
+  }
+  int64_t done() const { return done_; }
+  int64_t total() const { return done_ + known_ + unknown_ * of(Case{}); }
+
+ private:
+  int64_t known_ = 0, unknown_ = 0, seen_ = 0, seen_tokens_ = 0, done_ = 0;
+};
+
+/// The fields of a result that every kind has.
+Json result_head(const RunPlan& plan, const Case& c) {
+  return {{"task", plan.suite.tasks[c.task].name},
+          {"kind", name_of(c.kind)},
+          {"cell", c.cell},
+          {"source", c.source}};
+}
+
+/// Null when progress asked to stop.
+Json run_answer(const Engine& engine, const RunPlan& plan, const Case& c, const Responder& responder,
+                const Segmenter* segmenter, const Progress& progress) {
+  const Task& task = plan.suite.tasks[c.task];
+  CaseText text = c.text();
+  Prompt prompt = case_prompt(engine, plan, c, text);
+  auto tokens = std::ssize(prompt.ids);
+  std::optional<Reply> reply =
+      responder.answer(task, prompt, c.length > 0 ? c.length : tokens + task.new_tokens, progress);
+  if (!reply) return nullptr;
+  std::string answer;
+  Json scores = score_answer(task, text, reply->text, segmenter, c.source.empty() ? c.id : c.source, answer);
+  Json result = result_head(plan, c);
+  result.update({{"prompt_tokens", tokens},
+                 {"read_tokens", reply->read_tokens},
+                 {"cut_tokens", prompt.cut},
+                 {"seconds", reply->seconds},
+                 {"new_tokens", reply->new_tokens},
+                 {"stop", reply->stop},
+                 {"prediction", reply->text}});
+  if (answer != reply->text) result["answer"] = answer;
+  result["references"] = text.references;
+  result["scores"] = scores;
+  result["prompt"] = shown(prompt.text, plan);
+  return result;
+}
+
+Json run_likelihood(const Engine& engine, const RunPlan& plan, const Case& c, const Responder& responder,
+                    const Progress& progress) {
+  CaseText text = c.text();
+  Json result = result_head(plan, c), computed;
+  result["cut_tokens"] = 0;
+  if (c.kind == CaseKind::Loss) {
+    computed = responder.loss(text, progress);
+  } else {
+    Prompt prompt = case_prompt(engine, plan, c, text);
+    computed = responder.choice(prompt, text, progress);
+    result["cut_tokens"] = prompt.cut;
+    result["references"] = text.choices;
+    result["prompt"] = shown(prompt.text, plan);
+  }
+  if (computed.is_null()) return nullptr;
+  result.update(computed);
+  return result;
+}
+
+}  // namespace
+
+Prompt case_prompt(const Engine& engine, const RunPlan& plan, const Case& c, const CaseText& text) {
+  const Task& task = plan.suite.tasks[c.task];
+  int64_t window = room_of(c, plan),
+          answer = c.kind == CaseKind::Answer ? task.new_tokens : choice_room(engine, text);
+  if (window > 0 && window <= answer)
+    fail("{}: the window of {} leaves no room beside the answer of {} tokens", c.id, window, answer);
+  try {
+    return make_prompt(engine, task, text, window > 0 ? window - answer : 0);
+  } catch (const Error& e) {
+    fail("{}{}: {}", c.source.empty() ? "" : c.source + ": ", c.id, e.what());
+  }
+}
+
+RunPlan plan_run(const Engine& engine, Suite suite, const MakeContext& context, Json settings,
+                 TooLong too_long) {
+  RunPlan plan{std::move(suite), {}, {}, context.window, {}};
+  plan.cases = make_cases(plan.suite, context, plan.missing);
+  // Where each length has frequencies of its own, only cases of one length share what was read.
+  const ModelConfig& config = engine.config();
+  if (position_spec(config.position, config.head_shape(), std::max<int64_t>(1, plan.window))
+          .depends_on_length)
+    std::stable_sort(plan.cases.begin(), plan.cases.end(),
+                     [](const Case& a, const Case& b) { return a.length < b.length; });
+  check_metrics(plan);
+  if (too_long == TooLong::LeaveOut) leave_out_too_long(plan);
+  check_lengths(engine, plan);
+  plan.settings = {{"suite", plan.suite.name},
+                   {"what", plan.suite.what},
+                   {"paper", plan.suite.paper},
+                   {"dialect", plan.suite.dialect}};
+  plan.settings.update(settings);
+  plan.settings["window"] = plan.window;
+  plan.settings["seed"] = context.seed;
+  plan.settings["limit"] = context.limit;
+  plan.settings["tasks"] = task_settings(plan);
+  plan.settings["missing"] = plan.missing;
+  return plan;
+}
+
+Shard parse_shard(const std::string& text) {
+  Shard shard;
+  const char* end = text.data() + text.size();
+  auto first = std::from_chars(text.data(), end, shard.index);
+  bool whole = first.ec == std::errc() && first.ptr != end && *first.ptr == '/';
+  if (whole) {
+    auto second = std::from_chars(first.ptr + 1, end, shard.count);
+    whole = second.ec == std::errc() && second.ptr == end;
+  }
+  if (!whole || shard.index < 1 || shard.index > shard.count || shard.count > 100000)
+    fail("--shard {}: I/N was expected, the first of four being 1/4", text);
+  return shard;
+}
+
+std::vector<size_t> shard_cases(const RunPlan& plan, Shard shard) {
+  double total = 0, before = 0;
+  for (const Case& c : plan.cases) total += static_cast<double>(weight(c));
+  std::vector<size_t> indices;
+  for (size_t i = 0; i < plan.cases.size(); ++i) {
+    auto own = static_cast<double>(weight(plan.cases[i]));
+    double middle = (before + own / 2) / total;
+    before += own;
+    auto part = std::min(static_cast<int64_t>(middle * static_cast<double>(shard.count)), shard.count - 1);
+    if (part == shard.index - 1) indices.push_back(i);
+  }
+  return indices;
+}
+
+void start_run(const fs::path& folder, const RunPlan& plan) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) fail("{}: cannot be made: {}", folder.string(), error.message());
+  fs::path file = folder / kSettings;
+  if (!fs::exists(file)) {
+    if (fs::exists(folder / "results.jsonl"))
+      fail("{}: holds results.jsonl but no {}; give another folder with --out", folder.string(), kSettings);
+    return write_file_atomic(file, dump_json(plan.settings) + "\n");
+  }
+  Json held = parse_json_file(file);
+  std::vector<std::string> other;
+  for (const auto& [key, value] : plan.settings.items())
+    if (key != "command" && held.value(key, Json()) != value) other.push_back(key);
+  for (const auto& [key, value] : held.items())
+    if (!plan.settings.contains(key)) other.push_back(key);
+  if (!other.empty())
+    fail(
+        "{}: holds a run with other settings ({}); give another folder with --out, or ask as it was asked: "
+        "{}",
+        folder.string(), fmt::join(other, ", "), held.value("command", "see " + file.string()));
+}
+
+std::set<std::string> finished_cases(const fs::path& folder) {
+  std::set<std::string> names;
+  for (const CaseResult& c : read_run(folder).cases) names.insert(c.id);
+  return names;
+}
+
+fs::path results_file(const fs::path& folder, Shard shard) {
+  if (shard.count == 1) return folder / "results.jsonl";
+  return folder / fmt::format("results.{}-of-{}.jsonl", shard.index, shard.count);
+}
+
+Json score_answer(const Task& task, const CaseText& text, const std::string& prediction,
+                  const Segmenter* segmenter, const std::string& source, std::string& answer) {
+  answer = task.postprocess == "first_line" ? std::string(first_line(prediction)) : prediction;
+  Json scores = Json::object();
+  try {
+    for (const std::string& name : task.metrics) {
+      const Metric& metric = find_metric(name);
+      auto as = [&](Scoring scoring) {
+        return score(metric, answer, text.references, MetricInput{text.fields, scoring, segmenter});
+      };
+      scores[name] = {{"compat", as(Scoring::kCompat)}, {"clean", as(Scoring::kClean)}};
+    }
+  } catch (const Error& e) {
+    fail("{}: {}", source, e.what());
+  }
+  return scores;
+}
+
+bool run_cases(const Engine& engine, const RunPlan& plan, const std::vector<size_t>& indices,
+               const Responder& responder, const Segmenter* segmenter,
+               const std::function<bool(const std::string&)>& finished, ResultStore& store,
+               const Progress& progress) {
+  std::vector<const Case*> open;
+  Expectation tokens;
+  for (size_t i : indices) {
+    const Case& c = plan.cases[i];
+    if (store.find(c.id) || finished(c.id)) continue;
+    open.push_back(&c);
+    tokens.expect(c);
+  }
+  for (const Case* c : open) {
+    auto part = [&](int64_t of_case, int64_t all) {
+      int64_t here = all > 0 ? tokens.of(*c) * of_case / all : 0;
+      return !progress || progress(tokens.done() + here, tokens.total());
+    };
+    if (!part(0, 1)) return false;
+    Json result = is_scored_by_metrics(c->kind) ? run_answer(engine, plan, *c, responder, segmenter, part)
+                                                : run_likelihood(engine, plan, *c, responder, part);
+    if (result.is_null()) return false;
+    store.add(c->id, result);
+    tokens.finish(*c, result.value("prompt_tokens", int64_t{0}));
+  }
+  if (progress && !open.empty()) progress(tokens.total(), tokens.total());
+  return true;
+}
+
+}  // namespace longspan

@@ -1,0 +1,90 @@
+// Running a suite: cases are planned, asked one after the other and kept as they end. What a case answers
+// depends on the case alone: the cache is used again only up to a whole number of chunks, so that every pass
+// reads the same tokens whatever was read before, and a run that was killed or split gives the same bits.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "score/metrics.h"
+#include "eval/result_store.h"
+#include "eval/results.h"
+#include "suites/cases.h"
+#include "suites/prompt.h"
+
+namespace longspan {
+
+/// What came back for one prompt.
+struct Reply {
+  std::string text;
+  std::string stop;  // "length", "end", "stop"
+  int64_t new_tokens = 0;
+  int64_t read_tokens = 0;  // of the prompt, not found in a cache; -1: unknown
+  double seconds = 0;
+};
+
+/// Who answers. Each is empty when the thing is impossible (a server gives no likelihoods), and returns
+/// nothing or null when progress asked to stop. `window`: tokens that the text may reach: methods that depend
+/// on the length go by it.
+struct Responder {
+  std::function<std::optional<Reply>(const Task&, const Prompt&, int64_t window, const Progress&)> answer;
+  std::function<Json(const Prompt&, const CaseText&, const Progress&)> choice;
+  std::function<Json(const CaseText&, const Progress&)> loss;
+};
+
+/// The engine answers, greedily, and keeps what it read for the next prompt.
+Responder local_responder(const Engine& engine);
+
+struct RunPlan {
+  Suite suite;
+  std::vector<Case> cases;           // in reading order
+  std::vector<std::string> missing;  // tasks without data
+  int64_t window = 0;                // tokens that a case may take; 0: no bound
+  Json settings;                     // results.h; written by start_run
+};
+
+/// What becomes of made cases longer than the window, if some are not: lengths that the user named are
+/// refused, those of a row left out with a sentence.
+enum class TooLong { Refuse, LeaveOut };
+
+/// Checks what can be checked before anything is computed: metrics, prompts of files that would not fit.
+/// `settings` holds what the caller knows (results.h: model, position, command, ...); the rest is added.
+RunPlan plan_run(const Engine& engine, Suite suite, const MakeContext& context, Json settings,
+                 TooLong too_long = TooLong::Refuse);
+
+struct Shard {
+  int64_t index = 1, count = 1;  // 1 <= index <= count
+};
+/// "2/8". Error when it is not that.
+Shard parse_shard(const std::string& text);
+
+/// The cases of a shard: neighbours, so that they share their beginnings, of about equal length in all.
+std::vector<size_t> shard_cases(const RunPlan& plan, Shard shard);
+
+/// Makes the folder and settings.json. Error when the folder holds a run with other settings: names them.
+void start_run(const std::filesystem::path& folder, const RunPlan& plan);
+/// Names of the cases that any results*.jsonl of the folder holds.
+std::set<std::string> finished_cases(const std::filesystem::path& folder);
+/// The prompt of an Answer or Choice case as the run makes it. Errors open with the case's source.
+Prompt case_prompt(const Engine& engine, const RunPlan& plan, const Case& c, const CaseText& text);
+/// results.jsonl, or results.I-of-N.jsonl.
+std::filesystem::path results_file(const std::filesystem::path& folder, Shard shard);
+
+/// Scores of an answer for every metric of the task: {METRIC: {"compat": x, "clean": y}}; `answer` receives
+/// what the metrics saw. Errors open with `source`.
+Json score_answer(const Task& task, const CaseText& text, const std::string& prediction,
+                  const Segmenter* segmenter, const std::string& source, std::string& answer);
+
+/// Runs the cases of `indices` that neither `store` nor `finished` (ids) holds. Progress counts tokens, of
+/// cases whose length is unknown until their turn as guessed. False when it asked to stop.
+bool run_cases(const Engine& engine, const RunPlan& plan, const std::vector<size_t>& indices,
+               const Responder& responder, const Segmenter* segmenter,
+               const std::function<bool(const std::string&)>& finished, ResultStore& store,
+               const Progress& progress);
+
+}  // namespace longspan

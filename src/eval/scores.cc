@@ -1,0 +1,284 @@
+#include "eval/scores.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numbers>
+#include <numeric>
+
+#include "base/error.h"
+
+namespace longspan {
+
+namespace {
+
+double combined(Combine combine, std::span<const double> means) {
+  if (combine == Combine::First) return means.front();
+  double sum = 0, product = 1;
+  for (double mean : means) sum += mean, product *= mean;
+  auto n = static_cast<double>(means.size());
+  return combine == Combine::Mean ? sum / n : std::pow(std::max(product, 0.0), 1 / n);
+}
+
+/// A score of the case, under the scoring's name.
+double scored(const CaseResult& result, const std::string& metric, const std::string& scoring) {
+  const Json& scores = result.result.at("scores");
+  auto found = scores.find(metric);
+  if (found == scores.end()) fail("the case {} has no score \"{}\", which its task names", result.id, metric);
+  return found->at(scoring).get<double>();
+}
+
+/// Score of one task from the drawn rows; version[i] says which run's row slot i takes.
+double task_score(const TaskScores& task, std::span<const uint32_t> rows, std::span<const uint8_t> version) {
+  std::vector<double> means(task.columns[0].size());
+  double weight = 0;
+  for (size_t i = 0; i < rows.size(); ++i) weight += task.weights[version[i]][rows[i]];
+  for (size_t m = 0; m < means.size(); ++m) {
+    double sum = 0;
+    for (size_t i = 0; i < rows.size(); ++i) sum += task.columns[version[i]][m][rows[i]];
+    means[m] = sum / weight;
+  }
+  return combined(task.combine, means);
+}
+
+/// Index of each task's category; a task without one is its own.
+std::vector<size_t> category_indices(const Group& group, size_t& count) {
+  std::map<std::pair<bool, std::string>, size_t> known;
+  std::vector<size_t> indices;
+  for (const TaskScores& task : group)
+    indices.push_back(
+        known
+            .try_emplace({task.category.empty(), task.category.empty() ? task.name : task.category},
+                         known.size())
+            .first->second);
+  count = known.size();
+  return indices;
+}
+
+std::vector<size_t> sizes_of(const Group& group) {
+  std::vector<size_t> sizes;
+  for (const TaskScores& task : group) sizes.push_back(task.cases.size());
+  return sizes;
+}
+
+/// The group's score of drawn rows, its tasks one behind the other.
+class GroupScore {
+ public:
+  explicit GroupScore(const Group& group) : group_(group), category_(category_indices(group, categories_)) {
+    members_.assign(categories_, 0);
+    for (size_t c : category_) ++members_[c];
+  }
+  double operator()(std::span<const uint32_t> rows, std::span<const uint8_t> version) const {
+    double sum = 0;
+    size_t at = 0;
+    for (size_t t = 0; t < group_.size(); ++t) {
+      size_t n = group_[t].cases.size();
+      sum += task_score(group_[t], rows.subspan(at, n), version.subspan(at, n)) * weight(t);
+      at += n;
+    }
+    return sum;
+  }
+  /// Of a task in the score; the sum over tasks is 1.
+  double weight(size_t task) const {
+    return 1 / (static_cast<double>(categories_) * static_cast<double>(members_[category_[task]]));
+  }
+
+ private:
+  const Group& group_;
+  size_t categories_ = 0;
+  std::vector<size_t> category_, members_;
+};
+
+void add_case(TaskScores& task, int version, const CaseResult& result, const Json& row,
+              const std::string& scoring) {
+  std::vector<std::string> names = metrics_of(row, result);
+  if (names.empty()) fail("the case {} has no score", result.id);
+  auto& columns = task.columns[version];
+  columns.resize(task.combine == Combine::First ? 1 : names.size());
+  for (size_t m = 0; m < columns.size(); ++m) columns[m].push_back(scored(result, names[m], scoring));
+  task.weights[version].push_back(1);
+}
+
+void add_loss(TaskScores& task, int version, const CaseResult& result, Per per) {
+  double nll = result.result.at("nll"), tokens = result.result.at("tokens");
+  double value = nll, weight = tokens;
+  if (per == Per::Window) value = nll / tokens, weight = 1;
+  if (per == Per::Byte) value = nll / std::numbers::ln2, weight = result.result.value("bytes", 0.0);
+  task.columns[version].resize(1);
+  task.columns[version][0].push_back(value);
+  task.weights[version].push_back(weight);
+}
+
+bool weighs_windows(const Json& task) { return task.value("combine", "") == "window_mean"; }
+
+bool is_loss(const CaseResult& result) { return result.result.at("kind") == "loss"; }
+
+/// Puts the run's cases into its tasks; `add` fills the columns of a case and its partner.
+Group gather(const RunResults& run, bool loss, const RunResults* other,
+             const std::function<void(TaskScores&, const Json&, const CaseResult&, const CaseResult*)>& add) {
+  std::map<std::string, size_t> index;
+  Group group;
+  for (const Json& row : run.settings.at("tasks")) {
+    index[row.at("name")] = group.size();
+    TaskScores task;
+    task.name = row.at("name"), task.category = row.value("category", "");
+    task.loss = loss;
+    task.combine = loss ? Combine::First : combine_of(row);
+    group.push_back(std::move(task));
+  }
+  for (const CaseResult& result : run.cases) {
+    if (is_loss(result) != loss) continue;
+    const CaseResult* partner = nullptr;
+    if (other) {
+      auto at = std::lower_bound(other->cases.begin(), other->cases.end(), result.id,
+                                 [](const CaseResult& c, const std::string& id) { return c.id < id; });
+      if (at == other->cases.end() || at->id != result.id || is_loss(*at) != loss) continue;
+      partner = &*at;
+    }
+    size_t t = index.at(result.result.at("task"));
+    add(group[t], run.settings.at("tasks")[t], result, partner);
+    group[t].cases.push_back(&result);
+  }
+  std::erase_if(group, [](const TaskScores& task) { return task.cases.empty(); });
+  return group;
+}
+
+}  // namespace
+
+std::vector<std::string> metrics_of(const Json& task, const CaseResult& result) {
+  std::vector<std::string> names = task.value("metrics", std::vector<std::string>());
+  if (names.empty())
+    for (const auto& [name, score] : result.result.at("scores").items()) names.push_back(name);
+  return names;
+}
+
+Combine combine_of(const Json& task) {
+  std::string name = task.value("combine", "");
+  if (name == "geometric_mean") return Combine::Geometric;
+  return name == "mean" ? Combine::Mean : Combine::First;
+}
+
+Group answer_group(const RunResults& run, const RunResults* other) {
+  std::string scoring = run.settings.at("scoring"), second = scoring;
+  if (!other) second = scoring == "clean" ? "compat" : "clean";
+  return gather(run, false, other,
+                [&](TaskScores& task, const Json& row, const CaseResult& a, const CaseResult* b) {
+                  add_case(task, 0, a, row, scoring);
+                  add_case(task, 1, b ? *b : a, row, second);
+                });
+}
+
+Group loss_group(const RunResults& run, Per per, const RunResults* other) {
+  return gather(run, true, other,
+                [&](TaskScores& task, const Json& row, const CaseResult& a, const CaseResult* b) {
+                  Per what = per != Per::Row ? per : weighs_windows(row) ? Per::Window : Per::Token;
+                  add_loss(task, 0, a, what);
+                  add_loss(task, 1, b ? *b : a, what);
+                });
+}
+
+Per loss_per(const RunResults& run) {
+  const Json& tasks = run.settings.at("tasks");
+  auto any_token = [&](const CaseResult& result) {
+    return is_loss(result) && std::none_of(tasks.begin(), tasks.end(), [&](const Json& task) {
+             return task.at("name") == result.result.at("task") && weighs_windows(task);
+           });
+  };
+  return std::any_of(run.cases.begin(), run.cases.end(), any_token) ? Per::Token : Per::Window;
+}
+
+Group pooled(const Group& group) {
+  if (group.size() < 2) return group;
+  TaskScores all = group.front();
+  for (size_t t = 1; t < group.size(); ++t) {
+    auto append = [](auto& to, const auto& from) { to.insert(to.end(), from.begin(), from.end()); };
+    append(all.cases, group[t].cases);
+    for (int version : {0, 1}) {
+      append(all.columns[version][0], group[t].columns[version][0]);
+      append(all.weights[version], group[t].weights[version]);
+    }
+  }
+  return {all};
+}
+
+Group restricted(const Group& group, const std::function<bool(const CaseResult&)>& keep) {
+  Group out;
+  for (const TaskScores& task : group) {
+    TaskScores part = task;
+    std::vector<size_t> kept;
+    for (size_t i = 0; i < task.cases.size(); ++i)
+      if (keep(*task.cases[i])) kept.push_back(i);
+    if (kept.empty()) continue;
+    auto pick = [&](auto& to, const auto& from) {
+      to.clear();
+      for (size_t i : kept) to.push_back(from[i]);
+    };
+    pick(part.cases, task.cases);
+    for (int version : {0, 1}) {
+      pick(part.weights[version], task.weights[version]);
+      for (size_t m = 0; m < task.columns[version].size(); ++m)
+        pick(part.columns[version][m], task.columns[version][m]);
+    }
+    out.push_back(std::move(part));
+  }
+  return out;
+}
+
+size_t cases_in(const Group& group) {
+  size_t n = 0;
+  for (const TaskScores& task : group) n += task.cases.size();
+  return n;
+}
+
+double score_of(const Group& group, int version) {
+  std::vector<uint32_t> rows = every_row(sizes_of(group));
+  std::vector<uint8_t> versions(rows.size(), static_cast<uint8_t>(version));
+  return GroupScore(group)(rows, versions);
+}
+
+Estimate estimate(const Group& group) {
+  if (group.empty()) return {};
+  GroupScore score(group);
+  std::vector<size_t> sizes = sizes_of(group);
+  size_t n = cases_in(group);
+  std::vector<uint8_t> version(n, 0);
+  double mean = score(every_row(sizes), version), squares = 0;
+  bool shares = true;
+  for (size_t t = 0; t < group.size(); ++t) {
+    shares =
+        shares && !group[t].loss && group[t].columns[0].size() == 1 && zero_or_one(group[t].columns[0][0]);
+    squares += score.weight(t) * score.weight(t) / static_cast<double>(sizes[t]);
+  }
+  Interval interval =
+      shares ? wilson(mean, 1 / squares)
+             : bootstrap(sizes, [&](std::span<const uint32_t> rows) { return score(rows, version); });
+  return {mean, interval.low, interval.high, static_cast<int64_t>(n)};
+}
+
+Difference difference(const Group& group) {
+  if (group.empty()) return {};
+  GroupScore score(group);
+  std::vector<size_t> sizes = sizes_of(group);
+  size_t n = cases_in(group);
+  std::vector<uint8_t> first(n, 0), second(n, 1), swapped(n);
+  std::vector<uint32_t> all = every_row(sizes);
+  auto change = [&](std::span<const uint32_t> rows) { return score(rows, second) - score(rows, first); };
+  Interval interval = bootstrap(sizes, change);
+  double p = permutation_p(n, [&](std::span<const uint8_t> flips) {
+    for (size_t i = 0; i < n; ++i) swapped[i] = !flips[i];
+    return score(all, swapped) - score(all, flips);
+  });
+  return {{change(all), interval.low, interval.high, static_cast<int64_t>(n)}, p};
+}
+
+double case_score(const CaseResult& result, const Json& task, const std::string& scoring) {
+  if (is_loss(result))
+    return result.result.at("nll").get<double>() / result.result.at("tokens").get<double>();
+  std::vector<std::string> names = metrics_of(task, result);
+  if (names.empty()) fail("the case {} has no score", result.id);
+  std::vector<double> scores;
+  for (const std::string& name : names) scores.push_back(scored(result, name, scoring));
+  return combined(combine_of(task), scores);
+}
+
+}  // namespace longspan

@@ -1,0 +1,192 @@
+// Needle in a haystack: a fact stands at a depth of a long text and is asked for at its end (Kamradt 2023;
+// the grid of 4 needles, 17 depths and 32 lengths is that of XVERSE-13B-256K).
+//
+// All cells are cut from one text. A needle stands behind the last sentence end before token p = depth x
+// length of the haystack, so that what stands before it depends on p alone, and cells of several lengths meet
+// at the same p. Taken by p, then needle, then length, each cell begins with most of the one before: the
+// haystack up to p is read once, and of all lengths at one p each only reads on.
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "base/error.h"
+#include "suites/cases.h"
+#include "suites/grid.h"
+#include "suites/haystack.h"
+#include "suites/prompt.h"
+#include "suites/row.h"
+
+namespace longspan {
+
+namespace {
+
+struct Needle {
+  std::string name, text, question;
+  std::vector<std::string> answers;
+};
+
+struct Grid {
+  std::vector<int64_t> lengths;
+  std::vector<double> depths;
+  std::vector<Needle> needles;
+  bool together = false;  // all needles in one text
+  std::string haystack = "haystack/essays_en.jsonl.zst", language = "English";
+};
+
+/// What all cases of a task share.
+struct NeedleTexts {
+  const Task& task;
+  const Engine& engine;
+  std::vector<Needle> needles;
+  Haystack haystack;
+};
+
+struct Placed {
+  size_t needle = 0;
+  size_t end = 0;  // index into Haystack::ends
+};
+
+Needle read_needle(const Json& table, const std::string& where, size_t number) {
+  if (!table.is_object()) fail("{}: needles: a table {{name, text, question, answer}} was expected", where);
+  Row row(table, fmt::format("{}: needle {}", where, number));
+  Needle needle{std::to_string(number), "", "", {}};
+  row.read("name", needle.name);
+  row.read("text", needle.text);
+  row.read("question", needle.question);
+  row.read("answer", needle.answers);
+  row.done();
+  for (const char* key : {"text", "question", "answer"})
+    if (!table.contains(key)) row.refuse(key, "is missing");
+  if (needle.text.empty()) row.refuse("text", "is empty");
+  if (needle.answers.empty()) row.refuse("answer", "is empty");
+  return needle;
+}
+
+Grid read_grid(const Task& task) {
+  Row row(task.make, "task " + task.name + ": make");
+  Grid grid;
+  grid.lengths = read_lengths(row);
+  grid.depths = read_depths(row);
+  row.read("together", grid.together);
+  row.read("haystack", grid.haystack);
+  row.read("language", grid.language);
+  Json needles = row.any("needles"), one = Json::object();
+  // A needle of the user's own, by --set, stands for those of the file.
+  for (auto [own, key] : {std::pair("needle", "text"), {"question", "question"}, {"answer", "answer"}})
+    if (Json value = row.any(own); !value.is_null()) one[key] = value;
+  row.done();
+  if (!one.empty()) needles = Json::array({one});
+  for (const Json& table : needles)
+    grid.needles.push_back(read_needle(table, row.where(), grid.needles.size() + 1));
+  if (grid.depths.empty()) row.refuse("depths", "at least one is needed");
+  if (grid.needles.empty()) row.refuse("needles", "at least one is needed");
+  return grid;
+}
+
+/// The text of the haystack up to an end, with the needles put in where their ends are.
+std::string context(const NeedleTexts& texts, const std::vector<Placed>& placed, size_t cut) {
+  const Haystack& hay = texts.haystack;
+  std::string out;
+  size_t from = 0;
+  for (const Placed& one : placed) {
+    size_t at = hay.ends[std::min(one.end, cut)];
+    out += hay.text.substr(from, at - from);
+    const std::string& needle = texts.needles[one.needle].text;
+    bool blank = static_cast<unsigned char>(needle.front()) < 0x80 && needle.front() != '\n';
+    // White space follows every end but the first, at which the text begins.
+    out += at > 0 && blank ? " " + needle : needle;
+    if (at == 0 && blank) out += ' ';
+    from = at;
+  }
+  return out + hay.text.substr(from, hay.ends[cut] - from);
+}
+
+CaseText cell_text(const NeedleTexts& texts, const std::vector<Placed>& placed, size_t cut) {
+  std::string question;
+  std::vector<std::string> answers;
+  for (const Placed& one : placed) {
+    const Needle& needle = texts.needles[one.needle];
+    question += (question.empty() ? "" : " ") + needle.question;
+    answers.insert(answers.end(), needle.answers.begin(), needle.answers.end());
+  }
+  CaseText text = fill_task(texts.task, {{"context", context(texts, placed, cut)}, {"question", question}},
+                            texts.task.name);
+  text.references = answers;
+  text.fields["needle"] = texts.needles[placed.front().needle].text;
+  return text;
+}
+
+/// Tokens of a cell beside the haystack's.
+int64_t overhead(const NeedleTexts& texts, std::vector<Placed> placed) {
+  for (Placed& one : placed) one.end = 0;
+  return prompt_tokens(texts.engine, texts.task, cell_text(texts, placed, 0)) + texts.task.new_tokens;
+}
+
+/// The longest text that with its answer fits into the length.
+CaseText fitted_text(const NeedleTexts& texts, const std::vector<Placed>& placed, int64_t length,
+                     int64_t around) {
+  const Haystack& hay = texts.haystack;
+  int64_t room = length - texts.task.new_tokens;
+  size_t cut = hay.end_at(length - around), fits = 0;
+  // The sum of the sentences is off by the tokens at seams; after one count it is known by how much.
+  for (int tries = 0; tries < 8; ++tries) {
+    int64_t tokens = prompt_tokens(texts.engine, texts.task, cell_text(texts, placed, cut));
+    if (tokens <= room) fits = cut;
+    size_t next = hay.end_at(hay.tokens[cut] + room - tokens);
+    if (tokens > room && next >= cut) next = cut - std::min<size_t>(cut, 1);
+    if (next <= fits) break;
+    cut = next;
+  }
+  return cell_text(texts, placed, fits);
+}
+
+/// Places of one cell: needle `first` at its depth, or all of them spread from there to the end.
+std::vector<Placed> place(const NeedleTexts& texts, bool together, size_t first, double depth, int64_t length,
+                          int64_t around) {
+  size_t count = together ? texts.needles.size() : 1;
+  std::vector<Placed> placed;
+  for (size_t i = 0; i < count; ++i) {
+    double at = depth + (100 - depth) * static_cast<double>(i) / static_cast<double>(count);
+    int64_t p = std::llround(at / 100 * static_cast<double>(length));
+    placed.push_back({first + i, texts.haystack.end_at(std::min(p, length - around))});
+  }
+  return placed;
+}
+
+}  // namespace
+
+std::vector<Case> make_needle_cases(const Task& task, const MakeContext& context) {
+  Grid grid = read_grid(task);
+  int64_t longest = *std::max_element(grid.lengths.begin(), grid.lengths.end());
+  std::vector<std::string> documents = haystack_documents(grid.haystack);
+  auto texts = std::make_shared<NeedleTexts>(task, context.engine, grid.needles,
+                                             make_haystack(documents, context.engine.tokenizer(), longest));
+  std::string source = grid.haystack;
+  if (texts->haystack.times > 1) source += fmt::format(" ({} times)", texts->haystack.times);
+
+  using Order = std::tuple<size_t, size_t, int64_t>;
+  std::vector<std::pair<Order, Case>> cells;
+  for (size_t first = 0; first < (grid.together ? 1 : grid.needles.size()); ++first) {
+    std::string name = grid.together ? "all" : grid.needles[first].name;
+    int64_t around = overhead(*texts, place(*texts, grid.together, first, 0, 0, 0));
+    for (int64_t length : grid.lengths)
+      for (double depth : grid.depths) {
+        if (length < around)
+          fail(
+              "task {}: {} tokens do not hold the question, needle {} and its answer, which take {}; ask for "
+              "longer make.lengths",
+              task.name, length, name, around);
+        auto placed = place(*texts, grid.together, first, depth, length, around);
+        Case one;
+        one.id = fmt::format("{}/{}/{}/{}", task.name, length, depth, name);
+        one.cell = {{"length", length}, {"depth", depth}, {"needle", name}, {"language", grid.language}};
+        one.source = source;
+        one.length = length;
+        one.text = [=] { return fitted_text(*texts, placed, length, around); };
+        cells.emplace_back(Order(placed.front().end, first, length), std::move(one));
+      }
+  }
+  return cases_in_order(std::move(cells), context.limit);
+}
+
+}  // namespace longspan

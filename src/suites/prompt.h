@@ -1,0 +1,33 @@
+// From the text of a case to token ids: turns through the chat template, the given beginning of the answer
+// behind them, and whatever was cut.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "suites/cases.h"
+
+namespace longspan {
+
+struct Prompt {
+  std::string text;  // what the model reads, special tokens spelled out; after cutting ids: decoded
+  std::vector<int32_t> ids;
+  size_t bos = 0;   // bytes of `text` that spell the token that begins every text, if they are there
+  int64_t cut = 0;  // tokens that truncation took
+  std::vector<ChatMessage> messages;  // the turns, for servers that apply the template themselves; the given
+                                      // beginning of the answer ends the user's; none when ids were cut
+};
+
+/// The prompt of an Answer or Choice case, at most `room` tokens long (0: no bound). Without a chat template,
+/// or when the row says chat = false, system and user turn are joined by a blank line; a template that
+/// refuses a system turn gets it at the head of the user's. Error when it does not fit and the row refuses,
+/// or when cutting the document is not enough: tokens, room and the way out.
+Prompt make_prompt(const Engine& engine, const Task& task, const CaseText& text, int64_t room);
+
+/// Tokens of the whole prompt: what makers fit to a length.
+int64_t prompt_tokens(const Engine& engine, const Task& task, const CaseText& text);
+
+/// System, user and prefix of the row with its slots filled from `fields`; document range set.
+CaseText fill_task(const Task& task, const Json& fields, const std::string& where);
+
+}  // namespace longspan

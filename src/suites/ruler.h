@@ -1,0 +1,117 @@
+// RULER (Hsieh et al. 2024, arXiv 2404.06654): 13 synthetic tasks, made to length as NVIDIA/RULER makes them
+// at commit c3f5e3b. There one program makes the samples of one task at one length from one random stream,
+// and every trial of its search for the size draws from it: equal samples need the same draws in the same
+// order.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "suites/cases.h"
+#include "score/python_random.h"
+#include "suites/row.h"
+
+namespace longspan {
+
+inline constexpr uint64_t kRulerSeed = 42;
+inline constexpr int64_t kRulerShort = 4096;  // below it the original takes smaller steps and examples
+inline constexpr const char* kRulerNoise =
+    "The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again.";
+
+/// What the original keeps between samples.
+struct RulerRandom {
+  explicit RulerRandom(uint64_t seed) : python(seed), numpy(static_cast<uint32_t>(seed)) {}
+  PythonRandom python;
+  NumpyRandom numpy;
+};
+
+struct RulerSample {
+  std::string user, prefix;  // the question, and the beginning of its answer
+  std::vector<std::string> answers;
+};
+
+/// What is asked, at which length, and how it is counted.
+struct RulerRun {
+  std::string name;            // of the task, for errors
+  std::string prompt, prefix;  // with slots
+  int64_t length = 0;          // tokens that prompt and answer may fill
+  int64_t new_tokens = 0;      // that the answer may have
+  uint64_t seed = kRulerSeed;  // of the stream, and of each shuffle that begins one of its own
+  std::function<int64_t(std::string_view text)> count_text = {};  // tokens of bare text
+  /// Tokens of a whole prompt, template included.
+  std::function<int64_t(const std::string& user, const std::string& prefix)> count_prompt = {};
+
+  int64_t count(const RulerSample& sample) const { return count_prompt(sample.user, sample.prefix); }
+};
+
+/// The sample of an index, made from the stream as it stands.
+using RulerMaker = std::function<RulerSample(RulerRandom&, int64_t index)>;
+/// Begins a run of the original: searches the size, and gives the maker that goes on with the stream.
+using RulerBegin = std::function<RulerMaker(const RulerRun&, RulerRandom&)>;
+/// A text with so much of its haystack; nothing where the original raises an exception.
+using RulerTrial = std::function<std::optional<RulerSample>(RulerRandom&, int64_t index, int64_t size)>;
+
+/// A row of the suite, understood: what [task.make] holds.
+struct RulerPlan {
+  std::vector<int64_t> lengths = {4096, 8192, 16384, 32768, 65536, 131072};
+  int64_t samples = 500;       // of each length
+  Json cell = Json::object();  // beside {"length": N}
+  RulerBegin begin;
+};
+RulerPlan plan_ruler_niah(const Task& task);  // ruler_niah.cc
+RulerPlan plan_ruler_vt(const Task& task);    // ruler_vt.cc
+RulerPlan plan_ruler_cwe(const Task& task);   // ruler_words.cc
+RulerPlan plan_ruler_fwe(const Task& task);   // ruler_words.cc
+/// `data`: file or folder. MissingData.
+RulerPlan plan_ruler_qa(const Task& task, const std::filesystem::path& data);  // ruler_qa.cc
+
+/// Cases "TASK/LENGTH/INDEX", lengths in their order.
+std::vector<Case> ruler_cases(const Task& task, const MakeContext& context, const RulerPlan& plan);
+
+/// The samples of one task at one length, made in order from one stream: asking for a later one makes those
+/// before it, asking for an earlier one begins anew. Only the last is kept.
+class RulerSamples {
+ public:
+  RulerSamples(RulerRun run, RulerBegin begin);
+  RulerSample at(int64_t index);
+
+ private:
+  std::mutex mutex_;
+  RulerRun run_;
+  RulerBegin begin_;
+  RulerMaker make_;
+  RulerRandom begun_, random_;  // behind the search, behind the last sample
+  int64_t made_ = 0;
+  RulerSample last_;  // of index made_ - 1
+};
+
+// Parts of the generators.
+
+/// The keys that all have: lengths, samples.
+void read_ruler_keys(Row& row, RulerPlan& plan);
+
+/// Three times as many units as a prompt of `step` units lets expect: where the search begins. One trial.
+int64_t estimated_size(const RulerRun& run, RulerRandom& random, int64_t step, const RulerTrial& trial);
+
+/// Binary search for the most units that fit, between `step` and max(most, 2 step), by trials of index 0,
+/// each of which takes `beside` tokens more.
+int64_t search_size(const RulerRun& run, RulerRandom& random, int64_t step, int64_t most, int64_t beside,
+                    const RulerTrial& trial);
+
+/// Samples of `size` units, each with `step` units less until it fits. Making one fails, naming the length,
+/// where the original would try for ever.
+RulerMaker shrunk_to_fit(const RulerRun& run, int64_t step, int64_t size, RulerTrial trial);
+
+/// sorted(set(words)).
+std::vector<std::string> sorted_set(std::vector<std::string> words);
+
+/// Words of "words/NAME.txt" of the program's own.
+std::vector<std::string> ruler_words(const std::string& name);
+
+}  // namespace longspan

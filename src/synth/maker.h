@@ -1,0 +1,76 @@
+// The making of one synthetic record: what a kind's function gets and gives, and what they share. A kind is
+// asked for a context of so many tokens, again and with the same random numbers, until the whole conversation
+// has its length.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "synth/sources.h"
+#include "synth/templates.h"
+
+namespace longspan {
+
+struct SynthTurn {
+  std::string question, answer;
+  double depth = 0;  // 0..1: the place in the context, farthest from the questions, that the answer rests on
+};
+
+/// The first message is opening, context, first question. `masked`: bytes of the context.
+struct SynthDraft {
+  std::string opening, context;
+  std::vector<SynthTurn> turns;
+  std::vector<std::pair<size_t, size_t>> masked = {};
+};
+
+struct SynthMaker {
+  const SynthJob& job;
+  const SynthSources& sources;
+  const Tokenizer& tokenizer;
+  std::string kind;
+  std::string language;
+  Random random;
+  int64_t context_tokens = 0;
+  int64_t turns = 0;
+
+  int64_t tokens(std::string_view text) const;
+  /// A depth as the job wants them.
+  double depth();
+  const char* any(const std::vector<const char*>& texts) { return texts[random.below(texts.size())]; }
+  /// A question or an answer of kind or kind.variant, with x.
+  std::string ask(const std::string& variant, const std::string& x);
+  std::string reply(const std::string& variant, const std::string& x);
+  std::string open() { return any(phrases(kind, language).openings); }
+  /// The texts of an input in the record's language.
+  std::vector<const SourceText*> texts(const std::string& needs) const;
+};
+
+/// Pieces of text (with the white space behind them) of `tokens` tokens or a little more, from one document
+/// if it is long enough, else from several. Error when all of them do not hold as much.
+std::vector<std::string> stretch(SynthMaker& maker, std::vector<const SourceText*> from, int64_t tokens);
+std::string joined(const std::vector<std::string>& pieces);
+
+/// Whether a sentence can be given in quotation marks: 30 to 400 bytes, no such marks in it.
+bool quotable(std::string_view sentence);
+
+/// Of sorted places the unused one nearest to `at`, which becomes used; -1 when all are used.
+int64_t take_nearest(const std::vector<size_t>& places, std::vector<bool>& used, double at);
+
+template <typename T>
+void shuffle(std::vector<T>& items, Random& random) {
+  for (size_t i = items.size(); i > 1; --i) std::swap(items[i - 1], items[random.below(i)]);
+}
+
+SynthDraft make_facts(SynthMaker& maker);
+SynthDraft make_multi_needle(SynthMaker& maker);
+SynthDraft make_quote(SynthMaker& maker);
+SynthDraft make_key_value(SynthMaker& maker);
+SynthDraft make_multi_document_qa(SynthMaker& maker);
+SynthDraft make_document_qa(SynthMaker& maker);
+SynthDraft make_passage_retrieval(SynthMaker& maker);
+SynthDraft make_passage_count(SynthMaker& maker);
+SynthDraft make_summary(SynthMaker& maker);
+SynthDraft make_code(SynthMaker& maker);
+SynthDraft make_short(SynthMaker& maker);
+
+}  // namespace longspan

@@ -1,0 +1,236 @@
+// Kinds whose answers were put into the context: facts, multi_needle, key_value; and quote, which finds them.
+#include <algorithm>
+#include <cassert>
+#include <set>
+
+#include "base/error.h"
+#include "synth/maker.h"
+
+namespace longspan {
+
+namespace {
+
+struct Insert {
+  std::string text;
+  double depth = 0;                // wanted, then had
+  std::pair<size_t, size_t> span;  // bytes of the context
+};
+
+/// The pieces with the inserts between them, each as a piece of its own: the white space behind it is that of
+/// the piece before.
+std::string insert(const std::vector<std::string>& pieces, std::vector<Insert*> inserts) {
+  std::stable_sort(inserts.begin(), inserts.end(), [](auto* a, auto* b) { return a->depth < b->depth; });
+  size_t total = 0, before = 0, next = 0;
+  for (const std::string& piece : pieces) total += piece.size();
+  std::string context;
+  for (size_t i = 0; i <= pieces.size(); ++i) {
+    const std::string& near = pieces[i > 0 ? i - 1 : 0];
+    std::string gap = near.substr(stripped(near).empty() ? 0 : near.find_last_not_of(" \t\r\n") + 1);
+    for (;
+         next < inserts.size() && (i == pieces.size() || inserts[next]->depth * static_cast<double>(total) <=
+                                                             static_cast<double>(before));
+         ++next) {
+      if (i == pieces.size() && gap.empty()) context += "\n";
+      inserts[next]->span = {context.size(), context.size() + inserts[next]->text.size()};
+      context += inserts[next]->text + gap;
+    }
+    if (i == pieces.size()) break;
+    context += pieces[i];
+    before += pieces[i].size();
+  }
+  for (Insert* i : inserts)
+    i->depth = static_cast<double>(i->span.first) / static_cast<double>(context.size());
+  return context;
+}
+
+std::string haystack_with(SynthMaker& m, std::vector<Insert>& inserts) {
+  int64_t cost = 0;
+  std::vector<Insert*> pointers;
+  for (Insert& i : inserts) {
+    cost += m.tokens(i.text) + 1;
+    pointers.push_back(&i);
+  }
+  if (cost >= m.context_tokens)
+    fail("{}: {} inserted facts of {} tokens leave no room for a text in {} tokens; choose fewer --turns",
+         m.kind, inserts.size(), cost, m.context_tokens);
+  return insert(stretch(m, m.texts("documents"), m.context_tokens - cost), pointers);
+}
+
+template <typename Row>
+std::vector<const Row*> rows_of(const std::vector<Row>& table, const std::string& language) {
+  std::vector<const Row*> rows;
+  for (const Row& row : table)
+    if (row.language == language) rows.push_back(&row);
+  return rows;
+}
+
+}  // namespace
+
+SynthDraft make_facts(SynthMaker& m) {
+  auto rows = rows_of(fact_templates(), m.language);
+  const auto& openings = phrases(m.kind, m.language).openings;
+  size_t opening = m.random.below(openings.size());
+  SynthDraft draft{.opening = openings[opening], .context = "", .turns = {}};
+  std::vector<Insert> inserts;
+  std::set<std::string> asked;
+  while (static_cast<int64_t>(inserts.size()) < m.turns) {
+    const FactTemplate& row = *rows[m.random.below(rows.size())];
+    Slots slots;
+    draw_slots(row.fact, m.language, m.random, slots);
+    // Two facts with one question would have two answers.
+    if (!asked.insert(fill(row.questions[0], slots)).second) continue;
+    inserts.push_back({fill(row.fact, slots), m.depth(), {}});
+    draft.turns.push_back(
+        {fill(m.any(row.questions), slots), fill(opening % 2 ? row.answer : row.sentence, slots)});
+  }
+  draft.context = haystack_with(m, inserts);
+  for (size_t i = 0; i < inserts.size(); ++i) {
+    draft.turns[i].depth = inserts[i].depth;
+    draft.masked.push_back(inserts[i].span);
+  }
+  return draft;
+}
+
+SynthDraft make_multi_needle(SynthMaker& m) {
+  auto rows = rows_of(list_templates(), m.language);
+  SynthDraft draft{.opening = m.open(), .context = "", .turns = {}};
+  struct Item {
+    std::string name;
+    size_t subject = 0;
+  };
+  std::vector<Item> items;
+  std::vector<Insert> inserts;
+  std::set<std::string> asked;
+  auto subjects = static_cast<size_t>(std::max<int64_t>(1, m.turns / 3));
+  while (draft.turns.size() < subjects) {
+    const ListTemplate& row = *rows[m.random.below(rows.size())];
+    Slots slots = {{"subject", draw_value(row.subject, m.language, m.random)}};
+    if (!asked.insert(fill(row.questions[0], slots)).second) continue;
+    std::set<std::string> had = {slots["subject"]};
+    for (size_t n = 2 + m.random.below(4); n > 0;) {
+      slots["item"] = draw_value(row.item, m.language, m.random);
+      if (!had.insert(slots["item"]).second) continue;
+      inserts.push_back({fill(row.fact, slots), m.depth(), {}});
+      items.push_back({slots["item"], draft.turns.size()});
+      --n;
+    }
+    draft.turns.push_back({fill(m.any(row.questions), slots), "", 1});
+  }
+  draft.context = haystack_with(m, inserts);
+  std::vector<size_t> order(items.size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::sort(order.begin(), order.end(),
+            [&](size_t a, size_t b) { return inserts[a].span < inserts[b].span; });
+  for (size_t i : order) {
+    SynthTurn& turn = draft.turns[items[i].subject];
+    if (turn.answer.empty()) turn.depth = inserts[i].depth;
+    turn.answer += (turn.answer.empty() ? "" : m.language == "zh" ? "、" : ", ") + items[i].name;
+    draft.masked.push_back(inserts[i].span);
+  }
+  return draft;
+}
+
+SynthDraft make_quote(SynthMaker& m) {
+  constexpr size_t kLeast = 20, kMost = 400;  // of the sentence that is wanted
+  SynthDraft draft{.opening = m.open(), .context = "", .turns = {}};
+  draft.context = stripped(joined(stretch(m, m.texts("documents"), m.context_tokens)));
+  std::string_view text = draft.context;
+  std::vector<Sentence> all = sentences(text);
+  auto size = [&](size_t i) { return all[i].end - all[i].begin; };
+  std::vector<size_t> places, index;
+  for (size_t i = 0; i + 1 < all.size(); ++i)
+    if (all[i].joined && quotable(text.substr(all[i].begin, size(i))) && size(i + 1) >= kLeast &&
+        size(i + 1) <= kMost) {
+      places.push_back(all[i + 1].begin);
+      index.push_back(i);
+    }
+  std::vector<bool> used(places.size());
+  while (static_cast<int64_t>(draft.turns.size()) < m.turns) {
+    int64_t best = take_nearest(places, used, m.depth() * static_cast<double>(text.size()));
+    if (best < 0) break;
+    const Sentence &given = all[index[static_cast<size_t>(best)]],
+                   &next = all[index[static_cast<size_t>(best)] + 1];
+    std::string_view asked = text.substr(given.begin, given.end - given.begin);
+    if (text.find(asked) != given.begin || text.find(asked, given.begin + 1) != std::string_view::npos)
+      continue;
+    draft.turns.push_back({m.ask("", std::string(asked)),
+                           std::string(text.substr(next.begin, next.end - next.begin)),
+                           static_cast<double>(next.begin) / static_cast<double>(text.size())});
+  }
+  return draft;
+}
+
+namespace {
+
+/// How a table is written: a line with {k} and {v}.
+struct TableStyle {
+  const char *begin, *line, *end;
+};
+constexpr TableStyle kStyles[] = {
+    {"", "{k}: {v}\n", ""},
+    {"{\n", "  \"{k}\": \"{v}\",\n", "  \"\": \"\"\n}\n"},
+    {"| name | entry |\n|---|---|\n", "| {k} | {v} |\n", ""},
+    {"", "{k} = {v}\n", ""},
+    {"name,entry\n", "{k},{v}\n", ""},
+};
+
+struct Names {
+  const char* language;
+  const char* text;
+};
+constexpr Names kKeys[] = {
+    {"en", "{person} of {town}"}, {"en", "{code}"},     {"en", "house {number} in {town}"},
+    {"zh", "{town}的{person}"},   {"zh", "编号{code}"}, {"zh", "{town}{number}号"}};
+constexpr Names kValues[] = {{"en", "{object} from {town}"}, {"en", "{number} {food}"},
+                             {"en", "{town} {code}"},        {"zh", "{town}的{object}"},
+                             {"zh", "{number}份{food}"},     {"zh", "{town}{code}"}};
+
+const char* any_of(SynthMaker& m, std::span<const Names> table) {
+  std::vector<const char*> texts;
+  for (const Names& row : table)
+    if (row.language == m.language) texts.push_back(row.text);
+  return m.any(texts);
+}
+
+}  // namespace
+
+SynthDraft make_key_value(SynthMaker& m) {
+  constexpr double kReversed = 0.25;
+  const TableStyle& style = kStyles[m.random.below(std::size(kStyles))];
+  const char *key_form = any_of(m, kKeys), *value_form = any_of(m, kValues);
+  SynthDraft draft{.opening = m.open(), .context = style.begin, .turns = {}};
+  std::vector<std::pair<std::string, std::string>> entries;
+  std::vector<size_t> places;
+  std::set<std::string> keys, values;
+  for (int64_t have = 0; have < m.context_tokens;) {
+    Slots a, b;
+    draw_slots(key_form, m.language, m.random, a);
+    draw_slots(value_form, m.language, m.random, b);
+    std::string key = fill(key_form, a), value = fill(value_form, b);
+    // One of them twice costs a draw; there are more values than any context holds.
+    if (keys.contains(key) || values.contains(value)) continue;
+    keys.insert(key);
+    values.insert(value);
+    std::string line = fill(style.line, {{"k", key}, {"v", value}});
+    have += m.tokens(line);
+    places.push_back(draft.context.size());
+    draft.context += line;
+    entries.emplace_back(key, value);
+  }
+  draft.context += style.end;
+  std::vector<bool> used(places.size());
+  auto size = static_cast<double>(draft.context.size());
+  while (static_cast<int64_t>(draft.turns.size()) < m.turns) {
+    int64_t best = take_nearest(places, used, m.depth() * size);
+    if (best < 0) break;
+    auto i = static_cast<size_t>(best);
+    bool reversed = m.random.uniform() < kReversed;
+    auto [question, answer] = entries[i];
+    if (reversed) std::swap(question, answer);
+    draft.turns.push_back(
+        {m.ask(reversed ? ".reverse" : "", question), answer, static_cast<double>(places[i]) / size});
+  }
+  return draft;
+}
+
+}  // namespace longspan
