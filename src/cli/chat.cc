@@ -166,7 +166,7 @@ int chat(ChatOptions& o) {
       if (!conversation.turn(line) && !terminal) return kExitInterrupted;
     } catch (const Error& e) {
       if (!terminal) throw;
-      fmt::print(stderr, "longspan: {}\n", e.what());
+      print_fault(e.what());
     }
   }
   if (terminal) fmt::print(stderr, "\n");

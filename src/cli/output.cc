@@ -13,6 +13,13 @@ void print_now(std::string_view text) {
   std::fflush(stdout);
 }
 
+void print_fault(std::string sentence) {
+  constexpr size_t kMostCharacters = 2000;
+  for (char& c : sentence)
+    if (c == '\n' || c == '\r') c = ' ';
+  fmt::print(stderr, "longspan: {}\n", excerpt(sentence, kMostCharacters));
+}
+
 int64_t peak_bytes() {
   struct rusage usage {};
   ::getrusage(RUSAGE_SELF, &usage);

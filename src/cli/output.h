@@ -24,6 +24,10 @@ void remark(const Options& o, fmt::format_string<Args...> format, Args&&... args
   if (!o.quiet) fmt::print(stderr, "{}\n", fmt::format(format, std::forward<Args>(args)...));
 }
 
+/// "longspan: SENTENCE" on stderr. The last resort against foreign bytes: whatever is in the sentence, it
+/// becomes one line, escaped and of bounded length.
+void print_fault(std::string sentence);
+
 /// In single quotes where a shell would read more than a word.
 std::string shell_word(const std::string& word);
 
