@@ -4,6 +4,8 @@
 
 #include <chrono>
 
+#include "base/text.h"
+
 namespace longspan {
 
 void print_json(const Json& value) { print_now(dump_json(value) + "\n"); }

@@ -1,4 +1,4 @@
-// What the program says: results on stdout, everything for people on stderr.
+// Output: results on stdout, everything for people on stderr.
 #pragma once
 
 #include <fmt/core.h>
@@ -28,10 +28,10 @@ void remark(const Options& o, fmt::format_string<Args...> format, Args&&... args
 /// becomes one line, escaped and of bounded length.
 void print_fault(std::string sentence);
 
-/// In single quotes where a shell would read more than a word.
+/// In single quotes if a shell would not read it as one plain word.
 std::string shell_word(const std::string& word);
 
-/// Most memory this process had resident so far.
+/// Peak resident memory of this process so far.
 int64_t peak_bytes();
 double seconds_now();
 
