@@ -45,8 +45,15 @@ void add_sampling_options(CLI::App& app, SamplingOptions& s);
 
 EngineOptions engine_options(const Options& o);
 
-/// Sets the threads, loads the model and says what its config left to be assumed. Error for a device that
-/// this build has not.
+struct OpenedModel {
+  Checkpoint checkpoint;
+  EngineSetup setup;
+};
+/// Sets the threads, opens the model without loading its weights, and says what its config left to be
+/// assumed. `weights`: whether they must be there. Error for a device that this build does not have.
+OpenedModel open_model(const Options& o, bool weights);
+
+/// The same, and loads the weights.
 Engine open_engine(const Options& o);
 
 /// The text of a file, "-" being standard input. Error when it is missing or empty.

@@ -12,7 +12,7 @@ namespace longspan {
 
 /// Tokens that prompt and answer may fill: --context when given, else what the position method reaches; a
 /// model that states no window has none.
-int64_t window_tokens(const Engine& engine, const Options& o);
+int64_t window_tokens(const ModelConfig& config, const Options& o);
 
 /// What is left of n ids when `keep` may stay: "left" and "right" name the side that goes; "middle" keeps the
 /// first and the last half of `keep`.

@@ -6,14 +6,14 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
 #include "suites/suite.h"
-#include "generate/engine.h"
-#include "tokenizer/chat_template.h"
+#include "tokenizer/chat_format.h"
 
 namespace longspan {
 
@@ -22,6 +22,8 @@ enum class CaseKind {
   Choice,  // the likeliest of several continuations
   Loss     // log-probability of given tokens
 };
+
+struct Prompt;  // prompt.h
 
 struct CaseText {
   // Answer and Choice
@@ -33,6 +35,8 @@ struct CaseText {
   std::vector<std::string> choices = {};        // Choice: each follows the prompt
   size_t correct = 0;                           // Choice: index
   std::string neutral = {};                     // Choice: a prompt that tells nothing; "": none
+  // Answer and Choice: the whole prompt of this text, where a maker made it already to count its tokens
+  std::shared_ptr<const Prompt> prompt = {};
   // Loss
   std::vector<int32_t> ids = {};  // the window
   int64_t from = 1;               // tokens from <= i < n count, from >= 1
@@ -51,8 +55,8 @@ struct Case {
 
 /// What a maker may use.
 struct MakeContext {
-  const Engine& engine;  // tokenizer and template: lengths are tokens of the tested model
-  const Tokenizer* length_tokenizer = nullptr;  // counts instead of the engine's where a suite fixed one
+  const PromptMaker& prompts;                   // of the tested model: lengths are its tokens
+  const Tokenizer* length_tokenizer = nullptr;  // counts instead where a suite fixed one
   std::filesystem::path data = {};              // --data: file or folder of the user's; "": none given
   uint64_t seed = 0;
   int64_t limit = 0;   // cases of a task; 0: all
@@ -62,7 +66,7 @@ struct MakeContext {
 struct CaseMaker {
   const char* name;
   const char* what;  // one line for docs and errors
-  /// Cases of one task; Case::task is set by the caller. The task and the context's engine outlive them.
+  /// Cases of one task; Case::task is set by the caller. The task and the context's prompts outlive them.
   std::vector<Case> (*make)(const Task& task, const MakeContext& context);
 };
 std::span<const CaseMaker> case_makers();

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <optional>
 
 #include "base/error.h"
 #include "suites/cases.h"
@@ -36,7 +37,7 @@ struct Grid {
 /// What all cases of a task share.
 struct NeedleTexts {
   const Task& task;
-  const Engine& engine;
+  const PromptMaker& prompts;
   std::vector<Needle> needles;
   Haystack haystack;
 };
@@ -119,7 +120,8 @@ CaseText cell_text(const NeedleTexts& texts, const std::vector<Placed>& placed, 
 /// Tokens of a cell beside the haystack's.
 int64_t overhead(const NeedleTexts& texts, std::vector<Placed> placed) {
   for (Placed& one : placed) one.end = 0;
-  return prompt_tokens(texts.engine, texts.task, cell_text(texts, placed, 0)) + texts.task.new_tokens;
+  CaseText text = cell_text(texts, placed, 0);
+  return prompt_tokens(texts.prompts, texts.task, text) + texts.task.new_tokens;
 }
 
 /// The longest text that with its answer fits into the length.
@@ -128,16 +130,18 @@ CaseText fitted_text(const NeedleTexts& texts, const std::vector<Placed>& placed
   const Haystack& hay = texts.haystack;
   int64_t room = length - texts.task.new_tokens;
   size_t cut = hay.end_at(length - around), fits = 0;
+  std::optional<CaseText> fitted;
   // The sum of the sentences is off by the tokens at seams; after one count it is known by how much.
   for (int tries = 0; tries < 8; ++tries) {
-    int64_t tokens = prompt_tokens(texts.engine, texts.task, cell_text(texts, placed, cut));
-    if (tokens <= room) fits = cut;
+    CaseText text = cell_text(texts, placed, cut);
+    int64_t tokens = prompt_tokens(texts.prompts, texts.task, text);
+    if (tokens <= room) fits = cut, fitted = std::move(text);
     size_t next = hay.end_at(hay.tokens[cut] + room - tokens);
     if (tokens > room && next >= cut) next = cut - std::min<size_t>(cut, 1);
     if (next <= fits) break;
     cut = next;
   }
-  return cell_text(texts, placed, fits);
+  return fitted ? *std::move(fitted) : cell_text(texts, placed, fits);
 }
 
 /// Places of one cell: needle `first` at its depth, or all of them spread from there to the end.
@@ -159,8 +163,8 @@ std::vector<Case> make_needle_cases(const Task& task, const MakeContext& context
   Grid grid = read_grid(task);
   int64_t longest = *std::max_element(grid.lengths.begin(), grid.lengths.end());
   std::vector<std::string> documents = haystack_documents(grid.haystack);
-  auto texts = std::make_shared<NeedleTexts>(task, context.engine, grid.needles,
-                                             make_haystack(documents, context.engine.tokenizer(), longest));
+  auto texts = std::make_shared<NeedleTexts>(task, context.prompts, grid.needles,
+                                             make_haystack(documents, context.prompts.tokenizer, longest));
   std::string source = grid.haystack;
   if (texts->haystack.times > 1) source += fmt::format(" ({} times)", texts->haystack.times);
 

@@ -137,7 +137,7 @@ std::shared_ptr<const BenchTexts> read_texts(const Task& task, const MakeContext
   if (file.empty()) documents = cut_into_documents(documents);
   auto orders = bench_orders(documents.size(), row.repeats);
   const Tokenizer& tokenizer =
-      context.length_tokenizer ? *context.length_tokenizer : context.engine.tokenizer();
+      context.length_tokenizer ? *context.length_tokenizer : context.prompts.tokenizer;
   return std::make_shared<BenchTexts>(task, row, coder_of(tokenizer), documents, orders);
 }
 

@@ -16,9 +16,9 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "score/python_random.h"
 #include "suites/cases.h"
 #include "suites/prompt.h"
-#include "score/python_random.h"
 #include "suites/records.h"
 #include "suites/row.h"
 
@@ -173,7 +173,7 @@ std::string snippet(const Book& book, const Tokenizer& tokenizer, const std::str
 std::vector<Case> make_nolima_cases(const Task& task, const MakeContext& context) {
   Reading how = read_make(task);
   std::vector<Test> tests = read_tests(find_data(context.data, how.needles), how.question);
-  const Tokenizer& tokenizer = context.engine.tokenizer();
+  const Tokenizer& tokenizer = context.prompts.tokenizer;
   auto books = read_books(context.data, how.haystacks, tokenizer);
   std::vector<Case> cases;
   for (int64_t length : how.lengths) {

@@ -139,7 +139,7 @@ std::vector<Text> long_texts(const Settings& settings, const MakeContext& contex
   std::vector<Text> texts;
   int64_t seen = 0, longest = 0;
   read_texts(settings, context.data, [&](std::string name, std::string source, const std::string& text) {
-    Ids ids = context.engine.tokenizer().encode(text, {.add_special = false, .parse_special = false});
+    Ids ids = context.prompts.tokenizer.encode(text, {.add_special = false, .parse_special = false});
     ++seen;
     longest = std::max(longest, std::ssize(ids));
     if (std::ssize(ids) >= needed)
@@ -222,7 +222,7 @@ Case window_case(const Text& text, const Window& w, const Ids& opening) {
 
 std::vector<Case> make_perplexity_cases(const Task& task, const MakeContext& context) {
   const Settings settings = read_settings(task, context);
-  const Ids opening = opening_of(settings, context.engine.tokenizer());
+  const Ids opening = opening_of(settings, context.prompts.tokenizer);
   const bool stream = settings.recipe == "longlora";
   int64_t needed = settings.longest() - std::ssize(opening);
   if (stream) needed = 1;

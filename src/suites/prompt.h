@@ -22,10 +22,11 @@ struct Prompt {
 /// or when the row says chat = false, system and user turn are joined by a blank line; a template that
 /// refuses a system turn gets it at the head of the user's. Error when it does not fit and the row refuses,
 /// or when cutting the document is not enough: tokens, room and the way out.
-Prompt make_prompt(const Engine& engine, const Task& task, const CaseText& text, int64_t room);
+Prompt make_prompt(const PromptMaker& prompts, const Task& task, const CaseText& text, int64_t room);
 
-/// Tokens of the whole prompt: what makers fit to a length.
-int64_t prompt_tokens(const Engine& engine, const Task& task, const CaseText& text);
+/// Tokens of the whole prompt: what makers fit to a length. The text carries the prompt from then on, so that
+/// make_prompt does not make it a second time.
+int64_t prompt_tokens(const PromptMaker& prompts, const Task& task, CaseText& text);
 
 /// System, user and prefix of the row with its slots filled from `fields`; document range set.
 CaseText fill_task(const Task& task, const Json& fields, const std::string& where);

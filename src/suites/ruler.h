@@ -7,14 +7,15 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "suites/cases.h"
 #include "score/python_random.h"
+#include "suites/cases.h"
 #include "suites/row.h"
 
 namespace longspan {
@@ -34,6 +35,7 @@ struct RulerRandom {
 struct RulerSample {
   std::string user, prefix;  // the question, and the beginning of its answer
   std::vector<std::string> answers;
+  std::shared_ptr<const Prompt> prompt = {};  // once it has been counted
 };
 
 /// What is asked, at which length, and how it is counted.
@@ -44,10 +46,7 @@ struct RulerRun {
   int64_t new_tokens = 0;      // that the answer may have
   uint64_t seed = kRulerSeed;  // of the stream, and of each shuffle that begins one of its own
   std::function<int64_t(std::string_view text)> count_text = {};  // tokens of bare text
-  /// Tokens of a whole prompt, template included.
-  std::function<int64_t(const std::string& user, const std::string& prefix)> count_prompt = {};
-
-  int64_t count(const RulerSample& sample) const { return count_prompt(sample.user, sample.prefix); }
+  std::function<int64_t(RulerSample& sample)> count = {};  // tokens of a whole prompt, template included
 };
 
 /// The sample of an index, made from the stream as it stands.

@@ -85,9 +85,7 @@ std::optional<RulerSample> vt_trial(const VtOptions& options, bool example, cons
 Example make_example(const VtOptions& options, RulerRun run, RulerRandom& random) {
   run.length = kExampleLength;
   run.new_tokens = 0;
-  run.count_prompt = [count = run.count_text](const std::string& user, const std::string& prefix) {
-    return count(user + prefix);
-  };
+  run.count = [count = run.count_text](RulerSample& sample) { return count(sample.user + sample.prefix); };
   const RulerTrial trial = [&](RulerRandom& stream, int64_t, int64_t units) {
     return vt_trial(options, true, run, stream, units);
   };

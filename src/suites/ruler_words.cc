@@ -149,7 +149,7 @@ RulerMaker begin_cwe(const CweInputs& given, RulerRun run, RulerRandom& random) 
   const RulerTrial trial = [inputs, run](RulerRandom& stream, int64_t, int64_t words) {
     return cwe_trial(*inputs, run, stream.python, words);
   };
-  const RulerSample first = cwe_trial(*inputs, run, random.python, kCweFirst);
+  RulerSample first = cwe_trial(*inputs, run, random.python, kCweFirst);
   const double tokens_of_word = static_cast<double>(run.count(first)) / kCweFirst;
   const auto most = static_cast<int64_t>(std::floor(static_cast<double>(run.length) / tokens_of_word)) * 2;
   return shrunk_to_fit(run, kCweStep, search_size(run, random, kCweStep, most, 0, trial), trial);
@@ -164,7 +164,11 @@ RulerMaker begin_fwe(const FweOptions& options, RulerRun run, RulerRandom& rando
 
   const std::vector<std::string> vocabulary = draw_vocabulary(options, run, random.python, size);
   int64_t words = room / options.word_length;
-  while (run.count(coded_text(options, run, vocabulary, words)) < room) words += step;
+  auto tokens_of = [&](int64_t n) {
+    RulerSample sample = coded_text(options, run, vocabulary, n);
+    return run.count(sample);
+  };
+  while (tokens_of(words) < room) words += step;
   words -= step;
   return [=](RulerRandom& stream, int64_t) {
     const std::vector<std::string> own = draw_vocabulary(options, run, stream.python, size);

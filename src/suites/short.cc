@@ -13,10 +13,10 @@ namespace longspan {
 
 namespace {
 
-CaseText whole_document(const Engine& engine, const std::string& text, int64_t tokens,
+CaseText whole_document(const Tokenizer& tokenizer, const std::string& text, int64_t tokens,
                         const std::string& where) {
   CaseText result;
-  result.ids = engine.tokenizer().encode(text, {.add_special = true, .parse_special = false});
+  result.ids = tokenizer.encode(text, {.add_special = true, .parse_special = false});
   if (result.ids.size() < 2) fail("{}: a document of two tokens at least was expected", where);
   result.ids.resize(std::min(result.ids.size(), static_cast<size_t>(tokens)));
   return result;
@@ -43,8 +43,8 @@ std::vector<Case> make_short_loss_cases(const Task& task, const MakeContext& con
                      .kind = CaseKind::Loss,
                      .cell = {{"class", category}},
                      .source = where,
-                     .text = [&engine = context.engine, text, tokens, where] {
-                       return whole_document(engine, *text, tokens, where);
+                     .text = [&tokenizer = context.prompts.tokenizer, text, tokens, where] {
+                       return whole_document(tokenizer, *text, tokens, where);
                      }});
     return std::ssize(cases) != context.limit;
   });
