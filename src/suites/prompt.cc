@@ -24,7 +24,7 @@ std::string plain(const CaseText& text) {
   return joined;
 }
 
-/// Some templates refuse a turn of the system's: then it opens the user's, as OpenCompass sends it.
+/// Some templates refuse a system turn: then its text opens the user's turn, as OpenCompass sends it.
 std::string rendered(const ChatFormat& chat, const std::vector<ChatMessage>& messages) {
   bool with_system = messages.size() > 1 && messages.front().role == "system";
   try {
@@ -65,7 +65,7 @@ int64_t size_of(const Prompt& prompt) { return std::ssize(prompt.ids); }
       grouped(tokens), grouped(task.new_tokens), grouped(room + task.new_tokens), tokens + task.new_tokens);
 }
 
-/// OpenCompass: the first and the last half of the room, an odd token is lost.
+/// OpenCompass: keeps the first and the last half of the room; an odd token is lost.
 Prompt middle_of_ids(const PromptMaker& prompts, Prompt prompt, int64_t room) {
   int64_t half = room / 2, before = size_of(prompt);
   prompt.ids.erase(prompt.ids.begin() + half, prompt.ids.end() - half);
@@ -75,8 +75,8 @@ Prompt middle_of_ids(const PromptMaker& prompts, Prompt prompt, int64_t room) {
   return prompt;
 }
 
-/// LongBench: the text of the user's turn, counted with special tokens, loses its middle; both halves are
-/// decoded. Where the template would make that too long after all, more goes.
+/// LongBench: removes the middle of the user's text, counted with special tokens, and decodes both halves. If
+/// the template makes the result too long, more is removed.
 Prompt middle_of_text(const PromptMaker& prompts, const Task& task, const CaseText& text, int64_t room) {
   const Tokenizer& tokenizer = prompts.tokenizer;
   std::vector<int32_t> ids = tokenizer.encode(text.user, {.add_special = true, .parse_special = false});
@@ -98,7 +98,7 @@ Prompt middle_of_text(const PromptMaker& prompts, const Task& task, const CaseTe
   }
 }
 
-/// The text with another document.
+/// The text with its document replaced.
 CaseText with_document(const CaseText& text, const std::string& document) {
   CaseText cut = text;
   cut.prompt = nullptr;
@@ -126,7 +126,7 @@ Prompt side_of_document(const PromptMaker& prompts, const Task& task, const Case
   return prompt;
 }
 
-/// The first n words between single blanks.
+/// The first n words, separated by single spaces.
 std::string first_words(const std::string& text, int64_t n) {
   size_t end = 0, from = 0;
   for (; n > 0 && end != text.npos; --n, from = end + 1) end = text.find(' ', from);
@@ -147,7 +147,7 @@ Prompt fewer_words(const PromptMaker& prompts, const Task& task, const CaseText&
   };
   while (count(kept) > most) shorten();
   Prompt prompt = whole(prompts, task, with_document(text, kept));
-  // Their script forgets question and template; a window does not.
+  // L-Eval's script does not count question and template; the window does.
   for (; size_of(prompt) > room; prompt = whole(prompts, task, with_document(text, kept))) shorten();
   prompt.cut = count(document) - count(kept);
   return prompt;
@@ -155,7 +155,7 @@ Prompt fewer_words(const PromptMaker& prompts, const Task& task, const CaseText&
 
 Prompt cut_to_room(const PromptMaker& prompts, const Task& task, const CaseText& text, int64_t room) {
   bool has_document = text.document_end > text.document_begin;
-  // The bounds of these two are their own: they cut what would have fitted.
+  // These two have bounds of their own: they cut even prompts that would fit.
   if (room > 0 && task.truncate == Truncation::TextMiddle) return middle_of_text(prompts, task, text, room);
   if (room > 0 && task.truncate == Truncation::Words && has_document)
     return fewer_words(prompts, task, text, room);

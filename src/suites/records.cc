@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <fstream>
 
+#include "base/compressed.h"
 #include "base/error.h"
 #include "base/resource.h"
 #include "base/text.h"
-#include "base/compressed.h"
 #include "data/documents.h"
 #include "suites/cases.h"
 
@@ -19,8 +19,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t kMostListBytes = size_t{2} << 30;
-constexpr size_t kHeldBytes = size_t{32} << 20;  // of a packed file: what is unpacked in one go
-constexpr size_t kMostErrorBytes = 300;          // the parser quotes what it met, which may be the whole line
+constexpr size_t kHeldBytes = size_t{32} << 20;  // of a compressed file: decompressed at once
+constexpr size_t kMostErrorBytes = 300;          // the parser quotes its input, which may be the whole line
 
 bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") == line.npos; }
 
@@ -145,7 +145,7 @@ std::string RecordFile::line_of_plain(int64_t number) const {
   return line;
 }
 
-/// A packed file can be read from its beginning only, so that a stretch of lines is kept each time.
+/// A compressed file can be read only from its beginning, so a stretch of lines is kept each time.
 const std::string& RecordFile::line_of_packed(int64_t number) {
   bool held = number >= held_from_ && number < held_from_ + std::ssize(held_);
   if (!held) {

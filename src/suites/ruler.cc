@@ -12,8 +12,8 @@
 namespace longspan {
 namespace {
 
-// Of the smallest size, which the original would try for ever. Texts of one size differ by a few tokens, so
-// that some luck may do.
+// Trials of the smallest size, which the original would repeat forever. Texts of one size differ by a few
+// tokens, so another trial may succeed.
 constexpr int kTrials = 100;
 
 [[noreturn]] void refuse(const RulerRun& run) {
@@ -103,7 +103,7 @@ RulerSample RulerSamples::at(int64_t index) {
 void read_ruler_keys(Row& row, RulerPlan& plan) {
   row.read("lengths", plan.lengths, 256);
   row.read("samples", plan.samples, 1, 1'000'000);
-  row.any("haystack");  // --haystack is said to every row; only needles in essays heed it
+  row.any("haystack");  // --haystack is given to every row; only needles in essays use it
 }
 
 std::vector<Case> ruler_cases(const Task& task, const MakeContext& context, const RulerPlan& plan) {

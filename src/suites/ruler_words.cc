@@ -24,7 +24,7 @@ struct CweOptions {
   int64_t common_times = 30, other_times = 3;  // that each occurs
 };
 
-/// How often which words occur in a list of so many.
+/// Which words a list of a given size holds, and how often.
 struct ListSize {
   int64_t words, common_times, other_times;
 };
@@ -32,7 +32,7 @@ struct ListSize {
 struct CweInputs {
   CweOptions options;
   std::vector<std::string> words;       // in the original's order, by the seed
-  std::vector<std::string> more_words;  // instead of them where they are too few
+  std::vector<std::string> more_words;  // used instead when those are too few
 };
 
 /// The list as text; `common` receives the words that are asked for.
@@ -81,8 +81,7 @@ RulerSample cwe_trial(const CweInputs& inputs, const RulerRun& run, PythonRandom
   return sample;
 }
 
-/// {"1": "word", ...}, in the order of the file. Too many keys for an object of ours, which finds them in
-/// order.
+/// {"1": "word", ...}, in the order of the file. Too many keys for our JSON object, whose lookup is linear.
 std::vector<std::string> read_word_file(const std::string& file) {
   std::vector<std::string> words;
   bool strange = false;
@@ -113,7 +112,7 @@ std::string draw_word(int64_t letters, PythonRandom& random) {
   return word;
 }
 
-/// By rank; the first stands for noise.
+/// By rank; the first is the noise word.
 std::vector<std::string> draw_vocabulary(const FweOptions& options, const RulerRun& run, PythonRandom& random,
                                          int64_t size) {
   std::set<std::string> distinct;

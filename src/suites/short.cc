@@ -1,6 +1,6 @@
-// Short documents whose tokens are all scored: has a stretched model kept what it could within the window
-// that it was trained for? Keys of [task.make]: class (names; all), tokens (1024: a document is cut there),
-// resource (the documents: {"id", "class", "text"} a line).
+// Short documents whose tokens are all scored: is a stretched model as good as before within the window that
+// it was trained for? Keys of [task.make]: class (names; all), tokens (1024: documents are cut there),
+// resource (the documents, one {"id", "class", "text"} a line).
 #include <algorithm>
 #include <memory>
 
