@@ -161,7 +161,7 @@ ComparePlan plan_compare(const Engine& engine, const fs::path& model, const std:
       plan.rows.push_back(plan_row(engine, checkpoint, method, length, available));
   if (s.passkeys > 0)
     for (int64_t length : s.lengths)
-      plan.passkeys[length] = make_passkeys(engine, text, ids, length, s.passkeys, s.seed);
+      plan.passkeys[length] = make_passkeys(engine.prompts(), text, ids, length, s.passkeys, s.seed);
 
   int64_t first_end = s.lengths.back() - static_cast<int64_t>(before.size());
   Json shared = engine_key(engine, model);

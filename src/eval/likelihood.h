@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "base/json.h"
+#include "generate/engine.h"
 #include "suites/cases.h"
 #include "suites/prompt.h"
-#include "generate/engine.h"
 
 namespace longspan {
 
@@ -28,7 +28,7 @@ std::vector<PositionBucket> position_buckets(std::span<const float> logprobs, in
 Json run_loss(Sequence& sequence, const Engine& engine, const CaseText& text, const Progress& progress);
 
 /// Tokens that a sequence needs for a Choice case behind its prompt, at most.
-int64_t choice_room(const Engine& engine, const CaseText& text);
+int64_t choice_room(const Tokenizer& tokenizer, const CaseText& text);
 
 /// Of a Choice case: prompt_tokens, read_tokens, logprobs, bytes, correct, scores. The sequence keeps what it
 /// shares with the prompt and is left holding the prompt's beginning. Choices are read together with the

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "tokenizer/fit.h"
 
 namespace longspan {
 
@@ -22,15 +23,12 @@ size_t sentence_end(std::string_view text, size_t at) {
   return at;
 }
 
-std::vector<int32_t> prompt(const Engine& engine, const std::string& hidden) {
-  if (engine.has_chat_template())
-    return encode_chat(engine,
-                       engine.render_chat({{"user", fmt::format("A pass key is hidden in the text. Find "
-                                                                "it and remember it.\n\nText:\n{}\n\n"
-                                                                "What is the pass key?",
-                                                                hidden)}},
-                                          true));
-  return engine.tokenizer().encode(hidden + "\n\nWhat is the pass key? The pass key is");
+std::vector<int32_t> prompt(const PromptMaker& prompts, const std::string& hidden) {
+  if (prompts.chat.chat_template)
+    return prompts.encode({{"user", fmt::format("A pass key is hidden in the text. Find it and remember "
+                                                "it.\n\nText:\n{}\n\nWhat is the pass key?",
+                                                hidden)}});
+  return prompts.tokenizer.encode(hidden + "\n\nWhat is the pass key? The pass key is");
 }
 
 }  // namespace
@@ -60,27 +58,21 @@ std::string hide_passkey(std::string_view text, const Passkey& key) {
                      text.substr(end));
 }
 
-PasskeyTask make_passkeys(const Engine& engine, const std::string& text, const std::vector<int32_t>& ids,
-                          int64_t length, int64_t count, uint64_t seed) {
+PasskeyTask make_passkeys(const PromptMaker& prompts, const std::string& text,
+                          const std::vector<int32_t>& ids, int64_t length, int64_t count, uint64_t seed) {
   PasskeyTask task{draw_passkeys(count, seed, text), {}};
-  int64_t room = length - kPasskeyAnswer, keep = static_cast<int64_t>(ids.size());
-  auto build = [&](int64_t tokens) {
-    std::string filler = engine.tokenizer().decode(std::span(ids).first(static_cast<size_t>(tokens)));
+  int64_t room = length - kPasskeyAnswer;
+  auto excess = [&](int64_t tokens) {
+    std::string filler = prompts.tokenizer.decode(std::span(ids).first(static_cast<size_t>(tokens)));
     int64_t longest = 0;
     task.prompts.clear();
     for (const Passkey& key : task.keys) {
-      task.prompts.push_back(prompt(engine, hide_passkey(filler, key)));
+      task.prompts.push_back(prompt(prompts, hide_passkey(filler, key)));
       longest = std::max(longest, static_cast<int64_t>(task.prompts.back().size()));
     }
-    return longest;
+    return longest - room;
   };
-  keep = std::min(keep, room - build(0));
-  // Seams tokenise otherwise than the text did: a few more tokens may have to go.
-  while (keep >= 1) {
-    int64_t excess = build(keep) - room;
-    if (excess <= 0) return task;
-    keep -= excess;
-  }
+  if (kept_tokens(std::min(std::ssize(ids), -excess(0)), excess) > 0) return task;
   fail(
       "a pass key with question and answer does not fit into {} tokens; ask for longer --lengths, or give "
       "--passkeys 0",

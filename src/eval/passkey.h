@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "generate/engine.h"
+#include "tokenizer/chat_format.h"
 
 namespace longspan {
 
@@ -32,8 +32,8 @@ struct PasskeyTask {
 
 /// Prompts of at most `length` - kPasskeyAnswer tokens, filled with the beginning of the text (`ids`: its
 /// tokens), through the model's chat template if it has one. Error when `length` is too short for a question.
-PasskeyTask make_passkeys(const Engine& engine, const std::string& text, const std::vector<int32_t>& ids,
-                          int64_t length, int64_t count, uint64_t seed);
+PasskeyTask make_passkeys(const PromptMaker& prompts, const std::string& text,
+                          const std::vector<int32_t>& ids, int64_t length, int64_t count, uint64_t seed);
 
 /// Tokens of prompt k that prompt k + 1 does not begin with, too: what is left to read when the deepest key
 /// was asked for first.

@@ -56,7 +56,7 @@ void leave_out_too_long(RunPlan& plan) {
 
 /// Everything that is too long, before the first is computed. Made cases say their length; those of files are
 /// read, but only rows that refuse to cut can fail.
-void check_lengths(const Engine& engine, const RunPlan& plan) {
+void check_lengths(const PromptMaker& prompts, const RunPlan& plan) {
   for (const Case& c : plan.cases) {
     if (c.kind == CaseKind::Loss) continue;
     const Task& task = plan.suite.tasks[c.task];
@@ -71,7 +71,7 @@ void check_lengths(const Engine& engine, const RunPlan& plan) {
     constexpr size_t kTemplate = 400;
     size_t bytes = text.system.size() + text.user.size() + text.prefix.size() + kTemplate;
     for (const ChatMessage& turn : text.turns) bytes += turn.content.size() + kTemplate;
-    if (static_cast<int64_t>(bytes) > plan.window - task.new_tokens) case_prompt(engine, plan, c, text);
+    if (static_cast<int64_t>(bytes) > plan.window - task.new_tokens) case_prompt(prompts, plan, c, text);
   }
 }
 
@@ -135,11 +135,11 @@ Json result_head(const RunPlan& plan, const Case& c) {
 }
 
 /// Null when progress asked to stop.
-Json run_answer(const Engine& engine, const RunPlan& plan, const Case& c, const Responder& responder,
+Json run_answer(const PromptMaker& prompts, const RunPlan& plan, const Case& c, const Responder& responder,
                 const Segmenter* segmenter, const Progress& progress) {
   const Task& task = plan.suite.tasks[c.task];
   CaseText text = c.text();
-  Prompt prompt = case_prompt(engine, plan, c, text);
+  Prompt prompt = case_prompt(prompts, plan, c, text);
   auto tokens = std::ssize(prompt.ids);
   std::optional<Reply> reply =
       responder.answer(task, prompt, c.length > 0 ? c.length : tokens + task.new_tokens, progress);
@@ -161,15 +161,15 @@ Json run_answer(const Engine& engine, const RunPlan& plan, const Case& c, const 
   return result;
 }
 
-Json run_likelihood(const Engine& engine, const RunPlan& plan, const Case& c, const Responder& responder,
-                    const Progress& progress) {
+Json run_likelihood(const PromptMaker& prompts, const RunPlan& plan, const Case& c,
+                    const Responder& responder, const Progress& progress) {
   CaseText text = c.text();
   Json result = result_head(plan, c), computed;
   result["cut_tokens"] = 0;
   if (c.kind == CaseKind::Loss) {
     computed = responder.loss(text, progress);
   } else {
-    Prompt prompt = case_prompt(engine, plan, c, text);
+    Prompt prompt = case_prompt(prompts, plan, c, text);
     computed = responder.choice(prompt, text, progress);
     result["cut_tokens"] = prompt.cut;
     result["references"] = text.choices;
@@ -182,32 +182,31 @@ Json run_likelihood(const Engine& engine, const RunPlan& plan, const Case& c, co
 
 }  // namespace
 
-Prompt case_prompt(const Engine& engine, const RunPlan& plan, const Case& c, const CaseText& text) {
+Prompt case_prompt(const PromptMaker& prompts, const RunPlan& plan, const Case& c, const CaseText& text) {
   const Task& task = plan.suite.tasks[c.task];
   int64_t window = room_of(c, plan),
-          answer = c.kind == CaseKind::Answer ? task.new_tokens : choice_room(engine, text);
+          answer = c.kind == CaseKind::Answer ? task.new_tokens : choice_room(prompts.tokenizer, text);
   if (window > 0 && window <= answer)
     fail("{}: the window of {} leaves no room beside the answer of {} tokens", excerpt(c.id), window, answer);
   try {
-    return make_prompt(engine, task, text, window > 0 ? window - answer : 0);
+    return make_prompt(prompts, task, text, window > 0 ? window - answer : 0);
   } catch (const Error& e) {
     fail("{}{}: {}", c.source.empty() ? "" : c.source + ": ", excerpt(c.id), e.what());
   }
 }
 
-RunPlan plan_run(const Engine& engine, Suite suite, const MakeContext& context, Json settings,
+RunPlan plan_run(const ModelConfig& config, Suite suite, const MakeContext& context, Json settings,
                  TooLong too_long) {
   RunPlan plan{std::move(suite), {}, {}, context.window, {}};
   plan.cases = make_cases(plan.suite, context, plan.missing);
   // Where each length has frequencies of its own, only cases of one length share what was read.
-  const ModelConfig& config = engine.config();
   if (position_spec(config.position, config.head_shape(), std::max<int64_t>(1, plan.window))
           .depends_on_length)
     std::stable_sort(plan.cases.begin(), plan.cases.end(),
                      [](const Case& a, const Case& b) { return a.length < b.length; });
   check_metrics(plan);
   if (too_long == TooLong::LeaveOut) leave_out_too_long(plan);
-  check_lengths(engine, plan);
+  check_lengths(context.prompts, plan);
   plan.settings = {{"suite", plan.suite.name},
                    {"what", plan.suite.what},
                    {"paper", plan.suite.paper},
@@ -301,7 +300,7 @@ Json score_answer(const Task& task, const CaseText& text, const std::string& pre
   return scores;
 }
 
-bool run_cases(const Engine& engine, const RunPlan& plan, const std::vector<size_t>& indices,
+bool run_cases(const PromptMaker& prompts, const RunPlan& plan, const std::vector<size_t>& indices,
                const Responder& responder, const Segmenter* segmenter,
                const std::function<bool(const std::string&)>& finished, ResultStore& store,
                const Progress& progress) {
@@ -319,8 +318,8 @@ bool run_cases(const Engine& engine, const RunPlan& plan, const std::vector<size
       return !progress || progress(tokens.done() + here, tokens.total());
     };
     if (!part(0, 1)) return false;
-    Json result = is_scored_by_metrics(c->kind) ? run_answer(engine, plan, *c, responder, segmenter, part)
-                                                : run_likelihood(engine, plan, *c, responder, part);
+    Json result = is_scored_by_metrics(c->kind) ? run_answer(prompts, plan, *c, responder, segmenter, part)
+                                                : run_likelihood(prompts, plan, *c, responder, part);
     if (result.is_null()) return false;
     store.add(c->id, result);
     tokens.finish(*c, result.value("prompt_tokens", int64_t{0}));

@@ -123,7 +123,7 @@ TEST_F(Likelihood, ATokenMayReachOverTheSeam) {
 TEST_F(Likelihood, AChoicesRoomHoldsTheLongest) {
   CaseText text = choices({"b", " a hundred and twenty moons"}, 0);
   Prompt prompt = prompt_of("xa");
-  Sequence sequence(*engine_, std::ssize(prompt.ids) + choice_room(*engine_, text));
+  Sequence sequence(*engine_, std::ssize(prompt.ids) + choice_room(engine_->tokenizer(), text));
   EXPECT_FALSE(run_choice(sequence, *engine_, prompt, text, {}).is_null());
 }
 

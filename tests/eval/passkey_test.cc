@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/program.h"
+#include "model/model_files.h"
 
 namespace longspan {
 namespace {
@@ -73,16 +74,16 @@ TEST(Passkey, AnAnswerHoldsTheNumberOrNot) {
 using PasskeyPrompts = ProgramTest;
 
 TEST_F(PasskeyPrompts, FillTheLengthAndShareWhatStandsBeforeTheKey) {
-  Engine engine(tiny_model(1024), {});
+  PromptMaker prompts = load_prompt_maker(open_metadata(tiny_model(1024)), "");
   std::string text = prose(4000);
-  std::vector<int32_t> ids = engine.tokenizer().encode(text);
-  PasskeyTask task = make_passkeys(engine, text, ids, 1000, 3, 0);
+  std::vector<int32_t> ids = prompts.tokenizer.encode(text);
+  PasskeyTask task = make_passkeys(prompts, text, ids, 1000, 3, 0);
   ASSERT_EQ(task.prompts.size(), 3u);
   for (size_t k = 0; k < 3; ++k) {
     auto size = std::ssize(task.prompts[k]);
     EXPECT_LE(size, 1000 - kPasskeyAnswer);
     EXPECT_GE(size, 990 - kPasskeyAnswer);
-    std::string said = engine.tokenizer().decode(task.prompts[k]);
+    std::string said = prompts.tokenizer.decode(task.prompts[k]);
     for (size_t other = 0; other < 3; ++other)
       EXPECT_EQ(count(said, task.keys[other].number), other == k ? 1u : 0u);
   }
@@ -90,7 +91,7 @@ TEST_F(PasskeyPrompts, FillTheLengthAndShareWhatStandsBeforeTheKey) {
   // The text is most of a prompt: 5/6 and 1/2 of it stand behind the keys at 1/6 and 1/2.
   EXPECT_NEAR(static_cast<double>(unshared_tokens(task, 1)), 500, 100);
   EXPECT_NEAR(static_cast<double>(unshared_tokens(task, 0)), 833, 100);
-  EXPECT_THROW(make_passkeys(engine, text, ids, 100, 3, 0), Error);
+  EXPECT_THROW(make_passkeys(prompts, text, ids, 100, 3, 0), Error);
 }
 
 }  // namespace
