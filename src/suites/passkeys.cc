@@ -6,11 +6,10 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "score/python_random.h"
 #include "suites/cases.h"
 #include "suites/grid.h"
 #include "suites/prompt.h"
-#include "score/python_random.h"
-#include "suites/row.h"
 
 namespace longspan {
 
@@ -33,7 +32,7 @@ struct KeyPlace {
 };
 
 PasskeyGrid read_passkey_grid(const Task& task) {
-  Row row(task.make, "task " + task.name + ": make");
+  Settings row = make_settings(task);
   PasskeyGrid grid;
   grid.lengths = read_lengths(row);
   grid.depths = read_depths(row);

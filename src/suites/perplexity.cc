@@ -24,7 +24,6 @@
 #include "data/documents.h"
 #include "suites/cases.h"
 #include "suites/records.h"
-#include "suites/row.h"
 
 namespace longspan {
 
@@ -62,7 +61,7 @@ std::vector<int64_t> default_lengths(const Settings& settings, int64_t window) {
   return lengths;
 }
 
-void check(const Settings& s, const Row& row) {
+void check(const Settings& s, const Settings& row) {
   if (s.kind == "curve") {
     if (s.recipe != "strict") row.refuse("recipe", "a curve has none: it is of kind = \"sliding\"");
     for (int64_t length : s.lengths)
@@ -78,7 +77,7 @@ void check(const Settings& s, const Row& row) {
 
 Settings read_settings(const Task& task, const MakeContext& context) {
   Settings s;
-  Row row(task.make, "task " + task.name + ": make");
+  Settings row = make_settings(task);
   row.read("kind", s.kind, {"sliding", "curve"});
   row.read("recipe", s.recipe, {"strict", "yarn", "longlora"});
   if (!row.read("lengths", s.lengths, 4)) s.lengths = default_lengths(s, context.window);

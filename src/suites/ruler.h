@@ -13,9 +13,8 @@
 #include <string_view>
 #include <vector>
 
-#include "suites/cases.h"
 #include "score/python_random.h"
-#include "suites/row.h"
+#include "suites/cases.h"
 
 namespace longspan {
 
@@ -94,7 +93,7 @@ class RulerSamples {
 // Parts of the generators.
 
 /// The keys that all have: lengths, samples.
-void read_ruler_keys(Row& row, RulerPlan& plan);
+void read_ruler_keys(Settings& row, RulerPlan& plan);
 
 /// Three times as many units as a prompt of `step` units lets expect: where the search begins. One trial.
 int64_t estimated_size(const RulerRun& run, RulerRandom& random, int64_t step, const RulerTrial& trial);

@@ -6,13 +6,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/compressed.h"
 #include "base/error.h"
 #include "base/text.h"
-#include "base/compressed.h"
-#include "suites/haystack.h"
 #include "score/punkt.h"
-#include "suites/ruler.h"
 #include "score/words.h"
+#include "suites/haystack.h"
+#include "suites/ruler.h"
 
 namespace longspan {
 namespace {
@@ -235,7 +235,7 @@ RulerMaker begin_niah(const NiahOptions& options, RulerRun run, RulerRandom& ran
 }  // namespace
 
 RulerPlan plan_ruler_niah(const Task& task) {
-  Row row(task.make, task.name);
+  Settings row = make_settings(task);
   RulerPlan plan;
   read_ruler_keys(row, plan);
   NiahOptions options;

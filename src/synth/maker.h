@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "synth/slots.h"
 #include "synth/sources.h"
 #include "synth/templates.h"
 
@@ -36,7 +37,7 @@ struct SynthMaker {
   int64_t tokens(std::string_view text) const;
   /// A depth as the job wants them.
   double depth();
-  const char* any(const std::vector<const char*>& texts) { return texts[random.below(texts.size())]; }
+  const std::string& any(const std::vector<std::string>& texts) { return texts[random.below(texts.size())]; }
   /// A question or an answer of kind or kind.variant, with x.
   std::string ask(const std::string& variant, const std::string& x);
   std::string reply(const std::string& variant, const std::string& x);

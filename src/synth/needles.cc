@@ -189,7 +189,7 @@ const char* any_of(SynthMaker& m, std::span<const Names> table) {
   std::vector<const char*> texts;
   for (const Names& row : table)
     if (row.language == m.language) texts.push_back(row.text);
-  return m.any(texts);
+  return texts[m.random.below(texts.size())];
 }
 
 }  // namespace

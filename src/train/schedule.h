@@ -2,13 +2,15 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <string_view>
+#include <vector>
 
 namespace longspan {
 
 enum class Decay { Constant, Linear, Cosine, Wsd };
-/// "constant", "linear", "cosine", "wsd"; Error lists them.
+/// "constant", "linear", "cosine", "wsd".
+std::vector<const char*> decay_names();
+/// Requires that it is one of these.
 Decay decay_named(std::string_view name);
 
 /// Warm-up from 0 in `warmup` steps (step 1 has lr / warmup), then to lr * final at the last step. WSD
