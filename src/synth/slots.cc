@@ -52,7 +52,7 @@ std::string draw_value(std::string_view pool, std::string_view language, Random&
 
 namespace {
 
-/// Calls body(before, slot) for each slot, and body(rest, "") at the end.
+/// Calls body(text before the slot, slot) for each slot, and body(rest, "") at the end.
 template <typename Body>
 void for_each_slot(std::string_view text, const Body& body) {
   for (size_t open; (open = text.find('{')) != std::string_view::npos;) {

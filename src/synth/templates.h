@@ -10,7 +10,7 @@
 
 namespace longspan {
 
-/// A fact of one answer. The questions name all that tells it from others of the same row.
+/// A fact with one answer. The questions name everything that distinguishes it from other facts of the row.
 struct FactTemplate {
   std::string language;
   std::string fact;
@@ -20,17 +20,17 @@ struct FactTemplate {
 };
 const std::vector<FactTemplate>& fact_templates();
 
-/// Facts of one {subject} of which each names one {item}; the question wants all of them.
+/// Facts about one {subject}, each of which names one {item}; a question asks for all items.
 struct ListTemplate {
   std::string language;
-  std::string subject, item;  // pools
+  std::string subject, item;  // names of pools
   std::string fact;
   std::vector<std::string> questions;
 };
 const std::vector<ListTemplate>& list_templates();
 
-/// How a kind of record speaks. Openings stand before the context; of those of facts, odd indices want a bare
-/// answer, even ones a sentence.
+/// The wording of a kind of record. Openings precede the context; for the kind "facts", openings with an odd
+/// index ask for bare answers and those with an even index for sentences.
 struct Phrases {
   std::string kind;
   std::string language;
@@ -40,7 +40,7 @@ const std::vector<Phrases>& phrase_tables();
 /// Requires that there is such a row.
 const Phrases& phrases(std::string_view kind, std::string_view language);
 
-/// A value is one of the first words and, where there are second ones, one of these behind `between`.
+/// A value is one of `first`, followed by `between` and one of `second` where there are any.
 struct Pool {
   std::string name;
   std::string language;

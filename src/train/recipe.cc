@@ -16,7 +16,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// What text and conversations have in common: length, weight, files, positions. T: TextOptions, ChatOptions.
+/// The keys that texts and conversations share: length, weight, files, positions. T: TextOptions or
+/// ChatOptions.
 template <typename T>
 void read_row_data(Settings& s, T& options, double& weight, std::vector<fs::path>& files, int64_t length,
                    const fs::path& base) {
@@ -199,16 +200,16 @@ void read_result(Settings& s, Recipe& r) {
   });
 }
 
-/// Everything that decides the numbers; not where they are written or how often.
+/// Of everything that decides the numbers, but not where they are written or how often.
 uint64_t digest_of(const Json& recipe) {
-  nlohmann::json numbers = recipe;  // sorts the keys: where an override put a new one says nothing
+  nlohmann::json numbers = recipe;  // its keys are sorted, so the order of overrides does not count
   for (const char* key : {"name", "source", "output", "snapshots", "result", "validation"})
     numbers.erase(key);
   std::string bytes = numbers.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   return XXH64(bytes.data(), bytes.size(), 0);
 }
 
-/// A path where there is one, else a name.
+/// A path if it exists, otherwise a name.
 std::string model_of(const std::string& model, const fs::path& base) {
   std::error_code ignored;
   fs::path path = (base / model).lexically_normal();
