@@ -31,8 +31,7 @@ class MappedFile {
 /// The whole file as bytes. Throws Error naming the file.
 std::string read_file(const std::filesystem::path& path);
 
-/// Writes a temporary file next to the target and renames it, so that readers see the old file or the new
-/// one, never a part.
+/// Writes a temporary file and renames it, so that readers see the old file or the new one, never a part.
 void write_file_atomic(const std::filesystem::path& path, std::string_view bytes);
 
 /// $LONGSPAN_CACHE, else $XDG_CACHE_HOME/longspan, else $HOME/.cache/longspan. Not created here.

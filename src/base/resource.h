@@ -8,8 +8,7 @@
 
 namespace longspan {
 
-/// The bytes of a file, named by its path below resources/, such as "suites/needle.toml". Error when there is
-/// none.
+/// The bytes of the file with this path below resources/: "suites/needle.toml". Error when there is none.
 std::string_view resource(std::string_view name);
 /// Names that begin with `prefix`, sorted.
 std::vector<std::string> resource_names(std::string_view prefix);
