@@ -3,8 +3,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
-#include <limits>
 #include <optional>
 #include <sstream>
 
@@ -20,11 +20,13 @@ namespace {
 
 constexpr size_t kShown = 80;  // bytes of foreign text that an error repeats
 
-/// What a user wrote, short enough for a sentence.
+/// What a user wrote, short enough for a sentence and on one line.
 std::string cut(std::string_view text, size_t most = kShown) {
-  if (text.size() <= most) return valid_utf8(text);
-  text = text.substr(0, most);
-  return valid_utf8(text.substr(0, complete_utf8_prefix(text))) + "...";
+  std::string_view shown = text.substr(0, most);
+  std::string out = valid_utf8(shown.substr(0, complete_utf8_prefix(shown)));
+  for (char& c : out)
+    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = ' ';
+  return shown.size() < text.size() ? out + "..." : out;
 }
 
 std::string join_key(const std::string& path, const std::string& key) {
@@ -34,6 +36,44 @@ std::string join_key(const std::string& path, const std::string& key) {
 // ---- TOML to JSON
 
 constexpr int kDeepest = 500;
+constexpr int kMostSteps = 64;  // of one dotted key
+
+/// The index of the quotation mark that closes the one at `open` on the same line, or npos.
+size_t closing_quote(std::string_view text, size_t open) {
+  for (size_t i = open + 1; i < text.size() && text[i] != '\n'; ++i) {
+    if (text[i] == text[open]) return i;
+    if (text[i] == '\\' && text[open] == '"') ++i;
+  }
+  return text.npos;
+}
+
+/// The library makes a table for every step of a dotted key and frees them by recursion: a key of 100,000
+/// steps would overflow the stack. Nothing but a key has so many words with only points between them.
+void refuse_long_keys(std::string_view text, const std::string& file) {
+  int steps = 0;
+  bool in_step = false, ended = false;  // ended: by white space, after which only a point goes on
+  for (size_t i = 0; i < text.size(); ++i) {
+    char c = text[i];
+    bool bare = std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-';
+    if (c == '.' && in_step) {
+      if (++steps > kMostSteps) fail("{}: a key has more than {} steps", file, kMostSteps);
+      in_step = ended = false;
+    } else if (size_t close = in_step || (c != '"' && c != '\'') ? text.npos : closing_quote(text, i);
+               close != text.npos) {
+      i = close;
+      in_step = true;
+    } else if (bare) {
+      if (ended) steps = 0;
+      in_step = true;
+      ended = false;
+    } else if (c == ' ' || c == '\t') {
+      ended = in_step;
+    } else {
+      steps = 0;
+      in_step = ended = false;
+    }
+  }
+}
 
 std::string place_of(const std::string& file, const toml::source_position& at) {
   return fmt::format("{}:{}:{}", file, at.line, at.column);
@@ -191,6 +231,7 @@ std::string between(Number least, Number most, Number lowest, Number highest) {
 TomlFile parse_toml(std::string_view text, const std::string& file) {
   try {
     TomlFile out{file};
+    refuse_long_keys(text, file);
     out.values = json_of(toml::parse(text, file), "", 0, out);
     return out;
   } catch (const toml::parse_error& e) {
@@ -418,8 +459,8 @@ void Settings::done() const {
   for (const auto& [key, value] : values_->items()) {
     if (std::find(asked_.begin(), asked_.end(), key) != asked_.end()) continue;
     std::string meant = nearest(key, asked_);
-    fail("{} is unknown; {}known keys: {}", where(key),
-         meant.empty() ? "" : fmt::format("did you mean {}? ", meant), fmt::join(asked_, ", "));
+    fail("{} is unknown{}; known keys: {}", where(key),
+         meant.empty() ? "" : fmt::format(" (did you mean {}?)", meant), fmt::join(asked_, ", "));
   }
 }
 

@@ -46,14 +46,33 @@ TEST(Toml, BecomesJsonWithPlaces) {
   EXPECT_EQ(toml.places.at("lengths.1"), "r.toml:5:15");
   EXPECT_EQ(toml.places.at("optimizer.clip"), "r.toml:9:1");
   EXPECT_EQ(toml.places.at("stage.1.lr"), "r.toml:15:1");
-  // The library stops a text that is nested too deeply; so does the reader of what it built.
-
-  std::string deep = "a";
-  for (int i = 0; i < 600; ++i) deep += ".a";
-  EXPECT_EQ(error_of([&] { parse_toml(deep + " = 1", "x"); }), "x: is TOML nested more than 500 levels deep");
   EXPECT_TRUE(error_of([] { parse_toml("a = 1\na = 2", "x"); }).starts_with("x:2:"));
   std::string twice = std::string(5000, 'k') + " = 1\n";
   EXPECT_LT(error_of([&] { parse_toml(twice + twice, "x"); }).size(), 300u);
+}
+
+TEST(Toml, DepthIsBounded) {
+  auto repeated = [](const std::string& step, int times) {
+    std::string key = step;
+    for (int i = 1; i < times; ++i) key += "." + step;
+    return key;
+  };
+  auto refused = [](const std::string& text) { return error_of([&] { parse_toml(text, "x"); }); };
+  for (const char* step : {"a", "'a b'", "\"a\\\" b\"", " a "}) {
+    EXPECT_EQ(refused(repeated(step, 60) + " = 1"), "no error") << step;
+    for (int times : {70, 200000}) {
+      EXPECT_EQ(refused(repeated(step, times) + " = 1"), "x: a key has more than 64 steps") << step;
+      EXPECT_EQ(refused("[[" + repeated(step, times) + "]]"), "x: a key has more than 64 steps") << step;
+    }
+  }
+  EXPECT_EQ(refused("a = '" + repeated("word", 1000) + "'"), "no error");
+  std::string text;
+  for (int i = 0; i < 1000; ++i) text += "A sentence of 3.5 words. ... ";
+  EXPECT_EQ(refused("a = \"\"\"\n" + text + "\"\"\""), "no error");
+  std::string tables = repeated("a", 60) + " = {";
+  for (int i = 0; i < 20; ++i) tables += repeated("a", 60) + " = {";
+  EXPECT_EQ(refused(tables + std::string(21, '}')), "x: is TOML nested more than 500 levels deep");
+  EXPECT_TRUE(refused("a = " + std::string(100000, '[')).starts_with("x:1:")) << "the library bounds lists";
 }
 
 TEST(Settings, ReadsEachTypeAndLeavesWhatIsAbsent) {
@@ -164,13 +183,14 @@ TEST(Settings, UnknownKeysAreRefusedWithTheNearest) {
       s.done();
     });
   };
-  const std::string all = "known keys: clip, beta1, batch_tokens";
-  EXPECT_EQ(unknown("clipp"), "f: clipp is unknown; did you mean clip? " + all);
-  EXPECT_EQ(unknown("lcip"), "f: lcip is unknown; did you mean clip? " + all);
-  EXPECT_EQ(unknown("batch"), "f: batch is unknown; did you mean batch_tokens? " + all);
-  EXPECT_EQ(unknown("colour"), "f: colour is unknown; " + all);
-  EXPECT_EQ(unknown("x"), "f: x is unknown; " + all);
+  const std::string all = "; known keys: clip, beta1, batch_tokens";
+  EXPECT_EQ(unknown("clipp"), "f: clipp is unknown (did you mean clip?)" + all);
+  EXPECT_EQ(unknown("lcip"), "f: lcip is unknown (did you mean clip?)" + all);
+  EXPECT_EQ(unknown("batch"), "f: batch is unknown (did you mean batch_tokens?)" + all);
+  EXPECT_EQ(unknown("colour"), "f: colour is unknown" + all);
+  EXPECT_EQ(unknown("x"), "f: x is unknown" + all);
   EXPECT_LT(unknown(std::string(100000, 'k')).size(), 200u);
+  EXPECT_EQ(unknown("two\nlines"), "f: two lines is unknown" + all);
   EXPECT_EQ(unknown("beta1"), "no error");
 }
 

@@ -122,7 +122,7 @@ TEST_F(RecipeTest, OverridesReplaceByDottedKey) {
 TEST_F(RecipeTest, FaultsAreNamedByFileLineAndKey) {
   EXPECT_EQ(refused(with("clip = 0.5", "clipp = 0.5")),
             at("12:1") +
-                "optimizer.clipp is unknown; did you mean clip? known keys: beta1, beta2, eps, "
+                "optimizer.clipp is unknown (did you mean clip?); known keys: beta1, beta2, eps, "
                 "weight_decay, clip");
   EXPECT_EQ(refused(with("seed = 5", "seed = \"x\"")),
             at("3:1") + "seed must be a whole number, at least 0, not \"x\"");
