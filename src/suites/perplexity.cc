@@ -32,7 +32,8 @@ namespace {
 namespace fs = std::filesystem;
 using Ids = std::vector<int32_t>;
 
-struct Settings {
+/// [task.make], read.
+struct Plan {
   std::string kind = "sliding", recipe = "strict";
   std::vector<int64_t> lengths;
   std::vector<std::string> text;
@@ -51,7 +52,7 @@ struct Text {
   std::shared_ptr<const Ids> ids;
 };
 
-std::vector<int64_t> default_lengths(const Settings& settings, int64_t window) {
+std::vector<int64_t> default_lengths(const Plan& settings, int64_t window) {
   constexpr int64_t kUnknown = 4096, kSliding = 4096, kFirst = 1024, kLast = 32768;
   int64_t reach = window > 0 ? window : kUnknown;
   if (settings.kind == "sliding") return {std::min(reach, kSliding)};
@@ -61,7 +62,7 @@ std::vector<int64_t> default_lengths(const Settings& settings, int64_t window) {
   return lengths;
 }
 
-void check(const Settings& s, const Settings& row) {
+void check(const Plan& s, const Settings& row) {
   if (s.kind == "curve") {
     if (s.recipe != "strict") row.refuse("recipe", "a curve has none: it is of kind = \"sliding\"");
     for (int64_t length : s.lengths)
@@ -75,8 +76,8 @@ void check(const Settings& s, const Settings& row) {
                  fmt::format("{} was given; less than the length of {} was expected", s.stride, length));
 }
 
-Settings read_settings(const Task& task, const MakeContext& context) {
-  Settings s;
+Plan read_plan(const Task& task, const MakeContext& context) {
+  Plan s;
   Settings row = make_settings(task);
   row.read("kind", s.kind, {"sliding", "curve"});
   row.read("recipe", s.recipe, {"strict", "yarn", "longlora"});
@@ -102,7 +103,7 @@ Settings read_settings(const Task& task, const MakeContext& context) {
 }
 
 /// What stands before every window.
-Ids opening_of(const Settings& settings, const Tokenizer& tokenizer) {
+Ids opening_of(const Plan& settings, const Tokenizer& tokenizer) {
   if (tokenizer.bos_id() < 0 || settings.recipe == "longlora") return {};
   if (settings.recipe == "yarn") return {tokenizer.bos_id()};
   Ids with = tokenizer.encode("a");
@@ -110,7 +111,7 @@ Ids opening_of(const Settings& settings, const Tokenizer& tokenizer) {
 }
 
 /// Calls body(name, source, text) until it returns false.
-void read_texts(const Settings& settings, const fs::path& data,
+void read_texts(const Plan& settings, const fs::path& data,
                 const std::function<bool(std::string, std::string, const std::string&)>& body) {
   std::vector<fs::path> files;
   for (const std::string& name : settings.text) {
@@ -134,7 +135,7 @@ void read_texts(const Settings& settings, const fs::path& data,
 }
 
 /// Those with `needed` tokens at least. Error when there is none.
-std::vector<Text> long_texts(const Settings& settings, const MakeContext& context, int64_t needed) {
+std::vector<Text> long_texts(const Plan& settings, const MakeContext& context, int64_t needed) {
   std::vector<Text> texts;
   int64_t seen = 0, longest = 0;
   read_texts(settings, context.data, [&](std::string name, std::string source, const std::string& text) {
@@ -198,7 +199,7 @@ std::vector<Window> curve_windows(int64_t tokens, int64_t room, int64_t longest,
   return windows;
 }
 
-std::vector<Window> windows_of(const Settings& s, int64_t tokens, int64_t length, int64_t opening) {
+std::vector<Window> windows_of(const Plan& s, int64_t tokens, int64_t length, int64_t opening) {
   int64_t room = length - opening;
   if (s.kind == "curve")
     return curve_windows(tokens, room, s.longest() - opening, s.tail, std::max<int64_t>(1, s.windows));
@@ -220,7 +221,7 @@ Case window_case(const Text& text, const Window& w, const Ids& opening) {
 }  // namespace
 
 std::vector<Case> make_perplexity_cases(const Task& task, const MakeContext& context) {
-  const Settings settings = read_settings(task, context);
+  const Plan settings = read_plan(task, context);
   const Ids opening = opening_of(settings, context.engine.tokenizer());
   const bool stream = settings.recipe == "longlora";
   int64_t needed = settings.longest() - std::ssize(opening);

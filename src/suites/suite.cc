@@ -78,9 +78,9 @@ std::set<std::string> task_names(const Json& rows, const Settings& top) {
 }
 
 /// Whether a row belongs to the dialect: its key `only`.
-bool has_dialect(const Json& row, const std::string& dialect, Settings settings) {
+bool has_dialect(Settings row, const std::string& dialect) {
   std::vector<std::string> only;
-  return !settings.read("only", only) || std::find(only.begin(), only.end(), dialect) != only.end();
+  return !row.read("only", only) || std::find(only.begin(), only.end(), dialect) != only.end();
 }
 
 std::string pick_dialect(const Suite& suite, const std::string& wanted, const std::string& file) {
@@ -168,18 +168,18 @@ Suite read_suite(const std::string& name, const std::string& dialect, const std:
       if (of_dialects.is_object() && of_dialects.contains(suite.dialect))
         lay_over(row, of_dialects[suite.dialect], toml.places, path + "." + suite.dialect);
     };
-    std::string path = fmt::format("task.{}", i), own_name = rows[i]["name"];
+    std::string path = fmt::format("task.{}", i);
+    Json own = rows[i];
     lay_over(row, defaults, toml.places, "defaults");
     lay_dialect(dialects, "dialect");
-    Json own = rows[i];
-    if (!has_dialect(own, suite.dialect, top.inside(path, own))) continue;
+    if (!has_dialect(top.inside(path, own), suite.dialect)) continue;
     own.erase("dialect");
     own.erase("only");
     lay_over(row, own, toml.places, path);
     lay_dialect(rows[i].value("dialect", Json()), path + ".dialect");
     for (const Override& one : sets)
-      if (one.owner.empty() || one.owner == own_name) apply_override(row, one);
-    suite.tasks.push_back(read_task(std::move(row), own_name));
+      if (one.owner.empty() || one.owner == rows[i]["name"]) apply_override(row, one);
+    suite.tasks.push_back(read_task(std::move(row), rows[i]["name"]));
   }
   keep_tasks(suite.tasks, tasks, file);
   return suite;
