@@ -1,5 +1,5 @@
-// JSON values and their text. Objects keep the order of their keys; parse errors become an Error that names the
-// source.
+// JSON values and their text. Objects keep the order of their keys; parse errors become an Error that names
+// the source.
 #pragma once
 
 #include <filesystem>
@@ -18,5 +18,8 @@ Json parse_json_file(const std::filesystem::path& path);
 
 /// One line of JSON; bytes that are not UTF-8 become U+FFFD instead of an exception.
 std::string dump_json(const Json& value);
+
+/// excerpt() of that line: foreign JSON made fit for a message.
+std::string excerpt_json(const Json& value, size_t most = 80);
 
 }  // namespace longspan

@@ -18,17 +18,6 @@ namespace longspan {
 
 namespace {
 
-constexpr size_t kShown = 80;  // bytes of foreign text that an error repeats
-
-/// What a user wrote, short enough for a sentence and on one line.
-std::string cut(std::string_view text, size_t most = kShown) {
-  std::string_view shown = text.substr(0, most);
-  std::string out = valid_utf8(shown.substr(0, complete_utf8_prefix(shown)));
-  for (char& c : out)
-    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = ' ';
-  return shown.size() < text.size() ? out + "..." : out;
-}
-
 std::string join_key(const std::string& path, const std::string& key) {
   return path.empty() ? key : key.empty() ? path : path + "." + key;
 }
@@ -161,10 +150,10 @@ void set_value(TomlFile& below, const std::string& key, const Json& value, const
   for (const std::string& step : steps_of(key)) {
     if (at->is_null()) *at = Json::object();
     if (!at->is_object() && !at->is_array())
-      fail("{}: {} is not a table that could hold {}", place, cut(reached), cut(step));
+      fail("{}: {} is not a table that could hold {}", place, excerpt(reached), excerpt(step));
     reached = join_key(reached, step);
     at = step_into(*at, step);
-    if (!at) fail("{}: there is no {}", place, cut(reached));
+    if (!at) fail("{}: there is no {}", place, excerpt(reached));
   }
   if (value.is_object() && at->is_object()) {
     for (const auto& [name, inner] : value.items()) set_value(below, join_key(key, name), inner, place);
@@ -215,7 +204,7 @@ std::string nearest(const std::string& name, const std::vector<std::string>& kno
 std::string spelled(const Json& value) {
   if (value.is_number_float() && !std::isfinite(value.get<double>()))
     return fmt::format("{}", value.get<double>());
-  return cut(dump_json(value));
+  return excerpt_json(value);
 }
 
 template <typename Number>
@@ -235,7 +224,7 @@ TomlFile parse_toml(std::string_view text, const std::string& file) {
     out.values = json_of(toml::parse(text, file), "", 0, out);
     return out;
   } catch (const toml::parse_error& e) {
-    fail("{}: {}", place_of(file, e.source().begin), cut(e.description(), 200));
+    fail("{}: {}", place_of(file, e.source().begin), excerpt(e.description(), 200));
   }
 }
 
@@ -252,7 +241,7 @@ Override parse_override(const std::string& text, const std::set<std::string>& ow
   std::string key = text.substr(0, equals);
   std::vector<std::string> steps = steps_of(key);
   if (equals == text.npos || std::find(steps.begin(), steps.end(), "") != steps.end())
-    fail("--set {}: expected {}KEY=VALUE, for example {}", cut(text), owners.empty() ? "" : "[TASK.]",
+    fail("--set {}: expected {}KEY=VALUE, for example {}", excerpt(text), owners.empty() ? "" : "[TASK.]",
          owners.empty() ? "stage.0.lr=1e-5" : "new_tokens=32 or make.lengths=[4096]");
   Override one{text, "", key, override_value(text.substr(equals + 1))};
   for (const std::string& owner : owners)
@@ -262,7 +251,7 @@ Override parse_override(const std::string& text, const std::set<std::string>& ow
 }
 
 void apply_override(TomlFile& below, const Override& one) {
-  set_value(below, one.key, one.value, "--set " + cut(one.text));
+  set_value(below, one.key, one.value, "--set " + excerpt(one.text));
 }
 
 bool Settings::has(const std::string& key) const {
@@ -293,7 +282,7 @@ std::string Settings::where(const std::string& key) const {
   std::string out;
   for (const std::string& part : {place, origin_.section})
     if (!part.empty()) out += part + ": ";
-  return out + cut(name);
+  return out + excerpt(name);
 }
 
 void Settings::refuse(const std::string& key, const std::string& what) const {
@@ -437,7 +426,7 @@ void Settings::tables(const std::string& key, const std::function<void(Settings&
   const Json* list = find(key);
   if (!list) return;
   if (!list->is_array())
-    must_be(key, fmt::format("a list of tables, written [[{}]]", cut(dotted(key))), *list);
+    must_be(key, fmt::format("a list of tables, written [[{}]]", excerpt(dotted(key))), *list);
   for (const auto& [name, values] : elements(key, *list)) {
     if (!values->is_object()) must_be(name, "a table", *values);
     Settings section = inside(name, *values);

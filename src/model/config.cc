@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/settings.h"
+#include "base/text.h"
 
 namespace longspan {
 
@@ -54,7 +55,7 @@ const Architecture& find_architecture(const char* Architecture::*field, const st
     std::string name = row.*field;
     if (known.find(name) == known.npos) known += (known.empty() ? "" : ", ") + name;
   }
-  fail("{}: {} \"{}\" is not supported; supported are: {}", source, key, wanted, known);
+  fail("{}: {} {} is not supported; supported are: {}", source, key, in_quotes(wanted), known);
 }
 
 constexpr int64_t kMaxWidth = int64_t{1} << 20, kMaxLayers = 4096, kMaxHeads = 4096, kMaxHeadDim = 4096,
@@ -103,7 +104,7 @@ void refuse_unknown_arithmetic(Settings& f, const Architecture& row) {
   f.read(key, activation);
   if (activation == "swish") activation = "silu";
   if (activation != supported)
-    fail("{} \"{}\" is not supported for {}", f.where(key), activation, row.hf_type);
+    fail("{} {} is not supported for {}", f.where(key), in_quotes(activation), row.hf_type);
   if (f.has("quantization_config"))
     f.refuse("quantization_config",
              "this checkpoint was quantised in a way that is not supported; use F32, F16, BF16 or GGUF");

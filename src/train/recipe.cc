@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/settings.h"
+#include "base/text.h"
 
 namespace longspan {
 
@@ -292,7 +293,7 @@ PositionConfig stage_position(const Stage& stage, const ModelConfig& model) {
            describe(position), window, reach);
     return position;
   } catch (const Error& e) {
-    fail("stage \"{}\": {}", stage.name, e.what());
+    fail("stage {}: {}", in_quotes(stage.name), e.what());
   }
 }
 

@@ -190,7 +190,7 @@ TEST(Settings, UnknownKeysAreRefusedWithTheNearest) {
   EXPECT_EQ(unknown("colour"), "f: colour is unknown" + all);
   EXPECT_EQ(unknown("x"), "f: x is unknown" + all);
   EXPECT_LT(unknown(std::string(100000, 'k')).size(), 200u);
-  EXPECT_EQ(unknown("two\nlines"), "f: two lines is unknown" + all);
+  EXPECT_EQ(unknown("two\nlines"), "f: two\\nlines is unknown" + all);
   EXPECT_EQ(unknown("beta1"), "no error");
 }
 
