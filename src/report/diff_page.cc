@@ -6,10 +6,10 @@
 
 #include "base/file.h"
 #include "base/text.h"
-#include "report/plot.h"
-#include "report/page_parts.h"
-#include "report/report.h"
 #include "eval/wording.h"
+#include "report/page_parts.h"
+#include "report/plot.h"
+#include "report/report.h"
 
 namespace longspan {
 
@@ -104,7 +104,7 @@ std::string case_part(const Pair& pair) {
 void write_diff_page(const std::filesystem::path& file, const Json& diff, const RunResults& a,
                      const RunResults& b) {
   std::string body =
-      std::string(kPageStyle) +
+      page_style() +
       fmt::format("<p class=\"score\">{}</p>\n<p>a: <code>{}</code><br>b: <code>{}</code></p>\n",
                   escape_html(diff_headline(diff)), escape_html(diff["a"]), escape_html(diff["b"]));
   std::filesystem::path folder = file.parent_path();

@@ -26,9 +26,10 @@ std::string html_data(const std::string& id, const Json& data);
 /// file.
 std::string file_name_of(const std::string& text);
 
-/// Styles of heat maps, case lists and the box that shows a case.
-extern const char* const kPageStyle;
-/// Draws the heat maps (data "grids", into #heat) and the list of cases (data "cases", into #list).
-extern const char* const kPageScript;
+/// resources/pages/eval.css in <style>: heat maps, the list of cases and the box that shows a case.
+std::string page_style();
+/// resources/pages/cases.js in <script>: draws the heat maps (data "grids", into #heat) and the list of cases
+/// (data "cases", into #list).
+std::string page_script();
 
 }  // namespace longspan

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/resource.h"
 
 namespace longspan {
 
@@ -68,20 +69,12 @@ std::string html_page(const std::string& title, const std::string& body) {
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{0}</title>
 <style>
-:root {{ color-scheme: light dark; }}
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }}
-table {{ border-collapse: collapse; margin: 1rem 0; }}
-th, td {{ padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #8884; }}
-th:first-child, td:first-child {{ text-align: left; }}
-td.best {{ font-weight: 600; }}
-svg {{ max-width: 100%; height: auto; background: white; }}
-code, pre {{ font-family: ui-monospace, monospace; overflow-wrap: anywhere; }}
-</style></head><body>
+{1}</style></head><body>
 <h1>{0}</h1>
-{1}
+{2}
 </body></html>
 )",
-      escape_html(title), body);
+      escape_html(title), resource("pages/page.css"), body);
 }
 
 std::string inline_svg(const std::filesystem::path& svg) {

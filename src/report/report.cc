@@ -9,10 +9,10 @@
 
 #include "base/file.h"
 #include "base/text.h"
-#include "score/metrics.h"
-#include "report/plot.h"
-#include "report/page_parts.h"
 #include "eval/wording.h"
+#include "report/page_parts.h"
+#include "report/plot.h"
+#include "score/metrics.h"
 
 namespace longspan {
 
@@ -287,7 +287,7 @@ std::string opening(const Json& summary) {
 void write_report(const RunResults& run, const Json& summary) {
   write_file_atomic(run.folder / "summary.json",
                     summary.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
-  std::string body = kPageStyle + opening(summary) + heat_maps(run, summary) + pictures(run, summary);
+  std::string body = page_style() + opening(summary) + heat_maps(run, summary) + pictures(run, summary);
   body += html_heading("Figures") + task_table(summary) + category_table(summary) +
           "<p>95 %: Wilson's interval where every score is 0 or 100, else the percentile bootstrap of the "
           "cases (2,000 draws, fixed seed).</p>\n" +
@@ -295,7 +295,7 @@ void write_report(const RunResults& run, const Json& summary) {
   body += settings_part(run.settings) + html_heading("Cases") +
           "<p>Long prompts are shortened here; the command above with <code>--show CASE</code> prints one "
           "whole.</p>\n<div id=\"list\"></div>\n" +
-          html_data("cases", case_data(run)) + kPageScript;
+          html_data("cases", case_data(run)) + page_script();
   std::string title = run.settings["suite"].get<std::string>();
   if (std::string model = model_name(run.settings); !model.empty()) title += ": " + model;
   write_file_atomic(run.folder / "report.html", html_page(title, body));

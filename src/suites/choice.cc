@@ -16,7 +16,6 @@
 #include "suites/cases.h"
 #include "suites/prompt.h"
 #include "suites/records.h"
-#include "suites/row.h"
 
 namespace longspan {
 
@@ -31,7 +30,7 @@ struct ChoiceSettings {
 
 ChoiceSettings read_settings(const Task& task) {
   ChoiceSettings settings;
-  Row row(task.make, "task " + task.name + ": make");
+  Settings row = make_settings(task);
   row.read("resource", settings.resource);
   row.read("file", settings.file);
   row.read("separator", settings.separator);

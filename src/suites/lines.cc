@@ -12,7 +12,6 @@
 #include "suites/cases.h"
 #include "suites/grid.h"
 #include "suites/prompt.h"
-#include "suites/row.h"
 
 namespace longspan {
 
@@ -66,7 +65,7 @@ CaseText record_text(const Task& task, const LineWords& words, const LinePlan& p
 }  // namespace
 
 std::vector<Case> make_lines_cases(const Task& task, const MakeContext& context) {
-  Row row(task.make, "task " + task.name + ": make");
+  Settings row = make_settings(task);
   std::vector<int64_t> counts;
   int64_t samples = 50;
   row.read("lines", counts, 1);

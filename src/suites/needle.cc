@@ -15,7 +15,6 @@
 #include "suites/grid.h"
 #include "suites/haystack.h"
 #include "suites/prompt.h"
-#include "suites/row.h"
 
 namespace longspan {
 
@@ -47,38 +46,39 @@ struct Placed {
   size_t end = 0;  // index into Haystack::ends
 };
 
-Needle read_needle(const Json& table, const std::string& where, size_t number) {
-  if (!table.is_object()) fail("{}: needles: a table {{name, text, question, answer}} was expected", where);
-  Row row(table, fmt::format("{}: needle {}", where, number));
+Needle read_needle(Settings& row, size_t number) {
   Needle needle{std::to_string(number), "", "", {}};
   row.read("name", needle.name);
   row.read("text", needle.text);
   row.read("question", needle.question);
   row.read("answer", needle.answers);
-  row.done();
-  for (const char* key : {"text", "question", "answer"})
-    if (!table.contains(key)) row.refuse(key, "is missing");
+  row.require({"text", "question", "answer"});
   if (needle.text.empty()) row.refuse("text", "is empty");
   if (needle.answers.empty()) row.refuse("answer", "is empty");
   return needle;
 }
 
 Grid read_grid(const Task& task) {
-  Row row(task.make, "task " + task.name + ": make");
+  Settings row = make_settings(task);
   Grid grid;
   grid.lengths = read_lengths(row);
   grid.depths = read_depths(row);
   row.read("together", grid.together);
   row.read("haystack", grid.haystack);
   row.read("language", grid.language);
-  Json needles = row.any("needles"), one = Json::object();
-  // The user's own needle, given by --set, replaces those of the file.
-  for (auto [own, key] : {std::pair("needle", "text"), {"question", "question"}, {"answer", "answer"}})
-    if (Json value = row.any(own); !value.is_null()) one[key] = value;
+  // A needle of the user's own, by --set, replaces those of the file.
+  Json own = Json::object();
+  for (auto [key, name] : {std::pair("needle", "text"), {"question", "question"}, {"answer", "answer"}})
+    if (const Json& value = row.any(key); !value.is_null()) own[name] = value;
+  auto add = [&](Settings& needle) { grid.needles.push_back(read_needle(needle, grid.needles.size() + 1)); };
+  if (own.empty()) {
+    row.tables("needles", add);
+  } else {
+    row.any("needles");
+    Settings needle = row.inside("", own);
+    add(needle);
+  }
   row.done();
-  if (!one.empty()) needles = Json::array({one});
-  for (const Json& table : needles)
-    grid.needles.push_back(read_needle(table, row.where(), grid.needles.size() + 1));
   if (grid.depths.empty()) row.refuse("depths", "at least one is needed");
   if (grid.needles.empty()) row.refuse("needles", "at least one is needed");
   return grid;

@@ -12,7 +12,6 @@
 #include "suites/haystack.h"
 #include "suites/prompt.h"
 #include "suites/records.h"
-#include "suites/row.h"
 
 namespace longspan {
 
@@ -44,7 +43,7 @@ struct BenchTexts {
 };
 
 BenchRow read_bench_row(const Task& task) {
-  Row row(task.make, "task " + task.name + ": make");
+  Settings row = make_settings(task);
   BenchRow out;
   row.read("kind", out.kind, {"single", "retrieval", "reasoning"});
   row.read("language", out.language, {"English", "Chinese"});

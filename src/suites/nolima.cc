@@ -20,7 +20,6 @@
 #include "suites/cases.h"
 #include "suites/prompt.h"
 #include "suites/records.h"
-#include "suites/row.h"
 
 namespace longspan {
 
@@ -51,7 +50,7 @@ struct Book {
 
 Reading read_make(const Task& task) {
   Reading how;
-  Row row(task.make, task.name + ": make");
+  Settings row = make_settings(task);
   row.read("needles", how.needles);
   row.read("haystacks", how.haystacks);
   row.read("question", how.question);

@@ -12,7 +12,6 @@
 #include "suites/cases.h"
 #include "suites/grid.h"
 #include "suites/prompt.h"
-#include "suites/row.h"
 
 namespace longspan {
 
@@ -35,7 +34,7 @@ struct KeyPlace {
 };
 
 PasskeyGrid read_passkey_grid(const Task& task) {
-  Row row(task.make, "task " + task.name + ": make");
+  Settings row = make_settings(task);
   PasskeyGrid grid;
   grid.lengths = read_lengths(row);
   grid.depths = read_depths(row);

@@ -26,7 +26,6 @@
 #include "data/documents.h"
 #include "suites/cases.h"
 #include "suites/records.h"
-#include "suites/row.h"
 
 namespace longspan {
 
@@ -35,7 +34,8 @@ namespace {
 namespace fs = std::filesystem;
 using Ids = std::vector<int32_t>;
 
-struct Settings {
+/// [task.make], read.
+struct Plan {
   std::string kind = "sliding", recipe = "strict";
   std::vector<int64_t> lengths;
   std::vector<std::string> text;
@@ -54,7 +54,7 @@ struct Text {
   std::shared_ptr<const Ids> ids;
 };
 
-std::vector<int64_t> default_lengths(const Settings& settings, int64_t window) {
+std::vector<int64_t> default_lengths(const Plan& settings, int64_t window) {
   constexpr int64_t kUnknown = 4096, kSliding = 4096, kFirst = 1024, kLast = 32768;
   int64_t reach = window > 0 ? window : kUnknown;
   if (settings.kind == "sliding") return {std::min(reach, kSliding)};
@@ -64,7 +64,7 @@ std::vector<int64_t> default_lengths(const Settings& settings, int64_t window) {
   return lengths;
 }
 
-void check(const Settings& s, const Row& row) {
+void check(const Plan& s, const Settings& row) {
   if (s.kind == "curve") {
     if (s.recipe != "strict") row.refuse("recipe", "a curve has none: it is of kind = \"sliding\"");
     for (int64_t length : s.lengths)
@@ -78,9 +78,9 @@ void check(const Settings& s, const Row& row) {
                  fmt::format("{} was given; less than the length of {} was expected", s.stride, length));
 }
 
-Settings read_settings(const Task& task, const MakeContext& context) {
-  Settings s;
-  Row row(task.make, "task " + task.name + ": make");
+Plan read_plan(const Task& task, const MakeContext& context) {
+  Plan s;
+  Settings row = make_settings(task);
   row.read("kind", s.kind, {"sliding", "curve"});
   row.read("recipe", s.recipe, {"strict", "yarn", "longlora"});
   if (!row.read("lengths", s.lengths, 4)) s.lengths = default_lengths(s, context.window);
@@ -104,8 +104,8 @@ Settings read_settings(const Task& task, const MakeContext& context) {
   return s;
 }
 
-/// The tokens before every window.
-Ids opening_of(const Settings& settings, const Tokenizer& tokenizer) {
+/// What stands before every window.
+Ids opening_of(const Plan& settings, const Tokenizer& tokenizer) {
   if (tokenizer.bos_id() < 0 || settings.recipe == "longlora") return {};
   if (settings.recipe == "yarn") return {tokenizer.bos_id()};
   Ids with = tokenizer.encode("a");
@@ -113,7 +113,7 @@ Ids opening_of(const Settings& settings, const Tokenizer& tokenizer) {
 }
 
 /// Calls body(name, source, text) until it returns false.
-void read_texts(const Settings& settings, const fs::path& data,
+void read_texts(const Plan& settings, const fs::path& data,
                 const std::function<bool(std::string, std::string, const std::string&)>& body) {
   std::vector<fs::path> files;
   for (const std::string& name : settings.text) {
@@ -137,7 +137,7 @@ void read_texts(const Settings& settings, const fs::path& data,
 }
 
 /// Those with `needed` tokens at least. Error when there is none.
-std::vector<Text> long_texts(const Settings& settings, const MakeContext& context, int64_t needed) {
+std::vector<Text> long_texts(const Plan& settings, const MakeContext& context, int64_t needed) {
   std::vector<Text> texts;
   int64_t seen = 0, longest = 0;
   read_texts(settings, context.data, [&](std::string name, std::string source, const std::string& text) {
@@ -201,7 +201,7 @@ std::vector<Window> curve_windows(int64_t tokens, int64_t room, int64_t longest,
   return windows;
 }
 
-std::vector<Window> windows_of(const Settings& s, int64_t tokens, int64_t length, int64_t opening) {
+std::vector<Window> windows_of(const Plan& s, int64_t tokens, int64_t length, int64_t opening) {
   int64_t room = length - opening;
   if (s.kind == "curve")
     return curve_windows(tokens, room, s.longest() - opening, s.tail, std::max<int64_t>(1, s.windows));
@@ -223,7 +223,7 @@ Case window_case(const Text& text, const Window& w, const Ids& opening) {
 }  // namespace
 
 std::vector<Case> make_perplexity_cases(const Task& task, const MakeContext& context) {
-  const Settings settings = read_settings(task, context);
+  const Plan settings = read_plan(task, context);
   const Ids opening = opening_of(settings, context.prompts.tokenizer);
   const bool stream = settings.recipe == "longlora";
   int64_t needed = settings.longest() - std::ssize(opening);

@@ -100,7 +100,7 @@ RulerSample RulerSamples::at(int64_t index) {
   return last_;
 }
 
-void read_ruler_keys(Row& row, RulerPlan& plan) {
+void read_ruler_keys(Settings& row, RulerPlan& plan) {
   row.read("lengths", plan.lengths, 256);
   row.read("samples", plan.samples, 1, 1'000'000);
   row.any("haystack");  // --haystack is given to every row; only needles in essays use it

@@ -16,7 +16,6 @@
 
 #include "score/python_random.h"
 #include "suites/cases.h"
-#include "suites/row.h"
 
 namespace longspan {
 
@@ -92,8 +91,8 @@ class RulerSamples {
 
 // Parts of the generators.
 
-/// The keys that all tasks have: lengths, samples.
-void read_ruler_keys(Row& row, RulerPlan& plan);
+/// The keys that all have: lengths, samples.
+void read_ruler_keys(Settings& row, RulerPlan& plan);
 
 /// Where the search begins: three times the units that a prompt of `step` units suggests. One trial.
 int64_t estimated_size(const RulerRun& run, RulerRandom& random, int64_t step, const RulerTrial& trial);

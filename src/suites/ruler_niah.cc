@@ -235,7 +235,7 @@ RulerMaker begin_niah(const NiahOptions& options, RulerRun run, RulerRandom& ran
 }  // namespace
 
 RulerPlan plan_ruler_niah(const Task& task) {
-  Row row(task.make, task.name);
+  Settings row = make_settings(task);
   RulerPlan plan;
   read_ruler_keys(row, plan);
   NiahOptions options;

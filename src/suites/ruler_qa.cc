@@ -219,7 +219,7 @@ RulerMaker begin_qa(const std::shared_ptr<const QaData>& data, const RulerRun& r
 }  // namespace
 
 RulerPlan plan_ruler_qa(const Task& task, const fs::path& data_path) {
-  Row row(task.make, task.name);
+  Settings row = make_settings(task);
   RulerPlan plan;
   read_ruler_keys(row, plan);
   std::string dataset = "squad";

@@ -185,17 +185,17 @@ TEST_F(FileCases, FaultsNameFileAndLine) {
 TEST_F(FileCases, FaultsOfTheRowNameTheKey) {
   write("qa.jsonl", "{}\n");
   task_.make = {{"references", "a"}, {"refs", "b"}};
-  EXPECT_TRUE(error("").starts_with("qa: make: refs: is unknown; here there are file, format"));
+  EXPECT_TRUE(error("").starts_with("task qa: make.refs is unknown; known keys: file, format"));
   task_.make = Json::object();
-  EXPECT_EQ(error(""), "qa: make: references: which field holds them?");
+  EXPECT_EQ(error(""), "task qa: make.references: which field holds them?");
   task_.make = {{"references", "a"}, {"format", "csv"}};
-  EXPECT_TRUE(error("").starts_with("qa: make: format: \"csv\" is unknown"));
+  EXPECT_TRUE(error("").starts_with("task qa: make.format must be \"jsonl\" or \"json\", not \"csv\""));
   task_.make = {{"references", "a"}, {"replace", {{"q", {"from"}}}}};
-  EXPECT_TRUE(error("").starts_with("qa: make: replace: q: pairs of texts were expected"));
+  EXPECT_TRUE(error("").starts_with("task qa: make.replace.q: expected pairs of strings"));
   task_.make = {{"references", "a"}, {"slots", {{"x", {{"match", "("}, {"of", "q"}}}}}};
-  EXPECT_TRUE(error("").starts_with("qa: make.slots.x: "));
+  EXPECT_TRUE(error("").starts_with("task qa: make.slots.x.match: "));
   task_.make = {{"references", "a"}, {"slots", {{"x", {{"lower", true}}}}}};
-  EXPECT_TRUE(error("").starts_with("qa: make.slots.x: lower: is unknown"));
+  EXPECT_TRUE(error("").starts_with("task qa: make.slots.x.lower is unknown"));
 }
 
 TEST_F(FileCases, DataAreFoundByName) {

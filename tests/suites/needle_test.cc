@@ -167,9 +167,10 @@ TEST_F(NeedleGrid, FaultsAreNamed) {
             std::string::npos);
   EXPECT_NE(fault("make.lengths=[1000000000000]").find("is too large: at most"), std::string::npos);
   EXPECT_NE(fault("make.lengths=[]").find("lengths: at least one"), std::string::npos);
-  EXPECT_NE(fault("make.depths=[101]").find("depths: 101"), std::string::npos);
-  EXPECT_NE(fault("make.colour=1").find("colour: is unknown"), std::string::npos);
-  EXPECT_NE(fault("make.needle=tom").find("question: is missing"), std::string::npos);
+  EXPECT_EQ(fault("make.depths=[101]"),
+            "--set make.depths=[101]: task needle: make.depths.0 must be a number from 0 to 100, not 101");
+  EXPECT_NE(fault("make.colour=1").find("make.colour is unknown"), std::string::npos);
+  EXPECT_NE(fault("make.needle=tom").find("make.question is missing"), std::string::npos);
   EXPECT_NE(fault("make.haystack=/no/such/file").find("/no/such/file"), std::string::npos);
   EXPECT_NE(fault("make.needles=[{text='',question='',answer='x'}]").find("text: is empty"),
             std::string::npos);

@@ -71,7 +71,8 @@ TEST_F(Passkeys, FaultsAreNamed) {
     return std::string();
   };
   EXPECT_NE(fault("make.lengths=[50]").find("50 tokens do not hold a key"), std::string::npos);
-  EXPECT_NE(fault("make.form=words").find("\"words\" is unknown"), std::string::npos);
+  EXPECT_NE(fault("make.form=words").find("make.form must be \"tokens\" or \"characters\", not \"words\""),
+            std::string::npos);
 }
 
 }  // namespace
