@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/settings.h"
 #include "base/text.h"
+#include "tokenizer/chat_template.h"
 
 namespace longspan {
 
