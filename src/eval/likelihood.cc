@@ -96,8 +96,11 @@ Prompt plain_prompt(const Engine& engine, const std::string& text) {
   return prompt;
 }
 
-/// A score on which the originals and we agree.
-Json same(double score) { return {{"compat", score}, {"clean", score}}; }
+/// A score that is the same in both scorings: the largest value is that of the right choice.
+MetricScore score_of(const char* metric, const std::vector<double>& values, size_t correct) {
+  double score = right(values, correct);
+  return {metric, score, score};
+}
 
 }  // namespace
 
@@ -117,25 +120,18 @@ std::vector<PositionBucket> position_buckets(std::span<const float> logprobs, in
   return buckets;
 }
 
-Json run_loss(Sequence& sequence, const Engine& engine, const CaseText& text, const Progress& progress) {
+std::optional<WindowLoss> run_loss(Sequence& sequence, const Engine& engine, const CaseText& text,
+                                   const Progress& progress) {
   assert(text.from >= 1 && text.from < std::ssize(text.ids));
   std::vector<float> logprobs;
-  if (!sequence.score(text.ids, logprobs, progress, static_cast<size_t>(text.from))) return nullptr;
-  double nll = 0;
-  for (float logprob : logprobs) nll -= logprob;
-  int64_t bytes = 0;
+  if (!sequence.score(text.ids, logprobs, progress, static_cast<size_t>(text.from))) return std::nullopt;
+  WindowLoss loss;
+  for (float logprob : logprobs) loss.nll -= logprob;
+  loss.tokens = std::ssize(logprobs);
   for (int32_t id : std::span(text.ids).subspan(static_cast<size_t>(text.from)))
-    bytes += std::ssize(engine.tokenizer().token_bytes(id));
-  Json buckets = Json::array();
-  for (const PositionBucket& b : position_buckets(logprobs, text.from))
-    buckets.push_back({b.first, b.last, b.sum, b.count});
-  return {{"prompt_tokens", text.ids.size()},
-          {"read_tokens", text.ids.size()},
-          {"nll", nll},
-          {"tokens", logprobs.size()},
-          {"bytes", bytes},
-          {"buckets", buckets},
-          {"scores", Json::object()}};
+    loss.bytes += std::ssize(engine.tokenizer().token_bytes(id));
+  loss.buckets = position_buckets(logprobs, text.from);
+  return loss;
 }
 
 int64_t choice_room(const Engine& engine, const CaseText& text) {
@@ -146,8 +142,8 @@ int64_t choice_room(const Engine& engine, const CaseText& text) {
   return longest + kSeam;
 }
 
-Json run_choice(Sequence& sequence, const Engine& engine, const Prompt& prompt, const CaseText& text,
-                const Progress& progress) {
+std::optional<ChoiceScores> run_choice(Sequence& sequence, const Engine& engine, const Prompt& prompt,
+                                       const CaseText& text, const Progress& progress) {
   const Seam seam = find_seam(engine, prompt, text);
   const int64_t read = unread(sequence, seam), asked = read + tokens_of_choices(seam);
   std::optional<Seam> neutral;
@@ -159,29 +155,23 @@ Json run_choice(Sequence& sequence, const Engine& engine, const Prompt& prompt, 
   auto going = [&](int64_t done) { return !progress || progress(done, total); };
 
   const std::vector<double> sums = sums_behind(sequence, seam, going);
-  if (sums.empty()) return nullptr;
+  if (sums.empty()) return std::nullopt;
   std::vector<double> per_byte;
-  Json bytes = Json::array();
-  for (size_t k = 0; k < sums.size(); ++k) {
+  for (size_t k = 0; k < sums.size(); ++k)
     per_byte.push_back(sums[k] / static_cast<double>(std::max<size_t>(1, text.choices[k].size())));
-    bytes.push_back(text.choices[k].size());
-  }
-  Json result = {{"prompt_tokens", prompt.ids.size()},
-                 {"read_tokens", read},
-                 {"logprobs", sums},
-                 {"bytes", bytes},
-                 {"correct", text.correct},
-                 {"scores",
-                  {{"accuracy", same(right(sums, text.correct))},
-                   {"accuracy_per_byte", same(right(per_byte, text.correct))}}}};
+  ChoiceScores result;
+  result.read_tokens = read;
+  result.logprobs = sums;
+  result.scores = {score_of("accuracy", sums, text.correct),
+                   score_of("accuracy_per_byte", per_byte, text.correct)};
   if (!neutral) return result;
 
   Sequence bare(engine, sequence.declared_length());  // the other one keeps what it read
   std::vector<double> gains = sums_behind(bare, *neutral, [&](int64_t done) { return going(asked + done); });
-  if (gains.empty()) return nullptr;
-  result["neutral_logprobs"] = gains;
+  if (gains.empty()) return std::nullopt;
+  result.neutral_logprobs = gains;
   for (size_t k = 0; k < gains.size(); ++k) gains[k] = sums[k] - gains[k];
-  result["scores"]["accuracy_gain"] = same(right(gains, text.correct));
+  result.scores.push_back(score_of("accuracy_gain", gains, text.correct));
   return result;
 }
 

@@ -84,15 +84,15 @@ Responder local_responder(const Engine& engine) {
   responder.choice = [&engine, reader](const Prompt& prompt, const CaseText& text, const Progress& progress) {
     auto start = Clock::now();
     int64_t window = std::ssize(prompt.ids) + choice_room(engine, text);
-    Json result = run_choice(reader->ready_for(prompt.ids, window), engine, prompt, text, progress);
-    if (!result.is_null()) result["seconds"] = since(start);
-    return result;
+    auto scores = run_choice(reader->ready_for(prompt.ids, window), engine, prompt, text, progress);
+    if (scores) scores->seconds = since(start);
+    return scores;
   };
   responder.loss = [&engine, reader](const CaseText& text, const Progress& progress) {
     auto start = Clock::now();
-    Json result = run_loss(reader->empty(std::ssize(text.ids)), engine, text, progress);
-    if (!result.is_null()) result["seconds"] = since(start);
-    return result;
+    auto loss = run_loss(reader->empty(std::ssize(text.ids)), engine, text, progress);
+    if (loss) loss->seconds = since(start);
+    return loss;
   };
   return responder;
 }

@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
-#include "eval/likelihood.h"
 
 namespace longspan {
 
@@ -21,21 +20,15 @@ constexpr const char* kSettings = "settings.json";
 
 int64_t weight(const Case& c) { return c.length > 0 ? c.length : kGuessedTokens; }
 
-bool is_scored_by_metrics(CaseKind kind) { return kind == CaseKind::Answer; }
-
-const char* name_of(CaseKind kind) {
-  return kind == CaseKind::Answer ? "answer" : kind == CaseKind::Choice ? "choice" : "loss";
-}
-
 /// What the page shows of a prompt: all of it if the prompts of the run may take as much, else both ends.
-Json shown(const std::string& prompt, const RunPlan& plan) {
+ShownPrompt shown(const std::string& prompt, const RunPlan& plan) {
   constexpr size_t kAll = size_t{8} << 20, kWhole = 6000, kEnd = 2000;
-  if (prompt.size() <= std::max(kWhole, kAll / plan.cases.size())) return prompt;
+  if (prompt.size() <= std::max(kWhole, kAll / plan.cases.size())) return {prompt, {}};
   size_t tail = prompt.size() - kEnd;
   while (tail < prompt.size() && (static_cast<unsigned char>(prompt[tail]) & 0xC0) == 0x80) ++tail;
   std::string head = prompt.substr(0, kEnd);
   head.resize(complete_utf8_prefix(head));
-  return {{"head", head}, {"tail", prompt.substr(tail)}};
+  return {head, prompt.substr(tail)};
 }
 
 /// The tokens that prompt and answer of a case may take: what it was made for, else the window.
@@ -75,28 +68,23 @@ void check_lengths(const Engine& engine, const RunPlan& plan) {
   }
 }
 
-Json task_settings(const RunPlan& plan) {
-  Json rows = Json::array();
+/// Of the tasks that have cases.
+std::vector<TaskSettings> task_settings(const RunPlan& plan) {
+  std::vector<TaskSettings> rows;
   for (size_t t = 0; t < plan.suite.tasks.size(); ++t) {
     const Task& task = plan.suite.tasks[t];
     auto count =
         std::count_if(plan.cases.begin(), plan.cases.end(), [&](const Case& c) { return c.task == t; });
     if (count == 0) continue;
-    rows.push_back({{"name", task.name},
-                    {"what", task.what},
-                    {"category", task.category},
-                    {"metrics", task.metrics},
-                    {"combine", task.combine},
-                    {"maker", task.maker},
-                    {"cases", count},
-                    {"row", task.row}});
+    rows.push_back(
+        {task.name, task.what, task.category, task.metrics, task.combine, task.maker, count, task.row});
   }
   return rows;
 }
 
 void check_metrics(const RunPlan& plan) {
   for (const Case& c : plan.cases)
-    if (is_scored_by_metrics(c.kind))
+    if (c.kind == CaseKind::Answer)
       for (const std::string& metric : plan.suite.tasks[c.task].metrics) find_metric(metric);
 }
 
@@ -127,57 +115,92 @@ class Expectation {
 };
 
 /// The fields of a result that every kind has.
-Json result_head(const RunPlan& plan, const Case& c) {
-  return {{"task", plan.suite.tasks[c.task].name},
-          {"kind", name_of(c.kind)},
-          {"cell", c.cell},
-          {"source", c.source}};
+CaseResult result_head(const RunPlan& plan, const Case& c) {
+  CaseResult result;
+  result.id = c.id;
+  result.task = plan.suite.tasks[c.task].name;
+  result.kind = c.kind;
+  result.cell = c.cell;
+  result.source = c.source;
+  return result;
 }
 
-/// Null when progress asked to stop.
-Json run_answer(const Engine& engine, const RunPlan& plan, const Case& c, const Responder& responder,
-                const Segmenter* segmenter, const Progress& progress) {
+// Each gives nothing when progress asked to stop.
+
+std::optional<CaseResult> run_answer(const Engine& engine, const RunPlan& plan, const Case& c,
+                                     const Responder& responder, const Segmenter* segmenter,
+                                     const Progress& progress) {
   const Task& task = plan.suite.tasks[c.task];
   CaseText text = c.text();
   Prompt prompt = case_prompt(engine, plan, c, text);
-  auto tokens = std::ssize(prompt.ids);
-  std::optional<Reply> reply =
-      responder.answer(task, prompt, c.length > 0 ? c.length : tokens + task.new_tokens, progress);
-  if (!reply) return nullptr;
+  CaseResult result = result_head(plan, c);
+  result.prompt_tokens = std::ssize(prompt.ids);
+  int64_t window = c.length > 0 ? c.length : result.prompt_tokens + task.new_tokens;
+  std::optional<Reply> reply = responder.answer(task, prompt, window, progress);
+  if (!reply) return std::nullopt;
   std::string answer;
-  Json scores = score_answer(task, text, reply->text, segmenter, c.source.empty() ? c.id : c.source, answer);
-  Json result = result_head(plan, c);
-  result.update({{"prompt_tokens", tokens},
-                 {"read_tokens", reply->read_tokens},
-                 {"cut_tokens", prompt.cut},
-                 {"seconds", reply->seconds},
-                 {"new_tokens", reply->new_tokens},
-                 {"stop", reply->stop},
-                 {"prediction", reply->text}});
-  if (answer != reply->text) result["answer"] = answer;
-  result["references"] = text.references;
-  result["scores"] = scores;
-  result["prompt"] = shown(prompt.text, plan);
+  result.scores =
+      score_answer(task, text, reply->text, segmenter, c.source.empty() ? c.id : c.source, answer);
+  result.read_tokens = reply->read_tokens;
+  result.cut_tokens = prompt.cut;
+  result.seconds = reply->seconds;
+  result.references = std::move(text.references);
+  result.prompt = shown(prompt.text, plan);
+  result.new_tokens = reply->new_tokens;
+  result.stop = reply->stop;
+  result.prediction = std::move(reply->text);
+  if (answer != result.prediction) result.answer = std::move(answer);
   return result;
 }
 
-Json run_likelihood(const Engine& engine, const RunPlan& plan, const Case& c, const Responder& responder,
-                    const Progress& progress) {
+std::optional<CaseResult> run_choice_case(const Engine& engine, const RunPlan& plan, const Case& c,
+                                          const Responder& responder, const Progress& progress) {
   CaseText text = c.text();
-  Json result = result_head(plan, c), computed;
-  result["cut_tokens"] = 0;
-  if (c.kind == CaseKind::Loss) {
-    computed = responder.loss(text, progress);
-  } else {
-    Prompt prompt = case_prompt(engine, plan, c, text);
-    computed = responder.choice(prompt, text, progress);
-    result["cut_tokens"] = prompt.cut;
-    result["references"] = text.choices;
-    result["prompt"] = shown(prompt.text, plan);
-  }
-  if (computed.is_null()) return nullptr;
-  result.update(computed);
+  Prompt prompt = case_prompt(engine, plan, c, text);
+  std::optional<ChoiceScores> scores = responder.choice(prompt, text, progress);
+  if (!scores) return std::nullopt;
+  CaseResult result = result_head(plan, c);
+  result.prompt_tokens = std::ssize(prompt.ids);
+  result.read_tokens = scores->read_tokens;
+  result.cut_tokens = prompt.cut;
+  result.seconds = scores->seconds;
+  result.scores = std::move(scores->scores);
+  result.prompt = shown(prompt.text, plan);
+  result.logprobs = std::move(scores->logprobs);
+  result.neutral_logprobs = std::move(scores->neutral_logprobs);
+  for (const std::string& choice : text.choices) result.choice_bytes.push_back(std::ssize(choice));
+  result.correct = static_cast<int64_t>(text.correct);
+  result.references = std::move(text.choices);
   return result;
+}
+
+std::optional<CaseResult> run_loss_case(const RunPlan& plan, const Case& c, const Responder& responder,
+                                        const Progress& progress) {
+  CaseText text = c.text();
+  std::optional<WindowLoss> loss = responder.loss(text, progress);
+  if (!loss) return std::nullopt;
+  CaseResult result = result_head(plan, c);
+  result.prompt_tokens = result.read_tokens = std::ssize(text.ids);
+  result.seconds = loss->seconds;
+  result.nll = loss->nll;
+  result.tokens = loss->tokens;
+  result.bytes = loss->bytes;
+  result.buckets = std::move(loss->buckets);
+  return result;
+}
+
+std::optional<CaseResult> run_case(const Engine& engine, const RunPlan& plan, const Case& c,
+                                   const Responder& responder, const Segmenter* segmenter,
+                                   const Progress& progress) {
+  switch (c.kind) {
+    case CaseKind::Answer:
+      return run_answer(engine, plan, c, responder, segmenter, progress);
+    case CaseKind::Choice:
+      return run_choice_case(engine, plan, c, responder, progress);
+    case CaseKind::Loss:
+      return run_loss_case(plan, c, responder, progress);
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -195,9 +218,9 @@ Prompt case_prompt(const Engine& engine, const RunPlan& plan, const Case& c, con
   }
 }
 
-RunPlan plan_run(const Engine& engine, Suite suite, const MakeContext& context, Json settings,
+RunPlan plan_run(const Engine& engine, Suite suite, const MakeContext& context, RunSettings settings,
                  TooLong too_long) {
-  RunPlan plan{std::move(suite), {}, {}, context.window, {}};
+  RunPlan plan{std::move(suite), {}, {}, context.window, std::move(settings)};
   plan.cases = make_cases(plan.suite, context, plan.missing);
   // Where each length has frequencies of its own, only cases of one length share what was read.
   const ModelConfig& config = engine.config();
@@ -208,16 +231,15 @@ RunPlan plan_run(const Engine& engine, Suite suite, const MakeContext& context, 
   check_metrics(plan);
   if (too_long == TooLong::LeaveOut) leave_out_too_long(plan);
   check_lengths(engine, plan);
-  plan.settings = {{"suite", plan.suite.name},
-                   {"what", plan.suite.what},
-                   {"paper", plan.suite.paper},
-                   {"dialect", plan.suite.dialect}};
-  plan.settings.update(settings);
-  plan.settings["window"] = plan.window;
-  plan.settings["seed"] = context.seed;
-  plan.settings["limit"] = context.limit;
-  plan.settings["tasks"] = task_settings(plan);
-  plan.settings["missing"] = plan.missing;
+  plan.settings.suite = plan.suite.name;
+  plan.settings.what = plan.suite.what;
+  plan.settings.paper = plan.suite.paper;
+  plan.settings.dialect = plan.suite.dialect;
+  plan.settings.window = plan.window;
+  plan.settings.seed = context.seed;
+  plan.settings.limit = context.limit;
+  plan.settings.tasks = task_settings(plan);
+  plan.settings.missing = plan.missing;
   return plan;
 }
 
@@ -254,17 +276,18 @@ void start_run(const fs::path& folder, const RunPlan& plan) {
   fs::create_directories(folder, error);
   if (error) fail("{}: cannot be made: {}", folder.string(), error.message());
   fs::path file = folder / kSettings;
+  const Json wanted = to_json(plan.settings);
   if (!fs::exists(file)) {
     if (fs::exists(folder / "results.jsonl"))
       fail("{}: holds results.jsonl but no {}; give another folder with --out", folder.string(), kSettings);
-    return write_file_atomic(file, dump_json(plan.settings) + "\n");
+    return write_file_atomic(file, dump_json(wanted) + "\n");
   }
   Json held = parse_json_file(file);
   std::vector<std::string> other;
-  for (const auto& [key, value] : plan.settings.items())
+  for (const auto& [key, value] : wanted.items())
     if (key != "command" && held.value(key, Json()) != value) other.push_back(key);
   for (const auto& [key, value] : held.items())
-    if (!plan.settings.contains(key)) other.push_back(key);
+    if (!wanted.contains(key)) other.push_back(key);
   if (!other.empty())
     fail(
         "{}: holds a run with other settings ({}); give another folder with --out, or ask as it was asked: "
@@ -283,17 +306,18 @@ fs::path results_file(const fs::path& folder, Shard shard) {
   return folder / fmt::format("results.{}-of-{}.jsonl", shard.index, shard.count);
 }
 
-Json score_answer(const Task& task, const CaseText& text, const std::string& prediction,
-                  const Segmenter* segmenter, const std::string& source, std::string& answer) {
+std::vector<MetricScore> score_answer(const Task& task, const CaseText& text, const std::string& prediction,
+                                      const Segmenter* segmenter, const std::string& source,
+                                      std::string& answer) {
   answer = task.postprocess == "first_line" ? std::string(first_line(prediction)) : prediction;
-  Json scores = Json::object();
+  std::vector<MetricScore> scores;
   try {
     for (const std::string& name : task.metrics) {
       const Metric& metric = find_metric(name);
       auto as = [&](Scoring scoring) {
         return score(metric, answer, text.references, MetricInput{text.fields, scoring, segmenter});
       };
-      scores[name] = {{"compat", as(Scoring::kCompat)}, {"clean", as(Scoring::kClean)}};
+      scores.push_back({name, as(Scoring::kCompat), as(Scoring::kClean)});
     }
   } catch (const Error& e) {
     fail("{}: {}", source, e.what());
@@ -319,11 +343,10 @@ bool run_cases(const Engine& engine, const RunPlan& plan, const std::vector<size
       return !progress || progress(tokens.done() + here, tokens.total());
     };
     if (!part(0, 1)) return false;
-    Json result = is_scored_by_metrics(c->kind) ? run_answer(engine, plan, *c, responder, segmenter, part)
-                                                : run_likelihood(engine, plan, *c, responder, part);
-    if (result.is_null()) return false;
-    store.add(c->id, result);
-    tokens.finish(*c, result.value("prompt_tokens", int64_t{0}));
+    std::optional<CaseResult> result = run_case(engine, plan, *c, responder, segmenter, part);
+    if (!result) return false;
+    store.add(c->id, to_json(*result));
+    tokens.finish(*c, result->prompt_tokens);
   }
   if (progress && !open.empty()) progress(tokens.total(), tokens.total());
   return true;

@@ -11,9 +11,10 @@
 #include <string>
 #include <vector>
 
-#include "score/metrics.h"
+#include "eval/likelihood.h"
 #include "eval/result_store.h"
 #include "eval/results.h"
+#include "score/metrics.h"
 #include "suites/cases.h"
 #include "suites/prompt.h"
 
@@ -29,12 +30,12 @@ struct Reply {
 };
 
 /// Who answers. Each is empty when the thing is impossible (a server gives no likelihoods), and returns
-/// nothing or null when progress asked to stop. `window`: tokens that the text may reach: methods that depend
+/// nothing when progress asked to stop. `window`: tokens that the text may reach: methods that depend
 /// on the length go by it.
 struct Responder {
   std::function<std::optional<Reply>(const Task&, const Prompt&, int64_t window, const Progress&)> answer;
-  std::function<Json(const Prompt&, const CaseText&, const Progress&)> choice;
-  std::function<Json(const CaseText&, const Progress&)> loss;
+  std::function<std::optional<ChoiceScores>(const Prompt&, const CaseText&, const Progress&)> choice;
+  std::function<std::optional<WindowLoss>(const CaseText&, const Progress&)> loss;
 };
 
 /// The engine answers, greedily, and keeps what it read for the next prompt.
@@ -45,7 +46,7 @@ struct RunPlan {
   std::vector<Case> cases;           // in reading order
   std::vector<std::string> missing;  // tasks without data
   int64_t window = 0;                // tokens that a case may take; 0: no bound
-  Json settings;                     // results.h; written by start_run
+  RunSettings settings;              // written by start_run
 };
 
 /// What becomes of made cases longer than the window, if some are not: lengths that the user named are
@@ -53,8 +54,9 @@ struct RunPlan {
 enum class TooLong { Refuse, LeaveOut };
 
 /// Checks what can be checked before anything is computed: metrics, prompts of files that would not fit.
-/// `settings` holds what the caller knows (results.h: model, position, command, ...); the rest is added.
-RunPlan plan_run(const Engine& engine, Suite suite, const MakeContext& context, Json settings,
+/// `settings` holds what the caller knows (scoring, model, position, command, ...); what suite and context
+/// decide is added.
+RunPlan plan_run(const Engine& engine, Suite suite, const MakeContext& context, RunSettings settings,
                  TooLong too_long = TooLong::Refuse);
 
 struct Shard {
@@ -75,10 +77,11 @@ Prompt case_prompt(const Engine& engine, const RunPlan& plan, const Case& c, con
 /// results.jsonl, or results.I-of-N.jsonl.
 std::filesystem::path results_file(const std::filesystem::path& folder, Shard shard);
 
-/// Scores of an answer for every metric of the task: {METRIC: {"compat": x, "clean": y}}; `answer` receives
-/// what the metrics saw. Errors open with `source`.
-Json score_answer(const Task& task, const CaseText& text, const std::string& prediction,
-                  const Segmenter* segmenter, const std::string& source, std::string& answer);
+/// Scores of an answer for every metric of the task; `answer` receives what the metrics saw. Errors open with
+/// `source`.
+std::vector<MetricScore> score_answer(const Task& task, const CaseText& text, const std::string& prediction,
+                                      const Segmenter* segmenter, const std::string& source,
+                                      std::string& answer);
 
 /// Runs the cases of `indices` that neither `store` nor `finished` (ids) holds. Progress counts tokens, of
 /// cases whose length is unknown until their turn as guessed. False when it asked to stop.

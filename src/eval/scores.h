@@ -2,13 +2,13 @@
 // combines), tasks to categories, categories to the suite; losses are pooled over all counted tokens.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "eval/results.h"
 #include "eval/statistics.h"
-#include "eval/summary.h"
 
 namespace longspan {
 
@@ -55,7 +55,10 @@ Estimate estimate(const Group& group);
 Difference difference(const Group& group);
 
 /// Metrics of a task as far as this case knows them: those of the row, else of the case.
-std::vector<std::string> metrics_of(const Json& task, const CaseResult& result);
-Combine combine_of(const Json& task);
+std::vector<std::string> metrics_of(const TaskSettings& task, const CaseResult& result);
+Combine combine_of(const TaskSettings& task);
+
+/// The score of one case: its first metric, or what the task combines; loss: mean nll.
+double case_score(const CaseResult& result, const TaskSettings& task, Scoring scoring);
 
 }  // namespace longspan

@@ -30,6 +30,23 @@ Interval bootstrap(std::span<const size_t> strata,
 /// a flip: all 2^n up to 13, else 10,000 drawn ones and the one without.
 double permutation_p(size_t n, const std::function<double(std::span<const uint8_t>)>& statistic);
 
+/// A mean and the interval that holds the true one with 95 %.
+struct Estimate {
+  double mean = 0, low = 0, high = 0;
+  int64_t n = 0;
+};
+/// Wilson's interval when every score is 0 or 1 (Wilson 1927), else the percentile bootstrap of 2,000 draws
+/// (Efron 1979) with a fixed seed; low = high = mean for one score that is neither. n = 0: all zero.
+Estimate estimate(std::span<const double> scores);
+
+/// Mean of b - a over pairs with its bootstrap interval, and the share of sign flips of the differences that
+/// give a mean at least as far from 0 (paired permutation test, 10,000 draws; exact up to 13 pairs).
+struct Difference {
+  Estimate change;
+  double p = 1;
+};
+Difference difference(std::span<const double> a, std::span<const double> b);
+
 /// 0, 1, .. n-1: the draw that is the sample itself.
 std::vector<uint32_t> every_row(std::span<const size_t> strata);
 

@@ -4,7 +4,8 @@
 
 #include <string>
 
-#include "base/json.h"
+#include "eval/diff.h"
+#include "eval/summary.h"
 
 namespace longspan {
 
@@ -15,19 +16,17 @@ struct Picture {
 
 /// A grid of the summary: lengths across, depths down, 0 % red over yellow to 100 % green, grey where no case
 /// is.
-Picture heat_map(const Json& grid, const std::string& title);
+Picture heat_map(const Grid& grid, const std::string& title);
 /// Score over `key` ("length", "depth", or another with numbers) with its band; over length also a thin line
 /// for each of a few tasks.
-Picture score_by(const Json& summary, const std::string& key);
+Picture score_by(const Summary& summary, const std::string& key);
 /// Bars of the tasks of `unit` with their intervals.
-Picture score_by_task(const Json& summary, const std::string& unit);
-Picture loss_by_position(const Json& summary);
+Picture score_by_task(const Summary& summary, Unit unit);
+Picture loss_by_position(const Summary& summary);
 /// Points with intervals: the whole, its tasks and lengths; green better, red worse, grey noise.
-Picture changes(const Json& diff);
+Picture changes(const RunDifference& diff);
 
-/// "8K" for 8192, "1,000" for 1000.
-std::string length_text(const Json& length);
 /// "needle, en": what a grid shows beside its task; "" for all cases.
-std::string grid_part(const Json& grid);
+std::string grid_part(const Grid& grid);
 
 }  // namespace longspan

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "eval/diff.h"
 #include "eval/summary.h"
 
 namespace longspan {
@@ -12,11 +13,11 @@ namespace longspan {
 /// score-by-depth, score-by-task, loss-by-position. The page holds the pictures, tables, known scores,
 /// settings, and a line for every case that opens its prompt, answer and references. A picture that gnuplot
 /// cannot draw is a sentence on the page.
-void write_report(const RunResults& run, const Json& summary);
+void write_report(const RunResults& run, const Summary& summary);
 
 /// diff.html (`diff`: of compare_runs) with the table, bars of changes with their intervals, and the cases
 /// that changed most.
-void write_diff_page(const std::filesystem::path& file, const Json& diff, const RunResults& a,
+void write_diff_page(const std::filesystem::path& file, const RunDifference& diff, const RunResults& a,
                      const RunResults& b);
 
 }  // namespace longspan

@@ -11,8 +11,9 @@
 #include <vector>
 
 #include "base/json.h"
-#include "suites/suite.h"
 #include "generate/engine.h"
+#include "suites/cell.h"
+#include "suites/suite.h"
 #include "tokenizer/chat_template.h"
 
 namespace longspan {
@@ -42,9 +43,9 @@ struct Case {
   std::string id;   // "TASK/...": unique within a suite, the same in every run
   size_t task = 0;  // index into Suite::tasks
   CaseKind kind = CaseKind::Answer;
-  Json cell = Json::object();  // what tables and pictures group by: "length", "depth" (per cent), "needle",
-                               // "language", "document", "position", ...: numbers and strings
-  std::string source;          // "FILE:LINE" of data from a file, "" of data made here
+  Cell cell = {};  // what tables and pictures group by: "length", "depth" (per cent), "needle", "language",
+                   // "document", "position", ...
+  std::string source;  // "FILE:LINE" of data from a file, "" of data made here
   int64_t length = 0;  // tokens that prompt and answer were made to fill at most; 0: as the data comes
   std::function<CaseText()> text = {};  // the same every time; errors open with source
 };

@@ -179,7 +179,8 @@ std::vector<Case> make_needle_cases(const Task& task, const MakeContext& context
         auto placed = place(*texts, grid.together, first, depth, length, around);
         Case one;
         one.id = fmt::format("{}/{}/{}/{}", task.name, length, depth, name);
-        one.cell = {{"length", length}, {"depth", depth}, {"needle", name}, {"language", grid.language}};
+        one.cell.fields = {
+            {"length", length}, {"depth", depth}, {"needle", name}, {"language", grid.language}};
         one.source = source;
         one.length = length;
         one.text = [=] { return fitted_text(*texts, placed, length, around); };

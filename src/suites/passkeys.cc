@@ -6,10 +6,10 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "score/python_random.h"
 #include "suites/cases.h"
 #include "suites/grid.h"
 #include "suites/prompt.h"
-#include "score/python_random.h"
 #include "suites/row.h"
 
 namespace longspan {
@@ -83,7 +83,7 @@ CaseText grown_text(const Task& task, const Engine& engine, int64_t key, double 
 Case key_case(const Task& task, int64_t length, double depth, int64_t repeat, const std::string& name) {
   Case one;
   one.id = fmt::format("{}/{}/{}/{}", task.name, length, name, repeat);
-  one.cell = {{"length", length}, {"depth", depth}};
+  one.cell.fields = {{"length", length}, {"depth", depth}};
   return one;
 }
 

@@ -241,7 +241,7 @@ std::vector<Case> make_perplexity_cases(const Task& task, const MakeContext& con
       for (size_t w = 0; w < windows.size() && !full(); ++w, ++number) {
         Case c = window_case(text, windows[w], opening);
         c.id = fmt::format("{}/{}/{}", task.name, length, number);
-        c.cell = {{"document", text.name}, {"length", length}, {"window", w}};
+        c.cell.fields = {{"document", text.name}, {"length", length}, {"window", w}};
         c.length = length;
         cases.push_back(std::move(c));
       }

@@ -13,8 +13,8 @@
 #include <string_view>
 #include <vector>
 
-#include "suites/cases.h"
 #include "score/python_random.h"
+#include "suites/cases.h"
 #include "suites/row.h"
 
 namespace longspan {
@@ -60,8 +60,8 @@ using RulerTrial = std::function<std::optional<RulerSample>(RulerRandom&, int64_
 /// A row of the suite, understood: what [task.make] holds.
 struct RulerPlan {
   std::vector<int64_t> lengths = {4096, 8192, 16384, 32768, 65536, 131072};
-  int64_t samples = 500;       // of each length
-  Json cell = Json::object();  // beside {"length": N}
+  int64_t samples = 500;  // of each length
+  Cell cell;              // beside the length
   RulerBegin begin;
 };
 RulerPlan plan_ruler_niah(const Task& task);  // ruler_niah.cc

@@ -55,7 +55,7 @@ TEST_F(Short, EveryTaskHasItsCases) {
       EXPECT_TRUE(prompts.insert(task.name + text.user).second) << c.id;
       continue;
     }
-    EXPECT_EQ("loss_" + c.cell["class"].get<std::string>(), task.name);
+    EXPECT_EQ("loss_" + *c.cell.at("class").text(), task.name);
     EXPECT_LE(text.ids.size(), 1024u);
     EXPECT_EQ(text.from, 1);
   }
@@ -124,7 +124,7 @@ TEST_F(Short, QuestionsOfTheUser) {
   EXPECT_EQ(cases[0].source, file + ":1");
   EXPECT_EQ(once.user, "once upon");
   EXPECT_EQ(once.correct, 2u);
-  EXPECT_EQ(cases[1].cell, (Json{{"class", "tales"}}));
+  EXPECT_EQ(cases[1].cell, (Cell{{{"class", "tales"}}}));
   EXPECT_EQ(rain.user, "it rains\n\nQuestion: what?\nAnswer:");
   EXPECT_EQ(make("choice", file, {"make.class=\"tales\"", "make.separator=\"\""})[0].text().choices[0],
             "a time");
@@ -170,7 +170,8 @@ TEST(ShortSlow, SmolLM2ContinuesTexts) {
     CaseText text = c.text();
     Sequence sequence(engine, 1024);
     Prompt prompt = make_prompt(engine, suite.tasks[0], text, 0);
-    right += run_choice(sequence, engine, prompt, text, {})["scores"]["accuracy_gain"]["clean"].get<double>();
+    for (const MetricScore& score : run_choice(sequence, engine, prompt, text, {})->scores)
+      if (score.metric == "accuracy_gain") right += score.clean;
   }
   EXPECT_GE(right, 9);  // chance is 4
 }
