@@ -182,7 +182,7 @@ bool run_shard(const EvalOptions& o, const Engine& engine, const RunPlan& plan, 
   Shard shard = parse_shard(o.shard);
   Responder responder = responder_of(o, engine, plan);
   std::vector<size_t> indices = shard_cases(plan, shard);
-  start_run(folder, plan);
+  start_run(folder, plan.settings);
   ResultStore store(results_file(folder, shard));
   std::set<std::string> finished = finished_cases(folder);
   const Suite& suite = plan.suite;

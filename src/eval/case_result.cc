@@ -122,10 +122,23 @@ Json to_json(const CaseResult& r) {
   return json;
 }
 
-CaseResult case_result_from_json(std::string id, const Json& json, const std::string& where) {
+std::string result_line(const CaseResult& result) {
+  return dump_json({{"case", result.id}, {"result", to_json(result)}}) + "\n";
+}
+
+CaseResult read_result_line(std::string_view text, const std::string& where) {
+  Json line;
+  try {
+    line = parse_json(text, where);
+  } catch (const Error& error) {
+    fail("{}; remove the line and run the same command again", error.what());
+  }
+  Fields outer(line, where);
+  const std::string id = outer.text("case");
+  const Json& json = outer.object("result");
   Fields f(json, where);
   CaseResult r;
-  r.id = std::move(id);
+  r.id = id;
   r.task = f.text("task");
   r.kind = read_kind(f);
   r.cell = read_cell(f);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/json.h"
@@ -71,7 +72,9 @@ struct CaseResult {
 
 /// The object under "result".
 Json to_json(const CaseResult& result);
-/// Error opens with `where` and names the field.
-CaseResult case_result_from_json(std::string id, const Json& json, const std::string& where);
+/// The line with its line feed.
+std::string result_line(const CaseResult& result);
+/// Error opens with `where` and says what is damaged.
+CaseResult read_result_line(std::string_view line, const std::string& where);
 
 }  // namespace longspan

@@ -123,14 +123,16 @@ std::vector<PositionBucket> position_buckets(std::span<const float> logprobs, in
 std::optional<WindowLoss> run_loss(Sequence& sequence, const Engine& engine, const CaseText& text,
                                    const Progress& progress) {
   assert(text.from >= 1 && text.from < std::ssize(text.ids));
+  const int64_t first = text.whole_curve ? 1 : text.from;
   std::vector<float> logprobs;
-  if (!sequence.score(text.ids, logprobs, progress, static_cast<size_t>(text.from))) return std::nullopt;
+  if (!sequence.score(text.ids, logprobs, progress, static_cast<size_t>(first))) return std::nullopt;
+  std::span<const float> counted = std::span(logprobs).subspan(static_cast<size_t>(text.from - first));
   WindowLoss loss;
-  for (float logprob : logprobs) loss.nll -= logprob;
-  loss.tokens = std::ssize(logprobs);
+  for (float logprob : counted) loss.nll -= logprob;
+  loss.tokens = std::ssize(counted);
   for (int32_t id : std::span(text.ids).subspan(static_cast<size_t>(text.from)))
     loss.bytes += std::ssize(engine.tokenizer().token_bytes(id));
-  loss.buckets = position_buckets(logprobs, text.from);
+  loss.buckets = position_buckets(logprobs, first);
   return loss;
 }
 

@@ -22,7 +22,8 @@ struct WindowLoss {
   double nll = 0;
   int64_t tokens = 0, bytes = 0;
   std::vector<PositionBucket> buckets;
-  double seconds = 0;  // set by the responder
+  // Set by the responder: the whole time, and its part that went into the logits of scored tokens.
+  double seconds = 0, head_seconds = 0;
 };
 
 /// Of a Loss case over an empty sequence declared for its ids. Nothing when progress asked to stop.

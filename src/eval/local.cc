@@ -16,13 +16,13 @@ constexpr int64_t kAnyLength = int64_t{1} << 40;
 
 class Reader {
  public:
-  explicit Reader(const Engine& engine) : engine_(engine) {}
+  Reader(const Engine& engine, PositionConfig position) : engine_(engine), position_(std::move(position)) {}
 
   /// A sequence that holds a beginning of ids, in whole chunks, and was declared for `length` tokens.
   Sequence& ready_for(std::span<const int32_t> ids, int64_t length) {
     int64_t declared = depends_on_length(length) ? length : kAnyLength;
     if (!sequence_ || sequence_->declared_length() != declared || depends_on_history())
-      sequence_.emplace(engine_, declared);
+      sequence_.emplace(engine_, declared, position_);
     const std::vector<int32_t>& held = sequence_->ids();
     auto common = std::mismatch(ids.begin(), ids.end(), held.begin(), held.end()).first - ids.begin();
     common = std::max<std::ptrdiff_t>(0, std::min<std::ptrdiff_t>(common, std::ssize(ids) - 1));
@@ -34,16 +34,16 @@ class Reader {
 
  private:
   bool depends_on_length(int64_t length) const {
-    return position_spec(engine_.config().position, engine_.config().head_shape(), length).depends_on_length;
+    return position_spec(position_, engine_.config().head_shape(), length).depends_on_length;
   }
   /// length=current: older keys keep the frequencies of their time.
   bool depends_on_history() const {
-    const auto& values = engine_.config().position.values;
-    auto length = values.find("length");
-    return length != values.end() && length->second == kCurrentLength;
+    auto length = position_.values.find("length");
+    return length != position_.values.end() && length->second == kCurrentLength;
   }
 
   const Engine& engine_;
+  PositionConfig position_;
   std::optional<Sequence> sequence_;
 };
 
@@ -74,8 +74,10 @@ std::optional<Reply> answer(const Engine& engine, Reader& reader, const Task& ta
 
 }  // namespace
 
-Responder local_responder(const Engine& engine) {
-  auto reader = std::make_shared<Reader>(engine);
+Responder local_responder(const Engine& engine) { return local_responder(engine, engine.config().position); }
+
+Responder local_responder(const Engine& engine, const PositionConfig& position) {
+  auto reader = std::make_shared<Reader>(engine, position);
   Responder responder;
   responder.answer = [&engine, reader](const Task& task, const Prompt& prompt, int64_t window,
                                        const Progress& progress) {
@@ -90,8 +92,12 @@ Responder local_responder(const Engine& engine) {
   };
   responder.loss = [&engine, reader](const CaseText& text, const Progress& progress) {
     auto start = Clock::now();
-    auto loss = run_loss(reader->empty(std::ssize(text.ids)), engine, text, progress);
-    if (loss) loss->seconds = since(start);
+    Sequence& sequence = reader->empty(std::ssize(text.ids));
+    double before = sequence.head_seconds();
+    auto loss = run_loss(sequence, engine, text, progress);
+    if (!loss) return loss;
+    loss->seconds = since(start);
+    loss->head_seconds = sequence.head_seconds() - before;
     return loss;
   };
   return responder;

@@ -1,16 +1,16 @@
-// Results that survive: a line of JSON for every finished case, {"case": KEY, "result": {...}}, on disk
-// before the next case begins.
+// Results that survive: a line of JSON for every finished case, {"case": ID, "result": {...}}, on disk before
+// the next case begins.
 #pragma once
 
 #include <filesystem>
 #include <map>
 #include <string>
 
-#include "base/json.h"
+#include "eval/case_result.h"
 
 namespace longspan {
 
-/// Finished cases by key. With a file every one is there, a line each, before the next begins; a last line
+/// Finished cases by id. With a file every one is there, a line each, before the next begins; a last line
 /// that was cut off is dropped.
 class ResultStore {
  public:
@@ -22,13 +22,13 @@ class ResultStore {
   ResultStore& operator=(const ResultStore&) = delete;
 
   /// Null when this case is still to be done.
-  const Json* find(const Json& key) const;
-  void add(const Json& key, const Json& result);
+  const CaseResult* find(const std::string& id) const;
+  void add(CaseResult result);
 
  private:
   void read(const std::filesystem::path& file);
 
-  std::map<std::string, Json> results_;
+  std::map<std::string, CaseResult> results_;
   std::filesystem::path path_;
   int file_ = -1;
 };

@@ -5,7 +5,6 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "eval/fields.h"
 
 namespace longspan {
 
@@ -33,17 +32,12 @@ void read_file_of_results(const fs::path& file, const RunSettings& settings, std
   for (size_t at = 0, end = 0; at < text.size(); at = end + 1) {
     end = std::min(text.find('\n', at), text.size());
     std::string where = fmt::format("{}:{}", file.string(), ++number);
-    Json json;
-    try {
-      json = parse_json(std::string_view(text).substr(at, end - at), where);
-    } catch (const Error& error) {
-      if (end == text.size()) return;  // its writer was killed
-      fail("{}; remove the line and run the same command again", error.what());
-    }
-    Fields line(json, where);
-    CaseResult result = case_result_from_json(line.text("case"), line.object("result"), where);
+    std::string_view line = std::string_view(text).substr(at, end - at);
+    if (end == text.size() && !Json::accept(line)) return;  // its writer was killed
+    CaseResult result = read_result_line(line, where);
     if (!find_task(settings, result.task))
-      line.refuse(fmt::format("settings.json has no task \"{}\"", result.task));
+      fail("{}: settings.json has no task \"{}\"; remove what is damaged and run the same command again",
+           where, result.task);
     if (ids.insert(result.id).second) cases.push_back(std::move(result));
   }
 }

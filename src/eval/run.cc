@@ -271,12 +271,12 @@ std::vector<size_t> shard_cases(const RunPlan& plan, Shard shard) {
   return indices;
 }
 
-void start_run(const fs::path& folder, const RunPlan& plan) {
+void start_run(const fs::path& folder, const RunSettings& settings) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) fail("{}: cannot be made: {}", folder.string(), error.message());
   fs::path file = folder / kSettings;
-  const Json wanted = to_json(plan.settings);
+  const Json wanted = to_json(settings);
   if (!fs::exists(file)) {
     if (fs::exists(folder / "results.jsonl"))
       fail("{}: holds results.jsonl but no {}; give another folder with --out", folder.string(), kSettings);
@@ -345,8 +345,8 @@ bool run_cases(const Engine& engine, const RunPlan& plan, const std::vector<size
     if (!part(0, 1)) return false;
     std::optional<CaseResult> result = run_case(engine, plan, *c, responder, segmenter, part);
     if (!result) return false;
-    store.add(c->id, to_json(*result));
     tokens.finish(*c, result->prompt_tokens);
+    store.add(std::move(*result));
   }
   if (progress && !open.empty()) progress(tokens.total(), tokens.total());
   return true;

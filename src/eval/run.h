@@ -38,8 +38,10 @@ struct Responder {
   std::function<std::optional<WindowLoss>(const CaseText&, const Progress&)> loss;
 };
 
-/// The engine answers, greedily, and keeps what it read for the next prompt.
+/// The engine answers, greedily, and keeps what it read for the next prompt; under its own positions or
+/// others.
 Responder local_responder(const Engine& engine);
+Responder local_responder(const Engine& engine, const PositionConfig& position);
 
 struct RunPlan {
   Suite suite;
@@ -69,7 +71,7 @@ Shard parse_shard(const std::string& text);
 std::vector<size_t> shard_cases(const RunPlan& plan, Shard shard);
 
 /// Makes the folder and settings.json. Error when the folder holds a run with other settings: names them.
-void start_run(const std::filesystem::path& folder, const RunPlan& plan);
+void start_run(const std::filesystem::path& folder, const RunSettings& settings);
 /// Names of the cases that any results*.jsonl of the folder holds.
 std::set<std::string> finished_cases(const std::filesystem::path& folder);
 /// The prompt of an Answer or Choice case as the run makes it. Errors open with the case's source.

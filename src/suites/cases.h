@@ -37,6 +37,7 @@ struct CaseText {
   // Loss
   std::vector<int32_t> ids = {};  // the window
   int64_t from = 1;               // tokens from <= i < n count, from >= 1
+  bool whole_curve = false;       // losses by position are taken of all tokens, not of those that count alone
 };
 
 struct Case {
@@ -55,6 +56,7 @@ struct MakeContext {
   const Engine& engine;  // tokenizer and template: lengths are tokens of the tested model
   const Tokenizer* length_tokenizer = nullptr;  // counts instead of the engine's where a suite fixed one
   std::filesystem::path data = {};              // --data: file or folder of the user's; "": none given
+  const std::string* text = nullptr;            // stands for documents and haystacks: compare's
   uint64_t seed = 0;
   int64_t limit = 0;   // cases of a task; 0: all
   int64_t window = 0;  // tokens that the tested model reaches; 0: unknown

@@ -158,10 +158,11 @@ std::vector<Placed> place(const NeedleTexts& texts, bool together, size_t first,
 std::vector<Case> make_needle_cases(const Task& task, const MakeContext& context) {
   Grid grid = read_grid(task);
   int64_t longest = *std::max_element(grid.lengths.begin(), grid.lengths.end());
-  std::vector<std::string> documents = haystack_documents(grid.haystack);
+  std::vector<std::string> documents =
+      context.text ? std::vector{*context.text} : haystack_documents(grid.haystack);
   auto texts = std::make_shared<NeedleTexts>(task, context.engine, grid.needles,
                                              make_haystack(documents, context.engine.tokenizer(), longest));
-  std::string source = grid.haystack;
+  std::string source = context.text ? "" : grid.haystack;
   if (texts->haystack.times > 1) source += fmt::format(" ({} times)", texts->haystack.times);
 
   using Order = std::tuple<size_t, size_t, int64_t>;
