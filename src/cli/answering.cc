@@ -37,7 +37,7 @@ std::string fit_document(const Engine& engine, const Options& o, const std::stri
   std::vector<int32_t> ids = tokenizer.encode(document, {.add_special = false, .parse_special = false});
   auto given = static_cast<int64_t>(ids.size()), keep = given;
   std::string cut = document;
-  // The seam may tokenise otherwise than the whole did: a few more tokens may have to go.
+  // The text may tokenise differently at the cut than before: a few more tokens may have to go.
   for (; excess > 0; excess = over(cut)) {
     keep -= excess;
     if (keep < 1) refuse_length(engine, o, window + over(document), answer);

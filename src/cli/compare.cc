@@ -22,7 +22,7 @@ struct CompareOptions : Options {
   CompareSettings settings;
 };
 
-/// The command that measures this again, without what says only where and how to print.
+/// The command line that repeats this measurement, without the options that only control output.
 std::string command_line(const CompareOptions& o) {
   const CompareSettings& s = o.settings;
   std::string lengths;

@@ -1,4 +1,4 @@
-// Options that several commands share: one struct, and one function for each group that a command takes.
+// Options shared by several commands: one struct, and one function for each group of options.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -40,16 +40,16 @@ void add_engine_options(CLI::App& app, Options& o);
 void add_window_options(CLI::App& app, Options& o);
 /// --system, --chat-template.
 void add_chat_options(CLI::App& app, Options& o);
-/// --temperature and its kin; the seed is o.seed.
+/// --temperature and the other sampling options; the seed is o.seed.
 void add_sampling_options(CLI::App& app, SamplingOptions& s);
 
 EngineOptions engine_options(const Options& o);
 
-/// Sets the threads, loads the model and says what its config left to be assumed. Error for a device that
-/// this build has not.
+/// Sets the number of threads, loads the model and reports the assumptions made about its config. Error for a
+/// device that this build does not support.
 Engine open_engine(const Options& o);
 
-/// The text of a file, "-" being standard input. Error when it is missing or empty.
+/// The text of a file, pipe or standard input ("-"). Error when it is missing or empty.
 std::string read_text(const std::string& path);
 
 }  // namespace longspan

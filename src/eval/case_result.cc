@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "eval/fields.h"
 
 namespace longspan {
@@ -68,7 +69,7 @@ Cell read_cell(const Fields& f) {
   if (!f.has("cell")) return cell;
   for (const auto& [key, value] : f.object("cell").items()) {
     if (!value.is_number() && !value.is_string())
-      f.refuse(fmt::format("\"cell\" holds \"{}\", which is neither number nor text", key));
+      f.refuse(fmt::format("\"cell\" holds {}, which is neither number nor text", in_quotes(key)));
     cell.add(key, cell_value(value));
   }
   return cell;
@@ -79,7 +80,7 @@ std::vector<MetricScore> read_scores(const Fields& f) {
   for (const auto& [metric, score] : f.object("scores").items()) {
     for (const char* scoring : {"compat", "clean"})
       if (!score.is_object() || !score.contains(scoring) || !score.at(scoring).is_number())
-        f.refuse(fmt::format("the score \"{}\" should hold the number \"{}\"", metric, scoring));
+        f.refuse(fmt::format("the score {} should hold the number \"{}\"", in_quotes(metric), scoring));
     scores.push_back({metric, score.at("compat"), score.at("clean")});
   }
   return scores;

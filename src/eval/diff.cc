@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "eval/scores.h"
 
 namespace longspan {
@@ -111,7 +112,7 @@ PairedLosses paired_losses(const RunResults& a, const RunResults& b) {
 RunDifference compare_runs(const RunResults& a, const RunResults& b) {
   if (a.settings.suite != b.settings.suite)
     fail("{} is a run of the suite {}, {} one of {}: only runs of one suite compare", a.folder.string(),
-         a.settings.suite, b.folder.string(), b.settings.suite);
+         excerpt(a.settings.suite), b.folder.string(), excerpt(b.settings.suite));
   Group answers = answer_group(a, &b);
   PairedLosses losses = paired_losses(a, b);
   size_t pairs = cases_in(answers) + cases_in(losses.tasks);

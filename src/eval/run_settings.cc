@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "eval/fields.h"
 #include "eval/wording.h"
 
@@ -15,7 +16,7 @@ namespace {
 TaskSettings read_task(const Json& json, const std::string& where) {
   if (!json.is_object()) Fields(Json::object(), where).refuse("\"tasks\" should hold objects");
   std::string name = Fields(json, where).text("name");
-  Fields f(json, where + ": task " + name);
+  Fields f(json, where + ": task " + excerpt(name));
   TaskSettings task;
   task.name = name;
   task.what = f.text("what", "");
@@ -111,7 +112,7 @@ RunSettings run_settings_from_json(const Json& json, const std::string& where) {
   for (const Json& task : f.list("tasks")) {
     s.tasks.push_back(read_task(task, where));
     if (!names.insert(s.tasks.back().name).second)
-      Fields(task, where + ": task " + s.tasks.back().name).refuse("it stands there twice");
+      Fields(task, where + ": task " + excerpt(s.tasks.back().name)).refuse("it stands there twice");
   }
   s.missing = f.texts("missing");
   return s;

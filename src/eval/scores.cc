@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace longspan {
 
@@ -22,7 +23,8 @@ double combined(Combine combine, std::span<const double> means) {
 
 double scored(const CaseResult& result, const std::string& metric, Scoring scoring) {
   const MetricScore* score = result.score(metric);
-  if (!score) fail("the case {} has no score \"{}\", which its task names", result.id, metric);
+  if (!score)
+    fail("the case {} has no score {}, which its task names", excerpt(result.id), in_quotes(metric));
   return score->of(scoring);
 }
 
@@ -90,7 +92,7 @@ class GroupScore {
 void add_case(TaskScores& task, int version, const CaseResult& result, const TaskSettings& row,
               Scoring scoring) {
   std::vector<std::string> names = metrics_of(row, result);
-  if (names.empty()) fail("the case {} has no score", result.id);
+  if (names.empty()) fail("the case {} has no score", excerpt(result.id));
   auto& columns = task.columns[version];
   columns.resize(task.combine == Combine::First ? 1 : names.size());
   for (size_t m = 0; m < columns.size(); ++m) columns[m].push_back(scored(result, names[m], scoring));
@@ -268,7 +270,7 @@ Difference difference(const Group& group) {
 double case_score(const CaseResult& result, const TaskSettings& task, Scoring scoring) {
   if (is_loss(result)) return result.nll / static_cast<double>(result.tokens);
   std::vector<std::string> names = metrics_of(task, result);
-  if (names.empty()) fail("the case {} has no score", result.id);
+  if (names.empty()) fail("the case {} has no score", excerpt(result.id));
   std::vector<double> scores;
   for (const std::string& name : names) scores.push_back(scored(result, name, scoring));
   return combined(combine_of(task), scores);

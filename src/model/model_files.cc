@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "model/config.h"
 
 namespace longspan {
@@ -71,7 +72,7 @@ std::optional<ChatTemplateSource> find_chat_template(const Checkpoint& checkpoin
   if (!chosen.empty()) {
     if (const BuiltinChatTemplate* builtin = builtin_chat_template(chosen)) return builtin_source(*builtin);
     if (std::filesystem::exists(chosen)) return ChatTemplateSource{read_file(chosen), chosen};
-    fail("chat template \"{}\" is neither a file nor one of: {}", chosen,
+    fail("chat template {} is neither a file nor one of: {}", in_quotes(chosen),
          fmt::join(builtin_chat_template_names(), ", "));
   }
   if (std::optional<ChatTemplateSource> own = own_chat_template(checkpoint)) return own;
