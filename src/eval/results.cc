@@ -37,8 +37,8 @@ void read_file_of_results(const fs::path& file, const RunSettings& settings, std
     if (end == text.size() && !Json::accept(line)) return;  // its writer was killed
     CaseResult result = read_result_line(line, where);
     if (!find_task(settings, result.task))
-      fail("{}: settings.json has no task \"{}\"; remove what is damaged and run the same command again",
-           where, result.task);
+      fail("{}: settings.json has no task {}; remove what is damaged and run the same command again", where,
+           in_quotes(result.task));
     if (ids.insert(result.id).second) cases.push_back(std::move(result));
   }
 }
