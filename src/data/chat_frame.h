@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tokenizer/chat_template.h"
+#include "tokenizer/chat_format.h"
 
 namespace longspan {
 
@@ -21,7 +21,7 @@ struct ChatFrame {
 };
 
 /// Error when the template refuses these roles, or shows a message not at all or more than once.
-ChatFrame chat_frame(const ChatTemplate& chat, const Json& variables, const std::vector<std::string>& roles);
+ChatFrame chat_frame(const ChatFormat& chat, const std::vector<std::string>& roles);
 
 /// Where one message stands in the rendered text, in bytes.
 struct MessageSpan {

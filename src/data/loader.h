@@ -10,7 +10,7 @@
 
 #include "data/packing.h"
 #include "data/shards.h"
-#include "tokenizer/chat_template.h"
+#include "tokenizer/chat_format.h"
 
 namespace longspan {
 
@@ -67,8 +67,8 @@ struct ChatOptions {
 /// Rows of conversations through the model's own template; the loss is on what the assistant says and on the
 /// token that ends its turn, in every turn (conversation.h). All are held in memory, 12 bytes a token. A
 /// conversation that the template cannot show faithfully is a bad document. Error when none is left.
-RowSource chat_source(const ChatOptions& options, const Tokenizer& tokenizer, const ChatTemplate& chat,
-                      const Json& template_variables, ReadingReport& report);
+RowSource chat_source(const ChatOptions& options, const Tokenizer& tokenizer, const ChatFormat& chat,
+                      ReadingReport& report);
 
 /// Row k is taken from source s with probability weight[s] / sum, drawn from (seed, k); each source's rows
 /// come in its own order. rows is the sum of theirs. Error when weights are negative or all 0.

@@ -95,14 +95,14 @@ std::vector<std::string> overrides_at(const CompareSettings& s, int64_t length, 
 RunPlan plan_length(const Engine& engine, const std::string& text, const CompareSettings& s, int64_t length,
                     const std::string& number, RunSettings known) {
   known.overrides = overrides_at(s, length, number);
-  Suite suite = read_suite("compare", engine.has_chat_template() ? "chat" : "base",
+  Suite suite = read_suite("compare", engine.prompts().chat.chat_template ? "chat" : "base",
                            s.passkeys > 0 ? std::vector<std::string>{} : std::vector<std::string>{"window"},
                            known.overrides);
-  MakeContext context{.engine = engine};
+  MakeContext context{.prompts = engine.prompts()};
   context.text = &text;
   context.seed = s.passkeys > 0 ? s.seed : 0;
   try {
-    return plan_run(engine, std::move(suite), context, std::move(known));
+    return plan_run(engine.config(), std::move(suite), context, std::move(known));
   } catch (const Error& e) {
     fail("{} tokens: {}; ask for other --lengths, or for no pass keys with --passkeys 0", grouped(length),
          e.what());

@@ -80,7 +80,7 @@ bool run_compare(const Engine& engine, const ComparePlan& plan, CompareResults& 
     if (open == 0) continue;
     auto part = [&](int64_t of_run, int64_t) { return !progress || progress(done + of_run, total); };
     if (!run_cases(
-            engine, cases, all_cases(cases), responder_of(engine, row.stretched.position), nullptr,
+            engine.prompts(), cases, all_cases(cases), responder_of(engine, row.stretched.position), nullptr,
             [](const std::string&) { return false; }, store, part))
       return false;
     done += open;

@@ -24,8 +24,7 @@ struct Seam {
   std::vector<Ids> choices;
 };
 
-Seam find_seam(const Engine& engine, const Prompt& prompt, const CaseText& text) {
-  const Tokenizer& tokenizer = engine.tokenizer();
+Seam find_seam(const Tokenizer& tokenizer, const Prompt& prompt, const CaseText& text) {
   // Read as make_prompt did: plain text, or text with its special tokens spelled out.
   EncodeOptions as_read{.add_special = true, .parse_special = false};
   Ids base = tokenizer.encode(prompt.text, as_read);
@@ -89,10 +88,10 @@ double right(const std::vector<double>& values, size_t correct) {
   return static_cast<size_t>(std::max_element(values.begin(), values.end()) - values.begin()) == correct;
 }
 
-Prompt plain_prompt(const Engine& engine, const std::string& text) {
+Prompt plain_prompt(const Tokenizer& tokenizer, const std::string& text) {
   Prompt prompt;
   prompt.text = text;
-  prompt.ids = engine.tokenizer().encode(text, {.add_special = true, .parse_special = false});
+  prompt.ids = tokenizer.encode(text, {.add_special = true, .parse_special = false});
   return prompt;
 }
 
@@ -136,22 +135,23 @@ std::optional<WindowLoss> run_loss(Sequence& sequence, const Engine& engine, con
   return loss;
 }
 
-int64_t choice_room(const Engine& engine, const CaseText& text) {
+int64_t choice_room(const Tokenizer& tokenizer, const CaseText& text) {
   constexpr int64_t kSeam = 8;  // tokens that the seam may take more than its two sides
   int64_t longest = 0;
   for (const std::string& choice : text.choices)
-    longest = std::max(longest, std::ssize(engine.tokenizer().encode(choice, {.add_special = false})));
+    longest = std::max(longest, std::ssize(tokenizer.encode(choice, {.add_special = false})));
   return longest + kSeam;
 }
 
 std::optional<ChoiceScores> run_choice(Sequence& sequence, const Engine& engine, const Prompt& prompt,
                                        const CaseText& text, const Progress& progress) {
-  const Seam seam = find_seam(engine, prompt, text);
+  const Tokenizer& tokenizer = engine.tokenizer();
+  const Seam seam = find_seam(tokenizer, prompt, text);
   const int64_t read = unread(sequence, seam), asked = read + tokens_of_choices(seam);
   std::optional<Seam> neutral;
   int64_t total = asked;
   if (!text.neutral.empty()) {
-    neutral = find_seam(engine, plain_prompt(engine, text.neutral), text);
+    neutral = find_seam(tokenizer, plain_prompt(tokenizer, text.neutral), text);
     total += std::ssize(neutral->prompt) + tokens_of_choices(*neutral);
   }
   auto going = [&](int64_t done) { return !progress || progress(done, total); };

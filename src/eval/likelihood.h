@@ -31,7 +31,7 @@ std::optional<WindowLoss> run_loss(Sequence& sequence, const Engine& engine, con
                                    const Progress& progress);
 
 /// Tokens that a sequence needs for a Choice case behind its prompt, at most.
-int64_t choice_room(const Engine& engine, const CaseText& text);
+int64_t choice_room(const Tokenizer& tokenizer, const CaseText& text);
 
 /// Fields of CaseResult.
 struct ChoiceScores {

@@ -62,8 +62,8 @@ std::optional<Reply> answer(const Engine& engine, Reader& reader, const Task& ta
     return std::nullopt;
   SamplingOptions sampling;
   sampling.stop = task.stop;
-  if (task.chat && engine.has_chat_template())
-    sampling.stop.insert(sampling.stop.end(), engine.chat_stops().begin(), engine.chat_stops().end());
+  if (const ChatFormat& chat = engine.chat(); task.chat && chat.chat_template)
+    sampling.stop.insert(sampling.stop.end(), chat.stops.begin(), chat.stops.end());
   Generation g = generate(sequence, engine, task.new_tokens, sampling,
                           [&](std::string_view) { return watch(std::ssize(prompt.ids) - held); });
   if (!going || g.reason == StopReason::Interrupted) return std::nullopt;
@@ -85,7 +85,7 @@ Responder local_responder(const Engine& engine, const PositionConfig& position) 
   };
   responder.choice = [&engine, reader](const Prompt& prompt, const CaseText& text, const Progress& progress) {
     auto start = Clock::now();
-    int64_t window = std::ssize(prompt.ids) + choice_room(engine, text);
+    int64_t window = std::ssize(prompt.ids) + choice_room(engine.tokenizer(), text);
     auto scores = run_choice(reader->ready_for(prompt.ids, window), engine, prompt, text, progress);
     if (scores) scores->seconds = since(start);
     return scores;

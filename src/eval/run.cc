@@ -49,7 +49,7 @@ void leave_out_too_long(RunPlan& plan) {
 
 /// Everything that is too long, before the first is computed. Made cases say their length; those of files are
 /// read, but only rows that refuse to cut can fail.
-void check_lengths(const Engine& engine, const RunPlan& plan) {
+void check_lengths(const PromptMaker& prompts, const RunPlan& plan) {
   for (const Case& c : plan.cases) {
     if (c.kind == CaseKind::Loss) continue;
     const Task& task = plan.suite.tasks[c.task];
@@ -64,7 +64,7 @@ void check_lengths(const Engine& engine, const RunPlan& plan) {
     constexpr size_t kTemplate = 400;
     size_t bytes = text.system.size() + text.user.size() + text.prefix.size() + kTemplate;
     for (const ChatMessage& turn : text.turns) bytes += turn.content.size() + kTemplate;
-    if (static_cast<int64_t>(bytes) > plan.window - task.new_tokens) case_prompt(engine, plan, c, text);
+    if (static_cast<int64_t>(bytes) > plan.window - task.new_tokens) case_prompt(prompts, plan, c, text);
   }
 }
 
@@ -127,12 +127,12 @@ CaseResult result_head(const RunPlan& plan, const Case& c) {
 
 // Each gives nothing when progress asked to stop.
 
-std::optional<CaseResult> run_answer(const Engine& engine, const RunPlan& plan, const Case& c,
+std::optional<CaseResult> run_answer(const PromptMaker& prompts, const RunPlan& plan, const Case& c,
                                      const Responder& responder, const Segmenter* segmenter,
                                      const Progress& progress) {
   const Task& task = plan.suite.tasks[c.task];
   CaseText text = c.text();
-  Prompt prompt = case_prompt(engine, plan, c, text);
+  Prompt prompt = case_prompt(prompts, plan, c, text);
   CaseResult result = result_head(plan, c);
   result.prompt_tokens = std::ssize(prompt.ids);
   int64_t window = c.length > 0 ? c.length : result.prompt_tokens + task.new_tokens;
@@ -153,10 +153,10 @@ std::optional<CaseResult> run_answer(const Engine& engine, const RunPlan& plan, 
   return result;
 }
 
-std::optional<CaseResult> run_choice_case(const Engine& engine, const RunPlan& plan, const Case& c,
+std::optional<CaseResult> run_choice_case(const PromptMaker& prompts, const RunPlan& plan, const Case& c,
                                           const Responder& responder, const Progress& progress) {
   CaseText text = c.text();
-  Prompt prompt = case_prompt(engine, plan, c, text);
+  Prompt prompt = case_prompt(prompts, plan, c, text);
   std::optional<ChoiceScores> scores = responder.choice(prompt, text, progress);
   if (!scores) return std::nullopt;
   CaseResult result = result_head(plan, c);
@@ -189,14 +189,14 @@ std::optional<CaseResult> run_loss_case(const RunPlan& plan, const Case& c, cons
   return result;
 }
 
-std::optional<CaseResult> run_case(const Engine& engine, const RunPlan& plan, const Case& c,
+std::optional<CaseResult> run_case(const PromptMaker& prompts, const RunPlan& plan, const Case& c,
                                    const Responder& responder, const Segmenter* segmenter,
                                    const Progress& progress) {
   switch (c.kind) {
     case CaseKind::Answer:
-      return run_answer(engine, plan, c, responder, segmenter, progress);
+      return run_answer(prompts, plan, c, responder, segmenter, progress);
     case CaseKind::Choice:
-      return run_choice_case(engine, plan, c, responder, progress);
+      return run_choice_case(prompts, plan, c, responder, progress);
     case CaseKind::Loss:
       return run_loss_case(plan, c, responder, progress);
   }
@@ -205,32 +205,31 @@ std::optional<CaseResult> run_case(const Engine& engine, const RunPlan& plan, co
 
 }  // namespace
 
-Prompt case_prompt(const Engine& engine, const RunPlan& plan, const Case& c, const CaseText& text) {
+Prompt case_prompt(const PromptMaker& prompts, const RunPlan& plan, const Case& c, const CaseText& text) {
   const Task& task = plan.suite.tasks[c.task];
   int64_t window = room_of(c, plan),
-          answer = c.kind == CaseKind::Answer ? task.new_tokens : choice_room(engine, text);
+          answer = c.kind == CaseKind::Answer ? task.new_tokens : choice_room(prompts.tokenizer, text);
   if (window > 0 && window <= answer)
     fail("{}: the window of {} leaves no room beside the answer of {} tokens", excerpt(c.id), window, answer);
   try {
-    return make_prompt(engine, task, text, window > 0 ? window - answer : 0);
+    return make_prompt(prompts, task, text, window > 0 ? window - answer : 0);
   } catch (const Error& e) {
     fail("{}{}: {}", c.source.empty() ? "" : c.source + ": ", excerpt(c.id), e.what());
   }
 }
 
-RunPlan plan_run(const Engine& engine, Suite suite, const MakeContext& context, RunSettings settings,
+RunPlan plan_run(const ModelConfig& config, Suite suite, const MakeContext& context, RunSettings settings,
                  TooLong too_long) {
   RunPlan plan{std::move(suite), {}, {}, context.window, std::move(settings)};
   plan.cases = make_cases(plan.suite, context, plan.missing);
   // Where each length has frequencies of its own, only cases of one length share what was read.
-  const ModelConfig& config = engine.config();
   if (position_spec(config.position, config.head_shape(), std::max<int64_t>(1, plan.window))
           .depends_on_length)
     std::stable_sort(plan.cases.begin(), plan.cases.end(),
                      [](const Case& a, const Case& b) { return a.length < b.length; });
   check_metrics(plan);
   if (too_long == TooLong::LeaveOut) leave_out_too_long(plan);
-  check_lengths(engine, plan);
+  check_lengths(context.prompts, plan);
   plan.settings.suite = plan.suite.name;
   plan.settings.what = plan.suite.what;
   plan.settings.paper = plan.suite.paper;
@@ -328,7 +327,7 @@ std::vector<MetricScore> score_answer(const Task& task, const CaseText& text, co
   return scores;
 }
 
-bool run_cases(const Engine& engine, const RunPlan& plan, const std::vector<size_t>& indices,
+bool run_cases(const PromptMaker& prompts, const RunPlan& plan, const std::vector<size_t>& indices,
                const Responder& responder, const Segmenter* segmenter,
                const std::function<bool(const std::string&)>& finished, ResultStore& store,
                const Progress& progress) {
@@ -346,7 +345,7 @@ bool run_cases(const Engine& engine, const RunPlan& plan, const std::vector<size
       return !progress || progress(tokens.done() + here, tokens.total());
     };
     if (!part(0, 1)) return false;
-    std::optional<CaseResult> result = run_case(engine, plan, *c, responder, segmenter, part);
+    std::optional<CaseResult> result = run_case(prompts, plan, *c, responder, segmenter, part);
     if (!result) return false;
     tokens.finish(*c, result->prompt_tokens);
     store.add(std::move(*result));

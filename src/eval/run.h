@@ -11,14 +11,18 @@
 #include <string>
 #include <vector>
 
+#include "base/progress.h"
 #include "eval/likelihood.h"
 #include "eval/result_store.h"
 #include "eval/results.h"
+#include "model/config.h"
 #include "score/metrics.h"
 #include "suites/cases.h"
 #include "suites/prompt.h"
 
 namespace longspan {
+
+class Engine;
 
 /// What came back for one prompt.
 struct Reply {
@@ -57,8 +61,8 @@ enum class TooLong { Refuse, LeaveOut };
 
 /// Checks what can be checked before anything is computed: metrics, prompts of files that would not fit.
 /// `settings` holds what the caller knows (scoring, model, position, command, ...); what suite and context
-/// decide is added.
-RunPlan plan_run(const Engine& engine, Suite suite, const MakeContext& context, RunSettings settings,
+/// decide is added. `config`: of the model that reads the prompts.
+RunPlan plan_run(const ModelConfig& config, Suite suite, const MakeContext& context, RunSettings settings,
                  TooLong too_long = TooLong::Refuse);
 
 struct Shard {
@@ -75,7 +79,7 @@ void start_run(const std::filesystem::path& folder, const RunSettings& settings)
 /// Names of the cases that any results*.jsonl of the folder holds.
 std::set<std::string> finished_cases(const std::filesystem::path& folder);
 /// The prompt of an Answer or Choice case as the run makes it. Errors open with the case's source.
-Prompt case_prompt(const Engine& engine, const RunPlan& plan, const Case& c, const CaseText& text);
+Prompt case_prompt(const PromptMaker& prompts, const RunPlan& plan, const Case& c, const CaseText& text);
 /// results.jsonl, or results.I-of-N.jsonl.
 std::filesystem::path results_file(const std::filesystem::path& folder, Shard shard);
 
@@ -87,7 +91,7 @@ std::vector<MetricScore> score_answer(const Task& task, const CaseText& text, co
 
 /// Runs the cases of `indices` that neither `store` nor `finished` (ids) holds. Progress counts tokens, of
 /// cases whose length is unknown until their turn as guessed. False when it asked to stop.
-bool run_cases(const Engine& engine, const RunPlan& plan, const std::vector<size_t>& indices,
+bool run_cases(const PromptMaker& prompts, const RunPlan& plan, const std::vector<size_t>& indices,
                const Responder& responder, const Segmenter* segmenter,
                const std::function<bool(const std::string&)>& finished, ResultStore& store,
                const Progress& progress);

@@ -1,10 +1,10 @@
 // The maker "file": cases from records of a file. What [task.make] may hold:
 //
-//   file = "{task}.jsonl"      # looked for in --data (records.h); {task}: the row's name
+//   file = "{task}.jsonl"      # searched for in --data (records.h); {task}: the row's name
 //   format = "jsonl"           # or "json": one list of records
 //   where = { evaluation = ["f1", "rouge"] }     # only records whose field has one of these values
-//   each = ["instructions", "outputs"]           # lists of one length: a case for each place, at which
-//                              # the fields stand for their element there
+//   each = ["instructions", "outputs"]           # lists of equal length: a case for each position, in which
+//                              # each of these fields is its element at that position
 //   replace = { instructions = [["from", "to"]] }   # in a field, before all that follows
 //   references = "answers"     # of the metric: texts, numbers, lists of them; several paths may be named
 //   messages = "prompt"        # earlier turns and the user's, instead of the row's prompt: a list of
@@ -13,19 +13,19 @@
 //   [task.make.cell]           # what tables group by
 //   language = "language"      # a field
 //   depth = 50                 # a constant
-//   topic = "@index"           # the place in `each`, from 1
+//   topic = "@index"           # the position in `each`, from 1
 //   words = { field = "length", bins = [4000] }     # the bin of a number: "0-3999", "4000-"
 //   [task.make.slots]          # for the prompt, beside the record's own fields
 //   question = "conversations.0.value"           # a path: names of fields, and places in lists from 0
 //   text = { strip = "context" }                 # without white space at both ends
-//   n = { words = "outputs" }                    # how many words it has
+//   n = { words = "outputs" }                    # its number of words
 //   call = { match = 'f\(\d+\)', of = "input", lower = false }      # first match of a regular expression
 //   docs = { list = "ctxs", item = "[{i}] {title}", join = "; " }    # the items of a list, each filled
 //                              # and joined. Slots: its fields or, of a list, {0}, {1}; {i} counts from 1.
 //                              # first = "key", at = 24: the item whose {0} is the field `key` stands there
 //
 // Cases that share a document (the row's `document`) follow each other, so that its keys and values are
-// used again. Everything is checked when the cases are planned; texts are read again when their turn comes.
+// reused. Everything is checked when the cases are planned; the text of a case is read again when it runs.
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -144,7 +144,7 @@ Reading read_make(const Task& task) {
   return how;
 }
 
-/// A field by its path, "conversations.1.value". Error when it is not there.
+/// A field by its path, "conversations.1.value". Error when it does not exist.
 const Json& at_path(const Json& record, const std::string& path, const std::string& where) {
   const Json* at = &record;
   for (size_t begin = 0; begin <= path.size();) {
@@ -230,7 +230,7 @@ bool is_wanted(const Reading& how, const Json& record, const std::string& where)
   return true;
 }
 
-/// How many cases a record makes; 0 where it has no lists to take apart.
+/// How many cases a record makes; 0 when it has no lists to split.
 size_t places(const Reading& how, const Json& record, const std::string& where) {
   size_t n = 0;
   for (size_t i = 0; i < how.each.size(); ++i) {
@@ -244,8 +244,8 @@ size_t places(const Reading& how, const Json& record, const std::string& where) 
   return n;
 }
 
-/// The record of one case: the element at `index` of each list (0: none are taken apart), replaced, with
-/// slots.
+/// The record of one case: each list replaced by its element at `index` (0: none are split), with
+/// replacements and slots applied.
 Json fields_of(const Reading& how, Json record, size_t index, const std::string& where) {
   if (index > 0)
     for (const std::string& name : how.each) record[name] = Json(record[name].at(index - 1));
@@ -272,7 +272,7 @@ void append_references(const Json& value, const std::string& path, const std::st
   }
 }
 
-/// [{role, content}, ...]: the last is the user's turn, a first of the system's is the system's.
+/// [{role, content}, ...]: the last is the user's turn; a leading system message is the system turn.
 void take_messages(const Json& value, const std::string& where, CaseText& text) {
   Json list = value;
   if (value.is_string()) list = parse_json(value.get_ref<const std::string&>(), where);
@@ -323,7 +323,7 @@ Cell cell_of(const Reading& how, const Json& fields, size_t index, const std::st
   return cell;
 }
 
-/// Stable: groups stand in the order of their first case.
+/// Stable: groups are in the order of their first case.
 void put_together(std::vector<Case>& cases, const std::vector<size_t>& documents) {
   std::unordered_map<size_t, size_t> rank;
   for (size_t d : documents) rank.try_emplace(d, rank.size());

@@ -5,7 +5,7 @@
 namespace longspan {
 
 std::vector<int64_t> read_lengths(Row& row) {
-  constexpr int64_t kMost = int64_t{1} << 27;  // texts of a gigabyte are no longer a test but a mistake
+  constexpr int64_t kMost = int64_t{1} << 27;  // a text of a gigabyte is a mistake
   std::vector<int64_t> lengths;
   row.read("lengths", lengths, 1);
   if (lengths.empty()) row.refuse("lengths", "at least one is needed");

@@ -16,7 +16,7 @@ constexpr const char* kFolder = "known_scores/";
 
 std::string text(const toml::table& table, const char* key) { return table[key].value_or(std::string()); }
 
-/// What one table says, a row for each model and column.
+/// The scores of one table, one for each model and column.
 void read_table(const toml::table& table, const std::string& file, std::vector<KnownScore>& out) {
   const toml::array *tasks = table["tasks"].as_array(), *lengths = table["lengths"].as_array();
   const toml::table* models = table["models"].as_table();

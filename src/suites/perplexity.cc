@@ -1,25 +1,27 @@
 // Loss over windows of long documents. Keys of [task.make]:
 //   kind        "sliding" or "curve"
-//   lengths     tokens of a window, what opens it included; without it: what the model reaches, at most 4,096
-//               (sliding), or 1,024, 2,048, .. up to that, at most 32,768 (curve)
-//   text        files or folders (below --data, if that is a folder); without it --data itself, else books
-//               that the program holds
-//   min_tokens  documents with fewer are passed over; a window of the longest length
+//   lengths     tokens of a window, its opening included; default: the model's window, at most 4,096
+//   (sliding),
+//               or 1,024, 2,048, .. up to it, at most 32,768 (curve)
+//   text        files or folders (below --data, if that is a folder); default: --data itself, else built-in
+//               books
+//   min_tokens  documents with fewer are skipped; default: a window of the longest length
 //   samples     documents used; 0: all
 //   windows     of each document and length; 0: all (curve: 1)
 // Sliding, by recipe:
-//   strict      windows begin at 0, S, 2S, ..; each token counts once, with L - S tokens before it at least
-//               but for the first window's. S: stride, half of the length. BOS where the tokenizer sets it.
-//   yarn        the same windows and S = 256, but a BOS in any case if there is one, and every window's mean
-//               has equal weight: the row says combine = "window_mean". truncate = true: the first only.
+//   strict      windows begin at 0, S, 2S, ..; each token counts once, after at least L - S tokens except in
+//   the
+//               first window. S: stride, default half of the length. BOS where the tokenizer adds it.
+//   yarn        the same windows with S = 256, but always a BOS if there is one, and every window's mean has
+//               equal weight: the row says combine = "window_mean". truncate = true: the first window only.
 //   longlora    all documents are one stream, without BOS; windows begin at 0, S, .. below n - L, S = 256,
 //               the last one is dropped; all of a window counts, and every window has equal weight.
-// Curve: the last `tail` tokens before a place count while what stands before them grows with the length:
-// the same tokens at each length. There are `windows` places, and the last is the end of the document:
+// Curve: the last `tail` tokens before a position count, and the text before them grows with the length: the
+// same tokens are scored at each length. There are `windows` positions, and the last is the document's end:
 //   spread      "parts" (each ends an equal part of what follows the first window) or "ends" (the first is as
 //               early as the longest window allows)
-//   longest     tokens of the window that the places must hold; without it the longest of the lengths
-//   whole       true: losses by position are taken of all of a window, not of the counted tokens alone
+//   longest     tokens of the longest window that the positions must hold; default the longest of the lengths
+//   whole       true: losses by position come from all of a window, not only from the counted tokens
 #include <algorithm>
 #include <memory>
 
@@ -46,7 +48,7 @@ struct Settings {
   bool truncate = false, whole = false;
 };
 
-/// Text tokens begin <= i < end are read, those from `counted` on count.
+/// Tokens begin <= i < end of the text are read; those from `counted` on count.
 struct Window {
   int64_t begin, end, counted;
 };
@@ -110,7 +112,7 @@ Settings read_settings(const Task& task, const MakeContext& context) {
   return s;
 }
 
-/// What stands before every window.
+/// The tokens before every window.
 Ids opening_of(const Settings& settings, const Tokenizer& tokenizer) {
   if (tokenizer.bos_id() < 0 || settings.recipe == "longlora") return {};
   if (settings.recipe == "yarn") return {tokenizer.bos_id()};
@@ -152,7 +154,7 @@ std::vector<Text> long_texts(const Settings& settings, const MakeContext& contex
   std::vector<Text> texts;
   int64_t seen = 0, longest = 0;
   read_texts(settings, context, [&](std::string name, std::string source, const std::string& text) {
-    Ids ids = context.engine.tokenizer().encode(text, {.add_special = false, .parse_special = false});
+    Ids ids = context.prompts.tokenizer.encode(text, {.add_special = false, .parse_special = false});
     ++seen;
     longest = std::max(longest, std::ssize(ids));
     if (std::ssize(ids) >= needed)
@@ -167,7 +169,7 @@ std::vector<Text> long_texts(const Settings& settings, const MakeContext& contex
   return texts;
 }
 
-/// All of them, one behind the other.
+/// All texts, concatenated.
 Text stream_of(const std::vector<Text>& texts) {
   auto ids = std::make_shared<Ids>();
   for (const Text& text : texts) ids->insert(ids->end(), text.ids->begin(), text.ids->end());
@@ -238,7 +240,7 @@ Case window_case(const Text& text, const Window& w, const Ids& opening, bool who
 
 std::vector<Case> make_perplexity_cases(const Task& task, const MakeContext& context) {
   const Settings settings = read_settings(task, context);
-  const Ids opening = opening_of(settings, context.engine.tokenizer());
+  const Ids opening = opening_of(settings, context.prompts.tokenizer);
   const bool stream = settings.recipe == "longlora";
   int64_t needed = settings.longest - std::ssize(opening);
   if (stream) needed = 1;

@@ -1,6 +1,6 @@
 // Rendering as transformers' apply_chat_template does, and the formats of models published without a
-// template. The rule that surprises: "aquila" puts "###" after a human turn and "</s>" after an answer, so no
-// "###" stands before a later "Human:".
+// template. One surprising rule: "aquila" ends a human turn with "###" but an answer with "</s>", so no "###"
+// precedes a later "Human:".
 #include "tokenizer/chat_template.h"
 
 #include "jinja/jinja.h"
@@ -8,7 +8,7 @@
 namespace longspan {
 namespace {
 
-// XVERSE Chat: white space is exact; a system text is a "Human:" turn that ends with one line feed.
+// XVERSE Chat: every white space matters; a system text is a "Human:" turn that ends with one line feed.
 constexpr const char* kXverse = R"(
 {%- for message in messages %}
     {%- if message.role == 'system' %}
@@ -95,7 +95,7 @@ constexpr const char* kIndex = R"(
 {%- endif %})";
 
 const std::vector<BuiltinChatTemplate>& builtin_templates() {
-  // The Aquila models were trained on, and served with, a prompt that ends with one more space.
+  // The Aquila models were trained on, and served with, prompts that end with one extra space.
   static const std::vector<BuiltinChatTemplate> templates = {
       {"xverse", kXverse, {}, ""},
       {"aquila-chat", std::string(kAquilaSystem) + kAquilaChat + kAquilaTurns, {"###", "</s>", "[UNK]"}, " "},

@@ -55,6 +55,7 @@ struct Recipe {
   std::string name, source;  // what it follows: paper or report
   std::filesystem::path file;
   std::string model;             // path (relative to the recipe, where there is one) or a name of fetch
+  std::string chat_template;     // built-in name or path of a Jinja file; empty: the model's own
   std::filesystem::path output;  // default: runs/NAME below the working directory
   uint64_t seed = 1;
   std::optional<Compute> compute;

@@ -129,7 +129,7 @@ TEST_F(Likelihood, ATokenMayReachOverTheSeam) {
 TEST_F(Likelihood, AChoicesRoomHoldsTheLongest) {
   CaseText text = choices({"b", " a hundred and twenty moons"}, 0);
   Prompt prompt = prompt_of("xa");
-  Sequence sequence(*engine_, std::ssize(prompt.ids) + choice_room(*engine_, text));
+  Sequence sequence(*engine_, std::ssize(prompt.ids) + choice_room(engine_->tokenizer(), text));
   EXPECT_TRUE(run_choice(sequence, *engine_, prompt, text, {}).has_value());
 }
 

@@ -262,7 +262,7 @@ TEST_F(Compare, PassKeysAreHiddenInTheText) {
     size_t end = hidden.find("\n\nWhat is the pass key?");
     ASSERT_NE(end, hidden.npos);
     EXPECT_EQ(hidden.substr(begin, end - begin), text_.substr(0, end - begin));
-    Prompt prompt = case_prompt(*engine_, p.cases_of(p.rows[1]), c, text);
+    Prompt prompt = case_prompt(engine_->prompts(), p.cases_of(p.rows[1]), c, text);
     EXPECT_LE(std::ssize(prompt.ids), 400 - 24);
     EXPECT_GE(std::ssize(prompt.ids), 400 - 24 - 50);  // a sentence less
     depths.insert(c.cell.at("depth").number());

@@ -5,9 +5,7 @@
 #include <fstream>
 
 #include "base/error.h"
-#include "cli/program.h"
-#include "suites/cases.h"
-#include "suites/prompt.h"
+#include "suites/fixture.h"
 #include "suites/records.h"
 
 namespace longspan {
@@ -15,18 +13,17 @@ namespace {
 
 using Strings = std::vector<std::string>;
 
-class FileCases : public ProgramTest {
+class FileCases : public SuiteTest {
  protected:
   void SetUp() override {
-    ProgramTest::SetUp();
-    engine_ = std::make_unique<Engine>(tiny_model(512), EngineOptions());
+    SuiteTest::SetUp();
     task_.name = "qa";
     task_.prompt = "{context} {question}";
     task_.document = "context";
     task_.make = {{"references", "answers"}};
   }
   std::vector<Case> make(const std::string& data, int64_t limit = 0) {
-    MakeContext context{.engine = *engine_, .data = dir_ / data, .limit = limit};
+    MakeContext context{.prompts = prompts_, .data = dir_ / data, .limit = limit};
     return make_file_cases(task_, context);
   }
   std::string error(const std::string& data) {
@@ -43,7 +40,6 @@ class FileCases : public ProgramTest {
     return "no error";
   }
 
-  std::unique_ptr<Engine> engine_;
   Task task_;
 };
 
@@ -136,7 +132,7 @@ TEST_F(FileCases, ConversationsKeepTheirTurns) {
   EXPECT_EQ(text.turns[1].content, "b");
   EXPECT_EQ(text.user, "c");
   EXPECT_EQ(
-      make_prompt(*engine_, task_, text, 0).text,
+      make_prompt(prompts_, task_, text, 0).text,
       "<|start|>system\ns<|end|>\n<|start|>user\na<|end|>\n<|start|>assistant\nb<|end|>\n<|start|>user\nc"
       "<|end|>\n<|start|>assistant\n");
 }

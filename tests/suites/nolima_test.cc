@@ -2,18 +2,16 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
-#include "cli/program.h"
-#include "suites/cases.h"
+#include "suites/fixture.h"
 
 namespace longspan {
 namespace {
 
-class Nolima : public ProgramTest {
+class Nolima : public SuiteTest {
  protected:
   void SetUp() override {
-    ProgramTest::SetUp();
+    SuiteTest::SetUp();
     golden_ = parse_json_file(std::string(LONGSPAN_GOLDEN) + "/suites/nolima.json");
-    engine_ = std::make_unique<Engine>(tiny_model(1024), EngineOptions());
     fs::create_directories(dir_ / "rand_shuffle");
     write("rand_shuffle/rand_book_1.txt", golden_["book"]);
     set_ = {{{"id", "0406"},
@@ -28,7 +26,7 @@ class Nolima : public ProgramTest {
   }
   std::vector<Case> make() {
     write("needle_set.json", dump_json(set_));
-    return make_nolima_cases(task_, {.engine = *engine_, .data = dir_});
+    return make_nolima_cases(task_, {.prompts = prompts_, .data = dir_});
   }
   std::string error() {
     try {
@@ -40,7 +38,6 @@ class Nolima : public ProgramTest {
   }
 
   Json golden_, set_;
-  std::unique_ptr<Engine> engine_;
   Task task_;
 };
 

@@ -2,22 +2,20 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
-#include "cli/program.h"
-#include "suites/cases.h"
+#include "suites/fixture.h"
 
 namespace longspan {
 namespace {
 
-class SuiteFiles : public ProgramTest {
+class SuiteFiles : public SuiteTest {
  protected:
   /// The text of the first case of a task, from one record.
   CaseText first(const std::string& suite, const std::string& dialect, const std::string& task,
                  const std::string& file, const Json& record) {
-    Engine engine(tiny_model(512), {});
     write(file, dump_json(record) + "\n");
     Suite read = read_suite(suite, dialect, {task}, {});
     std::vector<std::string> missing;
-    cases_ = make_cases(read, {.engine = engine, .data = dir_}, missing);
+    cases_ = make_cases(read, {.prompts = prompts_, .data = dir_}, missing);
     return cases_.at(0).text();
   }
   static bool ends(const std::string& text, const std::string& end) {
