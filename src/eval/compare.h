@@ -1,9 +1,10 @@
-// compare: the suite "compare" (resources/suites) under methods x lengths on one text. Loss is measured on
-// the same last `tail` tokens of a window while the context before them grows, so that only the reach of a
-// method changes between lengths; pass keys tell whether it retrieves.
+// compare: the suite "compare" (resources/suites) for methods x lengths on one text. Loss is measured on the
+// same last `tail` tokens of a window while the context before them grows, so that only the reach of a method
+// differs between lengths; pass keys show whether it retrieves.
 //
-// Each method at each length is a run as `eval` makes them, and on disk a folder of one, named by all that
-// decides its results: what is there is never computed again, and other settings get another folder.
+// Each method at each length is a run like those of `eval`. On disk it is a run folder whose name holds a
+// digest of everything that affects its results: finished cases are never run again, and other settings get
+// another folder.
 #pragma once
 
 #include <filesystem>
@@ -26,7 +27,7 @@ struct CompareSettings {
   uint64_t seed = 0;                 // of the pass key's number
 };
 
-/// Specs of "none, yarn:factor=4,beta_fast=32; ntk": commas, semicolons and blanks separate, but a key=value
+/// Specs of "none, yarn:factor=4,beta_fast=32; ntk": separated by commas, semicolons and blanks; a key=value
 /// belongs to the spec before it. Error when one is named twice.
 std::vector<std::string> split_methods(std::string_view list);
 
@@ -47,7 +48,7 @@ struct CompareRow {
   int64_t length = 0;
   int64_t kv_bytes = 0, memory_bytes = 0;  // predicted; memory: the whole program with this window
   RunSettings settings = {};
-  std::string folder = {};  // name of the run's folder; two specs that say the same share it
+  std::string folder = {};  // name of the run's folder; two specs with the same meaning share it
 };
 
 struct ComparePlan {
@@ -59,24 +60,24 @@ struct ComparePlan {
   const RunPlan& cases_of(const CompareRow& row) const { return cases.at(row.length); }
 };
 
-/// Everything that could be wrong is found here: specs, lengths against text and memory, pass keys. `model`
-/// is the file or directory the engine was opened from. `known`: what the caller knows (run.h: plan_run).
+/// Checks everything before anything is computed: specs, lengths against text and memory, pass keys. `model`
+/// is the file or directory that the engine was opened from. `known`: see plan_run.
 ComparePlan plan_compare(const Engine& engine, const std::filesystem::path& model, const std::string& text,
                          const CompareSettings& settings, const RunSettings& known);
 
-/// Results of every row by the name of its folder.
+/// Results of every row, by the name of its folder.
 using CompareResults = std::map<std::string, ResultStore>;
-/// Those below `folder`, made where they are missing; "": none, and nothing is kept beyond their life.
+/// Opens the runs below `folder`, creating those that are missing; "": in memory only.
 CompareResults open_results(const ComparePlan& plan, const std::filesystem::path& folder);
 
-/// Cases of the plan that the results hold already, and all of them.
+/// How many cases of the plan are finished, and how many there are.
 struct CompareProgress {
   int64_t known = 0, all = 0;
 };
 CompareProgress count_cases(const ComparePlan& plan, const CompareResults& results);
 
-/// Computes the cases that the results lack. Progress counts tokens of these; false when it asked to stop
-/// (the case in hand is lost, those before it are kept).
+/// Runs the cases that are not finished. Progress counts their tokens; false when it asked to stop (the
+/// current case is lost, those before it are kept).
 bool run_compare(const Engine& engine, const ComparePlan& plan, CompareResults& results,
                  const Progress& progress = {});
 

@@ -1,4 +1,4 @@
-// What a model gives given text: the loss of a window, and which of several continuations is the likeliest.
+// Likelihoods of given text: the loss of a window, and which of several continuations is the most likely.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@
 namespace longspan {
 
 /// Tokens at positions from, from + 1, .. (from >= 1) with these log-probabilities, in buckets that begin at
-/// 1, 16, 23, 32, 45, 64, ..: their width grows by sqrt(2). Only buckets that received tokens.
+/// 1, 16, 23, 32, 45, 64, ..: each sqrt(2) times as wide as the last. Empty buckets are omitted.
 std::vector<PositionBucket> position_buckets(std::span<const float> logprobs, int64_t from);
 
 /// Fields of CaseResult.
@@ -26,11 +26,11 @@ struct WindowLoss {
   double seconds = 0, head_seconds = 0;
 };
 
-/// Of a Loss case over an empty sequence declared for its ids. Nothing when progress asked to stop.
+/// Runs a Loss case on an empty sequence declared for its ids. Nothing when progress asked to stop.
 std::optional<WindowLoss> run_loss(Sequence& sequence, const Engine& engine, const CaseText& text,
                                    const Progress& progress);
 
-/// Tokens that a sequence needs for a Choice case behind its prompt, at most.
+/// The most tokens that a Choice case adds to its prompt.
 int64_t choice_room(const Tokenizer& tokenizer, const CaseText& text);
 
 /// Fields of CaseResult.
@@ -41,16 +41,16 @@ struct ChoiceScores {
   double seconds = 0;  // set by the responder
 };
 
-/// Of a Choice case. The sequence keeps what it shares with the prompt and is left holding the prompt's
-/// beginning. Choices are read together with the prompt, for a tokenizer may join across the seam; ids behind
-/// what all of them share with the prompt count. The choice taken, the earlier one of equals, is that of the
-/// largest
+/// Runs a Choice case. The sequence keeps what it shares with the prompt, and holds the beginning of the
+/// prompt afterwards. Choices are tokenised together with the prompt, because a tokenizer may merge across
+/// the seam; the ids after the part that all of them share with the prompt are scored. The choice taken (the
+/// first of equal ones) has the largest
 ///   accuracy           log p(choice | prompt)
 ///   accuracy_per_byte  log p(choice | prompt) / bytes
 ///   accuracy_gain      log p(choice | prompt) - log p(choice | neutral prompt): what the prompt adds,
 ///   however
-///                      likely a choice is by itself (Brown et al. 2020, arXiv 2005.14165, section 2.4);
-///                      where the case has a neutral prompt, and neutral_logprobs with it
+///                      likely the choice is by itself (Brown et al. 2020, arXiv 2005.14165, section 2.4);
+///                      only where the case has a neutral prompt
 /// Nothing when progress asked to stop. Error when the prompt has no token before the seam.
 std::optional<ChoiceScores> run_choice(Sequence& sequence, const Engine& engine, const Prompt& prompt,
                                        const CaseText& text, const Progress& progress);

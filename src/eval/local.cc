@@ -1,4 +1,4 @@
-// The engine answers. One sequence is kept; a prompt that begins like the one before reads only the rest.
+// The local responder. It keeps one sequence: a prompt that begins like the last one reads only the rest.
 #include <algorithm>
 #include <chrono>
 
@@ -11,14 +11,15 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Where positions do not depend on the length, one declaration serves all cases; pages come as text grows.
+// Where positions do not depend on the length, one declaration serves all cases; pages are allocated as
+// needed.
 constexpr int64_t kAnyLength = int64_t{1} << 40;
 
 class Reader {
  public:
   Reader(const Engine& engine, PositionConfig position) : engine_(engine), position_(std::move(position)) {}
 
-  /// A sequence that holds a beginning of ids, in whole chunks, and was declared for `length` tokens.
+  /// A sequence declared for `length` tokens that holds a prefix of `ids`, in whole chunks.
   Sequence& ready_for(std::span<const int32_t> ids, int64_t length) {
     int64_t declared = depends_on_length(length) ? length : kAnyLength;
     if (!sequence_ || sequence_->declared_length() != declared || depends_on_history())
@@ -36,7 +37,7 @@ class Reader {
   bool depends_on_length(int64_t length) const {
     return position_spec(position_, engine_.config().head_shape(), length).depends_on_length;
   }
-  /// length=current: older keys keep the frequencies of their time.
+  /// length=current: older keys keep the frequencies that they were stored with.
   bool depends_on_history() const {
     auto length = position_.values.find("length");
     return length != position_.values.end() && length->second == kCurrentLength;

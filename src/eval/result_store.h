@@ -1,5 +1,4 @@
-// Results that survive: a line of JSON for every finished case, {"case": ID, "result": {...}}, on disk before
-// the next case begins.
+// Finished cases that survive a kill: one line of results.jsonl each, on disk before the next case begins.
 #pragma once
 
 #include <filesystem>
@@ -10,18 +9,17 @@
 
 namespace longspan {
 
-/// Finished cases by id. With a file every one is there, a line each, before the next begins; a last line
-/// that was cut off is dropped.
+/// Finished cases by id. A last line that was cut off is dropped when the file is opened.
 class ResultStore {
  public:
-  ResultStore() = default;  // keeps nothing beyond its life
-  /// Opens or creates the file. Error when a line is no result, or another process writes there.
+  ResultStore() = default;  // in memory only
+  /// Opens or creates the file. Error when a line is not a result, or another process is writing to it.
   explicit ResultStore(const std::filesystem::path& file);
   ~ResultStore();
   ResultStore(const ResultStore&) = delete;
   ResultStore& operator=(const ResultStore&) = delete;
 
-  /// Null when this case is still to be done.
+  /// Null when the case has not been run.
   const CaseResult* find(const std::string& id) const;
   void add(CaseResult result);
 

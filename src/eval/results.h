@@ -1,6 +1,7 @@
-// What a run leaves in its folder, and how it is read back:
-//   settings.json   everything that decides a score (run_settings.h)
-//   results.jsonl   a line for each case as soon as it ends: {"case": ID, "result": {...}} (case_result.h); a
+// The files in the folder of a run, and reading them back:
+//   settings.json   everything that affects a score (run_settings.h)
+//   results.jsonl   a line for each case, written when it ends: {"case": ID, "result": {...}}
+//   (case_result.h); a
 //                   shard I of N writes results.I-of-N.jsonl
 #pragma once
 
@@ -21,7 +22,7 @@ struct RunResults {
 /// Reads settings.json and every results*.jsonl of a folder. Error names file and line.
 RunResults read_run(const std::filesystem::path& folder);
 
-/// The case of this id; null when the run does not hold it.
+/// The case with this id; null when the run does not have it.
 const CaseResult* find_case(const RunResults& run, const std::string& id);
 
 }  // namespace longspan

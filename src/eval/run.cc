@@ -20,7 +20,8 @@ constexpr const char* kSettings = "settings.json";
 
 int64_t weight(const Case& c) { return c.length > 0 ? c.length : kGuessedTokens; }
 
-/// What the page shows of a prompt: all of it if the prompts of the run may take as much, else both ends.
+/// What the page shows of a prompt: all of it if the page has room for the prompts of this run, else both
+/// ends.
 ShownPrompt shown(const std::string& prompt, const RunPlan& plan) {
   constexpr size_t kAll = size_t{8} << 20, kWhole = 6000, kEnd = 2000;
   if (prompt.size() <= std::max(kWhole, kAll / plan.cases.size())) return {prompt, {}};
@@ -31,7 +32,7 @@ ShownPrompt shown(const std::string& prompt, const RunPlan& plan) {
   return {head, prompt.substr(tail)};
 }
 
-/// The tokens that prompt and answer of a case may take: what it was made for, else the window.
+/// The most tokens of prompt and answer: the length that the case was made for, else the window.
 int64_t room_of(const Case& c, const RunPlan& plan) { return c.length > 0 ? c.length : plan.window; }
 
 void leave_out_too_long(RunPlan& plan) {
@@ -47,8 +48,8 @@ void leave_out_too_long(RunPlan& plan) {
       grouped(all - std::ssize(plan.cases)), grouped(all), grouped(longest), grouped(plan.window)));
 }
 
-/// Everything that is too long, before the first is computed. Made cases say their length; those of files are
-/// read, but only rows that refuse to cut can fail.
+/// Finds every case that is too long before the first is run. Generated cases state their length; those from
+/// files are read, but only where the row refuses to cut.
 void check_lengths(const PromptMaker& prompts, const RunPlan& plan) {
   for (const Case& c : plan.cases) {
     if (c.kind == CaseKind::Loss) continue;
@@ -60,7 +61,7 @@ void check_lengths(const PromptMaker& prompts, const RunPlan& plan) {
           excerpt(c.id), grouped(c.length), grouped(plan.window), c.length);
     if (c.length > 0 || plan.window <= 0 || task.truncate != Truncation::Refuse) continue;
     CaseText text = c.text();
-    // A token has a byte at least, the template no more than this.
+    // A token has at least one byte, and the template adds at most this many.
     constexpr size_t kTemplate = 400;
     size_t bytes = text.system.size() + text.user.size() + text.prefix.size() + kTemplate;
     for (const ChatMessage& turn : text.turns) bytes += turn.content.size() + kTemplate;
@@ -88,8 +89,8 @@ void check_metrics(const RunPlan& plan) {
       for (const std::string& metric : plan.suite.tasks[c.task].metrics) find_metric(metric);
 }
 
-/// How many tokens a run has to do with: of cases whose length is unknown until their turn, as many as those
-/// before them had.
+/// How many tokens a run will read. Cases whose length is not known yet are assumed to be as long as the mean
+/// of those before them.
 class Expectation {
  public:
   void expect(const Case& c) { c.length > 0 ? known_ += c.length : ++unknown_; }
@@ -222,7 +223,7 @@ RunPlan plan_run(const ModelConfig& config, Suite suite, const MakeContext& cont
                  TooLong too_long) {
   RunPlan plan{std::move(suite), {}, {}, context.window, std::move(settings)};
   plan.cases = make_cases(plan.suite, context, plan.missing);
-  // Where each length has frequencies of its own, only cases of one length share what was read.
+  // Where frequencies depend on the length, only cases of the same length can share the cache.
   if (position_spec(config.position, config.head_shape(), std::max<int64_t>(1, plan.window))
           .depends_on_length)
     std::stable_sort(plan.cases.begin(), plan.cases.end(),

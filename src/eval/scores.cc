@@ -28,7 +28,7 @@ double scored(const CaseResult& result, const std::string& metric, Scoring scori
   return score->of(scoring);
 }
 
-/// Score of one task from the drawn rows; version[i] says which run's row slot i takes.
+/// Score of one task from the drawn rows; version[i] is the version that draw i is taken from.
 double task_score(const TaskScores& task, std::span<const uint32_t> rows, std::span<const uint8_t> version) {
   std::vector<double> means(task.columns[0].size());
   double weight = 0;
@@ -41,7 +41,7 @@ double task_score(const TaskScores& task, std::span<const uint32_t> rows, std::s
   return combined(task.combine, means);
 }
 
-/// Index of each task's category; a task without one is its own.
+/// Index of each task's category; a task without a category has one of its own.
 std::vector<size_t> category_indices(const Group& group, size_t& count) {
   std::map<std::pair<bool, std::string>, size_t> known;
   std::vector<size_t> indices;
@@ -61,7 +61,7 @@ std::vector<size_t> sizes_of(const Group& group) {
   return sizes;
 }
 
-/// The group's score of drawn rows, its tasks one behind the other.
+/// The group's score of drawn rows; the rows of its tasks follow each other.
 class GroupScore {
  public:
   explicit GroupScore(const Group& group) : group_(group), category_(category_indices(group, categories_)) {
@@ -78,7 +78,7 @@ class GroupScore {
     }
     return sum;
   }
-  /// Of a task in the score; the sum over tasks is 1.
+  /// Weight of a task in the score; the sum over tasks is 1.
   double weight(size_t task) const {
     return 1 / (static_cast<double>(categories_) * static_cast<double>(members_[category_[task]]));
   }
@@ -113,7 +113,7 @@ bool weighs_windows(const TaskSettings& task) { return task.combine == "window_m
 
 bool is_loss(const CaseResult& result) { return result.kind == CaseKind::Loss; }
 
-/// Puts the run's cases into its tasks; `add` fills the columns of a case and its partner.
+/// Sorts the cases of a run into its tasks; `add` appends a case and its counterpart to the columns.
 Group gather(
     const RunResults& run, bool loss, const RunResults* other,
     const std::function<void(TaskScores&, const TaskSettings&, const CaseResult&, const CaseResult*)>& add) {

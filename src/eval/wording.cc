@@ -12,7 +12,7 @@ namespace {
 
 int digits_of(Unit unit) { return unit == Unit::Percent ? 1 : 4; }
 
-/// "-0.0" says a sign where there is none.
+/// "-0.0" and "+0.0" would suggest a direction.
 std::string without_negative_zero(std::string text) {
   if (text.find_first_of("123456789") == text.npos && !text.empty() && (text[0] == '-' || text[0] == '+'))
     text.erase(0, 1);
@@ -70,7 +70,7 @@ std::string signed_figure(double x, Unit unit) {
 }
 
 std::string range_of(const Score& score) {
-  // One case has no spread, and then neither has a bootstrap of it.
+  // A bootstrap of a single case has no spread.
   const Estimate& e = score.value;
   return e.low == e.high ? "-" : figure(e.low, score.unit) + " to " + figure(e.high, score.unit);
 }
@@ -98,7 +98,7 @@ std::string count_of(const TaskSummary& task) {
 std::string metric_text(const TaskSummary& task) {
   std::string text = one_line(task.metric), means;
   for (const auto& [name, mean] : task.metrics)
-    if (task.metric != name)  // else it is the score
+    if (task.metric != name)  // otherwise it is the score itself
       means += fmt::format("{}{} {:.1f}", means.empty() ? "" : ", ", one_line(name), mean);
   return means.empty() ? text : fmt::format("{} ({})", text, means);
 }

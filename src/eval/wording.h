@@ -1,4 +1,4 @@
-// Figures of summaries and differences as words: terminal and page say the same.
+// Figures of summaries and differences as text, the same for terminal and page.
 #pragma once
 
 #include <optional>
@@ -10,34 +10,34 @@
 
 namespace longspan {
 
-/// Text from outside with control characters as blanks.
+/// Foreign text with control characters replaced by blanks.
 std::string one_line(std::string text);
 /// 8192 -> "8,192", 0.5 -> "0.5", texts on one line.
 std::string value_text(const CellValue& value);
-/// The same of a setting; null -> "-", objects and lists as JSON.
+/// The same for a setting; null -> "-", objects and lists as JSON.
 std::string setting_text(const Json& value);
 /// "8K" for 8192, else as value_text.
 std::string length_text(const CellValue& length);
 
-/// In the unit's digits: per cent with one, losses with four; "-" when there is none.
+/// Per cent with one digit, losses with four; "-" when there is none.
 std::string figure(std::optional<double> x, Unit unit);
 std::string signed_figure(double x, Unit unit);
-/// "52.1 to 60.9" (low and high); "-" where there is nothing to tell an interval from.
+/// "52.1 to 60.9" (low to high); "-" where the interval is a point.
 std::string range_of(const Score& score);
 std::string change_range(const Change& change);
-/// Score, range, compat and clean; "-" for each that is not there.
+/// Score, range, compat and clean; "-" for each that is missing.
 std::vector<std::string> score_cells(const std::optional<Score>& score);
 /// Pairs, a, b, change, range, p and verdict.
 std::vector<std::string> change_cells(const Change& change);
 /// "120", or "120 of 544" of planned ones.
 std::string count_of(const TaskSummary& task);
-/// What the score of a task is, with the means of its metrics where there are several.
+/// The metric that is the task's score, with the means of all metrics where there are several.
 std::string metric_text(const TaskSummary& task);
 
 /// "needle, clean scoring: 63.2 % (60.1 to 66.0), 544 cases"; "incomplete: 120 of 544 cases".
 std::string headline(const Summary& summary);
 std::string diff_headline(const RunDifference& diff);
-/// Sentences on cases cut, stopped, empty, tasks left out, cases not yet done.
+/// Sentences about cases that were cut, stopped or empty, tasks left out, and cases still to run.
 std::vector<std::string> remarks(const Summary& summary);
 
 }  // namespace longspan
