@@ -52,7 +52,7 @@ std::string bytes(int64_t n) { return human_bytes(static_cast<double>(n)); }
 const std::vector<std::string> kColumns = {"method",  "nll",          "+-",    "pass keys",
                                            "seconds", "keys, values", "memory"};
 
-/// What a row says under kColumns.
+/// The cells of a row, as kColumns.
 std::vector<std::string> cells(const ComparedRow& row) {
   std::string keys = row.passkeys.empty() ? "-" : fmt::format("{} of {}", row.found(), row.passkeys.size());
   return {row.spec,
@@ -72,7 +72,7 @@ std::string what_is_measured(const Comparison& comparison) {
 
 // ---- the page
 
-/// One look for each method: eight colours, then again dashed.
+/// A style for each method: eight colours, then the same dashed.
 std::string line_look(size_t method) {
   const char* colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
                            "#e69f00", "#56b4e9", "#6a3d9a", "#666666"};
@@ -109,7 +109,7 @@ std::string length_axis(const Comparison& comparison) {
                      tics);
 }
 
-/// A line for each method: `field` over length.
+/// `field` over length, one curve per method.
 std::vector<Curve> over_length(const Comparison& comparison, double ComparedRow::*field) {
   std::vector<Curve> all;
   for (const std::string& method : methods_of(comparison)) {
@@ -138,7 +138,7 @@ std::vector<Curve> over_position(const Comparison& comparison) {
   return all;
 }
 
-/// A box for each key: methods below each other, depths from left to right within each length.
+/// One box per key: methods from top to bottom, depths from left to right within each length.
 std::string passkey_grid(const Comparison& comparison) {
   std::vector<std::string> methods = methods_of(comparison);
   std::vector<int64_t> lengths = lengths_of(comparison);

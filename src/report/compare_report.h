@@ -8,7 +8,7 @@
 
 namespace longspan {
 
-/// For a terminal: lengths one after the other, the least loss of each marked.
+/// For a terminal: one table per length, with the lowest loss marked.
 std::string compare_table(const Comparison& comparison);
 /// Draws the pictures (SVG and PNG) into the folder and writes compare.html, which holds tables, pictures,
 /// settings and the command line.

@@ -1,4 +1,4 @@
-// diff.html: two runs side by side.
+// The page that shows two runs side by side.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -58,7 +58,7 @@ struct Pair {
   bool loss() const { return a->kind == CaseKind::Loss; }
 };
 
-/// Pairs whose score changed, the greatest change first, answers before losses.
+/// Pairs whose score changed, the largest change first, answers before losses.
 std::vector<Pair> most_changed(const RunResults& a, const RunResults& b) {
   std::vector<Pair> pairs;
   const Scoring scoring = a.settings.scoring;

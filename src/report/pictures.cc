@@ -18,7 +18,7 @@ constexpr const char* kColours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", 
 constexpr size_t kMostLines = std::size(kColours);
 constexpr const char* kGrid = "set grid xtics ytics lt 1 lc rgb '#dddddd' lw 1\n";
 
-/// A text from outside on one line, quoted. Backquotes, which elsewhere run commands, become primes.
+/// Foreign text on one line, quoted. Backquotes, which run commands in some contexts, become primes.
 std::string label(const std::string& text) {
   std::string plain;
   for (char c : one_line(text)) plain += c == '`' ? "\u2035" : std::string(1, c);
@@ -36,8 +36,8 @@ std::string axis_text(const std::string& key) {
   return key == "length" ? "length in tokens" : key == "depth" ? "depth in per cent" : key;
 }
 
-/// Values of a numeric field as the x axis. Lengths have ticks where they are, as far as their names have
-/// room, and a logarithmic axis when they grow by a factor.
+/// Values of a numeric field as the x axis. Lengths have ticks at their own places, as far as the labels have
+/// room, and a logarithmic axis when they grow geometrically.
 std::string value_axis(const std::vector<ScoreBy>& scores, const std::string& key) {
   if (key != "length")
     return fmt::format("set xlabel {}\n{}", label(axis_text(key)),
@@ -255,7 +255,7 @@ Picture changes(const RunDifference& diff) {
       fmt::format("set xlabel 'change from a to b in {}, and its 95 % interval'\n",
                   diff.all.unit == Unit::Percent ? "points of a hundred" : name_of(diff.all.unit)) +
       "set arrow from 0, graph 0 to 0, graph 1 nohead lc rgb '#606060' lw 1\nset offsets 0, graph 0.1, 0, 0\n"
-      // The last one draws nothing: no change stands in the picture, too.
+      // The last plot draws nothing, but keeps zero inside the picture.
       "plot $d using 1:2:3:4:5 with xerrorbars pt 7 ps 0.9 lw 2 lc rgb variable, $d using 4:2:6 with labels "
       "noenhanced left offset 0.8,0 font ',10', $d using (0):2 with dots lc rgb '#606060'";
   return picture;

@@ -1,5 +1,5 @@
-// What is drawn of a summary or a difference: commands for gnuplot with the size that suits them. Pictures
-// without anything to show have no commands.
+// Pictures of summaries and differences: gnuplot commands and a suitable size. A picture with nothing to show
+// has no commands.
 #pragma once
 
 #include <string>
@@ -14,19 +14,19 @@ struct Picture {
   int width = 960, height = 420;
 };
 
-/// A grid of the summary: lengths across, depths down, 0 % red over yellow to 100 % green, grey where no case
-/// is.
+/// A grid of the summary: lengths across, depths down; 0 % red through yellow to 100 % green, grey where
+/// there is no case.
 Picture heat_map(const Grid& grid, const std::string& title);
-/// Score over `key` ("length", "depth", or another with numbers) with its band; over length also a thin line
-/// for each of a few tasks.
+/// Score over `key` ("length", "depth", or another numeric field) with its interval as a band; over length
+/// also a thin line for each task when there are few.
 Picture score_by(const Summary& summary, const std::string& key);
-/// Bars of the tasks of `unit` with their intervals.
+/// Bars with intervals for the tasks of this unit.
 Picture score_by_task(const Summary& summary, Unit unit);
 Picture loss_by_position(const Summary& summary);
-/// Points with intervals: the whole, its tasks and lengths; green better, red worse, grey noise.
+/// Points with intervals for the whole, its tasks and its lengths: green is better, red worse, grey noise.
 Picture changes(const RunDifference& diff);
 
-/// "needle, en": what a grid shows beside its task; "" for all cases.
+/// "needle hat": the cases that a grid is restricted to; "" for all.
 std::string grid_part(const Grid& grid);
 
 }  // namespace longspan

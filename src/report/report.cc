@@ -29,7 +29,7 @@ void append(std::vector<std::string>& row, std::vector<std::string> cells) {
   row.insert(row.end(), cells.begin(), cells.end());
 }
 
-/// Adds the figures for which the run has a task.
+/// With the columns that at least one task needs.
 std::string task_table(const Summary& summary) {
   auto any = [&](auto has) {
     return std::any_of(summary.tasks.begin(), summary.tasks.end(),
@@ -92,7 +92,7 @@ std::string length_table(const Summary& summary) {
   return html_heading("Tasks and lengths") + html_table(rows);
 }
 
-/// Scores by the cells' other fields: class, language, needle, ..; folded, as there may be many.
+/// Scores by every field of the cells (class, language, needle, ...), folded because there may be many.
 std::string field_tables(const Summary& summary) {
   std::string out;
   for (const auto& [field, scores] : summary.by) {
@@ -120,14 +120,14 @@ const Score* own_score(const Summary& summary, const std::string& task, int64_t 
   return nullptr;
 }
 
-/// What this run has to set beside a published score. Only compat scores compare; of losses the perplexity.
+/// The figure of this run that compares with a published score: its compat score, or the perplexity.
 std::string own_figure(const Summary& summary, const std::string& task, int64_t length) {
   const Score* score = own_score(summary, task, length);
   if (!score) return "";
   return score->compat ? figure(score->compat, score->unit) : optional_figure(score->perplexity, 3);
 }
 
-/// With the digits that were published, one at least.
+/// With the digits that were published, at least one.
 std::string published_figure(double score) {
   std::string text = fmt::format("{}", score);
   return text.find('.') == text.npos ? text + ".0" : text;
@@ -169,7 +169,7 @@ std::string known_table(const Summary& summary) {
                      summary.tasks.size(), grouped(summary.cases));
 }
 
-/// Name, formula and mode of every metric that the cases have.
+/// Name, formula and modes of every metric of the cases.
 std::string metric_table(const RunResults& run) {
   std::set<std::string> names;
   bool loss = false;
@@ -223,7 +223,7 @@ std::string settings_part(const RunSettings& settings) {
   return out;
 }
 
-/// Of every case what its line opens: all but what it cost.
+/// What the line of each case opens: everything but its cost.
 Json case_data(const RunResults& run) {
   Json data = Json::array();
   for (const TaskSettings& task : run.settings.tasks)
@@ -238,8 +238,8 @@ Json case_data(const RunResults& run) {
   return data;
 }
 
-/// Draws a heat map for each grid; the page has its own ones that open their cells, and the pictures for
-/// readers without scripts.
+/// Draws a heat map for each grid. The page draws its own, whose cells open; the pictures are for readers
+/// without scripts.
 std::string heat_maps(const RunResults& run, const Summary& summary) {
   if (summary.grids.empty()) return "";
   std::string still;

@@ -33,7 +33,7 @@ std::map<int64_t, Curve> curves_by_length(const std::vector<ValidationReport>& v
   return curves;
 }
 
-/// Curves over steps, titles by curve.
+/// gnuplot commands for titled curves over steps.
 std::string commands(const std::vector<std::pair<std::string, Curve>>& curves, const std::string& title,
                      const std::string& y, const char* more) {
   std::string out, plots;

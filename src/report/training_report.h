@@ -8,8 +8,8 @@
 
 namespace longspan {
 
-/// Writes OUTPUT/report.html, and its pictures below OUTPUT/report. Error when there is no step, or as draw
-/// says.
+/// Writes OUTPUT/report.html, and its pictures below OUTPUT/report. Error when there is no step; otherwise as
+/// draw.
 void write_training_report(const std::filesystem::path& output, const MetricsHistory& history,
                            const std::string& name, const std::string& source);
 
