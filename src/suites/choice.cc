@@ -112,7 +112,7 @@ std::vector<Case> make_choice_cases(const Task& task, const MakeContext& context
     cases.push_back(
         {.id = fmt::format("{}/{}", task.name, cases.size()),
          .kind = CaseKind::Choice,
-         .cell = category.empty() ? Json::object() : Json{{"class", category}},
+         .cell = category.empty() ? Cell{} : Cell{{{"class", category}}},
          .source = where,
          .text = [&task, kept, choices = std::move(choices), correct, where, neutral = settings.neutral] {
            CaseText filled = fill_task(task, *kept, where);

@@ -57,7 +57,7 @@ struct Slot {
   int64_t at = 0;
 };
 
-struct Cell {
+struct CellRule {
   std::string name;
   Json value;  // a path, "@index", a number, or {field, bins}
 };
@@ -68,7 +68,7 @@ struct Reading {
   std::vector<std::string> each, references, fields;
   Json where, replace;
   std::vector<Slot> slots;
-  std::vector<Cell> cells;
+  std::vector<CellRule> cells;
 };
 
 std::string spelled(const Json& value) {
@@ -300,22 +300,19 @@ std::string bin_of(const Json& value, const Json& bins, const std::string& where
   return from + "-";
 }
 
-Json cell_of(const Reading& how, const Json& fields, size_t index, const std::string& where) {
-  Json out = Json::object();
-  for (const Cell& cell : how.cells) {
-    if (cell.value.is_number()) {
-      out[cell.name] = cell.value;
-    } else if (cell.value.is_object()) {
-      out[cell.name] =
-          bin_of(at_path(fields, cell.value["field"].get<std::string>(), where), cell.value["bins"], where);
-    } else if (cell.value == kIndex) {
-      out[cell.name] = index;
-    } else {
-      const Json& value = at_path(fields, cell.value.get<std::string>(), where);
-      out[cell.name] = value.is_number() ? value : Json(spelled(value));
-    }
-  }
-  return out;
+CellValue cell_value_of(const Json& rule, const Json& fields, size_t index, const std::string& where) {
+  if (rule.is_number()) return cell_value(rule);
+  if (rule.is_object())
+    return bin_of(at_path(fields, rule["field"].get<std::string>(), where), rule["bins"], where);
+  if (rule == kIndex) return index;
+  const Json& value = at_path(fields, rule.get<std::string>(), where);
+  return value.is_number() ? cell_value(value) : CellValue(spelled(value));
+}
+
+Cell cell_of(const Reading& how, const Json& fields, size_t index, const std::string& where) {
+  Cell cell;
+  for (const CellRule& rule : how.cells) cell.add(rule.name, cell_value_of(rule.value, fields, index, where));
+  return cell;
 }
 
 /// Stable: groups are in the order of their first case.

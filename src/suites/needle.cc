@@ -162,10 +162,11 @@ std::vector<Placed> place(const NeedleTexts& texts, bool together, size_t first,
 std::vector<Case> make_needle_cases(const Task& task, const MakeContext& context) {
   Grid grid = read_grid(task);
   int64_t longest = *std::max_element(grid.lengths.begin(), grid.lengths.end());
-  std::vector<std::string> documents = haystack_documents(grid.haystack);
+  std::vector<std::string> documents =
+      context.text ? std::vector{*context.text} : haystack_documents(grid.haystack);
   auto texts = std::make_shared<NeedleTexts>(task, context.prompts, grid.needles,
                                              make_haystack(documents, context.prompts.tokenizer, longest));
-  std::string source = grid.haystack;
+  std::string source = context.text ? "" : grid.haystack;
   if (texts->haystack.times > 1) source += fmt::format(" ({} times)", texts->haystack.times);
 
   using Order = std::tuple<size_t, size_t, int64_t>;
@@ -183,7 +184,8 @@ std::vector<Case> make_needle_cases(const Task& task, const MakeContext& context
         auto placed = place(*texts, grid.together, first, depth, length, around);
         Case one;
         one.id = fmt::format("{}/{}/{}/{}", task.name, length, depth, name);
-        one.cell = {{"length", length}, {"depth", depth}, {"needle", name}, {"language", grid.language}};
+        one.cell.fields = {
+            {"length", length}, {"depth", depth}, {"needle", name}, {"language", grid.language}};
         one.source = source;
         one.length = length;
         one.text = [=] { return fitted_text(*texts, placed, length, around); };

@@ -87,7 +87,7 @@ CaseText grown_text(const Task& task, const PromptMaker& prompts, int64_t key, d
 Case key_case(const Task& task, int64_t length, double depth, int64_t repeat, const std::string& name) {
   Case one;
   one.id = fmt::format("{}/{}/{}/{}", task.name, length, name, repeat);
-  one.cell = {{"length", length}, {"depth", depth}};
+  one.cell.fields = {{"length", length}, {"depth", depth}};
   return one;
 }
 

@@ -129,8 +129,8 @@ std::vector<Case> ruler_cases(const Task& task, const MakeContext& context, cons
     for (int64_t i = 0; i < samples; ++i) {
       Case& one = cases.emplace_back();
       one.id = fmt::format("{}/{}/{}", task.name, length, i);
-      one.cell = {{"length", length}};
-      one.cell.update(plan.cell);
+      one.cell = plan.cell;
+      one.cell.fields.insert(one.cell.fields.begin(), {"length", length});
       one.length = length;
       one.text = [list, i] { return text_of(list->at(i)); };
     }

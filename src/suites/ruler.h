@@ -58,8 +58,8 @@ using RulerTrial = std::function<std::optional<RulerSample>(RulerRandom&, int64_
 /// The parsed [task.make] of a row.
 struct RulerPlan {
   std::vector<int64_t> lengths = {4096, 8192, 16384, 32768, 65536, 131072};
-  int64_t samples = 500;       // of each length
-  Json cell = Json::object();  // beside {"length": N}
+  int64_t samples = 500;  // of each length
+  Cell cell;              // beside the length
   RulerBegin begin;
 };
 RulerPlan plan_ruler_niah(const Task& task);  // ruler_niah.cc

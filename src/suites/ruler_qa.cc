@@ -230,7 +230,7 @@ RulerPlan plan_ruler_qa(const Task& task, const fs::path& data_path) {
   if (data->questions.empty() || data->documents.empty())
     fail("{}: there is no question with a document in it", file.string());
   plan.samples = std::min<int64_t>(plan.samples, std::ssize(data->questions));
-  plan.cell["data"] = source->cell;
+  plan.cell.add("data", source->cell);
   plan.begin = [data](const RulerRun& run, RulerRandom& random) { return begin_qa(data, run, random); };
   return plan;
 }

@@ -40,7 +40,7 @@ std::vector<Case> make_short_loss_cases(const Task& task, const MakeContext& con
     auto text = std::make_shared<const std::string>(text_field(record, "text", where));
     cases.push_back({.id = task.name + "/" + text_field(record, "id", where),
                      .kind = CaseKind::Loss,
-                     .cell = {{"class", category}},
+                     .cell = {{{"class", category}}},
                      .source = where,
                      .text = [&tokenizer = context.prompts.tokenizer, text, tokens, where] {
                        return whole_document(tokenizer, *text, tokens, where);

@@ -58,9 +58,9 @@ TEST_F(FileCases, RecordsBecomeCasesInWhichADocumentStaysTogether) {
   EXPECT_EQ(cases[1].id, "qa/4");
   EXPECT_EQ(cases[2].id, "qa/3");
   EXPECT_EQ(cases[0].source, (dir_ / "qa.jsonl").string() + ":1");
-  EXPECT_EQ(cases[0].cell, Json({{"language", "zh"}, {"depth", 50}, {"words", "0-3999"}}));
-  EXPECT_EQ(cases[2].cell["words"], "4000-7999");
-  EXPECT_EQ(cases[1].cell["words"], "8000-");
+  EXPECT_EQ(cases[0].cell, (Cell{{{"language", "zh"}, {"depth", 50}, {"words", "0-3999"}}}));
+  EXPECT_EQ(cases[2].cell.at("words"), "4000-7999");
+  EXPECT_EQ(cases[1].cell.at("words"), "8000-");
   CaseText text = cases[0].text();
   EXPECT_EQ(text.user, "one a");
   EXPECT_EQ(text.user.substr(text.document_begin, text.document_end - text.document_begin), "one");
@@ -90,7 +90,7 @@ TEST_F(FileCases, ListsOfARecordAreTakenApart) {
   ASSERT_EQ(cases.size(), 2u);
   EXPECT_EQ(cases[0].id, "qa/2/1");
   EXPECT_EQ(cases[1].id, "qa/2/2");
-  EXPECT_EQ(cases[1].cell, Json({{"place", 2}}));
+  EXPECT_EQ(cases[1].cell, (Cell{{{"place", 2}}}));
   EXPECT_EQ(cases[0].text().user, "d a there? 3");
   EXPECT_EQ(cases[0].text().references, Strings{"x  y z"});
   EXPECT_EQ(cases[1].text().user, "d b 1");
