@@ -36,7 +36,7 @@ Checkpoint gguf(const Json& changes = Json::object()) {
                     {"llama.attention.layer_norm_rms_epsilon", 1e-5},
                     {"llama.context_length", 2048}};
   c.metadata.update(changes);
-  c.tensors.push_back({"token_embd.weight", matrix_view(embedding, DType::F32, 32, 64)});
+  c.tensors.push_back({"token_embd.weight", host_matrix(embedding, DType::F32, 32, 64)});
   c.index["token_embd.weight"] = 0;
   return c;
 }
@@ -189,7 +189,7 @@ TEST(Config, GemmaInTheNewerWay) {
   json["rope_parameters"]["sliding_attention"]["rope_type"] = "linear";
   EXPECT_TRUE(says(hf(json), "rope_type of local layers is not supported"));
   json["rope_parameters"]["sliding_attention"] = 7;
-  EXPECT_TRUE(says(hf(json), "sliding_attention in rope_parameters must be an object"));
+  EXPECT_TRUE(says(hf(json), "rope_parameters.sliding_attention must be an object"));
 }
 
 TEST(Config, GemmaRefusals) {
