@@ -82,14 +82,25 @@ bool all_finite_scales(const std::byte* blocks, int64_t n, DType dtype) {
   return finite;
 }
 
-}  // namespace
-
-Checkpoint open_checkpoint(const std::filesystem::path& path) {
+bool is_model_directory(const std::filesystem::path& path) {
   std::error_code error;
   auto status = std::filesystem::status(path, error);
   if (!std::filesystem::exists(status))
     fail("{}: does not exist; a GGUF file or a Hugging Face model directory was expected", path.string());
-  Checkpoint c = std::filesystem::is_directory(status) ? open_huggingface(path) : open_gguf(path);
+  return std::filesystem::is_directory(status);
+}
+
+}  // namespace
+
+Checkpoint open_metadata(const std::filesystem::path& path) {
+  if (!is_model_directory(path)) return open_checkpoint(path);
+  Checkpoint c = open_huggingface_config(path);
+  c.path = path;
+  return c;
+}
+
+Checkpoint open_checkpoint(const std::filesystem::path& path) {
+  Checkpoint c = is_model_directory(path) ? open_huggingface(path) : open_gguf(path);
   c.path = path;
   if (c.tensors.empty()) fail("{}: holds no tensors, so it is no model", path.string());
   for (size_t i = 0; i < c.tensors.size(); ++i) c.index.emplace(c.tensors[i].name, i);

@@ -46,6 +46,10 @@ struct Checkpoint {
 /// pytorch_model.bin, whole or as index and shards). Error otherwise.
 Checkpoint open_checkpoint(const std::filesystem::path& path);
 
+/// What a checkpoint says beside its tensors. Of a directory only config.json is read, and the weights need
+/// not be there; a GGUF file, whose config is partly read off its tensors, is opened whole. Error otherwise.
+Checkpoint open_metadata(const std::filesystem::path& path);
+
 /// The parsers over bytes, for tests and fuzzing; `name` opens every error sentence. Tensors point into
 /// `bytes`.
 struct ParsedTensors {

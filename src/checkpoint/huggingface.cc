@@ -108,7 +108,7 @@ void read_shards(Checkpoint& c, const fs::path& index) {
 
 }  // namespace
 
-Checkpoint open_huggingface(const fs::path& directory) {
+Checkpoint open_huggingface_config(const fs::path& directory) {
   if (!is_file(directory / "config.json")) {
     if (std::string gguf = first_with_ending(directory, ".gguf"); !gguf.empty())
       fail("{}: is a directory without config.json; to open a GGUF file in it give its name, for example {}",
@@ -119,6 +119,11 @@ Checkpoint open_huggingface(const fs::path& directory) {
   Checkpoint c;
   c.format = CheckpointFormat::HuggingFace;
   c.metadata = read_small_json(directory / "config.json");
+  return c;
+}
+
+Checkpoint open_huggingface(const fs::path& directory) {
+  Checkpoint c = open_huggingface_config(directory);
   for (const char* name : kWeights) {
     fs::path single = directory / name, index = directory / (std::string(name) + ".index.json");
     if (is_file(single)) {

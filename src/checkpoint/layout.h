@@ -33,7 +33,9 @@ std::vector<NamedTensor> place(std::vector<AnnouncedTensor> announced, std::span
 /// large file that was not downloaded.
 void refuse_lfs_pointer(std::span<const std::byte> bytes, const std::string& file);
 
-/// config.json and its safetensors as a Checkpoint without path and index (open_checkpoint adds them).
+/// config.json as a Checkpoint without tensors, path and index.
+Checkpoint open_huggingface_config(const std::filesystem::path& directory);
+/// The same with the tensors of its safetensors or .bin files (open_checkpoint adds path and index).
 Checkpoint open_huggingface(const std::filesystem::path& directory);
 
 }  // namespace longspan

@@ -8,6 +8,7 @@
 #include "cli/output.h"
 #include "cli/progress_bar.h"
 #include "cli/window.h"
+#include "tokenizer/fit.h"
 
 namespace longspan {
 
@@ -16,36 +17,33 @@ std::string document_message(const std::string& document, const std::string& que
                      document, question);
 }
 
-std::vector<int32_t> encode_messages(const Engine& engine, const std::vector<ChatMessage>& messages) {
-  return encode_chat(engine, engine.render_chat(messages, true));
-}
-
-SamplingOptions chat_sampling(const Engine& engine, SamplingOptions sampling) {
-  const std::vector<std::string>& stops = engine.chat_stops();
-  sampling.stop.insert(sampling.stop.end(), stops.begin(), stops.end());
+SamplingOptions chat_sampling(const ChatFormat& chat, SamplingOptions sampling) {
+  sampling.stop.insert(sampling.stop.end(), chat.stops.begin(), chat.stops.end());
   return sampling;
 }
 
-std::string fit_document(const Engine& engine, const Options& o, const std::string& document, int64_t answer,
-                         const std::function<std::vector<int32_t>(const std::string&)>& prompt) {
+Prompts fit_document(const Engine& engine, const Options& o, const std::string& document, int64_t answer,
+                     const std::function<Prompts(const std::string&)>& prompts) {
   const Tokenizer& tokenizer = engine.tokenizer();
-  int64_t window = window_tokens(engine, o);
-  auto over = [&](const std::string& d) { return static_cast<int64_t>(prompt(d).size()) + answer - window; };
+  int64_t window = window_tokens(engine.config(), o);
+  Prompts made;
+  auto over = [&](const std::string& d) {
+    made = prompts(d);
+    int64_t longest = 0;
+    for (const auto& ids : made) longest = std::max(longest, std::ssize(ids));
+    return longest + answer - window;
+  };
   int64_t excess = over(document);
-  if (excess <= 0) return document;
+  if (excess <= 0) return made;
   if (o.truncate.empty()) refuse_length(engine, o, window + excess, answer);
   std::vector<int32_t> ids = tokenizer.encode(document, {.add_special = false, .parse_special = false});
-  auto given = static_cast<int64_t>(ids.size()), keep = given;
-  std::string cut = document;
-  // The text may tokenise differently at the cut than before: a few more tokens may have to go.
-  for (; excess > 0; excess = over(cut)) {
-    keep -= excess;
-    if (keep < 1) refuse_length(engine, o, window + over(document), answer);
-    cut = tokenizer.decode(cut_ids(ids, keep, o.truncate));
-  }
+  int64_t given = std::ssize(ids), keep = kept_tokens(given - excess, [&](int64_t n) {
+                                     return over(tokenizer.decode(cut_ids(ids, n, o.truncate)));
+                                   });
+  if (keep == 0) refuse_length(engine, o, window + excess, answer);
   remark(o, "cut {} of the document's {} tokens ({}) to fit the window of {}", grouped(given - keep),
          grouped(given), o.truncate, grouped(window));
-  return cut;
+  return made;
 }
 
 Prefill feed_prompt(Sequence& sequence, const std::vector<int32_t>& ids, const Options& o) {

@@ -13,16 +13,15 @@ namespace longspan {
 /// answer begins.
 std::string document_message(const std::string& document, const std::string& question);
 
-/// Ids of a conversation, ready for the assistant's answer.
-std::vector<int32_t> encode_messages(const Engine& engine, const std::vector<ChatMessage>& messages);
-
 /// The sampling of an answer in the model's chat format: --stop and what ends its answers.
-SamplingOptions chat_sampling(const Engine& engine, SamplingOptions sampling);
+SamplingOptions chat_sampling(const ChatFormat& chat, SamplingOptions sampling);
 
-/// The document, cut by --truncate with a remark if the prompt that `prompt` makes of it and `answer` tokens
-/// would not fit the window. Error when it does not fit and may not be cut, or nothing of it would be left.
-std::string fit_document(const Engine& engine, const Options& o, const std::string& document, int64_t answer,
-                         const std::function<std::vector<int32_t>(const std::string&)>& prompt);
+/// The prompts that `prompts` makes of the document, which is cut by --truncate with a remark until the
+/// longest of them and `answer` tokens fit the window. Error when they do not and it may not be cut, or
+/// nothing of it would be left.
+using Prompts = std::vector<std::vector<int32_t>>;
+Prompts fit_document(const Engine& engine, const Options& o, const std::string& document, int64_t answer,
+                     const std::function<Prompts(const std::string&)>& prompts);
 
 struct Prefill {
   int64_t tokens = 0;  // of the prompt

@@ -24,28 +24,23 @@ std::vector<int32_t> question_prompt(const Engine& engine, const AskOptions& o, 
   std::vector<ChatMessage> messages;
   if (!o.system.empty()) messages.push_back({"system", o.system});
   messages.push_back({"user", document_message(document, question)});
-  return encode_messages(engine, messages);
+  return engine.prompts().encode(messages);
 }
 
-std::vector<std::vector<int32_t>> prompts(const Engine& engine, const AskOptions& o) {
-  auto longest = [&](const std::string& document) {
-    std::vector<int32_t> longest;
-    for (const std::string& q : o.questions)
-      if (auto ids = question_prompt(engine, o, document, q); ids.size() > longest.size())
-        longest = std::move(ids);
-    return longest;
-  };
-  std::string document = fit_document(engine, o, read_text(o.file), o.n, longest);
-  std::vector<std::vector<int32_t>> all;
-  for (const std::string& q : o.questions) all.push_back(question_prompt(engine, o, document, q));
-  return all;
+/// One for each question.
+Prompts question_prompts(const Engine& engine, const AskOptions& o) {
+  return fit_document(engine, o, read_text(o.file), o.n, [&](const std::string& document) {
+    Prompts all;
+    for (const std::string& q : o.questions) all.push_back(question_prompt(engine, o, document, q));
+    return all;
+  });
 }
 
 int ask(AskOptions& o) {
   o.sampling.seed = o.seed;
   check_sampling(o.sampling);
   Engine engine = open_engine(o);
-  std::vector<std::vector<int32_t>> all = prompts(engine, o);
+  Prompts all = question_prompts(engine, o);
   size_t longest = 0;
   for (const auto& ids : all) longest = std::max(longest, ids.size());
   Sequence sequence(engine, static_cast<int64_t>(longest) + o.n);
@@ -54,7 +49,7 @@ int ask(AskOptions& o) {
     Prefill prefill = feed_prompt(sequence, all[i], o);
     if (!prefill.complete) return kExitInterrupted;
     if (all.size() > 1 && !o.json) remark(o, "question: {}", o.questions[i]);
-    Generation g = answer(sequence, engine, o.n, chat_sampling(engine, o.sampling), o);
+    Generation g = answer(sequence, engine, o.n, chat_sampling(engine.chat(), o.sampling), o);
     report_answer(o, {{"question", o.questions[i]}, {"answer", g.text}}, prefill, g);
     if (g.reason == StopReason::Interrupted) return kExitInterrupted;
   }

@@ -34,7 +34,7 @@ class Conversation {
   Conversation(const Engine& engine, const ChatOptions& o)
       : engine_(engine),
         o_(o),
-        window_(window_tokens(engine, o)),
+        window_(window_tokens(engine.config(), o)),
         steps_(position_spec(engine.config().position, engine.config().head_shape(), 0).depends_on_length) {
     read_document();
   }
@@ -63,7 +63,7 @@ class Conversation {
       turns_.pop_back();
       return false;
     }
-    Generation g = answer(*sequence_, engine_, o_.n, chat_sampling(engine_, o_.sampling), o_);
+    Generation g = answer(*sequence_, engine_, o_.n, chat_sampling(engine_.chat(), o_.sampling), o_);
     turns_.push_back({"assistant", g.text});
     report_answer(o_, {{"answer", g.text}}, prefill, g);
     return g.reason != StopReason::Interrupted;
@@ -88,7 +88,7 @@ class Conversation {
       ChatMessage& first = messages[o_.system.empty() ? 0 : 1];
       first.content = document_message(document, first.content);
     }
-    return encode_messages(engine_, messages);
+    return engine_.prompts().encode(messages);
   }
 
   /// With --truncate the oldest questions are dropped first, then parts of the document; without it, Error.
@@ -106,8 +106,9 @@ class Conversation {
     if (over() && document_.empty())
       refuse_length(engine_, o_, static_cast<int64_t>(ids.size()) + o_.n, o_.n);
     if (over())
-      ids = prompt(
-          fit_document(engine_, o_, document_, o_.n, [this](const std::string& d) { return prompt(d); }));
+      ids = fit_document(engine_, o_, document_, o_.n, [this](const std::string& d) {
+              return Prompts{prompt(d)};
+            }).front();
     return ids;
   }
 

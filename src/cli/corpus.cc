@@ -103,7 +103,7 @@ void report_bad(const CorpusOptions& o, const ReadingReport& reading) {
 
 Tokenizer corpus_tokenizer(const CorpusOptions& o) {
   set_threads(o.threads > 0 ? o.threads : physical_cores());
-  return load_tokenizer(open_checkpoint(resolve_model(o.model)));
+  return load_tokenizer(open_metadata(resolve_model(o.model)));
 }
 
 std::string speed(int64_t tokens, double seconds) {

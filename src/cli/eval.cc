@@ -1,7 +1,10 @@
 // eval: runs a suite and writes its report; compares two runs; lists the suites.
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -11,6 +14,7 @@
 #include "cli/output.h"
 #include "cli/progress_bar.h"
 #include "cli/window.h"
+#include "eval/diff.h"
 #include "eval/endpoint.h"
 #include "eval/run.h"
 #include "eval/summary.h"
@@ -86,12 +90,12 @@ std::string command_line(const EvalOptions& o) {
   return line;
 }
 
-/// A folder for this run, named after the settings that decide its results.
-fs::path default_folder(const EvalOptions& o, const Engine& engine) {
+/// A folder of the run's own, named for what decides its results.
+fs::path default_folder(const EvalOptions& o, const ModelConfig& config) {
   std::string name =
       fmt::format("eval-{}-{}", fs::path(o.suite).stem().string(), fs::path(o.model).stem().string());
   if (!o.dialect.empty()) name += "-" + o.dialect;
-  if (!o.position.empty()) name += "-" + describe(engine.config().position);
+  if (!o.position.empty()) name += "-" + describe(config.position);
   for (char& c : name)
     if (!std::isalnum(static_cast<unsigned char>(c)) &&
         std::string_view("-._=").find(c) == std::string_view::npos)
@@ -99,26 +103,27 @@ fs::path default_folder(const EvalOptions& o, const Engine& engine) {
   return name;
 }
 
-Json settings_of(const EvalOptions& o, const Engine& engine, bool segments) {
-  Json settings = {{"scoring", o.scoring},
-                   {"model", o.model},
-                   {"position", describe(engine.config().position)},
-                   {"cache_type", o.cache_type},
-                   {"compute", engine.model().compute == Compute::F32 ? "f32" : "bf16"},
-                   {"kernels", engine.model().kernels->name},
-                   {"chunk", o.chunk},
-                   {"adapter", o.adapter},
-                   {"chat_template", o.chat_template},
-                   {"data", o.data},
-                   {"length_tokenizer", o.length_tokenizer},
-                   {"overrides", overrides_of(o)},
-                   {"command", command_line(o)}};
+RunSettings settings_of(const EvalOptions& o, const EngineSetup& setup, bool segments) {
+  RunSettings settings;
+  settings.scoring = o.scoring == name_of(Scoring::kClean) ? Scoring::kClean : Scoring::kCompat;
+  settings.model = o.model;
+  settings.position = describe(setup.config.position);
+  settings.cache_type = o.cache_type;
+  settings.compute = setup.compute == Compute::F32 ? "f32" : "bf16";
+  settings.kernels = setup.kernels->name;
+  settings.chunk = o.chunk;
+  settings.adapter = o.adapter;
+  settings.chat_template = o.chat_template;
+  settings.data = o.data;
+  settings.length_tokenizer = o.length_tokenizer;
+  settings.overrides = overrides_of(o);
+  settings.command = command_line(o);
   if (segments) {
     fs::path jieba = jieba_folder(o.jieba);
-    settings["jieba"] = jieba.empty() ? "built in, version 0.42.1" : jieba.string();
+    settings.jieba = jieba.empty() ? "built in, version 0.42.1" : jieba.string();
   }
   if (!o.endpoint.url.empty())
-    settings["endpoint"] = {{"url", o.endpoint.url}, {"model", o.endpoint.model}, {"chat", o.endpoint.chat}};
+    settings.endpoint = EndpointSettings{o.endpoint.url, o.endpoint.model, o.endpoint.chat};
   return settings;
 }
 
@@ -141,34 +146,32 @@ bool lengths_are_chosen(const EvalOptions& o) {
   });
 }
 
-int show_case(const EvalOptions& o, const Engine& engine, const RunPlan& plan) {
+int show_case(const EvalOptions& o, const PromptMaker& prompts, const RunPlan& plan) {
   auto at = std::find_if(plan.cases.begin(), plan.cases.end(), [&](const Case& c) { return c.id == o.show; });
   if (at == plan.cases.end())
     fail("--show {}: there is no such case; the first is {}", excerpt(o.show),
          excerpt(plan.cases.front().id));
   CaseText text = at->text();
   if (at->kind == CaseKind::Loss) {
-    print_now(engine.tokenizer().decode(text.ids) + "\n");
+    print_now(prompts.tokenizer.decode(text.ids) + "\n");
     return kExitDone;
   }
-  print_now(case_prompt(engine, plan, *at, text).text + "\n");
+  print_now(case_prompt(prompts, plan, *at, text).text + "\n");
   for (const std::string& reference : text.references) remark(o, "reference: {}", reference);
   for (const std::string& choice : text.choices) remark(o, "choice: {}", choice);
   return kExitDone;
 }
 
-void remark_cost(const EvalOptions& o, const Json& summary) {
-  const Json& cost = summary.at("cost");
-  if (!cost["read_tokens"].is_number() || cost["tokens"] == 0)
-    return;  // loss cases share no prefix, and servers do not report cache use
-  auto tokens = cost["tokens"].get<int64_t>(), read = cost["read_tokens"].get<int64_t>();
-  remark(o, "prompts of {} tokens, {} of them read ({:.1f} %): the others were in the cache", grouped(tokens),
-         grouped(read), 100.0 * static_cast<double>(read) / static_cast<double>(tokens));
+void remark_cost(const EvalOptions& o, const Cost& cost) {
+  if (!cost.read_tokens || cost.tokens == 0) return;  // losses share no prefix, servers do not report it
+  remark(o, "prompts of {} tokens, {} of them read ({:.1f} %): the others were in the cache",
+         grouped(cost.tokens), grouped(*cost.read_tokens),
+         100.0 * static_cast<double>(*cost.read_tokens) / static_cast<double>(cost.tokens));
 }
 
-/// Error for cases that a server cannot answer.
-Responder responder_of(const EvalOptions& o, const Engine& engine, const RunPlan& plan) {
-  if (o.endpoint.url.empty()) return local_responder(engine);
+/// `engine`: null where a server answers. Error for cases that a server cannot answer.
+Responder responder_of(const EvalOptions& o, const Engine* engine, const RunPlan& plan) {
+  if (engine) return local_responder(*engine);
   for (const Case& c : plan.cases)
     if (c.kind != CaseKind::Answer)
       fail("{}: goes by the likelihood of given text, which servers do not tell; leave out --endpoint",
@@ -176,13 +179,12 @@ Responder responder_of(const EvalOptions& o, const Engine& engine, const RunPlan
   return endpoint_responder(o.endpoint);
 }
 
-/// Runs the cases of this shard that the folder does not have yet; false after Ctrl-C.
-bool run_shard(const EvalOptions& o, const Engine& engine, const RunPlan& plan, const Segmenter* segmenter,
-               const fs::path& folder) {
+/// The cases of this shard that the folder lacks; false after Ctrl-C.
+bool run_shard(const EvalOptions& o, const PromptMaker& prompts, const RunPlan& plan,
+               const Responder& responder, const Segmenter* segmenter, const fs::path& folder) {
   Shard shard = parse_shard(o.shard);
-  Responder responder = responder_of(o, engine, plan);
   std::vector<size_t> indices = shard_cases(plan, shard);
-  start_run(folder, plan);
+  start_run(folder, plan.settings);
   ResultStore store(results_file(folder, shard));
   std::set<std::string> finished = finished_cases(folder);
   const Suite& suite = plan.suite;
@@ -193,7 +195,7 @@ bool run_shard(const EvalOptions& o, const Engine& engine, const RunPlan& plan, 
   arm_interrupt();
   ProgressBar bar(suite.name, o.quiet);
   return run_cases(
-      engine, plan, indices, responder, segmenter,
+      prompts, plan, indices, responder, segmenter,
       [&](const std::string& id) { return finished.contains(id); }, store,
       [&](int64_t done, int64_t total) { return bar.update(done, total); });
 }
@@ -203,14 +205,14 @@ bool run_shard(const EvalOptions& o, const Engine& engine, const RunPlan& plan, 
 void show_results(const EvalOptions& o, const fs::path& folder, bool alone) {
   RunResults run = read_run(folder);
   if (run.cases.empty()) return remark(o, "{}: no case is done", folder.string());
-  Json summary = summarise(run);
-  bool page = alone || summary["complete"].get<bool>();
+  Summary summary = summarise(run);
+  bool page = alone || summary.complete();
   if (page) write_report(run, summary);
   if (o.json)
-    print_json(summary);
+    print_json(to_json(summary));
   else
     print_now(summary_table(summary));
-  remark_cost(o, summary);
+  remark_cost(o, summary.cost);
   remark(o, "{}{}", page ? "" : "this shard is done; the one that ends last writes ",
          (folder / "report.html").string());
 }
@@ -221,27 +223,33 @@ int eval(EvalOptions& o) {
   bool alone = parse_shard(o.shard).count == 1;
   Suite suite = read_suite(o.suite, o.dialect, o.tasks, overrides_of(o));
   std::unique_ptr<Segmenter> segmenter = segmenter_for(o, suite);
-  Engine engine = open_engine(o);
+  // A server computes elsewhere, and a prompt is shown without any model: neither needs weights.
+  const bool computes = o.endpoint.url.empty() && o.show.empty();
+  OpenedModel model = open_model(o, computes);
+  const EngineSetup& setup = model.setup;
   if (!o.endpoint.url.empty()) {
     if (const char* key = std::getenv("OPENAI_API_KEY")) o.endpoint.key = key;
     o.endpoint.model = endpoint_model(o.endpoint);
   }
-  int64_t window = window_tokens(engine, o);
+  int64_t window = window_tokens(setup.config, o);
   std::optional<Tokenizer> lengths;
-  if (!o.length_tokenizer.empty())
-    lengths = load_tokenizer(open_checkpoint(resolve_model(o.length_tokenizer)));
-  MakeContext context{.engine = engine,
+  if (!o.length_tokenizer.empty()) lengths = load_tokenizer(open_metadata(resolve_model(o.length_tokenizer)));
+  MakeContext context{.prompts = setup.prompts,
                       .length_tokenizer = lengths ? &*lengths : nullptr,
                       .data = o.data,
                       .seed = o.seed,
                       .limit = o.limit,
                       .window = window == INT64_MAX ? 0 : window};
-  RunPlan plan = plan_run(engine, std::move(suite), context, settings_of(o, engine, segmenter != nullptr),
-                          lengths_are_chosen(o) ? TooLong::Refuse : TooLong::LeaveOut);
+  RunPlan plan =
+      plan_run(setup.config, std::move(suite), context, settings_of(o, setup, segmenter != nullptr),
+               lengths_are_chosen(o) ? TooLong::Refuse : TooLong::LeaveOut);
   for (const std::string& sentence : plan.missing) remark(o, "left out: {}", sentence);
-  if (!o.show.empty()) return show_case(o, engine, plan);
-  fs::path folder = o.out.empty() ? default_folder(o, engine) : fs::path(o.out);
-  bool complete = run_shard(o, engine, plan, segmenter.get(), folder);
+  if (!o.show.empty()) return show_case(o, setup.prompts, plan);
+  std::optional<Engine> engine;
+  if (computes) engine.emplace(std::move(model.checkpoint), setup, engine_options(o));
+  Responder responder = responder_of(o, engine ? &*engine : nullptr, plan);
+  fs::path folder = o.out.empty() ? default_folder(o, setup.config) : fs::path(o.out);
+  bool complete = run_shard(o, setup.prompts, plan, responder, segmenter.get(), folder);
   if (!complete) remark(o, "interrupted: the same command goes on from here");
   show_results(o, folder, alone);
   return complete ? kExitDone : kExitInterrupted;
@@ -254,9 +262,9 @@ int report(const EvalOptions& o) {
 
 int diff(const EvalOptions& o, const std::string& a, const std::string& b) {
   RunResults first = read_run(a), second = read_run(b);
-  Json difference = compare_runs(first, second);
+  RunDifference difference = compare_runs(first, second);
   if (o.json)
-    print_json(difference);
+    print_json(to_json(difference));
   else
     print_now(diff_table(difference));
   if (!o.out.empty()) {
@@ -277,25 +285,16 @@ int list(const EvalOptions& o) {
                       {"dialects", suite.dialects},
                       {"tasks", tasks},
                       {"data", suite.data}});
-  }
-  if (o.json) {
-    print_json({{"suites", suites}});
-    return kExitDone;
-  }
-  for (const Json& s : suites) {
-    print_now(fmt::format("{:<20} {}\n", s["suite"].get<std::string>(), s["what"].get<std::string>()));
+    if (o.json) continue;
+    print_now(fmt::format("{:<20} {}\n", name, suite.what));
     auto line = [](const char* label, const std::string& text) {
       if (!text.empty()) print_now(fmt::format("{:<20} {}: {}\n", "", label, text));
     };
-    auto joined = [](const Json& names) {
-      std::string all;
-      for (const Json& n : names) all += (all.empty() ? "" : ", ") + n.get<std::string>();
-      return all;
-    };
-    line("tasks", joined(s["tasks"]));
-    line("dialects", joined(s["dialects"]));
-    line("data", s["data"].get<std::string>());
+    line("tasks", fmt::format("{}", fmt::join(tasks, ", ")));
+    line("dialects", fmt::format("{}", fmt::join(suite.dialects, ", ")));
+    line("data", suite.data);
   }
+  if (o.json) print_json({{"suites", suites}});
   return kExitDone;
 }
 

@@ -70,12 +70,19 @@ EngineOptions engine_options(const Options& o) {
   return e;
 }
 
-Engine open_engine(const Options& o) {
+OpenedModel open_model(const Options& o, bool weights) {
   if (o.device != "cpu") fail("this build has no CUDA yet; use --device cpu");
   set_threads(o.threads > 0 ? o.threads : physical_cores());
-  Engine engine(resolve_model(o.model), engine_options(o));
-  for (const std::string& sentence : engine.config().position.assumed) remark(o, "{}", sentence);
-  return engine;
+  auto path = resolve_model(o.model);
+  Checkpoint checkpoint = weights ? open_checkpoint(path) : open_metadata(path);
+  EngineSetup setup = engine_setup(checkpoint, engine_options(o));
+  for (const std::string& sentence : setup.config.position.assumed) remark(o, "{}", sentence);
+  return {std::move(checkpoint), std::move(setup)};
+}
+
+Engine open_engine(const Options& o) {
+  OpenedModel model = open_model(o, true);
+  return Engine(std::move(model.checkpoint), std::move(model.setup), engine_options(o));
 }
 
 std::string read_text(const std::string& path) {

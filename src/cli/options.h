@@ -45,8 +45,15 @@ void add_sampling_options(CLI::App& app, SamplingOptions& s);
 
 EngineOptions engine_options(const Options& o);
 
-/// Sets the number of threads, loads the model and reports the assumptions made about its config. Error for a
-/// device that this build does not support.
+struct OpenedModel {
+  Checkpoint checkpoint;
+  EngineSetup setup;
+};
+/// Sets the threads, opens the model without loading its weights, and says what its config left to be
+/// assumed. `weights`: whether they must be there. Error for a device that this build does not have.
+OpenedModel open_model(const Options& o, bool weights);
+
+/// The same, and loads the weights.
 Engine open_engine(const Options& o);
 
 /// The text of a file, pipe or standard input ("-"). Error when it is missing or empty.

@@ -18,7 +18,7 @@ struct TokenizeOptions : Options {
 };
 
 int tokenize(const TokenizeOptions& o) {
-  Tokenizer tokenizer = load_tokenizer(open_checkpoint(resolve_model(o.model)));
+  Tokenizer tokenizer = load_tokenizer(open_metadata(resolve_model(o.model)));
   std::string text = o.file.empty() ? o.text : read_text(o.file);
   std::vector<int32_t> ids = tokenizer.encode(text, {.add_special = !o.no_special, .parse_special = true});
   if (o.json) {
@@ -33,7 +33,7 @@ int tokenize(const TokenizeOptions& o) {
 }
 
 int detokenize(const TokenizeOptions& o) {
-  std::string text = load_tokenizer(open_checkpoint(resolve_model(o.model))).decode(o.ids, o.no_special);
+  std::string text = load_tokenizer(open_metadata(resolve_model(o.model))).decode(o.ids, o.no_special);
   if (o.json)
     print_json(Json::object({{"text", text}}));
   else

@@ -10,9 +10,9 @@
 
 namespace longspan {
 
-int64_t window_tokens(const Engine& engine, const Options& o) {
+int64_t window_tokens(const ModelConfig& config, const Options& o) {
   if (o.context > 0) return o.context;
-  int64_t window = extended_context(engine.config().position);
+  int64_t window = extended_context(config.position);
   return window > 0 ? window : std::numeric_limits<int64_t>::max();
 }
 
@@ -35,7 +35,7 @@ void refuse_length(const Engine& engine, const Options& o, int64_t tokens, int64
       "with --position "
       "yarn:factor={:.1f}, cut the text with --truncate middle|left|right, or insist with --context {}",
       grouped(tokens - answer), answer > 0 ? fmt::format(" and {} for the answer", grouped(answer)) : "",
-      grouped(window_tokens(engine, o)), grouped(tokens),
+      grouped(window_tokens(engine.config(), o)), grouped(tokens),
       human_bytes(static_cast<double>(
           KvCache::bytes(engine.config(), engine.options().cache_dtype, tokens, key_copies))),
       factor, tokens);
@@ -43,12 +43,12 @@ void refuse_length(const Engine& engine, const Options& o, int64_t tokens, int64
 
 void fit_ids(const Engine& engine, const Options& o, std::vector<int32_t>& ids, int64_t answer) {
   auto given = static_cast<int64_t>(ids.size());
-  int64_t keep = window_tokens(engine, o) - answer;
+  int64_t keep = window_tokens(engine.config(), o) - answer;
   if (given <= keep) return;
   if (o.truncate.empty() || keep < 1) refuse_length(engine, o, given + answer, answer);
   ids = cut_ids(ids, keep, o.truncate);
   remark(o, "cut {} of {} tokens ({}) to fit the window of {}", grouped(given - keep), grouped(given),
-         o.truncate, grouped(window_tokens(engine, o)));
+         o.truncate, grouped(window_tokens(engine.config(), o)));
 }
 
 }  // namespace longspan

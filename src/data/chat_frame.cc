@@ -31,8 +31,8 @@ std::string after_last_marker(const std::string& text, size_t count) {
 
 }  // namespace
 
-ChatFrame chat_frame(const ChatTemplate& chat, const Json& variables, const std::vector<std::string>& roles) {
-  std::string text = chat.render(marked(roles, roles.size()), false, variables);
+ChatFrame chat_frame(const ChatFormat& chat, const std::vector<std::string>& roles) {
+  std::string text = chat.render(marked(roles, roles.size()), false);
   std::vector<size_t> places;
   for (size_t i = 0; i < roles.size(); ++i) {
     places.push_back(text.find(marker(i)));
@@ -55,8 +55,8 @@ ChatFrame chat_frame(const ChatTemplate& chat, const Json& variables, const std:
   frame.ends.resize(roles.size());
   for (size_t i = 0; i < roles.size(); ++i) {
     if (roles[i] != "assistant") continue;
-    frame.prompts[i] = after_last_marker(chat.render(marked(roles, i), true, variables), i);
-    frame.ends[i] = after_last_marker(chat.render(marked(roles, i + 1), false, variables), i + 1);
+    frame.prompts[i] = after_last_marker(chat.render(marked(roles, i), true), i);
+    frame.ends[i] = after_last_marker(chat.render(marked(roles, i + 1), false), i + 1);
   }
   return frame;
 }

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tokenizer/chat_template.h"
+#include "tokenizer/chat_format.h"
 
 namespace longspan {
 
@@ -20,8 +20,8 @@ struct ChatFrame {
   std::vector<std::string> prompts, ends;
 };
 
-/// Error when the template refuses these roles, or renders a message more than once or not at all.
-ChatFrame chat_frame(const ChatTemplate& chat, const Json& variables, const std::vector<std::string>& roles);
+/// Error when the template refuses these roles, or shows a message not at all or more than once.
+ChatFrame chat_frame(const ChatFormat& chat, const std::vector<std::string>& roles);
 
 /// Where one message is in the rendered text, in bytes.
 struct MessageSpan {

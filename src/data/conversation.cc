@@ -131,7 +131,7 @@ const ChatFrame& ConversationMaker::frame(const std::vector<ChatMessage>& messag
   for (const ChatMessage& m : messages) roles.push_back(m.role);
   std::lock_guard lock(mutex_);
   auto found = frames_.find(roles);
-  if (found == frames_.end()) found = frames_.emplace(roles, chat_frame(chat_, variables_, roles)).first;
+  if (found == frames_.end()) found = frames_.emplace(roles, chat_frame(chat_, roles)).first;
   return found->second;
 }
 
@@ -153,10 +153,10 @@ size_t ConversationMaker::answer_end(const MessageSpan& span, const std::string&
 Conversation ConversationMaker::make(const Json& record, const ConversationWeights& weights) const {
   std::vector<ChatMessage> messages = messages_of(record);
   const ChatFrame& around = frame(messages);
-  std::string text = chat_.render(messages, false, variables_);
+  std::string text = chat_.render(messages, false);
   std::vector<MessageSpan> spans = lay_frame(around, messages, text);
   Conversation result;
-  result.ids = tokenizer_.encode(text, {.add_special = false, .parse_special = true});
+  result.ids = encode_chat(tokenizer_, text);
   TokenPlaces places = token_places(tokenizer_, text, result.ids);
 
   std::vector<Weighted> weighted;

@@ -36,9 +36,9 @@ struct Conversation {
 /// Makes conversations; thread-safe. Frames are cached by roles, because many conversations share theirs.
 class ConversationMaker {
  public:
-  /// All three must outlive the maker.
-  ConversationMaker(const Tokenizer& tokenizer, const ChatTemplate& chat, const Json& variables)
-      : tokenizer_(tokenizer), chat_(chat), variables_(variables) {}
+  /// Both must outlive the maker.
+  ConversationMaker(const Tokenizer& tokenizer, const ChatFormat& chat)
+      : tokenizer_(tokenizer), chat_(chat) {}
 
   /// `record`: {"messages": [{"role", "content"}, ...], "masked": [[begin, end), ...]}; the masked spans of
   /// characters of the first message weigh 0. A template that writes no end of a turn has its answers' last
@@ -51,8 +51,7 @@ class ConversationMaker {
                     const TokenPlaces& places) const;
 
   const Tokenizer& tokenizer_;
-  const ChatTemplate& chat_;
-  const Json& variables_;
+  const ChatFormat& chat_;
   mutable std::mutex mutex_;
   mutable std::map<std::vector<std::string>, ChatFrame> frames_;
 };

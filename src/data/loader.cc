@@ -253,11 +253,11 @@ TrainingRow conversation_row(const std::vector<Piece>& pieces, const std::vector
 
 }  // namespace
 
-RowSource chat_source(const ChatOptions& options, const Tokenizer& tokenizer, const ChatTemplate& chat,
-                      const Json& template_variables, ReadingReport& report) {
+RowSource chat_source(const ChatOptions& options, const Tokenizer& tokenizer, const ChatFormat& chat,
+                      ReadingReport& report) {
   Positions positions = positions_of(options);
   auto all = std::make_shared<std::vector<Conversation>>(
-      read_conversations(options, ConversationMaker(tokenizer, chat, template_variables), report));
+      read_conversations(options, ConversationMaker(tokenizer, chat), report));
   if (all->empty())
     fail("{}: no conversation is left to train on{}",
          options.files.empty() ? "chat data" : options.files.front().string(),

@@ -10,7 +10,7 @@
 
 #include "data/packing.h"
 #include "data/shards.h"
-#include "tokenizer/chat_template.h"
+#include "tokenizer/chat_format.h"
 
 namespace longspan {
 
@@ -64,12 +64,11 @@ struct ChatOptions {
   double position_share = 1;
   uint64_t seed = 0;
 };
-/// Rows of conversations, rendered by the model's own template; the loss covers what the assistant says and
-/// the token that ends its turn, in every turn (conversation.h). All are held in memory, at 12 bytes per
-/// token. A conversation that the template does not render faithfully is a bad document. Error when none is
-/// left.
-RowSource chat_source(const ChatOptions& options, const Tokenizer& tokenizer, const ChatTemplate& chat,
-                      const Json& template_variables, ReadingReport& report);
+/// Rows of conversations through the model's own template; the loss is on what the assistant says and on the
+/// token that ends its turn, in every turn (conversation.h). All are held in memory, 12 bytes a token. A
+/// conversation that the template cannot show faithfully is a bad document. Error when none is left.
+RowSource chat_source(const ChatOptions& options, const Tokenizer& tokenizer, const ChatFormat& chat,
+                      ReadingReport& report);
 
 /// Takes row k from source s with probability weight[s] / sum, drawn from (seed, k); the rows of each source
 /// keep their order. `rows` is the sum over the sources. Error when a weight is negative or all are 0.

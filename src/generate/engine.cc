@@ -1,9 +1,6 @@
 #include "generate/engine.h"
 
-#include <fmt/ranges.h>
 #include <malloc.h>
-
-#include <algorithm>
 
 #include "base/error.h"
 #include "model/adapter_files.h"
@@ -13,61 +10,50 @@ namespace longspan {
 
 namespace {
 
-Model load_model(const Checkpoint& checkpoint, const EngineOptions& options) {
-  Model model;
-  model.config = read_config(checkpoint);
+ModelConfig configured(const Checkpoint& checkpoint, const EngineOptions& options) {
+  ModelConfig config = read_config(checkpoint);
   if (!options.adapter.empty())
     if (std::string own = adapter_position(options.adapter); !own.empty())
-      model.config.position = parse_position(own, model.config.position);
-  if (!options.position.empty())
-    model.config.position = parse_position(options.position, model.config.position);
-  position_spec(model.config.position, model.config.head_shape(),
-                0);  // a bad spec is refused before weights are read
-  model.kernels = options.kernels.empty() ? &kernels() : &kernels_named(options.kernels);
-  model.compute = options.compute.value_or(preferred_compute(*model.kernels));
+      config.position = parse_position(own, config.position);
+  if (!options.position.empty()) config.position = parse_position(options.position, config.position);
+  position_spec(config.position, config.head_shape(), 0);  // its errors come before weights are read
+  return config;
+}
+
+Model load_model(const Checkpoint& checkpoint, const EngineSetup& setup, const EngineOptions& options) {
+  Model model;
+  model.config = setup.config;
+  model.kernels = setup.kernels;
+  model.compute = setup.compute;
   model.weights = load_weights(checkpoint, model.config);
   if (!options.adapter.empty()) load_adapter(options.adapter, model);
   return model;
 }
 
-/// The vocabulary lives in the tokenizer now: the metadata's copy of it would double its memory.
-void drop_vocabulary(Checkpoint& checkpoint) {
-  for (const char* key : {"tokenizer.ggml.tokens", "tokenizer.ggml.merges", "tokenizer.ggml.scores",
-                          "tokenizer.ggml.token_type"})
-    checkpoint.metadata.erase(key);
-  ::malloc_trim(0);
-}
-
 }  // namespace
 
+EngineSetup engine_setup(const Checkpoint& checkpoint, const EngineOptions& options) {
+  if (options.chunk < 1) fail("chunk of {} tokens: must be at least 1", options.chunk);
+  ModelConfig config = configured(checkpoint, options);
+  const Kernels& chosen = options.kernels.empty() ? kernels() : kernels_named(options.kernels);
+  return {std::move(config), &chosen, options.compute.value_or(preferred_compute(chosen)),
+          load_prompt_maker(checkpoint, options.chat_template)};
+}
+
 Engine::Engine(const std::filesystem::path& path, const EngineOptions& options)
-    : checkpoint_(std::make_unique<Checkpoint>(open_checkpoint(path))),
-      options_(options),
-      model_(load_model(*checkpoint_, options)),
-      tokenizer_(load_tokenizer(*checkpoint_)) {
-  if (options_.chunk < 1) fail("chunk of {} tokens: must be at least 1", options_.chunk);
-  if (auto found = find_chat_template(*checkpoint_, options.chat_template)) {
-    template_.emplace(found->jinja, found->source);
-    chat_stops_ = found->stop;
-    prompt_suffix_ = found->suffix;
-  }
-  template_variables_ = chat_template_variables(*checkpoint_, tokenizer_);
-  drop_vocabulary(*checkpoint_);
-}
+    : Engine(open_checkpoint(path), options) {}
 
-std::string Engine::render_chat(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const {
-  if (!template_)
-    fail("{}: the model carries no chat template; choose one with --chat-template, a file or one of: {}",
-         checkpoint_->path.string(), fmt::join(builtin_chat_template_names(), ", "));
-  return template_->render(messages, add_generation_prompt, template_variables_) +
-         (add_generation_prompt ? prompt_suffix_ : "");
-}
+Engine::Engine(Checkpoint&& checkpoint, const EngineOptions& options)
+    : Engine(std::move(checkpoint), engine_setup(checkpoint, options), options) {}
 
-std::vector<int32_t> encode_chat(const Engine& engine, const std::string& rendered) {
-  const Tokenizer& tokenizer = engine.tokenizer();
-  std::vector<int32_t> ids = tokenizer.encode(rendered, {.add_special = false, .parse_special = true});
-  // transformers' apply_chat_template adds no special tokens of the tokenizer's own: the template says all.
-  return ids;
+Engine::Engine(Checkpoint&& checkpoint, EngineSetup setup, const EngineOptions& options)
+    : options_(options),
+      model_(load_model(checkpoint, setup, options)),
+      prompts_(std::move(setup.prompts)),
+      files_(std::move(checkpoint.files)) {
+  // The vocabulary lives in the tokenizer now: the metadata's copy of it would double its memory.
+  checkpoint.metadata = Json();
+  ::malloc_trim(0);
 }
 
 }  // namespace longspan

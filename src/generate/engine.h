@@ -1,4 +1,4 @@
-// Engine: a loaded model with its tokenizer and chat template. Sequence: one text on it, with its cache.
+// Engine: a loaded model with its tokenizer and chat format. Sequence: one text on it, with its cache.
 // A sequence declares its length when it starts: that fixes its frequencies for life, so that feeding a text
 // at once, in chunks or token by token gives the same logits (length-dependent methods included). Only
 // length=current breaks this on purpose: each feed takes the frequencies of the text so far while older keys
@@ -12,11 +12,11 @@
 #include <string>
 #include <vector>
 
+#include "base/file.h"
 #include "base/progress.h"
 #include "generate/sampler.h"
 #include "model/forward.h"
-#include "tokenizer/chat_template.h"
-#include "tokenizer/tokenizer.h"
+#include "tokenizer/chat_format.h"
 
 namespace longspan {
 
@@ -31,34 +31,39 @@ struct EngineOptions {
                                   // model's own
 };
 
+/// What an engine is made of beside its weights: enough to make prompts and to say what would compute.
+struct EngineSetup {
+  ModelConfig config;  // with the position method of --position, else of the adapter, else the model's own
+  const Kernels* kernels = nullptr;
+  Compute compute = Compute::F32;
+  PromptMaker prompts;
+};
+/// Reads no weights: a checkpoint of open_metadata is enough. Error as config, tokenizer and template say.
+EngineSetup engine_setup(const Checkpoint& checkpoint, const EngineOptions& options);
+
 class Engine {
  public:
   /// Opens the checkpoint, reads config, tokenizer and template, loads the weights. Error as those say.
   Engine(const std::filesystem::path& path, const EngineOptions& options);
+  /// Loads the weights of an opened checkpoint; what its metadata holds is dropped. `setup` was read from it
+  /// with the same options.
+  Engine(Checkpoint&& checkpoint, EngineSetup setup, const EngineOptions& options);
 
   const Model& model() const { return model_; }
   const ModelConfig& config() const { return model_.config; }
-  const Tokenizer& tokenizer() const { return tokenizer_; }
+  const PromptMaker& prompts() const { return prompts_; }
+  const Tokenizer& tokenizer() const { return prompts_.tokenizer; }
+  const ChatFormat& chat() const { return prompts_.chat; }
   const EngineOptions& options() const { return options_; }
-  bool has_chat_template() const { return template_.has_value(); }
-  /// Error when the model carries no template and none was chosen.
-  std::string render_chat(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const;
-  /// Strings that end an answer in the model's format, beside its end tokens.
-  const std::vector<std::string>& chat_stops() const { return chat_stops_; }
 
  private:
-  std::unique_ptr<Checkpoint> checkpoint_;  // keeps the files mapped
+  Engine(Checkpoint&& checkpoint, const EngineOptions& options);
+
   EngineOptions options_;
   Model model_;
-  Tokenizer tokenizer_;
-  std::optional<ChatTemplate> template_;
-  std::vector<std::string> chat_stops_;
-  std::string prompt_suffix_;
-  Json template_variables_;
+  PromptMaker prompts_;
+  std::vector<MappedFile> files_;  // weights that were not converted lie here
 };
-
-/// Ids of a rendered chat prompt. A template that writes the BOS itself does not get a second one.
-std::vector<int32_t> encode_chat(const Engine& engine, const std::string& rendered);
 
 class Sequence {
  public:

@@ -87,7 +87,7 @@ Value replace_method(const Call& call) {
   auto given = call.bind({"old", "new", "count"});
   const std::string& from = wanted_text(given[0], call.what);
   const std::string& to = wanted_text(given[1], call.what);
-  // What the result may need is known only by counting.
+  // The size of the result is known only by counting.
   call.heap.charge_search(call.text().size(), from.size());
   size_t found = static_cast<size_t>(count(call.text(), from));
   if (to.size() > 0 && found > call.heap.max_text() / to.size())
@@ -290,7 +290,7 @@ constexpr MethodRow kDictMethods[] = {
     {"copy", copy_dict},
 };
 
-// The rest of Python's names, so that using one is an error and not an undefined value.
+// The remaining names of Python's, so that using one is an error and not an undefined value.
 constexpr std::string_view kOtherText[] = {
     "casefold",  "center",       "encode",  "expandtabs", "format_map",  "isalnum",  "isalpha",   "isascii",
     "isdecimal", "isidentifier", "islower", "isnumeric",  "isprintable", "istitle",  "isupper",   "ljust",
@@ -334,7 +334,7 @@ bool among(std::span<const std::string_view> names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-// Python's getattr(): nothing when there is no such attribute.
+// Python's getattr(): empty when there is no such attribute.
 std::optional<Value> python_attribute(Heap& heap, const Value& object, std::string_view name) {
   if (object.is(Kind::kNamespace)) {
     const Value* found = object.dict->find_text(name);
@@ -352,7 +352,7 @@ std::optional<Value> python_attribute(Heap& heap, const Value& object, std::stri
   return std::nullopt;
 }
 
-// Python's object[key]: nothing when there is no such item.
+// Python's object[key]: empty when there is no such item.
 std::optional<Value> python_item(const Value& object, const Value& key, Heap& heap) {
   if (object.is(Kind::kDict)) {
     if (key.is(Kind::kList) || key.is(Kind::kDict)) return std::nullopt;
@@ -460,7 +460,7 @@ Value call_method(Heap& heap, const Method& method, Arguments& arguments) {
     if (method.self.is(Kind::kString)) heap.charge_text(method.self.text().size());
     Value out = row.function({heap, method.self, arguments, what});
     if (method.self.is(Kind::kString) && method.self.escaped && !is_number(out)) {
-      // Python escapes the arguments of these methods, but not of the ones that only take away or change
+      // Python escapes the arguments of these methods, but not of those that only remove text or change
       // case.
       if (!out.is(Kind::kString) || !arguments.positional.empty())
         problem("{} on escaped text is not supported", what);

@@ -1,5 +1,5 @@
-// Jinja's filters, as rows of a table. The names Jinja has and this table lacks are errors when the template
-// is read.
+// Jinja's filters, as rows of a table. Using one of Jinja's names that this table lacks is an error when the
+// template is parsed.
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -278,7 +278,7 @@ Value sum(const Call& call) {
 
 // --- sequences
 
-// The key that sort, min, max and unique look at: an attribute, in lower case unless asked otherwise.
+// The key that sort, min, max and unique compare: an attribute, in lower case unless asked otherwise.
 Value sort_key(const Call& call, const Value& part, const std::optional<Value>& attribute,
                bool case_sensitive) {
   Value key = is_given(attribute) ? attribute_path(call.heap, part, *attribute) : part;
@@ -388,7 +388,7 @@ Value default_filter(const Call& call) {
   return use ? given[0].value_or(constant_text("")) : call.subject;
 }
 
-// The first positional argument, taken out.
+// Removes and returns the first positional argument.
 std::optional<Value> take_first(Arguments& arguments) {
   if (arguments.positional.empty()) return std::nullopt;
   Value out = arguments.positional.front();

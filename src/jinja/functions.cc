@@ -83,7 +83,7 @@ Value show_time(Heap& heap, Arguments& arguments) {
 
 struct FunctionRow {
   std::string_view name;
-  Value (*function)(Heap&, Arguments&);  // null: known to Jinja, not to us
+  Value (*function)(Heap&, Arguments&);  // null: known to Jinja, not supported here
 };
 
 constexpr FunctionRow kFunctions[] = {

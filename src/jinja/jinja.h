@@ -1,9 +1,9 @@
 // A small Jinja2 interpreter for chat templates: the language as Jinja's documentation describes it, set up
 // as transformers does (trim_blocks, lstrip_blocks, loop controls, {% generation %}, its tojson,
-// raise_exception, strftime_now; no autoescape). Values behave as Python's. What is not known is an Error
-// that names source, line and construct; templates come from strangers, so steps, memory and depth are
-// limited. jinja_parser.cc reads, jinja_render.cc runs, jinja_value.h holds the values, jinja_filters.cc and
-// its neighbours the built-in words.
+// raise_exception, strftime_now; no autoescape). Values behave as Python's. What is not supported is an Error
+// that names source, line and construct; templates are untrusted, so steps, memory and depth are limited.
+// parser.cc reads, render.cc runs, value.h holds the values; filters.cc, functions.cc and tests.cc hold the
+// built-in names.
 #pragma once
 
 #include <cstdint>
@@ -18,9 +18,9 @@
 namespace longspan {
 
 struct JinjaOptions {
-  int64_t max_steps = 20'000'000;        // one a node evaluated, an element made, or 32 bytes of text made
+  int64_t max_steps = 20'000'000;  // one for each node evaluated, element made, or 32 bytes of text made
   size_t max_output = size_t{64} << 20;  // bytes, of the result and of every single string
-  std::optional<std::tm> now;            // what strftime_now() shows; the local time when empty
+  std::optional<std::tm> now;            // what strftime_now() shows; empty: the local time
 };
 
 class Jinja {

@@ -1,6 +1,6 @@
 // Template text -> tokens, with Jinja's white-space rules under trim_blocks and lstrip_blocks: the first line
-// feed after a block or comment goes, and so does the indentation before one that starts its line; '-' strips
-// all, '+' keeps all.
+// feed after a block or comment is dropped, as is the indentation before one that starts its line; '-' strips
+// all white space, '+' keeps it.
 #include "base/text.h"
 #include "jinja/ast.h"
 #include "jinja/text.h"
@@ -165,7 +165,7 @@ class Lexer {
     return leading_space(indentation) == indentation.size() ? text.substr(0, start) : text;
   }
 
-  // Ends a tag whose closing delimiter starts at `end`; '-' and '+' stand before the delimiter.
+  // Ends a tag whose closing delimiter starts at `end`; '-' or '+' may precede the delimiter.
   void close(size_t delimiter, char sign, bool trims) {
     size_t to = delimiter + 2;
     if (sign == '-') {

@@ -261,7 +261,7 @@ class Parser {
   bool at_tuple_end() const {
     return peek().kind == TokenKind::kOutputEnd || peek().kind == TokenKind::kBlockEnd || at_op(")");
   }
-  // One expression, or several with commas. `explicit_empty`: "()" may stand for no element.
+  // One expression, or several with commas. `explicit_empty`: "()" may be an empty tuple.
   ExprPtr parse_tuple(bool with_condition, bool explicit_empty = false) {
     std::vector<ExprPtr> parts;
     bool comma = false;
@@ -405,8 +405,8 @@ class Parser {
 
   // --- statements
 
-  // Statements up to a tag whose name is in `ends`, which is left to read after its '{%'; no ends: up to the
-  // end.
+  // Statements up to a tag whose name is in `ends`, which is left unread after its '{%'; without `ends`: up
+  // to the end of the template.
   Block parse_block(std::initializer_list<std::string_view> ends) {
     Nesting nesting(level_);
     Block block;
@@ -581,7 +581,7 @@ class Parser {
     stmt.bodies.push_back(parse_function_body("endmacro"));
     return stmt;
   }
-  // A loop outside of a macro or a generation block cannot be left from inside.
+  // break and continue inside a macro or a generation block cannot leave a loop outside of it.
   Block parse_function_body(std::string_view end, bool is_macro = true) {
     int loops = std::exchange(loops_, 0);
     macros_ += is_macro;

@@ -1,4 +1,4 @@
-// Runs a parsed template: statements write to the output, expressions give values. Scopes are Jinja's: for,
+// Runs a parsed template: statements write to the output, expressions yield values. Scopes are Jinja's: for,
 // macro, with and captured blocks open one, if does not.
 #include "jinja/render.h"
 
@@ -10,8 +10,7 @@ namespace longspan {
 namespace jinja {
 namespace {
 
-constexpr int kMaxRunDepth =
-    900;  // statements, expressions and macro calls inside each other: guards the stack
+constexpr int kMaxRunDepth = 900;  // nested statements, expressions and macro calls: guards the stack
 
 enum class Flow { kNext, kBreak, kContinue };
 

@@ -1,4 +1,4 @@
-// What running a template adds to the values: loops and macros.
+// The values that only a running template has: loops and macros.
 #pragma once
 
 #include <vector>

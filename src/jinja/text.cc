@@ -24,7 +24,7 @@ bool is_word(char32_t c) {
          (category(c) >= UTF8PROC_CATEGORY_ND && category(c) <= UTF8PROC_CATEGORY_NO);
 }
 
-// Simple case mapping, and the one full mapping that ordinary text meets.
+// Simple case mapping, and the one full mapping that occurs in ordinary text.
 void append_upper(std::string& out, char32_t c) {
   if (c == 0xdf) {
     out += "SS";

@@ -20,21 +20,21 @@ std::string encode(char32_t code_point);
 /// Each code point as its own string.
 std::vector<std::string_view> characters(std::string_view text);
 
-/// strip, lstrip, rstrip; without `chars` white space goes.
+/// strip, lstrip, rstrip; without `chars`, white space is stripped.
 std::string strip(std::string_view text, const std::optional<std::string>& chars, bool left, bool right);
 /// split and rsplit; an empty `separator` means runs of white space; limit < 0: no limit.
 std::vector<std::string> split(std::string_view text, std::string_view separator, int64_t limit,
                                bool from_right);
 std::vector<std::string> split_lines(std::string_view text, bool keep_ends);
-/// limit < 0: all. An empty `from` stands between all characters.
+/// limit < 0: all. An empty `from` matches between all characters.
 std::string replace(std::string_view text, std::string_view from, std::string_view to, int64_t limit);
 int64_t count(std::string_view text, std::string_view needle);
 std::string upper(std::string_view text);
 std::string lower(std::string_view text);
 std::string capitalize(std::string_view text);
-/// str.title(): upper case after everything that is no letter.
+/// str.title(): upper case after everything that is not a letter.
 std::string title(std::string_view text);
-/// Jinja's title filter: upper case at the start of words that white space, '-', '(', '{', '[' or '<' begin.
+/// Jinja's title filter: upper case at the start and after white space, '-', '(', '{', '[' or '<'.
 std::string title_words(std::string_view text);
 /// str.isupper() and str.islower().
 bool is_upper(std::string_view text);

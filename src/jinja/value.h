@@ -1,6 +1,6 @@
 // Values of the template language: Python's None, bool, int, float, str, list, tuple, dict and what Jinja
-// adds. Text is shared and never changes; everything that can hold other values lives in the Heap of one
-// rendering and is referred to by plain pointers, so a list that contains itself costs nothing and is freed
+// adds. Text is shared and immutable; everything that can hold other values lives in the Heap of one
+// rendering and is referred to by plain pointers, so a list that contains itself is harmless and is freed
 // with the rest.
 #pragma once
 
@@ -22,7 +22,7 @@
 
 namespace longspan::jinja {
 
-/// What went wrong, without the place: Jinja's two public functions add source and line and throw Error.
+/// What went wrong, without the location: Jinja's two public functions add source and line and throw Error.
 struct Problem : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -33,7 +33,7 @@ template <typename... Args>
 }
 
 enum class Kind : uint8_t {
-  kUndefined,  // text: the sentence to say when it is used
+  kUndefined,  // text: the error sentence for when it is used
   kNone,
   kBool,
   kInt,
@@ -81,7 +81,7 @@ Value none();
 Value boolean(bool value);
 Value integer(int64_t value);
 Value real(double value);
-/// An undefined value; `why` is the sentence of the error that its use gives.
+/// An undefined value; `why` is the error sentence for when it is used.
 Value undefined(std::string why);
 Value function(std::string name);
 /// Text that a parser made: not charged to any Heap.
@@ -119,7 +119,7 @@ struct Arguments {
   std::vector<std::pair<std::string, Value>> named;
 };
 
-/// Everything one rendering allocates, and what it may still spend.
+/// Everything that one rendering allocates, and how much it may still allocate and compute.
 class Heap {
  public:
   Heap(int64_t steps, size_t max_text, std::optional<std::tm> now)
@@ -129,7 +129,7 @@ class Heap {
   void charge(int64_t steps);
   /// To call before making `bytes` of text.
   void charge_text(size_t bytes);
-  /// To call before looking for `needle` in `text`: the search compares at every position in the worst case.
+  /// To call before searching for `needle` in `text`: in the worst case every position is compared.
   void charge_search(size_t text, size_t needle);
 
   Value text(std::string text, bool escaped = false);
@@ -174,7 +174,7 @@ bool equal(Heap& heap, const Value& a, const Value& b, int depth = 0);
 int compare(Heap& heap, const Value& a, const Value& b, int depth = 0);
 /// key in container
 bool contains(Heap& heap, const Value& container, const Value& key);
-/// Two values have the same text exactly when Python's dict takes them for one key. Problem when unhashable.
+/// Two values have the same text exactly when they are one key of a Python dict. Problem when unhashable.
 std::string hash_key(const Value& value, int depth = 0);
 /// len(); Problem when there is none.
 int64_t length(const Value& value);
@@ -186,26 +186,26 @@ std::string to_text(Heap& heap, const Value& value);
 std::string repr(Heap& heap, const Value& value, int depth = 0);
 std::string real_repr(double value);
 
-// What jinja_attributes.cc knows: a.b, a[b], a[b:c:d], and the methods of Python's types.
+// attributes.cc: a.b, a[b], a[b:c:d], and the methods of Python's types.
 Value attribute(Heap& heap, const Value& object, const std::string& name);
 Value item(Heap& heap, const Value& object, const Value& key);
 Value slice(Heap& heap, const Value& object, const Value& start, const Value& stop, const Value& step);
-/// "a.b.0" as the attribute= of filters reads it; `preset` stands for every part that is undefined.
+/// "a.b.0" as the attribute= of filters reads it; `preset` replaces every undefined part.
 Value attribute_path(Heap& heap, const Value& object, const Value& path,
                      const std::optional<Value>& preset = std::nullopt);
 Value call_method(Heap& heap, const Method& method, Arguments& arguments);
 
-// jinja_operators.cc
+// operators.cc
 Value unary(const std::string& op, const Value& a);
 Value binary(Heap& heap, const std::string& op, const Value& a, const Value& b);
 /// Python's "format" % arguments.
 Value percent_format(Heap& heap, const std::string& format, const Value& arguments);
 
-// jinja_functions.cc: range, dict, namespace, raise_exception, strftime_now, ...
+// functions.cc: range, dict, namespace, raise_exception, strftime_now, ...
 bool is_function(std::string_view name);
 Value call_function(Heap& heap, const std::string& name, Arguments& arguments);
 
-// jinja_filters.cc, jinja_tests.cc
+// filters.cc, tests.cc
 bool is_filter(std::string_view name);
 Value apply_filter(Heap& heap, const std::string& name, const Value& subject, Arguments& arguments);
 bool is_test(std::string_view name);

@@ -23,34 +23,64 @@ std::string token_content(const Json& value) {
   return "";
 }
 
-ChatTemplateSource builtin_source(const BuiltinChatTemplate& b) {
-  return {b.jinja, "chat template " + b.name, b.stop, b.suffix};
+ChatFormat format_of(const std::string& jinja, const std::string& source) {
+  return {.chat_template = ChatTemplate(jinja, source)};
 }
 
-std::optional<ChatTemplateSource> template_from_config(const Checkpoint& checkpoint) {
+ChatFormat format_from_config(const Checkpoint& checkpoint) {
   std::string source = (checkpoint.path / "tokenizer_config.json").string() + " chat_template";
   Json config = tokenizer_config(checkpoint);
-  if (!config.is_object() || !config.contains("chat_template")) return std::nullopt;
+  if (!config.is_object() || !config.contains("chat_template")) return {};
   const Json& value = config["chat_template"];
-  if (value.is_string()) return ChatTemplateSource{value.get<std::string>(), source};
+  if (value.is_string()) return format_of(value.get<std::string>(), source);
   // Several named templates: transformers takes "default" when no tools are given.
   if (value.is_array())
     for (const Json& item : value)
       if (item.is_object() && item.value("name", "") == "default" && item.contains("template") &&
           item["template"].is_string())
-        return ChatTemplateSource{item["template"].get<std::string>(), source + " \"default\""};
+        return format_of(item["template"].get<std::string>(), source + " \"default\"");
   fail("{}: neither a string nor a list with a template named \"default\"", source);
 }
 
-std::optional<ChatTemplateSource> own_chat_template(const Checkpoint& checkpoint) {
+/// Without a template where the model carries none.
+ChatFormat own_format(const Checkpoint& checkpoint) {
   if (checkpoint.format == CheckpointFormat::Gguf) {
     auto it = checkpoint.metadata.find("tokenizer.chat_template");
-    if (it == checkpoint.metadata.end() || !it->is_string()) return std::nullopt;
-    return ChatTemplateSource{it->get<std::string>(), checkpoint.path.string() + " tokenizer.chat_template"};
+    if (it == checkpoint.metadata.end() || !it->is_string()) return {};
+    return format_of(it->get<std::string>(), checkpoint.path.string() + " tokenizer.chat_template");
   }
   auto file = checkpoint.path / "chat_template.jinja";
-  if (std::filesystem::exists(file)) return ChatTemplateSource{read_file(file), file.string()};
-  return template_from_config(checkpoint);
+  if (std::filesystem::exists(file)) return format_of(read_file(file), file.string());
+  return format_from_config(checkpoint);
+}
+
+ChatFormat chosen_format(const std::string& chosen) {
+  if (const BuiltinChatTemplate* builtin = builtin_chat_template(chosen))
+    return builtin_chat_format(*builtin);
+  if (std::filesystem::exists(chosen)) return format_of(read_file(chosen), chosen);
+  fail("chat template {} is neither a file nor one of: {}", in_quotes(chosen),
+       fmt::join(builtin_chat_template_names(), ", "));
+}
+
+ChatFormat default_format(const Checkpoint& checkpoint) {
+  ChatFormat own = own_format(checkpoint);
+  const Architecture* row = architecture_of(checkpoint);
+  if (own.chat_template || !row || !row->chat_template) return own;
+  return builtin_chat_format(*builtin_chat_template(row->chat_template));
+}
+
+/// bos_token, eos_token and the other named tokens that a template may read.
+Json chat_template_variables(const Checkpoint& checkpoint, const Tokenizer& tokenizer) {
+  Json variables = Json::object();
+  auto text = [&](int32_t id) { return id < 0 ? std::string() : tokenizer.token_text(id); };
+  variables["bos_token"] = text(tokenizer.bos_id());
+  variables["eos_token"] = text(tokenizer.eos_id());
+  if (checkpoint.format == CheckpointFormat::HuggingFace) {
+    Json config = tokenizer_config(checkpoint);
+    for (const char* name : {"bos_token", "eos_token", "unk_token", "pad_token"})
+      if (config.is_object() && config.contains(name)) variables[name] = token_content(config[name]);
+  }
+  return variables;
 }
 
 }  // namespace
@@ -67,31 +97,18 @@ Tokenizer load_tokenizer(const Checkpoint& checkpoint) {
        checkpoint.path.string());
 }
 
-std::optional<ChatTemplateSource> find_chat_template(const Checkpoint& checkpoint,
-                                                     const std::string& chosen) {
-  if (!chosen.empty()) {
-    if (const BuiltinChatTemplate* builtin = builtin_chat_template(chosen)) return builtin_source(*builtin);
-    if (std::filesystem::exists(chosen)) return ChatTemplateSource{read_file(chosen), chosen};
-    fail("chat template {} is neither a file nor one of: {}", in_quotes(chosen),
-         fmt::join(builtin_chat_template_names(), ", "));
-  }
-  if (std::optional<ChatTemplateSource> own = own_chat_template(checkpoint)) return own;
-  const Architecture* row = architecture_of(checkpoint);
-  if (!row || !row->chat_template) return std::nullopt;
-  return builtin_source(*builtin_chat_template(row->chat_template));
+ChatFormat load_chat_format(const Checkpoint& checkpoint, const Tokenizer& tokenizer,
+                            const std::string& chosen) {
+  ChatFormat format = chosen.empty() ? default_format(checkpoint) : chosen_format(chosen);
+  format.variables = chat_template_variables(checkpoint, tokenizer);
+  format.model = checkpoint.path.string();
+  return format;
 }
 
-Json chat_template_variables(const Checkpoint& checkpoint, const Tokenizer& tokenizer) {
-  Json variables = Json::object();
-  auto text = [&](int32_t id) { return id < 0 ? std::string() : tokenizer.token_text(id); };
-  variables["bos_token"] = text(tokenizer.bos_id());
-  variables["eos_token"] = text(tokenizer.eos_id());
-  if (checkpoint.format == CheckpointFormat::HuggingFace) {
-    Json config = tokenizer_config(checkpoint);
-    for (const char* name : {"bos_token", "eos_token", "unk_token", "pad_token"})
-      if (config.is_object() && config.contains(name)) variables[name] = token_content(config[name]);
-  }
-  return variables;
+PromptMaker load_prompt_maker(const Checkpoint& checkpoint, const std::string& chosen) {
+  Tokenizer tokenizer = load_tokenizer(checkpoint);
+  ChatFormat chat = load_chat_format(checkpoint, tokenizer, chosen);
+  return {std::move(tokenizer), std::move(chat)};
 }
 
 }  // namespace longspan

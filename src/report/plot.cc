@@ -15,7 +15,7 @@ namespace longspan {
 
 namespace {
 
-/// Runs gnuplot on a script file; what it printed, and its status.
+/// Runs gnuplot on a script file; returns its output and status.
 int run_gnuplot(const std::filesystem::path& script, std::string& printed) {
   std::string quoted;
   for (char c : script.string()) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
@@ -49,8 +49,8 @@ void draw_as(const std::filesystem::path& stem, const char* extension, const std
 }  // namespace
 
 std::string gnuplot_string(const std::string& text) {
-  // Doubling is how a quote is written, but gnuplot stumbles over one at either end and over two in a row: a
-  // string in the other kind of quotes is joined instead.
+  // Quotes can be doubled, but gnuplot fails on one at either end and on two in a row: they are joined as
+  // strings in the other kind of quotes instead.
   std::string out = "'";
   for (char c : text) out += c == '\'' ? std::string("'.\"'\".'") : std::string(1, c);
   return out + "'";

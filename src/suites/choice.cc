@@ -1,10 +1,10 @@
-// Multiple choice by likelihood: each answer is read behind the prompt, and the likeliest one is the model's.
-// Keys of [task.make]:
+// Multiple choice by likelihood: each answer is scored as a continuation of the prompt; the likeliest one is
+// the model's. Keys of [task.make]:
 //   resource   records built into the program; without it the user's: --data FILE, or `file` below --data
 //   class      of the records' "class": names to keep; all
-//   separator  " ": stands between prompt and answer, as a part of the answer (tokenizers join a blank to the
-//              word behind it)
-//   neutral    a prompt that tells nothing, to see what the real one adds (accuracy_gain); none
+//   separator  " ": between prompt and answer, as a part of the answer (tokenizers join a space to the word
+//              that follows)
+//   neutral    a prompt without information, to measure what the real one adds (accuracy_gain); none
 // A record: {"question" and/or "context", "choices": [texts], "answer": index from 0, or the text of the
 // right one}. Slots of the row's prompt are its fields, and {asked}: the context, then the question with
 // "Answer:".
@@ -112,7 +112,7 @@ std::vector<Case> make_choice_cases(const Task& task, const MakeContext& context
     cases.push_back(
         {.id = fmt::format("{}/{}", task.name, cases.size()),
          .kind = CaseKind::Choice,
-         .cell = category.empty() ? Json::object() : Json{{"class", category}},
+         .cell = category.empty() ? Cell{} : Cell{{{"class", category}}},
          .source = where,
          .text = [&task, kept, choices = std::move(choices), correct, where, neutral = settings.neutral] {
            CaseText filled = fill_task(task, *kept, where);

@@ -1,10 +1,10 @@
 // The maker "file": cases from records of a file. What [task.make] may hold:
 //
-//   file = "{task}.jsonl"      # looked for in --data (records.h); {task}: the row's name
+//   file = "{task}.jsonl"      # searched for in --data (records.h); {task}: the row's name
 //   format = "jsonl"           # or "json": one list of records
 //   where = { evaluation = ["f1", "rouge"] }     # only records whose field has one of these values
-//   each = ["instructions", "outputs"]           # lists of one length: a case for each place, at which
-//                              # the fields stand for their element there
+//   each = ["instructions", "outputs"]           # lists of equal length: a case for each position, in which
+//                              # each of these fields is its element at that position
 //   replace = { instructions = [["from", "to"]] }   # in a field, before all that follows
 //   references = "answers"     # of the metric: texts, numbers, lists of them; several paths may be named
 //   messages = "prompt"        # earlier turns and the user's, instead of the row's prompt: a list of
@@ -13,19 +13,19 @@
 //   [task.make.cell]           # what tables group by
 //   language = "language"      # a field
 //   depth = 50                 # a constant
-//   topic = "@index"           # the place in `each`, from 1
+//   topic = "@index"           # the position in `each`, from 1
 //   words = { field = "length", bins = [4000] }     # the bin of a number: "0-3999", "4000-"
 //   [task.make.slots]          # for the prompt, beside the record's own fields
 //   question = "conversations.0.value"           # a path: names of fields, and places in lists from 0
 //   text = { strip = "context" }                 # without white space at both ends
-//   n = { words = "outputs" }                    # how many words it has
+//   n = { words = "outputs" }                    # its number of words
 //   call = { match = 'f\(\d+\)', of = "input", lower = false }      # first match of a regular expression
 //   docs = { list = "ctxs", item = "[{i}] {title}", join = "; " }    # the items of a list, each filled
 //                              # and joined. Slots: its fields or, of a list, {0}, {1}; {i} counts from 1.
 //                              # first = "key", at = 24: the item whose {0} is the field `key` stands there
 //
 // Cases that share a document (the row's `document`) follow each other, so that its keys and values are
-// used again. Everything is checked when the cases are planned; texts are read again when their turn comes.
+// reused. Everything is checked when the cases are planned; the text of a case is read again when it runs.
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -57,7 +57,7 @@ struct Slot {
   int64_t at = 0;
 };
 
-struct Cell {
+struct CellRule {
   std::string name;
   Json value;  // a path, "@index", a number, or {field, bins}
 };
@@ -68,7 +68,7 @@ struct Reading {
   std::vector<std::string> each, references, fields;
   Json where, replace;
   std::vector<Slot> slots;
-  std::vector<Cell> cells;
+  std::vector<CellRule> cells;
 };
 
 std::string spelled(const Json& value) {
@@ -136,7 +136,7 @@ Reading read_make(const Task& task) {
   return how;
 }
 
-/// A field by its path, "conversations.1.value". Error when it is not there.
+/// A field by its path, "conversations.1.value". Error when it does not exist.
 const Json& at_path(const Json& record, const std::string& path, const std::string& where) {
   const Json* at = &record;
   for (size_t begin = 0; begin <= path.size();) {
@@ -222,7 +222,7 @@ bool is_wanted(const Reading& how, const Json& record, const std::string& where)
   return true;
 }
 
-/// How many cases a record makes; 0 where it has no lists to take apart.
+/// How many cases a record makes; 0 when it has no lists to split.
 size_t places(const Reading& how, const Json& record, const std::string& where) {
   size_t n = 0;
   for (size_t i = 0; i < how.each.size(); ++i) {
@@ -236,8 +236,8 @@ size_t places(const Reading& how, const Json& record, const std::string& where) 
   return n;
 }
 
-/// The record of one case: the element at `index` of each list (0: none are taken apart), replaced, with
-/// slots.
+/// The record of one case: each list replaced by its element at `index` (0: none are split), with
+/// replacements and slots applied.
 Json fields_of(const Reading& how, Json record, size_t index, const std::string& where) {
   if (index > 0)
     for (const std::string& name : how.each) record[name] = Json(record[name].at(index - 1));
@@ -264,7 +264,7 @@ void append_references(const Json& value, const std::string& path, const std::st
   }
 }
 
-/// [{role, content}, ...]: the last is the user's turn, a first of the system's is the system's.
+/// [{role, content}, ...]: the last is the user's turn; a leading system message is the system turn.
 void take_messages(const Json& value, const std::string& where, CaseText& text) {
   Json list = value;
   if (value.is_string()) list = parse_json(value.get_ref<const std::string&>(), where);
@@ -300,25 +300,22 @@ std::string bin_of(const Json& value, const Json& bins, const std::string& where
   return from + "-";
 }
 
-Json cell_of(const Reading& how, const Json& fields, size_t index, const std::string& where) {
-  Json out = Json::object();
-  for (const Cell& cell : how.cells) {
-    if (cell.value.is_number()) {
-      out[cell.name] = cell.value;
-    } else if (cell.value.is_object()) {
-      out[cell.name] =
-          bin_of(at_path(fields, cell.value["field"].get<std::string>(), where), cell.value["bins"], where);
-    } else if (cell.value == kIndex) {
-      out[cell.name] = index;
-    } else {
-      const Json& value = at_path(fields, cell.value.get<std::string>(), where);
-      out[cell.name] = value.is_number() ? value : Json(spelled(value));
-    }
-  }
-  return out;
+CellValue cell_value_of(const Json& rule, const Json& fields, size_t index, const std::string& where) {
+  if (rule.is_number()) return cell_value(rule);
+  if (rule.is_object())
+    return bin_of(at_path(fields, rule["field"].get<std::string>(), where), rule["bins"], where);
+  if (rule == kIndex) return index;
+  const Json& value = at_path(fields, rule.get<std::string>(), where);
+  return value.is_number() ? cell_value(value) : CellValue(spelled(value));
 }
 
-/// Stable: groups stand in the order of their first case.
+Cell cell_of(const Reading& how, const Json& fields, size_t index, const std::string& where) {
+  Cell cell;
+  for (const CellRule& rule : how.cells) cell.add(rule.name, cell_value_of(rule.value, fields, index, where));
+  return cell;
+}
+
+/// Stable: groups are in the order of their first case.
 void put_together(std::vector<Case>& cases, const std::vector<size_t>& documents) {
   std::unordered_map<size_t, size_t> rank;
   for (size_t d : documents) rank.try_emplace(d, rank.size());

@@ -17,10 +17,10 @@ std::vector<int64_t> read_lengths(Settings& row);
 /// The key "depths": a list of per cents, or a whole number n: n depths from 0 to 100 at even distances.
 std::vector<double> read_depths(Settings& row);
 
-/// Keeps `limit` cases (0: all), spread evenly over those there are, in their order.
+/// Keeps `limit` cases (0: all), evenly spaced and in their order.
 void keep_limit(std::vector<Case>& cases, int64_t limit);
 
-/// Cases with what orders them, put into that order (stable), and `limit` of them kept.
+/// Sorts cases by their keys (stable) and keeps `limit` of them.
 template <typename Order>
 std::vector<Case> cases_in_order(std::vector<std::pair<Order, Case>> ordered, int64_t limit) {
   std::stable_sort(ordered.begin(), ordered.end(),
@@ -31,7 +31,7 @@ std::vector<Case> cases_in_order(std::vector<std::pair<Order, Case>> ordered, in
   return cases;
 }
 
-/// A seed for what a case draws, from that of the run and the case's name (FNV-1a): adding cases to a grid
+/// The seed of a case, from the seed of the run and the id of the case (FNV-1a): adding cases to a grid
 /// changes none of the others.
 uint64_t case_seed(uint64_t seed, std::string_view id);
 

@@ -4,8 +4,8 @@
 
 #include "base/error.h"
 #include "data/documents.h"
-#include "synth/sources.h"
 #include "suites/records.h"
+#include "synth/sources.h"
 
 namespace longspan {
 
@@ -47,7 +47,7 @@ Haystack make_haystack(const std::vector<std::string>& documents, const Tokenize
   for (const std::string& document : documents)
     once += (once.empty() ? "" : kBetween) + std::string(stripped(document));
   constexpr EncodeOptions kPlain{.add_special = false, .parse_special = false};
-  // A sentence follows a full stop: some tokenizers begin every text with a blank of their own.
+  // Counted after a full stop, because some tokenizers put a space before every text.
   auto count = [&](std::string_view sentence) {
     return std::ssize(tokenizer.encode("." + std::string(sentence), kPlain));
   };

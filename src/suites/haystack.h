@@ -1,6 +1,6 @@
-// Haystacks: long texts in which something is hidden. They are cut only where sentences end and before the
-// white space there, so that what stands before a cut has the same token ids whatever follows it: prompts of
-// one haystack share their beginnings.
+// Haystacks: long texts in which something is hidden. They are cut only at the ends of sentences, before the
+// white space that follows, so that the text before a cut has the same token ids whatever comes after it:
+// prompts from one haystack share prefixes.
 #pragma once
 
 #include <cstdint>
@@ -11,22 +11,22 @@
 
 namespace longspan {
 
-/// Documents of "haystack/NAME" of the program's own, or else of a file or folder of the user's (.txt, .md,
-/// .jsonl, packed or not). Error when there is no text.
+/// Documents of the built-in "haystack/NAME", or else of the user's file or folder (.txt, .md, .jsonl,
+/// compressed or not). Error when there is no text.
 std::vector<std::string> haystack_documents(const std::string& name);
 
 struct Haystack {
-  std::string text;             // the documents, again and again until it is long enough
+  std::string text;             // the documents, repeated until it is long enough
   std::vector<size_t> ends;     // bytes at which a sentence ends, ascending; the first is 0
-  std::vector<int64_t> tokens;  // [ends] that the text has up to there
-  int64_t times = 1;            // that the documents were begun
+  std::vector<int64_t> tokens;  // [ends] of the text up to there
+  int64_t times = 1;            // how often the documents were started
 
   /// Index of the last end with at most so many tokens.
   size_t end_at(int64_t most_tokens) const;
 };
 
-/// At least `tokens` tokens long. Each sentence is counted by itself behind a full stop, so that the whole
-/// may differ by a few tokens.
+/// At least `tokens` tokens long. Each sentence is counted separately, after a full stop, so that the count
+/// of the whole may differ by a few tokens.
 Haystack make_haystack(const std::vector<std::string>& documents, const Tokenizer& tokenizer, int64_t tokens);
 
 }  // namespace longspan

@@ -1,4 +1,4 @@
-// Scores that others published, to stand beside those measured here: resources/known_scores/*.toml.
+// Scores that others published, shown next to those measured here: resources/known_scores/*.toml.
 //
 //   [[table]]
 //   suite = "ruler"
@@ -26,7 +26,7 @@ struct KnownScore {
   std::string source;
 };
 
-/// In the order of the tables. Empty when nothing is known; only scores of this dialect compare.
+/// In the order of the tables; empty when none are known. Only scores of the same dialect are comparable.
 std::vector<KnownScore> known_scores(std::string_view suite, std::string_view dialect);
 
 }  // namespace longspan

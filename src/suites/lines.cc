@@ -1,4 +1,4 @@
-// LongChat's lines: a record of lines with a number each, of which one is asked for (Li et al. 2023). The
+// LongChat's lines: a list of lines with a number each, one of which is asked for (Li et al. 2023). The
 // published files were drawn without a seed: the sentences are theirs, the words and numbers are drawn here.
 #include <fmt/core.h>
 
@@ -19,7 +19,7 @@ namespace {
 
 constexpr int64_t kMostNumber = 50000;
 
-/// Words without blanks, hyphens and capitals, so that adjective-noun is read in one way only.
+/// Words without spaces, hyphens and capitals, so that adjective-noun is unambiguous.
 std::vector<std::string> plain_words(const char* name) {
   std::vector<std::string> words;
   std::string_view text = resource(name);
@@ -73,7 +73,7 @@ std::vector<Case> make_lines_cases(const Task& task, const MakeContext& context)
   row.done();
   auto words = std::make_shared<const LineWords>();
   if (counts.empty()) row.refuse("lines", "at least one is needed");
-  // Drawing names stays quick as long as most of them are free.
+  // Drawing names stays fast as long as most of them are unused.
   auto most = static_cast<int64_t>(words->adjectives.size() * words->nouns.size() / 2);
   std::vector<Case> cases;
   for (int64_t lines : counts) {
@@ -83,7 +83,7 @@ std::vector<Case> make_lines_cases(const Task& task, const MakeContext& context)
       one.id = fmt::format("{}/{}/{}", task.name, lines, k);
       LinePlan plan{lines, 0, case_seed(context.seed, one.id)};
       plan.asked = static_cast<int64_t>(Random(plan.seed + 1).below(static_cast<uint64_t>(lines)));
-      one.cell = {{"lines", lines}, {"depth", plan.asked * 10 / lines * 10}};
+      one.cell.fields = {{"lines", lines}, {"depth", plan.asked * 10 / lines * 10}};
       one.text = [&task, words, plan] { return record_text(task, *words, plan); };
       cases.push_back(std::move(one));
     }

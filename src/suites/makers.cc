@@ -1,4 +1,4 @@
-// THE table of makers: where the cases of a task come from. Adding one: its function in a file of its own, a
+// THE table of makers: where the cases of a task come from. To add one: its function in a file of its own, a
 // declaration in cases.h, a row here.
 #include <fmt/ranges.h>
 

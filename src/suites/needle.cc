@@ -1,13 +1,14 @@
-// Needle in a haystack: a fact stands at a depth of a long text and is asked for at its end (Kamradt 2023;
+// Needle in a haystack: a fact is hidden at some depth of a long text and asked for at its end (Kamradt 2023;
 // the grid of 4 needles, 17 depths and 32 lengths is that of XVERSE-13B-256K).
 //
-// All cells are cut from one text. A needle stands behind the last sentence end before token p = depth x
-// length of the haystack, so that what stands before it depends on p alone, and cells of several lengths meet
-// at the same p. Taken by p, then needle, then length, each cell begins with most of the one before: the
-// haystack up to p is read once, and of all lengths at one p each only reads on.
+// All cells are cut from one text. A needle is put after the last sentence end before token p = depth x
+// length of the haystack, so that the text before it depends on p alone, and cells of several lengths have
+// the same p. In the order p, needle, length each cell shares most of the previous one as a prefix: the
+// haystack up to p is read once, and at one p each length only continues the shorter one.
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <optional>
 
 #include "base/error.h"
 #include "suites/cases.h"
@@ -35,7 +36,7 @@ struct Grid {
 /// What all cases of a task share.
 struct NeedleTexts {
   const Task& task;
-  const Engine& engine;
+  const PromptMaker& prompts;
   std::vector<Needle> needles;
   Haystack haystack;
 };
@@ -83,7 +84,7 @@ Grid read_grid(const Task& task) {
   return grid;
 }
 
-/// The text of the haystack up to an end, with the needles put in where their ends are.
+/// The text of the haystack up to an end, with the needles inserted at their ends.
 std::string context(const NeedleTexts& texts, const std::vector<Placed>& placed, size_t cut) {
   const Haystack& hay = texts.haystack;
   std::string out;
@@ -93,7 +94,7 @@ std::string context(const NeedleTexts& texts, const std::vector<Placed>& placed,
     out += hay.text.substr(from, at - from);
     const std::string& needle = texts.needles[one.needle].text;
     bool blank = static_cast<unsigned char>(needle.front()) < 0x80 && needle.front() != '\n';
-    // White space follows every end but the first, at which the text begins.
+    // White space follows every end except the first, which is the start of the text.
     out += at > 0 && blank ? " " + needle : needle;
     if (at == 0 && blank) out += ' ';
     from = at;
@@ -116,28 +117,31 @@ CaseText cell_text(const NeedleTexts& texts, const std::vector<Placed>& placed, 
   return text;
 }
 
-/// Tokens of a cell beside the haystack's.
+/// Tokens of a cell besides those of the haystack.
 int64_t overhead(const NeedleTexts& texts, std::vector<Placed> placed) {
   for (Placed& one : placed) one.end = 0;
-  return prompt_tokens(texts.engine, texts.task, cell_text(texts, placed, 0)) + texts.task.new_tokens;
+  CaseText text = cell_text(texts, placed, 0);
+  return prompt_tokens(texts.prompts, texts.task, text) + texts.task.new_tokens;
 }
 
-/// The longest text that with its answer fits into the length.
+/// The longest text that fits into the length together with its answer.
 CaseText fitted_text(const NeedleTexts& texts, const std::vector<Placed>& placed, int64_t length,
                      int64_t around) {
   const Haystack& hay = texts.haystack;
   int64_t room = length - texts.task.new_tokens;
   size_t cut = hay.end_at(length - around), fits = 0;
-  // The sum of the sentences is off by the tokens at seams; after one count it is known by how much.
+  std::optional<CaseText> fitted;
+  // The sum over sentences differs by the tokens at seams; the first count tells by how many.
   for (int tries = 0; tries < 8; ++tries) {
-    int64_t tokens = prompt_tokens(texts.engine, texts.task, cell_text(texts, placed, cut));
-    if (tokens <= room) fits = cut;
+    CaseText text = cell_text(texts, placed, cut);
+    int64_t tokens = prompt_tokens(texts.prompts, texts.task, text);
+    if (tokens <= room) fits = cut, fitted = std::move(text);
     size_t next = hay.end_at(hay.tokens[cut] + room - tokens);
     if (tokens > room && next >= cut) next = cut - std::min<size_t>(cut, 1);
     if (next <= fits) break;
     cut = next;
   }
-  return cell_text(texts, placed, fits);
+  return fitted ? *std::move(fitted) : cell_text(texts, placed, fits);
 }
 
 /// Places of one cell: needle `first` at its depth, or all of them spread from there to the end.
@@ -158,10 +162,11 @@ std::vector<Placed> place(const NeedleTexts& texts, bool together, size_t first,
 std::vector<Case> make_needle_cases(const Task& task, const MakeContext& context) {
   Grid grid = read_grid(task);
   int64_t longest = *std::max_element(grid.lengths.begin(), grid.lengths.end());
-  std::vector<std::string> documents = haystack_documents(grid.haystack);
-  auto texts = std::make_shared<NeedleTexts>(task, context.engine, grid.needles,
-                                             make_haystack(documents, context.engine.tokenizer(), longest));
-  std::string source = grid.haystack;
+  std::vector<std::string> documents =
+      context.text ? std::vector{*context.text} : haystack_documents(grid.haystack);
+  auto texts = std::make_shared<NeedleTexts>(task, context.prompts, grid.needles,
+                                             make_haystack(documents, context.prompts.tokenizer, longest));
+  std::string source = context.text ? "" : grid.haystack;
   if (texts->haystack.times > 1) source += fmt::format(" ({} times)", texts->haystack.times);
 
   using Order = std::tuple<size_t, size_t, int64_t>;
@@ -179,7 +184,8 @@ std::vector<Case> make_needle_cases(const Task& task, const MakeContext& context
         auto placed = place(*texts, grid.together, first, depth, length, around);
         Case one;
         one.id = fmt::format("{}/{}/{}/{}", task.name, length, depth, name);
-        one.cell = {{"length", length}, {"depth", depth}, {"needle", name}, {"language", grid.language}};
+        one.cell.fields = {
+            {"length", length}, {"depth", depth}, {"needle", name}, {"language", grid.language}};
         one.source = source;
         one.length = length;
         one.text = [=] { return fitted_text(*texts, placed, length, around); };

@@ -1,6 +1,6 @@
 // NeedleBench (Li et al. 2024, arXiv 2407.11963; OpenCompass's versions 1 and 2): single needles, several at
-// once, and questions over several facts. Lengths are tokens of the suite's tokenizer where one is given, and
-// prompts come on top of the texts, so that the tested model's own count differs from the cell's.
+// once, and questions over several facts. Lengths are tokens of the suite's tokenizer if one is given, and
+// the prompt is added to the text, so that the tested model counts differently from the cell.
 #include "suites/needlebench.h"
 
 #include <algorithm>
@@ -64,7 +64,7 @@ BenchRow read_bench_row(const Task& task) {
   return out;
 }
 
-/// "" when the user has no such file: the program's own stands in.
+/// "" when the user has no such file and the built-in text is used.
 fs::path own_file(const fs::path& data, const std::string& name) {
   try {
     return find_data(data, name);
@@ -73,7 +73,7 @@ fs::path own_file(const fs::path& data, const std::string& name) {
   }
 }
 
-/// A document ends with the first line that ends after so many characters.
+/// A document ends at the first line end after so many characters.
 std::vector<std::string> cut_into_documents(const std::vector<std::string>& books) {
   std::vector<std::string> documents;
   for (const std::string& book : books) {
@@ -136,7 +136,7 @@ std::shared_ptr<const BenchTexts> read_texts(const Task& task, const MakeContext
   if (file.empty()) documents = cut_into_documents(documents);
   auto orders = bench_orders(documents.size(), row.repeats);
   const Tokenizer& tokenizer =
-      context.length_tokenizer ? *context.length_tokenizer : context.engine.tokenizer();
+      context.length_tokenizer ? *context.length_tokenizer : context.prompts.tokenizer;
   return std::make_shared<BenchTexts>(task, row, coder_of(tokenizer), documents, orders);
 }
 
@@ -146,8 +146,8 @@ std::string fill(const BenchTexts& texts, int64_t length, int64_t repeat,
                        length - texts.row.buffer, places);
 }
 
-/// Of one repeat documents and needles are the same: by the place of the needle each text begins as the one
-/// before.
+/// Within one repeat, documents and needles are the same; ordered by the position of the needle, each text
+/// shares a prefix with the previous one.
 struct BenchOrder {
   int64_t group, place, length;
   auto operator<=>(const BenchOrder&) const = default;
@@ -157,7 +157,7 @@ using BenchCases = std::vector<std::pair<BenchOrder, Case>>;
 Case bench_case(const BenchTexts& texts, const std::string& id, const std::string& source, int64_t length) {
   Case one;
   one.id = texts.task.name + "/" + id;
-  one.cell = {{"length", length}, {"language", texts.row.language}};
+  one.cell.fields = {{"length", length}, {"language", texts.row.language}};
   one.source = source;
   return one;
 }
@@ -173,7 +173,7 @@ void add_single(const std::shared_ptr<const BenchTexts>& texts, const MakeContex
       for (int64_t depth : texts->row.depths) {
         const BenchNeedle& needle = needles[bench_choice(needles.size(), repeat)];
         Case one = bench_case(*texts, fmt::format("{}/{}/{}", length, depth, repeat), source, length);
-        one.cell["depth"] = depth;
+        one.cell.add("depth", depth);
         one.text = [texts, needle, length, depth, repeat] {
           std::string hay = fill(*texts, length, repeat, {needle.text}, at_depths({depth}));
           CaseText text = fill_task(
@@ -230,8 +230,8 @@ void add_reasoning(const std::shared_ptr<const BenchTexts>& texts, const MakeCon
           const BenchQuestion& question = questions[bench_choice(questions.size(), repeat)];
           Case one =
               bench_case(*texts, fmt::format("{}/{}/{}/{}", facts, length, depth, repeat), source, length);
-          one.cell["depth"] = depth;
-          one.cell["facts"] = facts;
+          one.cell.add("depth", depth);
+          one.cell.add("facts", facts);
           one.text = [texts, question, length, depth, repeat] {
             std::string hay =
                 fill(*texts, length, repeat, question.facts, from_depth(depth, texts->row.step));

@@ -1,5 +1,5 @@
-// NeedleBench's making of texts (OpenCompass), to the letter: which documents in which order, where the
-// needles go and what is asked, given how tokens are counted.
+// How NeedleBench (OpenCompass) builds its texts, reproduced exactly: which documents in which order, where
+// the needles go and what is asked, given a way to count tokens.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace longspan {
 
-/// What counts and cuts texts: GPT-4's tokenizer in the original.
+/// Counts and cuts texts; in the original this is GPT-4's tokenizer.
 struct LengthCoder {
   std::function<std::vector<int32_t>(std::string_view)> encode;
   std::function<std::string(std::span<const int32_t>)> decode;
@@ -26,7 +26,7 @@ struct BenchNeedle {
 /// Error opens with `where`.
 BenchNeedle read_bench_needle(const Json& record, const std::string& where);
 
-/// The orders of the documents of repeats 0..n-1: each shuffles that of the one before, seeded by its number.
+/// The orders of the documents in repeats 0..n-1: each shuffles the previous one, seeded by its number.
 std::vector<std::vector<size_t>> bench_orders(size_t documents, int64_t repeats);
 
 /// What repeat k draws of n: random.seed(k), random.choice.
@@ -49,7 +49,7 @@ BenchPlaces at_depths(std::vector<int64_t> depths);
 BenchPlaces from_depth(int64_t depth, int64_t step);
 
 /// Documents in their order, cut so that with the needles (a line feed around each) they have `tokens`
-/// tokens; shorter when the documents are.
+/// tokens; fewer when the documents are too short.
 std::string bench_context(const LengthCoder& coder, std::span<const std::string> documents,
                           std::span<const size_t> order, const std::vector<std::string>& needles,
                           int64_t tokens, const BenchPlaces& places);

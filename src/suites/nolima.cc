@@ -1,10 +1,10 @@
 // NoLiMa (arXiv 2502.05167): a needle that shares no word with its question, in a stretch of a book. From the
-// user's copy: the needle set (JSON) and a folder of books (.txt). Placement is the original's: of the places
-// behind a token with a line feed the first at or behind the depth is taken, and the window of `length`
-// tokens is laid around it, so that different depths read different parts of the book. What [task.make] may
-// hold:
+// user's copy: the needle set (JSON) and a folder of books (.txt). Placement is the original's: of the
+// positions after a token with a line feed, the first at or after the depth is taken, and the window of
+// `length` tokens is placed around it, so that different depths read different parts of the book. Keys of
+// [task.make]:
 //
-//   needles = "needle_set.json"   # looked for in --data
+//   needles = "needle_set.json"   # searched for in --data
 //   haystacks = "rand_shuffle"    # a folder in --data
 //   question = "onehop"           # the kind of question; "": all
 //   lengths = [1000, 2000]        # tokens of the stretch, without needle and template
@@ -35,7 +35,7 @@ struct Reading {
   int64_t depths = 26;
 };
 
-/// A question about a needle, arguments filled in. "{CHAR}" is left: it differs from depth to depth.
+/// A question about a needle, with arguments filled in except "{CHAR}", which differs from depth to depth.
 struct Test {
   std::string id, kind, needle, question;
   std::vector<std::string> answers, characters;
@@ -76,8 +76,8 @@ std::vector<std::string> texts_of(const Json& value, const std::string& where) {
   return out;
 }
 
-/// One argument after the other goes into the needle; into the question goes, as in the original, only the
-/// last that it asks for.
+/// All arguments go into the needle; only the last one that the question asks for goes into the question, as
+/// in the original.
 Test one_test(const Json& entry, const std::string& kind, const Json& question, const std::string& name,
               const Json& test, const std::string& where) {
   std::string id = text_of(member(entry, "id", where), where);
@@ -147,7 +147,7 @@ std::vector<std::shared_ptr<const Book>> read_books(const fs::path& data, const 
   return books;
 }
 
-/// numpy's round, halves to even.
+/// numpy's round: halves to even.
 int64_t rounded(double x) { return static_cast<int64_t>(std::nearbyint(x)); }
 
 std::string snippet(const Book& book, const Tokenizer& tokenizer, const std::string& needle, int64_t length,
@@ -173,7 +173,7 @@ std::string snippet(const Book& book, const Tokenizer& tokenizer, const std::str
 std::vector<Case> make_nolima_cases(const Task& task, const MakeContext& context) {
   Reading how = read_make(task);
   std::vector<Test> tests = read_tests(find_data(context.data, how.needles), how.question);
-  const Tokenizer& tokenizer = context.engine.tokenizer();
+  const Tokenizer& tokenizer = context.prompts.tokenizer;
   auto books = read_books(context.data, how.haystacks, tokenizer);
   std::vector<Case> cases;
   for (int64_t length : how.lengths) {
@@ -190,10 +190,10 @@ std::vector<Case> make_nolima_cases(const Task& task, const MakeContext& context
           ++made;
           Case c;
           c.id = fmt::format("{}/{}/{}/{}/{}", task.name, length, books[b]->name, test.id, d);
-          c.cell = {{"length", length},
-                    {"depth", std::round(1000 * depth) / 10},
-                    {"needle", test.id},
-                    {"question", test.kind}};
+          c.cell.fields = {{"length", length},
+                           {"depth", std::round(1000 * depth) / 10},
+                           {"needle", test.id},
+                           {"question", test.kind}};
           c.text = [&task, &tokenizer, book = books[b], test, length, depth, character, id = c.id] {
             std::string needle = replaced(test.needle, "{CHAR}", character);
             Json fields = {{"haystack", snippet(*book, tokenizer, needle, length, depth)},

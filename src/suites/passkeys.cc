@@ -1,8 +1,10 @@
-// Pass keys as published: a number in the midst of five sentences said over and over, asked for by the
-// beginning of its answer (Mohtashami and Jaggi 2023, arXiv 2305.16300; lengths grown to tokens as YaRN does,
-// or reckoned from characters as LongLoRA does). Filler is cut at characters, even inside a word.
+// Pass keys as published: a number hidden among five sentences that are repeated again and again; the prompt
+// ends with the beginning of the answer (Mohtashami and Jaggi 2023, arXiv 2305.16300). The filler grows until
+// the length in tokens is reached, as in YaRN, or has a number of characters, as in LongLoRA; it is cut at
+// characters, even inside a word.
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "base/error.h"
 #include "base/random.h"
@@ -63,26 +65,29 @@ KeyPlace at_depth(int64_t key, int64_t characters, double depth) {
   return {key, before, characters - before};
 }
 
-/// With as much filler as fits into the length together with the answer. `least`: tokens without any.
-CaseText grown_text(const Task& task, const Engine& engine, int64_t key, double depth, int64_t length,
+/// With as much filler as fits into the length together with the answer. `least`: tokens without filler.
+CaseText grown_text(const Task& task, const PromptMaker& prompts, int64_t key, double depth, int64_t length,
                     int64_t least) {
   int64_t room = length - task.new_tokens, fits = 0, above = length * 64, size = 4 * room;
+  std::optional<CaseText> fitted;
   for (int tries = 0; tries < 16 && fits + 1 < above; ++tries) {
     size = std::clamp(size, fits + 1, above - 1);
-    int64_t tokens = prompt_tokens(engine, task, key_text(task, at_depth(key, size, depth)));
+    CaseText text = key_text(task, at_depth(key, size, depth));
+    int64_t tokens = prompt_tokens(prompts, task, text);
     (tokens <= room ? fits : above) = size;
+    if (tokens <= room) fitted = std::move(text);
     if (tokens == room) break;
-    // As many more or fewer as the characters so far took tokens.
+    // Scaled by the characters per token so far.
     double characters = static_cast<double>(size) / static_cast<double>(std::max<int64_t>(tokens - least, 1));
     size += static_cast<int64_t>(std::floor(characters * static_cast<double>(room - tokens)));
   }
-  return key_text(task, at_depth(key, fits, depth));
+  return fitted ? *std::move(fitted) : key_text(task, at_depth(key, fits, depth));
 }
 
 Case key_case(const Task& task, int64_t length, double depth, int64_t repeat, const std::string& name) {
   Case one;
   one.id = fmt::format("{}/{}/{}/{}", task.name, length, name, repeat);
-  one.cell = {{"length", length}, {"depth", depth}};
+  one.cell.fields = {{"length", length}, {"depth", depth}};
   return one;
 }
 
@@ -90,7 +95,8 @@ using Placed = std::pair<std::pair<double, int64_t>, Case>;  // filler before th
 
 void grow_to_tokens(const Task& task, const MakeContext& context, const PasskeyGrid& grid,
                     std::vector<Placed>& cells) {
-  int64_t least = prompt_tokens(context.engine, task, key_text(task, {kMostKey, 0, 0}));
+  CaseText bare = key_text(task, {kMostKey, 0, 0});
+  int64_t least = prompt_tokens(context.prompts, task, bare);
   for (int64_t length : grid.lengths) {
     if (length < least + task.new_tokens)
       fail(
@@ -103,16 +109,16 @@ void grow_to_tokens(const Task& task, const MakeContext& context, const PasskeyG
         Random random(case_seed(context.seed, one.id));
         auto key = static_cast<int64_t>(random.below(kMostKey)) + 1;
         one.length = length;
-        one.text = [&task, &engine = context.engine, key, depth, length, least] {
-          return grown_text(task, engine, key, depth, length, least);
+        one.text = [&task, &prompts = context.prompts, key, depth, length, least] {
+          return grown_text(task, prompts, key, depth, length, least);
         };
         cells.push_back({{depth * static_cast<double>(length), length}, std::move(one)});
       }
   }
 }
 
-/// LongLoRA: 3.75 characters a token, in whole 1,024s; place and key from Python's random numbers of the seed
-/// that is the number of the repeat.
+/// LongLoRA: 3.75 characters a token, rounded down to a multiple of 1,024; position and key from Python's
+/// random numbers, seeded by the number of the repeat.
 void reckon_characters(const Task& task, const PasskeyGrid& grid, std::vector<Placed>& cells) {
   for (int64_t length : grid.lengths)
     for (int64_t k = 0; k < grid.repeats; ++k) {
@@ -136,7 +142,7 @@ std::vector<Case> make_passkey_cases(const Task& task, const MakeContext& contex
     grow_to_tokens(task, context, grid, cells);
   else
     reckon_characters(task, grid, cells);
-  // The filler is the same everywhere: what stands before a key is shared with all later ones.
+  // The filler is the same everywhere: all later cases share what precedes a key.
   return cases_in_order(std::move(cells), context.limit);
 }
 

@@ -4,13 +4,14 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "tokenizer/fit.h"
 
 namespace longspan {
 
 namespace {
 
-bool through_template(const Engine& engine, const Task& task) {
-  return task.chat && engine.has_chat_template();
+bool through_template(const PromptMaker& prompts, const Task& task) {
+  return task.chat && prompts.chat.chat_template.has_value();
 }
 
 std::string plain(const CaseText& text) {
@@ -23,31 +24,32 @@ std::string plain(const CaseText& text) {
   return joined;
 }
 
-/// Some templates refuse a turn of the system's: then it opens the user's, as OpenCompass sends it.
-std::string rendered(const Engine& engine, const std::vector<ChatMessage>& messages) {
+/// Some templates refuse a system turn: then its text opens the user's turn, as OpenCompass sends it.
+std::string rendered(const ChatFormat& chat, const std::vector<ChatMessage>& messages) {
   bool with_system = messages.size() > 1 && messages.front().role == "system";
   try {
-    return engine.render_chat(messages, true);
+    return chat.render(messages, true);
   } catch (const Error&) {
     if (!with_system) throw;
   }
   std::vector<ChatMessage> merged(messages.begin() + 1, messages.end());
   merged.front().content = messages.front().content + "\n" + merged.front().content;
-  return engine.render_chat(merged, true);
+  return chat.render(merged, true);
 }
 
-Prompt whole(const Engine& engine, const Task& task, const CaseText& text) {
+Prompt whole(const PromptMaker& prompts, const Task& task, const CaseText& text) {
+  if (text.prompt) return *text.prompt;
   Prompt prompt;
   std::vector<ChatMessage> messages;
   if (!text.system.empty()) messages.push_back({"system", text.system});
   messages.insert(messages.end(), text.turns.begin(), text.turns.end());
   messages.push_back({"user", text.user});
-  if (through_template(engine, task)) {
-    prompt.text = rendered(engine, messages) + text.prefix;
-    prompt.ids = encode_chat(engine, prompt.text);
+  if (through_template(prompts, task)) {
+    prompt.text = rendered(prompts.chat, messages) + text.prefix;
+    prompt.ids = encode_chat(prompts.tokenizer, prompt.text);
   } else {
     prompt.text = plain(text) + text.prefix;
-    prompt.ids = engine.tokenizer().encode(prompt.text, {.add_special = true, .parse_special = false});
+    prompt.ids = prompts.tokenizer.encode(prompt.text, {.add_special = true, .parse_special = false});
   }
   messages.back().content += text.prefix;
   prompt.messages = std::move(messages);
@@ -63,125 +65,123 @@ int64_t size_of(const Prompt& prompt) { return std::ssize(prompt.ids); }
       grouped(tokens), grouped(task.new_tokens), grouped(room + task.new_tokens), tokens + task.new_tokens);
 }
 
-/// OpenCompass: the first and the last half of the room, an odd token is lost.
-Prompt middle_of_ids(const Engine& engine, Prompt prompt, int64_t room) {
+/// OpenCompass: keeps the first and the last half of the room; an odd token is lost.
+Prompt middle_of_ids(const PromptMaker& prompts, Prompt prompt, int64_t room) {
   int64_t half = room / 2, before = size_of(prompt);
   prompt.ids.erase(prompt.ids.begin() + half, prompt.ids.end() - half);
   prompt.cut = before - size_of(prompt);
-  prompt.text = engine.tokenizer().decode(prompt.ids);
+  prompt.text = prompts.tokenizer.decode(prompt.ids);
   prompt.messages.clear();
   return prompt;
 }
 
-/// LongBench: the text of the user's turn, counted with special tokens, loses its middle; both halves are
-/// decoded. Where the template would make that too long after all, more goes.
-Prompt middle_of_text(const Engine& engine, const Task& task, const CaseText& text, int64_t room) {
-  const Tokenizer& tokenizer = engine.tokenizer();
+/// LongBench: removes the middle of the user's text, counted with special tokens, and decodes both halves. If
+/// the template makes the result too long, more is removed.
+Prompt middle_of_text(const PromptMaker& prompts, const Task& task, const CaseText& text, int64_t room) {
+  const Tokenizer& tokenizer = prompts.tokenizer;
   std::vector<int32_t> ids = tokenizer.encode(text.user, {.add_special = true, .parse_special = false});
   int64_t keep = std::max<int64_t>(room + task.new_tokens - task.reserve, 0);
   CaseText cut = text;
+  cut.prompt = nullptr;
   for (;;) {
     if (std::ssize(ids) > keep) {
       auto half = static_cast<size_t>(keep / 2);
       cut.user = tokenizer.decode(std::span(ids).first(half), true) +
                  tokenizer.decode(std::span(ids).last(half), true);
     }
-    Prompt prompt = whole(engine, task, cut);
+    Prompt prompt = whole(prompts, task, cut);
     if (std::ssize(ids) > keep) prompt.cut = std::ssize(ids) - keep / 2 * 2;
     int64_t excess = size_of(prompt) - room;
     if (excess <= 0) return prompt;
     keep = std::min<int64_t>(keep, std::ssize(ids)) - excess;
-    if (keep < 2) refuse(task, size_of(whole(engine, task, text)), room);
+    if (keep < 2) refuse(task, size_of(whole(prompts, task, text)), room);
   }
 }
 
-/// The text with another document.
+/// The text with its document replaced.
 CaseText with_document(const CaseText& text, const std::string& document) {
   CaseText cut = text;
+  cut.prompt = nullptr;
   cut.user.replace(text.document_begin, text.document_end - text.document_begin, document);
   cut.document_end = text.document_begin + document.size();
   return cut;
 }
 
-Prompt side_of_document(const Engine& engine, const Task& task, const CaseText& text, int64_t room) {
-  const Tokenizer& tokenizer = engine.tokenizer();
+/// `prompt`: the whole one, which does not fit.
+Prompt side_of_document(const PromptMaker& prompts, const Task& task, const CaseText& text, Prompt prompt,
+                        int64_t room) {
+  const Tokenizer& tokenizer = prompts.tokenizer;
   std::string document = text.user.substr(text.document_begin, text.document_end - text.document_begin);
   std::vector<int32_t> ids = tokenizer.encode(document, {.add_special = false, .parse_special = false});
-  Prompt prompt = whole(engine, task, text);
-  int64_t full = size_of(prompt), keep = std::ssize(ids);
-  // The seam may tokenise otherwise than the whole did: a few more tokens may have to go.
-  while (size_of(prompt) > room) {
-    keep -= size_of(prompt) - room;
-    if (keep < 1) refuse(task, full, room);
-    auto n = static_cast<size_t>(keep);
+  int64_t full = size_of(prompt);
+  int64_t keep = kept_tokens(std::ssize(ids) - (full - room), [&](int64_t n) {
+    auto count = static_cast<size_t>(n);
     std::span<const int32_t> kept =
-        task.truncate == Truncation::Left ? std::span(ids).last(n) : std::span(ids).first(n);
-    prompt = whole(engine, task, with_document(text, tokenizer.decode(kept)));
-  }
+        task.truncate == Truncation::Left ? std::span(ids).last(count) : std::span(ids).first(count);
+    prompt = whole(prompts, task, with_document(text, tokenizer.decode(kept)));
+    return size_of(prompt) - room;
+  });
+  if (keep == 0) refuse(task, full, room);
   prompt.cut = std::ssize(ids) - keep;
   return prompt;
 }
 
-/// The first n words between single blanks.
+/// The first n words, separated by single spaces.
 std::string first_words(const std::string& text, int64_t n) {
   size_t end = 0, from = 0;
   for (; n > 0 && end != text.npos; --n, from = end + 1) end = text.find(' ', from);
   return text.substr(0, end);
 }
 
-Prompt fewer_words(const Engine& engine, const Task& task, const CaseText& text, int64_t room) {
+Prompt fewer_words(const PromptMaker& prompts, const Task& task, const CaseText& text, int64_t room) {
   constexpr int64_t kForAnswer = 512, kStep = 250;
-  const Tokenizer& tokenizer = engine.tokenizer();
+  const Tokenizer& tokenizer = prompts.tokenizer;
   std::string document = text.user.substr(text.document_begin, text.document_end - text.document_begin);
   auto count = [&](const std::string& d) { return std::ssize(tokenizer.encode(d, {})); };
   int64_t most = room + task.new_tokens - kForAnswer, words = most;
   std::string kept = document;
   auto shorten = [&] {
-    if (words < 1) refuse(task, size_of(whole(engine, task, text)), room);
+    if (words < 1) refuse(task, size_of(whole(prompts, task, text)), room);
     kept = first_words(document, words);
     words -= kStep;
   };
   while (count(kept) > most) shorten();
-  Prompt prompt = whole(engine, task, with_document(text, kept));
-  // Their script forgets question and template; a window does not.
-  for (; size_of(prompt) > room; prompt = whole(engine, task, with_document(text, kept))) shorten();
+  Prompt prompt = whole(prompts, task, with_document(text, kept));
+  // L-Eval's script does not count question and template; the window does.
+  for (; size_of(prompt) > room; prompt = whole(prompts, task, with_document(text, kept))) shorten();
   prompt.cut = count(document) - count(kept);
   return prompt;
 }
 
-Prompt cut_to_room(const Engine& engine, const Task& task, const CaseText& text, int64_t room) {
-  Prompt prompt = whole(engine, task, text);
-  bool fits = room <= 0 || size_of(prompt) <= room;
-  switch (task.truncate) {
-    case Truncation::TextMiddle:
-      // Its bound is its own: it cuts what would have fitted.
-      return room <= 0 ? prompt : middle_of_text(engine, task, text, room);
-    case Truncation::Words:
-      if (room <= 0 || text.document_end == text.document_begin) break;
-      return fewer_words(engine, task, text, room);
-    default:
-      break;
-  }
-  if (fits) return prompt;
-  if (task.truncate == Truncation::Middle && room >= 2) return middle_of_ids(engine, std::move(prompt), room);
+Prompt cut_to_room(const PromptMaker& prompts, const Task& task, const CaseText& text, int64_t room) {
+  bool has_document = text.document_end > text.document_begin;
+  // These two have bounds of their own: they cut even prompts that would fit.
+  if (room > 0 && task.truncate == Truncation::TextMiddle) return middle_of_text(prompts, task, text, room);
+  if (room > 0 && task.truncate == Truncation::Words && has_document)
+    return fewer_words(prompts, task, text, room);
+  Prompt prompt = whole(prompts, task, text);
+  if (room <= 0 || size_of(prompt) <= room) return prompt;
+  if (task.truncate == Truncation::Middle && room >= 2)
+    return middle_of_ids(prompts, std::move(prompt), room);
   bool sides = task.truncate == Truncation::Left || task.truncate == Truncation::Right;
-  if (sides && text.document_end > text.document_begin) return side_of_document(engine, task, text, room);
+  if (sides && has_document) return side_of_document(prompts, task, text, std::move(prompt), room);
   refuse(task, size_of(prompt), room);
 }
 
 }  // namespace
 
-Prompt make_prompt(const Engine& engine, const Task& task, const CaseText& text, int64_t room) {
-  Prompt prompt = cut_to_room(engine, task, text, room);
-  const Tokenizer& tokenizer = engine.tokenizer();
+Prompt make_prompt(const PromptMaker& prompts, const Task& task, const CaseText& text, int64_t room) {
+  Prompt prompt = cut_to_room(prompts, task, text, room);
+  const Tokenizer& tokenizer = prompts.tokenizer;
   if (tokenizer.bos_id() >= 0 && !prompt.ids.empty() && prompt.ids[0] == tokenizer.bos_id())
     if (std::string bos = tokenizer.token_text(prompt.ids[0]); prompt.text.starts_with(bos))
       prompt.bos = bos.size();
   return prompt;
 }
 
-int64_t prompt_tokens(const Engine& engine, const Task& task, const CaseText& text) {
-  return size_of(whole(engine, task, text));
+int64_t prompt_tokens(const PromptMaker& prompts, const Task& task, CaseText& text) {
+  if (!text.prompt) text.prompt = std::make_shared<const Prompt>(whole(prompts, task, text));
+  return size_of(*text.prompt);
 }
 
 CaseText fill_task(const Task& task, const Json& fields, const std::string& where) {

@@ -143,7 +143,7 @@ std::string RecordFile::line_of_plain(int64_t number) const {
   return line;
 }
 
-/// A packed file can be read from its beginning only, so that a stretch of lines is kept each time.
+/// A compressed file can be read only from its beginning, so a stretch of lines is kept each time.
 const std::string& RecordFile::line_of_packed(int64_t number) {
   bool held = number >= held_from_ && number < held_from_ + std::ssize(held_);
   if (!held) {

@@ -1,5 +1,5 @@
-// Data files of suites: where the user keeps them, and their records, which are read again when their turn
-// comes instead of being held: some suites have gigabytes.
+// Data files of suites: where the user keeps them, and their records, which are read again when needed
+// instead of being kept in memory: some suites have gigabytes.
 #pragma once
 
 #include <cstdint>
@@ -14,9 +14,9 @@
 
 namespace longspan {
 
-/// The file `name` ("trec.jsonl", "lines/200_lines.jsonl") of --data, as it is or with .xz or .zst behind it:
-/// `data` itself, else directly below it, else in its sub-folders (hidden ones are left out). MissingData if
-/// there is none; Error that lists them if there are several.
+/// The file `name` ("trec.jsonl", "lines/200_lines.jsonl") of --data, plain or with .xz or .zst appended:
+/// `data` itself, else directly below it, else in its subfolders (except hidden ones). MissingData if there
+/// is none; Error listing them if there are several.
 std::filesystem::path find_data(const std::filesystem::path& data, const std::string& name);
 
 /// A file with a JSON object on every line, or (`list`) with one JSON list of objects.
@@ -24,10 +24,11 @@ class RecordFile {
  public:
   RecordFile(std::filesystem::path file, bool list) : file_(std::move(file)), list_(list) {}
 
-  /// Calls body for the records in order with their number: line, or place in the list, from 1. False ends.
-  /// Error: unreadable, no JSON, a record that is no object, with file and line.
+  /// Calls body for the records in order with their number (line, or position in the list, from 1) until it
+  /// returns false. Error with file and line when the file is unreadable, not JSON, or a record is not an
+  /// object.
   void each(const std::function<bool(Json&& record, int64_t number)>& body);
-  /// One of those that each() met. Safe from several threads.
+  /// One of the records that each() has visited. Thread-safe.
   Json at(int64_t number);
   /// "FILE:LINE", in a list "FILE: record N".
   std::string where(int64_t number) const;
@@ -47,16 +48,16 @@ class RecordFile {
   int64_t held_from_ = 0;
 };
 
-/// False ends the reading. `where`: "FILE:LINE".
+/// Returns false to stop reading. `where`: "FILE:LINE".
 using OnRecord = std::function<bool(Json&& record, const std::string& where)>;
 
-/// Of a file of the user's, which may lie compressed. Blank lines are passed over. Error when a line is no
+/// Records of the user's file, which may be compressed. Blank lines are skipped. Error when a line is not a
 /// JSON object.
 void read_records(const std::filesystem::path& file, const OnRecord& body);
-/// Of one built into the program: "short/questions.jsonl.zst".
+/// Records of a built-in file: "short/questions.jsonl.zst".
 void read_resource_records(const std::string& name, const OnRecord& body);
 
-/// A text of a record. Error when it is missing, empty or no text: where and key.
+/// A text field of a record. Error with `where` and the key when it is missing, empty or not a string.
 std::string text_field(const Json& record, const char* key, const std::string& where);
 
 }  // namespace longspan

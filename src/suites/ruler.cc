@@ -12,8 +12,8 @@
 namespace longspan {
 namespace {
 
-// Of the smallest size, which the original would try for ever. Texts of one size differ by a few tokens, so
-// that some luck may do.
+// Trials of the smallest size, which the original would repeat forever. Texts of one size differ by a few
+// tokens, so another trial may succeed.
 constexpr int kTrials = 100;
 
 [[noreturn]] void refuse(const RulerRun& run) {
@@ -21,6 +21,15 @@ constexpr int kTrials = 100;
       "{} at length {}: not even its smallest text fits with {} tokens for the answer; ask for a greater "
       "length",
       run.name, grouped(run.length), run.new_tokens);
+}
+
+CaseText text_of(const RulerSample& sample) {
+  CaseText text;
+  text.user = sample.user;
+  text.prefix = sample.prefix;
+  text.references = sample.answers;
+  text.prompt = sample.prompt;
+  return text;
 }
 
 RulerSample insist(const RulerRun& run, RulerRandom& random, const RulerTrial& trial, int64_t size) {
@@ -32,7 +41,7 @@ RulerSample insist(const RulerRun& run, RulerRandom& random, const RulerTrial& t
 }  // namespace
 
 int64_t estimated_size(const RulerRun& run, RulerRandom& random, int64_t step, const RulerTrial& trial) {
-  const RulerSample sample = insist(run, random, trial, step);
+  RulerSample sample = insist(run, random, trial, step);
   const auto tokens = static_cast<double>(run.count(sample));
   return static_cast<int64_t>(static_cast<double>(run.length) / (tokens / static_cast<double>(step)) * 3);
 }
@@ -42,7 +51,7 @@ int64_t search_size(const RulerRun& run, RulerRandom& random, int64_t step, int6
   int64_t low = step, high = std::max(most, 2 * step), size = step;
   while (low <= high) {
     const int64_t middle = (low + high) / 2;
-    const RulerSample sample = insist(run, random, trial, middle);
+    RulerSample sample = insist(run, random, trial, middle);
     if (run.count(sample) + beside + run.new_tokens <= run.length) {
       size = middle;
       low = middle + 1;
@@ -94,22 +103,22 @@ RulerSample RulerSamples::at(int64_t index) {
 void read_ruler_keys(Settings& row, RulerPlan& plan) {
   row.read("lengths", plan.lengths, 256);
   row.read("samples", plan.samples, 1, 1'000'000);
-  row.any("haystack");  // --haystack is said to every row; only needles in essays heed it
+  row.any("haystack");  // --haystack is given to every row; only needles in essays use it
 }
 
 std::vector<Case> ruler_cases(const Task& task, const MakeContext& context, const RulerPlan& plan) {
   RulerRun run{
       .name = task.name, .prompt = task.prompt, .prefix = task.prefix, .new_tokens = task.new_tokens};
   if (context.seed != 0) run.seed = context.seed;
-  const Engine& engine = context.engine;
-  run.count_text = [&engine](std::string_view text) {
-    return std::ssize(engine.tokenizer().encode(text, {.add_special = false, .parse_special = false}));
+  const PromptMaker& prompts = context.prompts;
+  run.count_text = [&prompts](std::string_view text) {
+    return std::ssize(prompts.tokenizer.encode(text, {.add_special = false, .parse_special = false}));
   };
-  run.count_prompt = [&engine, &task](const std::string& user, const std::string& prefix) {
-    CaseText text;
-    text.user = user;
-    text.prefix = prefix;
-    return prompt_tokens(engine, task, text);
+  run.count = [&prompts, &task](RulerSample& sample) {
+    CaseText text = text_of(sample);
+    int64_t tokens = prompt_tokens(prompts, task, text);
+    sample.prompt = text.prompt;
+    return tokens;
   };
 
   const int64_t samples = context.limit > 0 ? std::min(context.limit, plan.samples) : plan.samples;
@@ -120,17 +129,10 @@ std::vector<Case> ruler_cases(const Task& task, const MakeContext& context, cons
     for (int64_t i = 0; i < samples; ++i) {
       Case& one = cases.emplace_back();
       one.id = fmt::format("{}/{}/{}", task.name, length, i);
-      one.cell = {{"length", length}};
-      one.cell.update(plan.cell);
+      one.cell = plan.cell;
+      one.cell.fields.insert(one.cell.fields.begin(), {"length", length});
       one.length = length;
-      one.text = [list, i] {
-        RulerSample sample = list->at(i);
-        CaseText text;
-        text.user = std::move(sample.user);
-        text.prefix = std::move(sample.prefix);
-        text.references = std::move(sample.answers);
-        return text;
-      };
+      one.text = [list, i] { return text_of(list->at(i)); };
     }
   }
   return cases;

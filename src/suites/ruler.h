@@ -1,12 +1,13 @@
 // RULER (Hsieh et al. 2024, arXiv 2404.06654): 13 synthetic tasks, made to length as NVIDIA/RULER makes them
-// at commit c3f5e3b. There one program makes the samples of one task at one length from one random stream,
-// and every trial of its search for the size draws from it: equal samples need the same draws in the same
-// order.
+// at commit c3f5e3b. There, one program makes the samples of one task at one length from one random stream,
+// and every trial of its search for the size draws from that stream: equal samples need the same draws in the
+// same order.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -23,7 +24,7 @@ inline constexpr int64_t kRulerShort = 4096;  // below it the original takes sma
 inline constexpr const char* kRulerNoise =
     "The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again.";
 
-/// What the original keeps between samples.
+/// The random state that the original keeps between samples.
 struct RulerRandom {
   explicit RulerRandom(uint64_t seed) : python(seed), numpy(static_cast<uint32_t>(seed)) {}
   PythonRandom python;
@@ -33,6 +34,7 @@ struct RulerRandom {
 struct RulerSample {
   std::string user, prefix;  // the question, and the beginning of its answer
   std::vector<std::string> answers;
+  std::shared_ptr<const Prompt> prompt = {};  // once it has been counted
 };
 
 /// What is asked, at which length, and how it is counted.
@@ -43,24 +45,21 @@ struct RulerRun {
   int64_t new_tokens = 0;      // that the answer may have
   uint64_t seed = kRulerSeed;  // of the stream, and of each shuffle that begins one of its own
   std::function<int64_t(std::string_view text)> count_text = {};  // tokens of bare text
-  /// Tokens of a whole prompt, template included.
-  std::function<int64_t(const std::string& user, const std::string& prefix)> count_prompt = {};
-
-  int64_t count(const RulerSample& sample) const { return count_prompt(sample.user, sample.prefix); }
+  std::function<int64_t(RulerSample& sample)> count = {};  // tokens of a whole prompt, template included
 };
 
-/// The sample of an index, made from the stream as it stands.
+/// The sample of an index, made from the current state of the stream.
 using RulerMaker = std::function<RulerSample(RulerRandom&, int64_t index)>;
-/// Begins a run of the original: searches the size, and gives the maker that goes on with the stream.
+/// Starts a run of the original: searches for the size, and returns the maker that continues with the stream.
 using RulerBegin = std::function<RulerMaker(const RulerRun&, RulerRandom&)>;
-/// A text with so much of its haystack; nothing where the original raises an exception.
+/// A text with `size` units of its haystack; empty where the original raises an exception.
 using RulerTrial = std::function<std::optional<RulerSample>(RulerRandom&, int64_t index, int64_t size)>;
 
-/// A row of the suite, understood: what [task.make] holds.
+/// The parsed [task.make] of a row.
 struct RulerPlan {
   std::vector<int64_t> lengths = {4096, 8192, 16384, 32768, 65536, 131072};
-  int64_t samples = 500;       // of each length
-  Json cell = Json::object();  // beside {"length": N}
+  int64_t samples = 500;  // of each length
+  Cell cell;              // beside the length
   RulerBegin begin;
 };
 RulerPlan plan_ruler_niah(const Task& task);  // ruler_niah.cc
@@ -74,7 +73,7 @@ RulerPlan plan_ruler_qa(const Task& task, const std::filesystem::path& data);  /
 std::vector<Case> ruler_cases(const Task& task, const MakeContext& context, const RulerPlan& plan);
 
 /// The samples of one task at one length, made in order from one stream: asking for a later one makes those
-/// before it, asking for an earlier one begins anew. Only the last is kept.
+/// before it, asking for an earlier one starts again. Only the last is kept.
 class RulerSamples {
  public:
   RulerSamples(RulerRun run, RulerBegin begin);
@@ -85,7 +84,7 @@ class RulerSamples {
   RulerRun run_;
   RulerBegin begin_;
   RulerMaker make_;
-  RulerRandom begun_, random_;  // behind the search, behind the last sample
+  RulerRandom begun_, random_;  // state after the search and after the last sample
   int64_t made_ = 0;
   RulerSample last_;  // of index made_ - 1
 };
@@ -95,22 +94,22 @@ class RulerSamples {
 /// The keys that all have: lengths, samples.
 void read_ruler_keys(Settings& row, RulerPlan& plan);
 
-/// Three times as many units as a prompt of `step` units lets expect: where the search begins. One trial.
+/// Where the search begins: three times the units that a prompt of `step` units suggests. One trial.
 int64_t estimated_size(const RulerRun& run, RulerRandom& random, int64_t step, const RulerTrial& trial);
 
 /// Binary search for the most units that fit, between `step` and max(most, 2 step), by trials of index 0,
-/// each of which takes `beside` tokens more.
+/// each of which takes `beside` extra tokens.
 int64_t search_size(const RulerRun& run, RulerRandom& random, int64_t step, int64_t most, int64_t beside,
                     const RulerTrial& trial);
 
-/// Samples of `size` units, each with `step` units less until it fits. Making one fails, naming the length,
-/// where the original would try for ever.
+/// Samples of `size` units, each reduced by `step` units until it fits. Error naming the length where the
+/// original would try forever.
 RulerMaker shrunk_to_fit(const RulerRun& run, int64_t step, int64_t size, RulerTrial trial);
 
 /// sorted(set(words)).
 std::vector<std::string> sorted_set(std::vector<std::string> words);
 
-/// Words of "words/NAME.txt" of the program's own.
+/// Words of the built-in "words/NAME.txt".
 std::vector<std::string> ruler_words(const std::string& name);
 
 }  // namespace longspan

@@ -1,5 +1,5 @@
-// RULER's needles: a value for each key, hidden in the same sentence said again and again, in essays, or
-// among needles of other keys.
+// RULER's needles: a value for each key, hidden in one sentence repeated again and again, in essays, or among
+// needles of other keys.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -26,8 +26,8 @@ struct NiahOptions {
   std::shared_ptr<const std::vector<std::string>> essay = {};  // its words
 };
 
-/// The sorted set of every "adjective-noun", six million words, by their index. Words of one adjective stand
-/// together, unless it begins another ("wide-", "wide-eyed-"): such a family is sorted in full.
+/// The sorted set of every "adjective-noun", six million words, by index. Words with one adjective are
+/// contiguous, unless it is a prefix of another ("wide-", "wide-eyed-"): such a family is sorted in full.
 class NeedleWords {
  public:
   NeedleWords() : nouns_(sorted_set(ruler_words("nouns"))) {
@@ -98,7 +98,7 @@ std::string singular(std::string text) {
   return replaced(std::move(text), "answers", "answer");
 }
 
-/// RULER's PaulGrahamEssays.json, {"text": ...}, or whatever a haystack may be.
+/// RULER's PaulGrahamEssays.json, {"text": ...}, or any other haystack.
 std::string essay_text(const std::string& name) {
   if (name.ends_with(".json")) {
     const Json json = parse_json_file(name);
@@ -109,7 +109,7 @@ std::string essay_text(const std::string& name) {
   return fmt::format("{}", fmt::join(haystack_documents(name), "\n\n"));
 }
 
-/// Words between white space, an empty one where the text begins or ends with some: re.split.
+/// Words between white space, with an empty one where the text begins or ends with white space: re.split.
 std::vector<std::string> essay_words(std::string_view text) {
   std::vector<std::string> words(1);
   bool blank = false;
@@ -126,7 +126,7 @@ std::vector<std::string> essay_words(std::string_view text) {
   return words;
 }
 
-/// The first `n` words of the essay, which begins anew when it ends.
+/// The first `n` words of the essay, which is repeated when it ends.
 std::string first_words(const std::vector<std::string>& words, int64_t n) {
   std::string text;
   for (int64_t i = 0; i < n; ++i) {
@@ -150,7 +150,7 @@ std::string in_essay(const std::vector<std::string>& words, int64_t n,
   ends.push_back(sentences.size());
   std::string text;
   for (size_t i = 0, at = 0; i < ends.size(); ++i) {
-    // Where two needles meet nothing stands between them, but both blanks do.
+    // Between two adjacent needles there is nothing but both of their spaces.
     const auto part = std::span(sentences).subspan(at, ends[i] - at);
     text += fmt::format("{}{}", i > 0 ? " " : "", fmt::join(part, " "));
     if (i < needles.size()) text += " " + needles[i];
@@ -253,7 +253,7 @@ RulerPlan plan_ruler_niah(const Task& task) {
     row.refuse("num_needle_v", fmt::format("a text has room for {} needles", kDepths));
   if (options.haystack == "essay") {
     options.essay = std::make_shared<const std::vector<std::string>>(essay_words(essay_text(essays)));
-    plan.cell["haystack"] = content_name(essays).stem().string();
+    plan.cell.add("haystack", content_name(essays).stem().string());
   }
   plan.begin = [options](const RulerRun& run, RulerRandom& random) {
     return begin_niah(options, run, random);

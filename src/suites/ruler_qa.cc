@@ -1,4 +1,4 @@
-// RULER's question answering: the paragraphs that hold the answer among others of the same data set.
+// RULER's question answering: the paragraphs with the answer among others of the same data set.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -22,7 +22,7 @@ struct QaQuestion {
   std::string question;
   std::vector<std::string> answers;
   std::vector<size_t> documents = {};  // that hold the answer
-  std::vector<size_t> nearby = {};     // that are taken first beside them
+  std::vector<size_t> nearby = {};     // the first choice of distractors
 };
 
 struct QaData {
@@ -30,7 +30,7 @@ struct QaData {
   std::vector<QaQuestion> questions;
 };
 
-/// The documents as they come; finish() sorts them and turns what stands in the questions into indices.
+/// Collects the documents in file order; finish() sorts them and makes the questions refer to them by index.
 struct Collected {
   std::vector<std::string> documents;
   std::vector<QaQuestion> questions;
@@ -53,7 +53,7 @@ struct Collected {
   }
 };
 
-/// json[key], an Error naming the file where it is missing or of another type.
+/// json[key]. Error naming the file when it is missing.
 const Json& field(const Json& json, const char* key, const std::string& where) {
   if (!json.is_object() || !json.contains(key)) fail("{}: the field \"{}\" is missing", where, key);
   return json[key];
@@ -180,7 +180,7 @@ QaData read_nq_open(const fs::path& file) {
   return std::move(collected).finish();
 }
 
-/// What --data may hold for a data set, the best first.
+/// The files of a data set that --data may hold, in order of preference.
 struct Source {
   const char *dataset, *file, *cell;
   QaData (*read)(const fs::path& file);
@@ -193,7 +193,7 @@ const Source kSources[] = {
     {"hotpotqa", "hotpot_dev_distractor_v1.json", "hotpotqa", read_hotpotqa},
 };
 
-/// The source that is there and its file. MissingData.
+/// The first source that exists, and its file. MissingData.
 std::pair<const Source*, fs::path> find_source(const fs::path& data, const std::string& dataset) {
   std::vector<std::string> names;
   for (const Source& source : kSources) {
@@ -230,7 +230,7 @@ RulerPlan plan_ruler_qa(const Task& task, const fs::path& data_path) {
   if (data->questions.empty() || data->documents.empty())
     fail("{}: there is no question with a document in it", file.string());
   plan.samples = std::min<int64_t>(plan.samples, std::ssize(data->questions));
-  plan.cell["data"] = source->cell;
+  plan.cell.add("data", source->cell);
   plan.begin = [data](const RulerRun& run, RulerRandom& random) { return begin_qa(data, run, random); };
   return plan;
 }

@@ -1,5 +1,5 @@
-// RULER's variable tracking: a number is given to a variable, that to another and so on; all names of one
-// chain are asked for. An example of its own stands before.
+// RULER's variable tracking: a number is assigned to a variable, that variable to another and so on; the
+// names of one chain are asked for. A worked example comes first.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -37,7 +37,7 @@ struct Chains {
   std::string value;  // of the first
 };
 
-/// Nothing when a name was drawn twice: the original then stumbles over the surplus of names.
+/// Empty when a name was drawn twice: the original then fails.
 std::optional<Chains> draw_chains(const VtOptions& options, bool example, RulerRandom& random) {
   const auto length = static_cast<size_t>(options.hops + 1);
   const size_t all = static_cast<size_t>(options.chains) * length;
@@ -85,9 +85,7 @@ std::optional<RulerSample> vt_trial(const VtOptions& options, bool example, cons
 Example make_example(const VtOptions& options, RulerRun run, RulerRandom& random) {
   run.length = kExampleLength;
   run.new_tokens = 0;
-  run.count_prompt = [count = run.count_text](const std::string& user, const std::string& prefix) {
-    return count(user + prefix);
-  };
+  run.count = [count = run.count_text](RulerSample& sample) { return count(sample.user + sample.prefix); };
   const RulerTrial trial = [&](RulerRandom& stream, int64_t, int64_t units) {
     return vt_trial(options, true, run, stream, units);
   };

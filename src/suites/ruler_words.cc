@@ -24,7 +24,7 @@ struct CweOptions {
   int64_t common_times = 30, other_times = 3;  // that each occurs
 };
 
-/// How often which words occur in a list of so many.
+/// Which words a list of a given size holds, and how often.
 struct ListSize {
   int64_t words, common_times, other_times;
 };
@@ -32,7 +32,7 @@ struct ListSize {
 struct CweInputs {
   CweOptions options;
   std::vector<std::string> words;       // in the original's order, by the seed
-  std::vector<std::string> more_words;  // instead of them where they are too few
+  std::vector<std::string> more_words;  // used instead when those are too few
 };
 
 /// The list as text; `common` receives the words that are asked for.
@@ -81,8 +81,7 @@ RulerSample cwe_trial(const CweInputs& inputs, const RulerRun& run, PythonRandom
   return sample;
 }
 
-/// {"1": "word", ...}, in the order of the file. Too many keys for an object of ours, which finds them in
-/// order.
+/// {"1": "word", ...}, in the order of the file. Too many keys for our JSON object, whose lookup is linear.
 std::vector<std::string> read_word_file(const std::string& file) {
   std::vector<std::string> words;
   bool strange = false;
@@ -113,7 +112,7 @@ std::string draw_word(int64_t letters, PythonRandom& random) {
   return word;
 }
 
-/// By rank; the first stands for noise.
+/// By rank; the first is the noise word.
 std::vector<std::string> draw_vocabulary(const FweOptions& options, const RulerRun& run, PythonRandom& random,
                                          int64_t size) {
   std::set<std::string> distinct;
@@ -149,7 +148,7 @@ RulerMaker begin_cwe(const CweInputs& given, RulerRun run, RulerRandom& random) 
   const RulerTrial trial = [inputs, run](RulerRandom& stream, int64_t, int64_t words) {
     return cwe_trial(*inputs, run, stream.python, words);
   };
-  const RulerSample first = cwe_trial(*inputs, run, random.python, kCweFirst);
+  RulerSample first = cwe_trial(*inputs, run, random.python, kCweFirst);
   const double tokens_of_word = static_cast<double>(run.count(first)) / kCweFirst;
   const auto most = static_cast<int64_t>(std::floor(static_cast<double>(run.length) / tokens_of_word)) * 2;
   return shrunk_to_fit(run, kCweStep, search_size(run, random, kCweStep, most, 0, trial), trial);
@@ -164,7 +163,11 @@ RulerMaker begin_fwe(const FweOptions& options, RulerRun run, RulerRandom& rando
 
   const std::vector<std::string> vocabulary = draw_vocabulary(options, run, random.python, size);
   int64_t words = room / options.word_length;
-  while (run.count(coded_text(options, run, vocabulary, words)) < room) words += step;
+  auto tokens_of = [&](int64_t n) {
+    RulerSample sample = coded_text(options, run, vocabulary, n);
+    return run.count(sample);
+  };
+  while (tokens_of(words) < room) words += step;
   words -= step;
   return [=](RulerRandom& stream, int64_t) {
     const std::vector<std::string> own = draw_vocabulary(options, run, stream.python, size);

@@ -1,6 +1,6 @@
-// Short documents whose tokens are all scored: has a stretched model kept what it could within the window
-// that it was trained for? Keys of [task.make]: class (names; all), tokens (1024: a document is cut there),
-// resource (the documents: {"id", "class", "text"} a line).
+// Short documents whose tokens are all scored: is a stretched model as good as before within the window that
+// it was trained for? Keys of [task.make]: class (names; all), tokens (1024: documents are cut there),
+// resource (the documents, one {"id", "class", "text"} a line).
 #include <algorithm>
 #include <memory>
 
@@ -12,10 +12,10 @@ namespace longspan {
 
 namespace {
 
-CaseText whole_document(const Engine& engine, const std::string& text, int64_t tokens,
+CaseText whole_document(const Tokenizer& tokenizer, const std::string& text, int64_t tokens,
                         const std::string& where) {
   CaseText result;
-  result.ids = engine.tokenizer().encode(text, {.add_special = true, .parse_special = false});
+  result.ids = tokenizer.encode(text, {.add_special = true, .parse_special = false});
   if (result.ids.size() < 2) fail("{}: a document of two tokens at least was expected", where);
   result.ids.resize(std::min(result.ids.size(), static_cast<size_t>(tokens)));
   return result;
@@ -40,10 +40,10 @@ std::vector<Case> make_short_loss_cases(const Task& task, const MakeContext& con
     auto text = std::make_shared<const std::string>(text_field(record, "text", where));
     cases.push_back({.id = task.name + "/" + text_field(record, "id", where),
                      .kind = CaseKind::Loss,
-                     .cell = {{"class", category}},
+                     .cell = {{{"class", category}}},
                      .source = where,
-                     .text = [&engine = context.engine, text, tokens, where] {
-                       return whole_document(engine, *text, tokens, where);
+                     .text = [&tokenizer = context.prompts.tokenizer, text, tokens, where] {
+                       return whole_document(tokenizer, *text, tokens, where);
                      }});
     return std::ssize(cases) != context.limit;
   });

@@ -9,7 +9,7 @@ namespace longspan {
 
 namespace {
 
-/// Where the character before `i` begins; i > 0.
+/// Offset at which the character before `i` begins; i > 0.
 size_t previous_start(std::string_view text, size_t i) {
   do --i;
   while (i > 0 && (static_cast<unsigned char>(text[i]) & 0xC0) == 0x80);

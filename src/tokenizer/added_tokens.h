@@ -1,6 +1,6 @@
-// Added tokens: spellings that are cut out of the text before the model sees it. As in the tokenizers library
-// there are two passes, one over the raw text and one, for tokens marked "normalized", over the normalized
-// text.
+// Added tokens: spellings that are taken out of the text before the model sees it. As in the tokenizers
+// library there are two passes: one over the raw text, and one, for tokens marked "normalized", over the
+// normalized text.
 #pragma once
 
 #include <cstdint>
@@ -25,11 +25,11 @@ struct Segment {
 
 class AddedTokenMatcher {
  public:
-  /// `pattern` is what is looked for (the content, normalized where the token says so).
+  /// `pattern` is the spelling to match: the content, normalized if the token is marked so.
   void add(const AddedToken& token, const std::string& pattern);
   bool empty() const { return trie_.empty(); }
-  /// Cuts `text` into tokens and text between; the longest token at the leftmost place wins. Without
-  /// `parse_special` special tokens are passed over.
+  /// Splits `text` into added tokens and the text between them; the leftmost match wins, then the longest.
+  /// Without `parse_special`, special tokens stay part of the text.
   void split(std::string_view text, bool parse_special, std::vector<Segment>& out) const;
 
  private:

@@ -11,7 +11,7 @@ namespace longspan {
 
 namespace {
 
-constexpr size_t kScanBelow = 48;  // pieces of fewer symbols: looking through them beats a heap
+constexpr size_t kScanBelow = 48;  // pieces of fewer symbols: a linear scan beats a heap
 constexpr PairTable::Join kNoJoin{PairTable::kNever, -1};
 
 void link(std::vector<BpeSymbol>& symbols) {
@@ -49,13 +49,13 @@ void Bpe::first_symbols(std::string_view piece, std::vector<BpeSymbol>& symbols)
     symbols.push_back(
         {id, static_cast<uint32_t>(begin), static_cast<uint32_t>(end), -1, -1, PairTable::kNever, -1});
   };
-  int32_t pending = -1;  // an unknown token that waits for more unknown characters to fuse with
+  int32_t pending = -1;  // an unknown token to which further unknown characters may be fused
   auto flush = [&](size_t at) {
     if (pending >= 0) add(pending, at, at);
     pending = -1;
   };
   auto add_unknown = [&](size_t at) {
-    if (unknown < 0) return;  // as the library does: without an unknown token the character is lost
+    if (unknown < 0) return;  // as in the library: without an unknown token the character is dropped
     if (pending >= 0 && !fuse_unknown) flush(at);
     pending = unknown;
   };

@@ -1,7 +1,7 @@
-// Byte-pair encoding of one piece: begin with its characters (or bytes) and join, again and again, the
-// neighbouring pair of lowest rank, the leftmost of equals (Sennrich et al., arXiv 1508.07909).
-// tokenizer.json ranks pairs by their place in `merges`; SentencePiece by the score of what they join to.
-// Both are one table of pairs here.
+// Byte-pair encoding of one piece: start from its characters (or bytes) and repeatedly join the adjacent pair
+// of lowest rank, the leftmost of equals (Sennrich et al., arXiv 1508.07909). tokenizer.json ranks pairs by
+// their position in `merges`, SentencePiece by the score of the piece that they form; here both are one table
+// of pairs.
 #pragma once
 
 #include <array>
@@ -14,7 +14,7 @@
 
 namespace longspan {
 
-/// (left, right) -> rank and the symbol they join to; open addressing.
+/// (left, right) -> rank and joined symbol; open addressing.
 class PairTable {
  public:
   struct Join {
@@ -26,7 +26,7 @@ class PairTable {
   void reserve(size_t pairs);
   /// A later entry for the same pair replaces the earlier one.
   void set(int32_t left, int32_t right, uint32_t rank, int32_t symbol);
-  /// rank kNever when the pair does not join.
+  /// The rank is kNever when the pair does not join.
   Join find(int32_t left, int32_t right) const {
     if (slots_.empty()) return {kNever, -1};
     uint64_t key = key_of(left, right);
@@ -59,10 +59,10 @@ struct BpeSymbol {
   uint32_t begin, end;  // bytes of the piece
   int32_t previous, next;
   uint32_t rank;   // of the pair (this, next)
-  int32_t joined;  // what that pair joins to
+  int32_t joined;  // the symbol that the pair forms
 };
 
-/// Memory that encode() uses again from piece to piece.
+/// Scratch memory that encode() reuses from piece to piece.
 struct BpeScratch {
   struct Halves {
     int32_t left, right;
@@ -70,27 +70,27 @@ struct BpeScratch {
   };
   std::vector<BpeSymbol> symbols;
   std::vector<std::pair<uint32_t, uint32_t>> heap;  // rank, symbol
-  std::unordered_map<int32_t, Halves> halves;       // of the unused pieces met
+  std::unordered_map<int32_t, Halves> halves;       // of the unused pieces encountered
 };
 
 struct Bpe {
   PairTable pairs;
-  bool byte_level = false;                           // the piece is bytes: begin with byte_symbol
+  bool byte_level = false;                           // the piece is bytes: start from byte_symbol
   std::array<int32_t, 256> byte_symbol;              // -1: not in the vocabulary
   std::unordered_map<char32_t, int32_t> characters;  // the symbol of each character that has one
   std::array<int32_t, 256> byte_token;               // "<0x0A>" for byte fallback; -1: none
   bool byte_fallback = false;
   int32_t unknown = -1;
   bool fuse_unknown = false;
-  std::unordered_map<std::string, int32_t>
-      whole_pieces;  // ignore_merges: a piece that is a token stays whole
-  // SentencePiece decides what is unknown after joining: characters that are no token may still join to one.
-  // They have symbols from `tokens` on.
+  // ignore_merges: a piece that is itself a token stays whole.
+  std::unordered_map<std::string, int32_t> whole_pieces;
+  // SentencePiece decides what is unknown after joining: characters that are not tokens may still join into
+  // one. Their symbols are numbered from `tokens` on.
   bool unknown_after_joining = false;
   int32_t tokens = 0;
-  std::unordered_set<int32_t>
-      unused;  // SentencePiece: pieces that may be joined to but fall apart again at the end
-  // No join reaches over a "▁" that follows another character, so pieces may be cut there.
+  // SentencePiece: pieces that joins may form, but that are split again at the end.
+  std::unordered_set<int32_t> unused;
+  // No join crosses a "▁" that follows another character, so pieces may be split there.
   bool cut_before_spaces = false;
 
   Bpe() {

@@ -1,5 +1,5 @@
-// What the readers of tokenizer.json, GGUF and SentencePiece share: from lists of tokens to the tables of the
-// models.
+// What the readers of tokenizer.json, GGUF and SentencePiece share: it turns lists of tokens into the tables
+// of the models.
 #include <algorithm>
 #include <cmath>
 
@@ -12,7 +12,7 @@ namespace longspan {
 namespace {
 
 constexpr std::string_view kSpace = "\u2581";
-constexpr size_t kMaxPiece = 4096;  // bytes; keeps the cuts of a hostile piece affordable
+constexpr size_t kMaxPiece = 4096;  // bytes; bounds the number of splits of a hostile piece
 
 /// Whether "▁" follows another character somewhere in `text`.
 bool space_inside(std::string_view text) {
@@ -124,7 +124,7 @@ namespace {
 
 bool joinable(PieceType type) { return type == PieceType::Normal || type == PieceType::Unused; }
 
-/// Ranks by score, equal scores equal, best first.
+/// Ranks by score, best first; equal scores get equal ranks.
 std::vector<uint32_t> rank_scores(const SentencePieceModel& model) {
   std::vector<float> order = model.scores;
   std::sort(order.begin(), order.end(), std::greater<>());
@@ -137,8 +137,8 @@ std::vector<uint32_t> rank_scores(const SentencePieceModel& model) {
   return ranks;
 }
 
-/// SentencePiece joins any two neighbours whose text together is a piece, so every cut of every piece is a
-/// pair.
+/// SentencePiece joins any two neighbours whose text together is a piece, so every split of every piece into
+/// two is a pair.
 void build_sentencepiece_bpe(Tokenizer::Impl& impl, const SentencePieceModel& model) {
   Bpe& bpe = impl.bpe;
   bpe.unknown_after_joining = true;

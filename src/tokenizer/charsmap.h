@@ -12,14 +12,14 @@ namespace longspan {
 
 class Charsmap {
  public:
-  /// `source` opens the error sentence. The blob is foreign: every step through it is checked.
+  /// `source` opens the error sentence. The blob is untrusted: every step through it is checked.
   Charsmap(std::string_view blob, const std::string& source);
 
   struct Match {
-    size_t length = 0;  // bytes of text; 0: nothing maps
+    size_t length = 0;  // bytes of text; 0: no key matches
     std::string_view replacement;
   };
-  /// The longest (SentencePiece) or the shortest (the tokenizers library) key that begins `text`.
+  /// The longest (SentencePiece) or the shortest (the tokenizers library) key that is a prefix of `text`.
   Match longest_prefix(std::string_view text) const { return prefix(text, true); }
   Match shortest_prefix(std::string_view text) const { return prefix(text, false); }
 

@@ -1,6 +1,6 @@
 // Chat templates: the model's own Jinja text, rendered as transformers' apply_chat_template does
-// (trim_blocks, lstrip_blocks, the same globals). What the interpreter does not know is an Error with the
-// line and the construct; there is never a fallback to another template. jinja.h is the interpreter.
+// (trim_blocks, lstrip_blocks, the same globals). What the interpreter does not support is an Error with the
+// line and the construct; there is never a fallback to another template. jinja/jinja.h is the interpreter.
 #pragma once
 
 #include <memory>
@@ -18,7 +18,7 @@ struct ChatMessage {
 
 class ChatTemplate {
  public:
-  /// Parses; Error names `source`, the line and what is not understood.
+  /// Parses the template. Error names `source`, the line and what is not understood.
   ChatTemplate(const std::string& jinja, const std::string& source);
   /// `variables` holds bos_token, eos_token and whatever else the template may read; messages and
   /// add_generation_prompt are added. raise_exception() in a template becomes an Error with its text.
@@ -30,15 +30,15 @@ class ChatTemplate {
   std::shared_ptr<const Impl> impl_;
 };
 
-/// A format of models that were published without Jinja: "xverse", "aquila-chat", "aquila", "aquila-legacy",
-/// "aquila-v1", "aquila-v2", "index".
+/// The format of models that were published without a Jinja template: "xverse", "aquila-chat", "aquila",
+/// "aquila-legacy", "aquila-v1", "aquila-v2", "index".
 struct BuiltinChatTemplate {
   std::string name;
-  std::string jinja;              // an ordinary text for ChatTemplate
+  std::string jinja;              // for ChatTemplate
   std::vector<std::string> stop;  // an answer ends before any of these
   std::string suffix;             // follows the rendered text when an answer is asked for
 };
-/// Null when unknown.
+/// Null when there is no such name.
 const BuiltinChatTemplate* builtin_chat_template(std::string_view name);
 std::vector<std::string> builtin_chat_template_names();
 

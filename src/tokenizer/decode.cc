@@ -20,7 +20,7 @@ std::string join(const std::vector<std::string>& tokens, std::string_view betwee
   return out;
 }
 
-/// A token with any character outside the alphabet (an added token) stands for itself.
+/// A token with a character outside the alphabet (an added token) is its own text.
 std::string bytes_of(const std::string& token) {
   std::string bytes;
   for (size_t i = 0; i < token.size();) {

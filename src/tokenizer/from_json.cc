@@ -1,5 +1,5 @@
 // tokenizer.json of the `tokenizers` library, with tokenizer_config.json for what it leaves open.
-// "truncation" and "padding" are passed over on purpose: they belong to batching, not to the text.
+// "truncation" and "padding" are deliberately ignored: they concern batching, not the text.
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -138,7 +138,7 @@ void read_unigram(const Json& model, Tokenizer::Impl& impl) {
 
 void read_model(const Json& model, Tokenizer::Impl& impl) {
   auto& type = json_at(model, "type");
-  // Files of early versions leave the type out; only BPE has merges.
+  // Files of early versions omit the type; only BPE has merges.
   std::string name = type.is_string()                      ? type.get<std::string>()
                      : json_at(model, "merges").is_array() ? "BPE"
                                                            : "";
@@ -161,7 +161,7 @@ AddedToken read_added(const Json& entry, const std::string& source) {
   return token;
 }
 
-/// A token that the vocabulary has keeps that id, whatever the entry says; the library does the same.
+/// A token that is in the vocabulary keeps its id, whatever the entry says; the library does the same.
 void place_added(AddedToken token, int64_t id, size_t expected, Tokenizer::Impl& impl,
                  std::vector<AddedToken>& added) {
   auto known = impl.ids.find(token.content);
@@ -202,8 +202,8 @@ void read_added_tokens(const Json& json, const Json& config, Tokenizer::Impl& im
       fail("{}: added_tokens_decoder gives the id {} twice", impl.source, std::stoll(key));
     place_added(read_added(entry, impl.source), std::stoll(key), expected, impl, added);
   }
-  // The library looks for special tokens first, so where two spell the same after normalization the special
-  // one wins.
+  // The library matches special tokens first, so where two have the same spelling after normalization the
+  // special one wins.
   std::stable_partition(added.begin(), added.end(), [](const AddedToken& t) { return t.special; });
   for (auto& token : added) add_added_token(impl, token);
 }
@@ -262,7 +262,7 @@ Tokenizer tokenizer_from_sentencepiece(std::string_view bytes, const Json& confi
   };
   impl->bos = control(model.bos);
   impl->eos = control(model.eos);
-  read_config_specials(config, true, *impl);  // as LlamaTokenizer, whose files these are
+  read_config_specials(config, true, *impl);  // as LlamaTokenizer does, whose files these are
   return finish(std::move(impl));
 }
 

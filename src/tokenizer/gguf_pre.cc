@@ -9,7 +9,7 @@ namespace longspan {
 
 namespace {
 
-// Regexes by the models that brought them.
+// Regular expressions, named after the models that introduced them.
 const char kLlama3[] =
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| "
     "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
@@ -102,7 +102,7 @@ const std::vector<Row>& rows() {
       {{"gpt-4o", "llama4"}, {split(kGpt4o), byte_level(false)}},
       {{"bloom", "poro-chat", "gpt3-finnish"}, {split(kBloom), byte_level(false)}},
       {{"viking"}, {split(kBloom), digits(true), byte_level(false)}},
-      // What converters wrote when they did not know the model, as llama.cpp reads it.
+      // Written by converters that did not know the model; read as llama.cpp reads it.
       {{"default"},
        {split("[\\p{P}\\$\\+<=>\\^~\\|]+"), split(kGpt2Pattern), split("\\p{N}+"), split("[0-9][0-9][0-9]"),
         byte_level(false)}},

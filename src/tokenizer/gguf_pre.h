@@ -1,5 +1,5 @@
-// tokenizer.ggml.pre: GGUF files name their pre-tokenizer instead of describing it. The rows say what the
-// named models' own tokenizer.json files say, so that the result is the original tokenizer's.
+// tokenizer.ggml.pre: GGUF files name their pre-tokenizer instead of describing it. The rows repeat what the
+// named models' own tokenizer.json files say, so that the result equals that of the original tokenizer.
 #pragma once
 
 #include <string>
@@ -14,13 +14,13 @@ namespace longspan {
 struct GgufPreTokenizer {
   std::vector<NormalizerStep> normalizer;
   std::vector<PreTokenizerStep> steps;
-  const std::vector<Json>* json = nullptr;  // the steps as tokenizer.json says them
+  const std::vector<Json>* json = nullptr;  // the steps as tokenizer.json has them
   bool ignore_merges = false;
   bool add_bos = false;  // where the file has no add_bos_token
 };
 
-/// Error listing the known names. An empty name (files older than the key) is read as "gpt-2": Aquila,
-/// GPT-NeoX.
+/// Error listing the known names. An empty name (files older than the key: Aquila, GPT-NeoX) is read as
+/// "gpt-2".
 GgufPreTokenizer gguf_pre_tokenizer(const std::string& name, const std::string& source);
 
 }  // namespace longspan

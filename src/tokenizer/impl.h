@@ -1,6 +1,6 @@
-// What a tokenizer is made of once its source is read; tokenizer.cc runs it. The path of a text: raw added
-// tokens are cut out, the rest is normalized, normalized added tokens are cut out, the rest is cut into
-// pieces, and the model turns each piece into ids.
+// What a tokenizer consists of once its source has been read; tokenizer.cc runs it. The path of a text: raw
+// added tokens are taken out, the rest is normalized, normalized added tokens are taken out, the rest is
+// split into pieces, and the model turns each piece into ids.
 #pragma once
 
 #include <memory>
@@ -22,7 +22,7 @@
 namespace longspan {
 
 /// What one encode call writes to besides its result. Kept in the tokenizer between calls, one for each
-/// thread at work.
+/// thread that encodes.
 struct EncodeState {
   WordCache cache;
   BpeScratch bpe;
@@ -66,11 +66,11 @@ struct Tokenizer::Impl {
 
 // build.cc: what the three readers share.
 
-/// Gives `text` the id; Error when the id is negative, far beyond the count of tokens, or taken by another
-/// text.
+/// Gives `text` the id. Error when the id is negative, far beyond the number of tokens, or already taken by
+/// another text.
 void set_token(Tokenizer::Impl& impl, int64_t id, const std::string& text, size_t expected_tokens);
-/// Marks the token as added (its id must be set) and lets the matchers look for it. Call after the normalizer
-/// is known.
+/// Marks the token as added (its id must be set) and adds it to the matchers. Call once the normalizer is
+/// known.
 void add_added_token(Tokenizer::Impl& impl, const AddedToken& token);
 /// Fills pairs and characters (or bytes, when the last pre-tokenizer step is the byte map) of a BPE over
 /// `vocabulary`. A merge is "left right" with one space between.
@@ -80,7 +80,7 @@ void build_bpe(Tokenizer::Impl& impl, const std::vector<std::pair<std::string, s
 void build_sentencepiece(Tokenizer::Impl& impl, const SentencePieceModel& model);
 /// Fills byte_token from the spellings <0x00> to <0xFF>.
 void find_byte_tokens(const Tokenizer::Impl& impl, std::array<int32_t, 256>& byte_token);
-/// Stop ids and other things that need everything else to be there. Every reader ends with it.
+/// Computes the stop ids and whatever else needs the complete vocabulary. Every reader calls it last.
 Tokenizer finish(std::shared_ptr<Tokenizer::Impl> impl);
 
 }  // namespace longspan

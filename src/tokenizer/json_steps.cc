@@ -20,8 +20,8 @@ std::string type_of(const Json& section, const char* what, const std::string& so
   fail("{}: the {} {} is not supported", source, what, in_quotes(type));
 }
 
-/// The parts of a section in order, "Sequence" within "Sequence" opened. Not recursive: a file may nest as
-/// deep as it likes.
+/// The parts of a section in order, with nested "Sequence" entries expanded. Not recursive: a file may nest
+/// arbitrarily deep.
 std::vector<const Json*> parts_of(const Json& section, const char* list, const char* what,
                                   const std::string& source) {
   std::vector<const Json*> open{&section}, parts;
@@ -243,7 +243,7 @@ void read_pre_tokenizer_part(const Json& section, const std::string& source,
   } else if (type == "WhitespaceSplit") {
     steps.push_back(split_step(is_white_space, SplitBehavior::Removed));
   } else if (type == "Whitespace") {
-    // \w+|[^\w\s]+ and nothing else stays: cut out the spaces, then part words from the rest.
+    // Only \w+|[^\w\s]+ stays: remove the white space, then separate words from the rest.
     steps.push_back(split_step(is_white_space, SplitBehavior::Removed));
     steps.push_back(split_step(is_word, SplitBehavior::Contiguous));
   } else {

@@ -1,6 +1,5 @@
 // The sections of tokenizer.json that are sequences of steps: normalizer, pre_tokenizer, decoder,
-// post_processor. Each reader appends what it finds; a type or an option outside the subset is an Error that
-// names it.
+// post_processor. Each reader appends what it finds; an unsupported type or option is an Error that names it.
 #pragma once
 
 #include <string>
@@ -17,7 +16,7 @@ void read_normalizer(const Json& section, const std::string& source, std::vector
 void read_pre_tokenizer(const Json& section, const std::string& source, std::vector<PreTokenizerStep>& steps);
 void read_decoder(const Json& section, const std::string& source, std::vector<DecoderStep>& steps);
 
-/// The ids before and after a text that stands alone.
+/// The ids put before and after a single text.
 struct SpecialAround {
   std::vector<int32_t> prefix, suffix;
 };

@@ -31,8 +31,8 @@ bool stable_in_nfc(char32_t c) {
          (c >= 0x2010 && c <= 0x2025);
 }
 
-/// Characters below `first_changing` are starters that the form leaves alone and that never join what stands
-/// before, so only the stretches between them (with the one before each) go through utf8proc.
+/// Characters below `first_changing` are starters that the form leaves unchanged and that never combine with
+/// what precedes them, so only the stretches between them (with the one before each) go through utf8proc.
 std::string normal_form(std::string_view text, char32_t first_changing, int options) {
   bool composes = options & UTF8PROC_COMPOSE, compatible = options & UTF8PROC_COMPAT;
   std::string out;
@@ -74,14 +74,14 @@ std::string map_characters(std::string_view text, Map map) {
 }
 
 void lower_character(char32_t c, std::string& out) {
-  if (c == 0x130) {  // the one character whose lower case is two
+  if (c == 0x130) {  // the only character whose lower case is two characters
     out += "i\u0307";
   } else {
     append_utf8(out, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))));
   }
 }
 
-/// The control characters that NMT pipelines drop, and what they take for a space.
+/// The control characters that NMT pipelines drop, and those that they treat as a space.
 void nmt_character(char32_t c, std::string& out) {
   bool dropped =
       (c >= 1 && c <= 8) || c == 0xB || (c >= 0xE && c <= 0x1F) || c == 0x7F || c == 0x8F || c == 0x9F;
@@ -104,7 +104,7 @@ std::string strip(std::string_view text, bool left, bool right) {
   return begin < end ? std::string(text.substr(begin, end - begin)) : "";
 }
 
-/// As the tokenizers library: by grapheme when one is short and known as a whole, else by character.
+/// As the tokenizers library does: by grapheme if it is short and mapped as a whole, else by character.
 std::string precompiled(const Charsmap& map, std::string_view text) {
   std::string out;
   out.reserve(text.size());

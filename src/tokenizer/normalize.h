@@ -1,4 +1,4 @@
-// Normalizers of tokenizer.json: text -> text, before the text is cut.
+// Normalizers of tokenizer.json: text -> text, before the text is split.
 #pragma once
 
 #include <memory>
@@ -26,16 +26,16 @@ struct NormalizerStep {
     Precompiled
   };
   Kind kind = Kind::Nfc;
-  std::string text;                  // Prepend, Replace: what is put in
-  Pattern pattern;                   // Replace: what is looked for
+  std::string text;                  // Prepend, Replace: what is inserted
+  Pattern pattern;                   // Replace: what is replaced
   bool left = false, right = false;  // Strip
   std::shared_ptr<const Charsmap> charsmap;
 };
 
-/// Takes and gives well-formed UTF-8.
+/// Input and output are well-formed UTF-8.
 std::string normalize(const std::vector<NormalizerStep>& steps, std::string_view text);
 
-/// Whether normalizing drops the first character of `text`, so that what is left no longer begins where the
+/// Whether normalizing drops the first character of `text`, so that the result no longer begins where the
 /// text does.
 bool drops_first_character(const std::vector<NormalizerStep>& steps, std::string_view text);
 

@@ -58,7 +58,7 @@ void join_spans(SplitBehavior behavior, std::vector<Span>& spans) {
   spans = std::move(out);
 }
 
-/// Writes every piece anew through `write(piece, index, out)`.
+/// Rewrites every piece through `write(piece, index, out)`.
 template <typename Write>
 void rewrite(Pieces& pieces, Write write) {
   std::string out;

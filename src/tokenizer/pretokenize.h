@@ -1,5 +1,5 @@
-// Pre-tokenizers: they cut text into the pieces that the model sees one by one. Every kind in tokenizer.json
-// is a short sequence of the four primitive steps here; steps apply to each piece as if it were the whole
+// Pre-tokenizers split text into the pieces that the model encodes one by one. Every kind in tokenizer.json
+// is a short sequence of the four primitive steps here. A step treats each piece as if it were the whole
 // text, so a lookahead never sees past its piece.
 #pragma once
 
@@ -18,14 +18,14 @@ struct Span {
   bool match;
 };
 
-/// What a Split or Replace looks for: exactly one member is set.
+/// What a Split or Replace searches for: exactly one member is set.
 struct Pattern {
   std::string literal;
   bool (*predicate)(char32_t) = nullptr;  // each such character is a match of its own
   Scanner scanner = nullptr;
   std::shared_ptr<const Regex> regex;
 
-  /// Cuts text into matches and what lies between, in order, covering all of it; empty matches are kept.
+  /// Divides text into matches and what lies between them, in order and without gaps; empty matches are kept.
   void find_all(std::string_view text, std::vector<Span>& out) const;
 };
 
@@ -38,8 +38,8 @@ struct PreTokenizerStep {
   enum class Kind {
     Split,    // by pattern and behavior
     Replace,  // pattern.literal by text in each piece
-    Prefix,   // text before each piece that does not begin with it; at_start_only: only where the whole input
-              // begins
+    Prefix,   // puts text before each piece that does not begin with it; at_start_only: only at the start of
+              // the whole input
     ByteMap,  // each byte becomes its printable character (GPT-2)
   };
   Kind kind = Kind::Split;
@@ -50,15 +50,15 @@ struct PreTokenizerStep {
   bool at_start_only = false;
 };
 
-/// Text cut in pieces. `text` views the input until a step rewrites it, then `owned`.
+/// Text split into pieces. `text` views the input until a step rewrites it, then `owned`.
 struct Pieces {
   std::string_view text;
   std::string owned;
   std::vector<std::pair<size_t, size_t>> ranges;  // begin, end in text
-  bool at_start = false;                          // the first piece begins where the whole input does
+  bool at_start = false;                          // the first piece begins at the start of the input
 };
 
-/// Cuts one text by pattern and behavior; empty pieces are dropped.
+/// Splits one text by pattern and behavior; empty pieces are dropped.
 void split_text(const PreTokenizerStep& step, std::string_view text, size_t offset,
                 std::vector<Span>& scratch, std::vector<std::pair<size_t, size_t>>& out);
 

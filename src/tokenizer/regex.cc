@@ -14,9 +14,9 @@ namespace longspan {
 namespace {
 
 constexpr size_t kMaxPattern = 1 << 16;
-constexpr uint32_t kMatchLimit = 50'000'000;  // steps of one search: some seconds
+constexpr uint32_t kMatchLimit = 50'000'000;  // steps of one search: a few seconds
 
-/// Code points that Oniguruma counts to a category and PCRE2 does not know yet, as ranges for a character
+/// Code points that Oniguruma assigns to a category and PCRE2 does not know yet, as ranges for a character
 /// class.
 std::string newer_members(std::string_view category) {
   std::string out;
@@ -27,7 +27,7 @@ std::string newer_members(std::string_view category) {
   return out;
 }
 
-/// What stands inside [...] for a class escape; "" when it is none.
+/// What a class escape becomes inside [...]; "" when it is not a class escape.
 std::string class_members(std::string_view name) {
   if (name == "s") return "\\p{White_Space}";
   if (name == "d") return "\\p{Nd}" + newer_members("Nd");
@@ -216,7 +216,7 @@ bool Regex::search(std::string_view text, size_t from, size_t& begin, size_t& en
   const PCRE2_SIZE* pair = pcre2_get_ovector_pointer(match.get());
   begin = pair[0];
   end = pair[1];
-  return begin <= end;  // \K in a lookaround may turn them round
+  return begin <= end;  // \K in a lookaround may swap them
 }
 
 }  // namespace longspan

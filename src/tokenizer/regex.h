@@ -1,6 +1,6 @@
 // Regular expressions of tokenizer files. They are written for Oniguruma (Ruby's syntax); PCRE2 runs them
 // after a translation of the few places where the two differ: \s \w \d \h and \b, ^ and $ at every line,
-// Unicode 16. What the translation does not cover is an Error, never another meaning.
+// Unicode 16. What the translation does not cover is an Error, never a silent change of meaning.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,5 @@
-// SentencePiece: its ModelProto, read by hand from foreign bytes, and its normalizer. The models behind it
-// are Bpe and Unigram.
+// SentencePiece: its ModelProto, parsed by hand from untrusted bytes, and its normalizer. Its models are Bpe
+// and Unigram.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ namespace longspan {
 enum class PieceType { Normal = 1, Unknown = 2, Control = 3, UserDefined = 4, Unused = 5, Byte = 6 };
 
 struct SentencePieceNormalizer {
-  std::shared_ptr<const Charsmap> charsmap;  // null: characters stay
+  std::shared_ptr<const Charsmap> charsmap;  // null: characters stay unchanged
   bool add_dummy_prefix = true, remove_extra_whitespaces = true, escape_whitespaces = true;
   bool whitespace_as_suffix = false;
   Trie user_defined;  // pieces that pass through unchanged
@@ -26,7 +26,7 @@ struct SentencePieceNormalizer {
   std::string normalize(std::string_view text) const;
 
  private:
-  /// The replacement of what begins `text`, and how many bytes it stands for.
+  /// The replacement of the beginning of `text`, and how many bytes it replaces.
   std::string_view first(std::string_view text, size_t& consumed) const;
 };
 
@@ -41,7 +41,7 @@ struct SentencePieceModel {
   bool add_dummy_prefix = true, remove_extra_whitespaces = true, escape_whitespaces = true;
 };
 
-/// Error naming `source` when the bytes are no ModelProto.
+/// Error naming `source` when the bytes are not a ModelProto.
 SentencePieceModel parse_sentencepiece(std::string_view bytes, const std::string& source);
 
 }  // namespace longspan

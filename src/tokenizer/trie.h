@@ -1,5 +1,6 @@
-// A trie over bytes: every key that begins a text, shortest first. Nodes live in one open-addressing hash
-// table keyed by (parent, byte), so building is linear in the bytes of the keys and a step is one probe.
+// A trie over bytes: finds every key that is a prefix of a text, shortest first. Nodes live in one hash
+// table with open addressing, keyed by (parent, byte): building is linear in the bytes of the keys, and a
+// step is one probe.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +11,7 @@ namespace longspan {
 
 class Trie {
  public:
-  /// A key that is there already keeps its first value. value >= 0; empty keys are ignored.
+  /// A key that already exists keeps its first value. value >= 0; empty keys are ignored.
   void insert(std::string_view key, int32_t value);
   bool empty() const { return count_ == 0; }
 
@@ -25,7 +26,7 @@ class Trie {
       if (slot->value >= 0) visit(i + 1, slot->value);
     }
   }
-  /// Length of the longest key that begins `text` (0: none) and its value.
+  /// Length of the longest key that is a prefix of `text` (0: none) and its value.
   size_t longest(std::string_view text, int32_t& value) const {
     size_t best = 0;
     if (text.empty() || !first_[static_cast<unsigned char>(text[0])]) return 0;

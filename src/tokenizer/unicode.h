@@ -1,6 +1,6 @@
 // Character classes as the `tokenizers` library sees them: Unicode 16 for regexes (Oniguruma), while Debian's
-// PCRE2 and utf8proc know Unicode 14 and 15. What came later is one small table, used by the hand-written
-// scanners and by the regex translator alike, so that both agree with the library on every code point.
+// PCRE2 and utf8proc know Unicode 14 and 15. Later additions are one small table, which both the hand-written
+// scanners and the regex translator use, so that both agree with the library on every code point.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,7 @@ bool is_punctuation(char32_t c);
 bool is_word(char32_t c);
 
 enum CharClass : uint8_t { kOther = 0, kLetter = 1, kNumber = 2, kSpace = 3 };
-/// The four classes that the byte-level patterns tell apart. The first 128 come from a table.
+/// The four classes that the byte-level patterns distinguish. The first 128 code points come from a table.
 CharClass char_class(char32_t c);
 
 }  // namespace longspan

@@ -8,12 +8,12 @@
 namespace longspan {
 
 namespace {
-constexpr double kUnknownPenalty = 10;  // below the worst token, as both libraries have it
+constexpr double kUnknownPenalty = 10;  // below the worst token, as in both libraries
 }
 
 double Unigram::candidate(double before, int32_t id, size_t length) const {
   auto index = static_cast<size_t>(id);
-  // As measured on sentencepiece 0.2.3: user-defined pieces score by their bytes, whatever the model says.
+  // As observed with sentencepiece 0.2.3: user-defined pieces score by their bytes, whatever the model says.
   if (index < user_defined.size() && user_defined[index])
     return 0.1F * static_cast<float>(length) - 0.1F + before;
   return scores[index] + before;
@@ -53,7 +53,7 @@ void Unigram::encode(std::string_view piece, std::vector<UnigramNode>& nodes,
 
   size_t first = out.size(), end = piece.size();
   std::vector<int32_t> bytes;
-  while (end > 0) {  // backwards; what is emitted is turned round at the end
+  while (end > 0) {  // backwards; the ids are reversed at the end
     auto& node = nodes[end];
     size_t begin = end - node.length;
     if (node.id != unknown) {

@@ -1,6 +1,6 @@
-// Unigram segmentation (Kudo, arXiv 1804.10959): the cut of a piece into tokens whose scores add up highest,
-// by Viterbi over byte positions. The tokenizers library adds in double precision, SentencePiece in single,
-// and ties fall accordingly; `single_precision` chooses.
+// Unigram segmentation (Kudo, arXiv 1804.10959): splits a piece into the tokens with the highest sum of
+// scores, by Viterbi over byte positions. The tokenizers library adds in double precision, SentencePiece in
+// single, which decides ties; `single_precision` chooses.
 #pragma once
 
 #include <array>

@@ -1,6 +1,6 @@
-// Remembers the ids of the pieces met, so that a common word costs one hash and one compare. Words repeat
-// (Zipf), and a cache of some tens of thousands answers nearly every piece of a long text. Full means
-// emptied: no bookkeeping.
+// Remembers the ids of pieces already encoded, so that a common word costs one hash and one comparison. Words
+// repeat (Zipf): some tens of thousands of entries cover nearly every piece of a long text. A full cache is
+// emptied, which needs no bookkeeping.
 #pragma once
 
 #include <cstdint>
@@ -15,16 +15,16 @@ class WordCache {
  public:
   static constexpr size_t kMaxWord = 96;  // bytes
 
-  /// False when the word is not there. `word` is of 1..kMaxWord bytes.
+  /// False when the word is not cached. `word` has 1 to kMaxWord bytes.
   bool find(std::string_view word, std::span<const int32_t>& ids) const;
   void insert(std::string_view word, std::span<const int32_t> ids);
 
  private:
   struct Slot {
-    uint32_t hash = 0;                  // the bits that choose no slot
-    uint32_t key = 0;                   // where the word stands in keys_
+    uint32_t hash = 0;                  // the hash bits that do not choose the slot
+    uint32_t key = 0;                   // offset of the word in keys_
     uint16_t key_bytes = 0, count = 0;  // key_bytes 0: free
-    uint32_t ids = 0;                   // where its ids stand in ids_
+    uint32_t ids = 0;                   // offset of its ids in ids_
   };
   void grow();
 

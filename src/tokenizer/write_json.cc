@@ -17,7 +17,7 @@ namespace {
 
 const char kSpace[] = "\u2581";
 
-/// What the reader of GGUF has checked before: `tokenizer` was made of the same metadata.
+/// The GGUF reader has checked this already: `tokenizer` was made from the same metadata.
 struct Vocabulary {
   const Json& metadata;
   const std::string& source;
@@ -35,7 +35,7 @@ struct Vocabulary {
   }
 };
 
-/// Text -> id. Where two ids have one text the later one counts, as it does for the reader.
+/// Text -> id. Where two ids have the same text, the later one counts, as it does for the reader.
 Json vocab(const Vocabulary& v) {
   Json json = Json::object();
   auto& object = json.get_ref<Json::object_t&>();  // the ordered object itself would search at each insertion
@@ -60,7 +60,7 @@ Json added_tokens(const Vocabulary& v) {
   return list;
 }
 
-/// What stands around every text: found by encoding none.
+/// The ids around every text: found by encoding an empty one.
 Json post_processor(const Vocabulary& v) {
   std::vector<int32_t> around = v.tokenizer.encode("");
   if (around.empty()) return nullptr;
@@ -111,7 +111,7 @@ Json byte_level_json(const Vocabulary& v) {
           {"model", std::move(model)}};
 }
 
-/// Every cut of every piece into two, best score first, then by ids as transformers' converter has it.
+/// Every split of every piece into two, best score first, then by ids as in transformers' converter.
 Json merges_by_score(const Vocabulary& v) {
   struct Merge {
     double score;
@@ -137,7 +137,7 @@ Json merges_by_score(const Vocabulary& v) {
   return merges;
 }
 
-/// What SentencePiece does and tokenizer.json cannot say.
+/// What SentencePiece does and tokenizer.json cannot express.
 void refuse_pieces(const Vocabulary& v) {
   auto flag = [&](const char* key) { return v.at(key).is_boolean() && v.at(key).get<bool>(); };
   std::string reason;

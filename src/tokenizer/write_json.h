@@ -1,7 +1,8 @@
 // The vocabulary of a GGUF file as the two files that the `tokenizers` library and transformers read: the
-// same ids for every text, with two reservations. Unigram vocabularies, and SentencePiece ones with pieces
-// that tokenizer.json has no form for, are an Error that says so. And where two joins of a SentencePiece
-// piece score the same, the library takes the one of lower ids, SentencePiece the leftmost.
+// same ids for every text, with two exceptions. Unigram vocabularies, and SentencePiece vocabularies with
+// pieces that tokenizer.json cannot express, are an Error that says so. And where two joins of a
+// SentencePiece piece have the same score, the library takes the one with lower ids, SentencePiece the
+// leftmost.
 #pragma once
 
 #include <string>

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/settings.h"
 #include "base/text.h"
+#include "tokenizer/chat_template.h"
 
 namespace longspan {
 
@@ -210,11 +211,11 @@ uint64_t digest_of(const Json& recipe) {
   return XXH64(bytes.data(), bytes.size(), 0);
 }
 
-/// A path if it exists, otherwise a name.
-std::string model_of(const std::string& model, const fs::path& base) {
+/// A path where there is one, else a name.
+std::string path_or_name(const std::string& text, const fs::path& base) {
   std::error_code ignored;
-  fs::path path = (base / model).lexically_normal();
-  return fs::exists(path, ignored) ? path.string() : model;
+  fs::path path = (base / text).lexically_normal();
+  return fs::exists(path, ignored) ? path.string() : text;
 }
 
 }  // namespace
@@ -238,7 +239,10 @@ Recipe read_recipe(const fs::path& file, const std::vector<std::string>& overrid
   s.read("source", r.source);
   std::string output = "runs/" + r.name, compute;
   if (!s.read("model", r.model)) s.refuse("model", "the model to start from is needed");
-  r.model = model_of(r.model, base);
+  r.model = path_or_name(r.model, base);
+  s.read("chat_template", r.chat_template);
+  if (!r.chat_template.empty() && !builtin_chat_template(r.chat_template))
+    r.chat_template = path_or_name(r.chat_template, base);
   r.output = s.read("output", output) ? (base / output).lexically_normal() : fs::path(output);
   int64_t seed = 1;
   s.read("seed", seed, 0);

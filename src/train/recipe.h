@@ -54,8 +54,9 @@ struct Stage {
 struct Recipe {
   std::string name, source;  // source: the paper or report that it follows
   std::filesystem::path file;
-  std::string model;             // a path relative to the recipe if that exists, otherwise a name of `fetch`
-  std::filesystem::path output;  // default: runs/NAME in the working directory
+  std::string model;             // path (relative to the recipe, where there is one) or a name of fetch
+  std::string chat_template;     // built-in name or path of a Jinja file; empty: the model's own
+  std::filesystem::path output;  // default: runs/NAME below the working directory
   uint64_t seed = 1;
   std::optional<Compute> compute;
   Trained trained;

@@ -1,5 +1,6 @@
 // From what a recipe names to rows: files are tokenised into OUTPUT/shards once, each list of files by
 // itself.
+#include <fmt/ranges.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -17,8 +18,8 @@ namespace {
 
 struct Opening {
   const Recipe& recipe;
-  const Checkpoint& checkpoint;
   Tokenizer tokenizer;
+  ChatFormat chat;
   uint64_t vocabulary = 0;
   const std::function<void(const std::string&)>& note;
 
@@ -64,22 +65,32 @@ RowSource source_of(const Opening& o, const RowData& data, size_t stage) {
     sources.push_back(text_source(options, o.vocabulary));
     weights.push_back(text.weight);
   }
-  if (!data.chat.empty()) {
-    auto found = find_chat_template(o.checkpoint, "");
-    if (!found) fail("{}: the model has no chat template, which [[stage.chat]] needs", o.recipe.model);
-    ChatTemplate chat(found->jinja, found->source);
-    Json variables = chat_template_variables(o.checkpoint, o.tokenizer);
-    for (const ChatData& conversations : data.chat) {
-      ChatOptions options = conversations.options;
-      options.seed = seed_of(o.recipe, stage, sources.size());
-      ReadingReport reading;
-      sources.push_back(chat_source(options, o.tokenizer, chat, variables, reading));
-      report(o, reading);
-      weights.push_back(conversations.weight);
-    }
+  for (const ChatData& conversations : data.chat) {
+    ChatOptions options = conversations.options;
+    options.seed = seed_of(o.recipe, stage, sources.size());
+    ReadingReport reading;
+    sources.push_back(chat_source(options, o.tokenizer, o.chat, reading));
+    report(o, reading);
+    weights.push_back(conversations.weight);
   }
   if (sources.size() == 1) return sources[0];
   return mixture(std::move(sources), std::move(weights), seed_of(o.recipe, stage, size_t{1} << 32));
+}
+
+/// What conversations are written in; nothing is read where no stage has any. Error, before anything is
+/// tokenised, when one has some and there is no template.
+ChatFormat chat_format_of(const Recipe& recipe, const Checkpoint& checkpoint, const Tokenizer& tokenizer) {
+  auto stage = std::find_if(recipe.stages.begin(), recipe.stages.end(), [](const Stage& s) {
+    return !s.data.chat.empty() || (s.short_rows.rows > 0 && !s.short_rows.data.chat.empty());
+  });
+  if (stage == recipe.stages.end()) return {};
+  ChatFormat chat = load_chat_format(checkpoint, tokenizer, recipe.chat_template);
+  if (!chat.chat_template)
+    fail(
+        "{}: stage \"{}\" trains on conversations, but {} carries no chat template; choose one with the key "
+        "chat_template at the top of the recipe, a file or one of: {}",
+        recipe.file.string(), stage->name, recipe.model, fmt::join(builtin_chat_template_names(), ", "));
+  return chat;
 }
 
 /// The beginnings of held-out documents that are long enough.
@@ -107,8 +118,9 @@ std::vector<std::vector<int32_t>> validation_texts(const Opening& o) {
 TrainingData open_training_data(const Recipe& recipe, const Checkpoint& checkpoint,
                                 const std::function<void(const std::string&)>& note) {
   check_files(recipe);
-  Opening o{recipe, checkpoint, load_tokenizer(checkpoint), 0, note};
-  o.vocabulary = vocabulary_digest(o.tokenizer);
+  Tokenizer tokenizer = load_tokenizer(checkpoint);
+  Opening o{recipe, tokenizer, chat_format_of(recipe, checkpoint, tokenizer), vocabulary_digest(tokenizer),
+            note};
   TrainingData data;
   for (size_t s = 0; s < recipe.stages.size(); ++s) {
     const Stage& stage = recipe.stages[s];

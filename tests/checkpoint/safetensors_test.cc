@@ -164,6 +164,21 @@ TEST_F(HuggingFace, SingleFile) {
   EXPECT_EQ(moved.require("w").row(1)[2], 6.0f);
 }
 
+TEST_F(HuggingFace, MetadataNeedsNoWeights) {
+  expect_says(error_of([&] { open_metadata(dir_.path); }),
+              dir_.path.string() + ": is a directory without config.json");
+  write("config.json", R"({"model_type": "llama", "hidden_size": 3})");
+  expect_says(error_of([&] { open_checkpoint(dir_.path); }), "no weights");
+  Checkpoint c = open_metadata(dir_.path);
+  EXPECT_EQ(c.format, CheckpointFormat::HuggingFace);
+  EXPECT_EQ(c.path, dir_.path);
+  EXPECT_EQ(c.metadata["hidden_size"], 3);
+  EXPECT_TRUE(c.tensors.empty());
+  write("model.safetensors", "damaged");
+  EXPECT_TRUE(open_metadata(dir_.path).files.empty());  // not even looked at
+  expect_says(error_of([&] { open_metadata(dir_.path / "nowhere"); }), "does not exist");
+}
+
 TEST_F(HuggingFace, Shards) {
   write_shards();
   write_index({{"y", "b.safetensors"}, {"x", "a.safetensors"}, {"ids", "b.safetensors"}});

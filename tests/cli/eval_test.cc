@@ -1,5 +1,7 @@
 // eval with the built program: what it leaves, that killing it at any moment or splitting it costs nothing
 // but time, that a grid reads less than half of its tokens, and that faults are named by file and line.
+#include <httplib.h>
+
 #include "base/random.h"
 #include "cli/program.h"
 
@@ -204,6 +206,41 @@ TEST_F(Eval, FaultsAreNamed) {
            "http://127.0.0.1:9", "--endpoint-model", "m"},
           "likelihood");
   EXPECT_EQ(run({"eval"}).status, 2);
+}
+
+TEST_F(Eval, WordsAloneAreEnoughToShowAPromptAndToAskAServer) {
+  const std::vector<std::string> show = eval("shown", {"--show", "words/3/2"});
+  const Outcome with_weights = run(show);
+  ASSERT_EQ(with_weights.status, 0) << with_weights.err;
+  std::vector<std::string> asked;
+  httplib::Server server;
+  server.Post("/v1/completions", [&](const httplib::Request& q, httplib::Response& r) {
+    asked.push_back(parse_json(q.body, "request")["prompt"].get<std::string>());
+    r.set_content(R"({"choices": [{"text": " a", "finish_reason": "stop"}]})", "application/json");
+  });
+  const int port = server.bind_to_any_port("127.0.0.1");
+  std::thread thread([&] { server.listen_after_bind(); });
+  const std::vector<std::string> ask =
+      eval("asked", {"--endpoint", "http://127.0.0.1:" + std::to_string(port), "--endpoint-model", "m",
+                     "--limit", "5", "--json"});
+  const std::vector<std::string> compute = eval("local");  // eval() writes the model: it comes before remove
+  fs::remove(fs::path(show[2]) / "model.safetensors");
+
+  const Outcome shown = run(show), answered = run(ask), local = run(compute);
+  server.stop();
+  thread.join();
+  EXPECT_EQ(shown.status, 0) << shown.err;
+  EXPECT_EQ(shown.out, with_weights.out);
+  EXPECT_FALSE(fs::exists(dir_ / "shown"));
+  ASSERT_EQ(answered.status, 0) << answered.err;
+  EXPECT_EQ(answered.json()["cases"], 5);
+  ASSERT_EQ(asked.size(), 5u);
+  EXPECT_NE(asked[0].find("what follows word0?"), std::string::npos) << asked[0];
+  EXPECT_EQ(local.status, 1);
+  EXPECT_TRUE(local.one_sentence()) << local.err;
+  EXPECT_NE(local.err.find("no weights"), std::string::npos) << local.err;
+  const Outcome tokens = run({"tokenize", show[2], "a word", "--json"});
+  EXPECT_EQ(tokens.json()["ids"].size(), 6u) << tokens.err;
 }
 
 TEST_F(Eval, TwoRunsSideBySide) {

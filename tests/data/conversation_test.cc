@@ -86,18 +86,21 @@ const Format kFormats[] = {
      "Hello, friend.<｜end▁of▁sentence｜>|  True.\n<｜end▁of▁sentence｜>"},
 };
 
-ChatTemplate real_template(const std::string& name) {
-  std::string path = LONGSPAN_GOLDEN "/chat/templates/" + name + ".jinja";
-  return ChatTemplate(read_file(path), path);
+ChatFormat format_of(const std::string& jinja, const Json& variables = Json::object()) {
+  return {.chat_template = ChatTemplate(jinja, "template"), .variables = variables};
+}
+
+ChatFormat real_format(const std::string& name, const Json& variables) {
+  return format_of(read_file(LONGSPAN_GOLDEN "/chat/templates/" + name + ".jinja"), variables);
 }
 
 TEST(ConversationMasks, OfRealTemplatesAreWhatTheAssistantWrites) {
   Json variables = {{"bos_token", "<s>"}, {"eos_token", "</s>"}, {"tools", Json::array()}};
   for (const Format& format : kFormats) {
-    ChatTemplate chat = real_template(format.name);
     Tokenizer tokenizer = byte_tokenizer(format.special);
     if (format.name != std::string("hermes-3-tools")) variables["tools"] = nullptr;
-    Conversation c = ConversationMaker(tokenizer, chat, variables).make(record(kTwoTurns), {});
+    ChatFormat chat = real_format(format.name, variables);
+    Conversation c = ConversationMaker(tokenizer, chat).make(record(kTwoTurns), {});
     EXPECT_EQ(trained(c, tokenizer), format.expected) << format.name;
     variables["tools"] = Json::array();
     // What is fed is the rendered text, whole.
@@ -111,15 +114,14 @@ TEST(ConversationMasks, OfRealTemplatesAreWhatTheAssistantWrites) {
 
 TEST(ConversationMasks, OfBuiltinTemplates) {
   auto of = [](const char* name, std::vector<std::string> special) {
-    ChatTemplate chat(builtin_chat_template(name)->jinja, name);
+    ChatFormat chat = builtin_chat_format(*builtin_chat_template(name));
     Tokenizer tokenizer = byte_tokenizer(special);
-    Json variables = Json::object();
-    return trained(ConversationMaker(tokenizer, chat, variables).make(record(kTwoTurns), {}), tokenizer);
+    return trained(ConversationMaker(tokenizer, chat).make(record(kTwoTurns), {}), tokenizer);
   };
   EXPECT_EQ(of("xverse", {"<|endoftext|>"}), "Hello, friend.<|endoftext|>|  True.\n<|endoftext|>");
-  // An end that is ordinary text is written by the assistant as well; the blank belongs to the suffix of the
-  // prompt, which the template does not know.
-  EXPECT_EQ(of("aquila-chat", {}), " Hello, friend.###|   True.\n###");
+  // An end that is ordinary text is written by the assistant as well; the blank after "Assistant:" is the
+  // suffix of the prompt.
+  EXPECT_EQ(of("aquila-chat", {}), "Hello, friend.###|  True.\n###");
   EXPECT_EQ(of("aquila-v2", {"<|startofpiece|>", "<|endofpiece|>", "</s>"}),
             "Hello, friend.</s>|  True.\n</s>");
   EXPECT_EQ(of("index", {"reserved_0", "reserved_1", "<unk>"}), "Hello, friend.<eos>|  True.\n<eos>");
@@ -166,9 +168,8 @@ std::vector<bool> expected_mask(const Tokenizer& tokenizer, const std::vector<in
 
 TEST(ConversationMasks, BordersWithinTokensAgreeWithBruteForce) {
   Tokenizer tokenizer = golden_tokenizer("byte_level");
-  ChatTemplate chat(kChatMl, "chatml");
-  Json variables = Json::object();
-  ConversationMaker maker(tokenizer, chat, variables);
+  ChatFormat chat = format_of(kChatMl);
+  ConversationMaker maker(tokenizer, chat);
   Random random(7);
   for (int trial = 0; trial < 300; ++trial) {
     std::vector<ChatMessage> messages;
@@ -188,12 +189,11 @@ TEST(ConversationMasks, BordersWithinTokensAgreeWithBruteForce) {
 }
 
 TEST(ConversationMasks, HoldForTokenizersThatPutABlankBeforeWords) {
-  Json variables = Json::object();
   // The unigram model's normalizer makes a blank of a line feed, which no answer may begin behind.
   for (auto [name, gap] : {std::pair("byte_fallback", "\n"), std::pair("unigram", ": ")}) {
-    ChatTemplate chat(chat_ml(gap), "chatml");
+    ChatFormat chat = format_of(chat_ml(gap));
     Tokenizer tokenizer = golden_tokenizer(name);
-    Conversation c = ConversationMaker(tokenizer, chat, variables)
+    Conversation c = ConversationMaker(tokenizer, chat)
                          .make(record({{"user", "what is it"}, {"assistant", "the time of it"}}), {});
     // Where the blank is part of the answer's first token, that token is the answer's.
     EXPECT_EQ(trained(c, tokenizer),
@@ -204,9 +204,8 @@ TEST(ConversationMasks, HoldForTokenizersThatPutABlankBeforeWords) {
 
 TEST(ConversationMasks, TextThatIsNormalizedIsTrainedButNotCut) {
   Tokenizer tokenizer = golden_tokenizer("byte_level");  // NFC
-  ChatTemplate chat(kChatMl, "chatml");
-  Json variables = Json::object();
-  ConversationMaker maker(tokenizer, chat, variables);
+  ChatFormat chat = format_of(kChatMl);
+  ConversationMaker maker(tokenizer, chat);
   Json decomposed = record({{"user", "cafe\u0301 or not"}, {"assistant", "cafe\u0301 it is"}});
   EXPECT_EQ(trained(maker.make(decomposed, {}), tokenizer), "caf\u00e9 it is<|im_end|>");
   decomposed["masked"] = {{6, 8}};  // inside what was rewritten
@@ -215,35 +214,30 @@ TEST(ConversationMasks, TextThatIsNormalizedIsTrainedButNotCut) {
 
 TEST(ConversationMasks, TextHasItsWeightAndMaskedSpansNone) {
   Tokenizer tokenizer = byte_tokenizer({"<|im_start|>", "<|im_end|>"});
-  ChatTemplate chat(kChatMl, "chatml");
-  Json variables = Json::object();
+  ChatFormat chat = format_of(kChatMl);
   Json conversation =
       record({{"user", "在it FACT is"}, {"assistant", "yes"}, {"user", "so"}, {"assistant", "ok"}});
   conversation["masked"] = {{4, 8}};  // characters, not bytes
-  Conversation c =
-      ConversationMaker(tokenizer, chat, variables).make(conversation, {.answer = 1, .text = 0.25});
+  Conversation c = ConversationMaker(tokenizer, chat).make(conversation, {.answer = 1, .text = 0.25});
   EXPECT_EQ(trained(c, tokenizer), "yes<|im_end|>|ok<|im_end|>");
   EXPECT_EQ(trained(c, tokenizer, 0.25f), "在it | is|so");
 }
 
 TEST(ConversationMasks, MaskedSpansFollowAStrippedMessage) {
   Tokenizer tokenizer = byte_tokenizer({"<start_of_turn>", "<end_of_turn>"});
-  ChatTemplate chat = real_template("gemma-2");
-  Json variables = {{"bos_token", "<s>"}};
+  ChatFormat chat = real_format("gemma-2", {{"bos_token", "<s>"}});
   Json conversation = record({{"user", "\n  it FACT is \n"}, {"assistant", "yes"}});
   conversation["masked"] = {{0, 2}, {6, 10}, {13, 15}};
-  Conversation c =
-      ConversationMaker(tokenizer, chat, variables).make(conversation, {.answer = 1, .text = 0.5});
+  Conversation c = ConversationMaker(tokenizer, chat).make(conversation, {.answer = 1, .text = 0.5});
   EXPECT_EQ(trained(c, tokenizer, 0.5f), "it | is");
 }
 
 TEST(Conversations, ThatCannotBeTrainedOnAreErrors) {
   Tokenizer tokenizer = byte_tokenizer();
-  Json variables = Json::object();
   auto fault = [&](const std::string& jinja, const Json& conversation) -> std::string {
-    ChatTemplate chat(jinja, "template");
+    ChatFormat chat = format_of(jinja);
     try {
-      ConversationMaker(tokenizer, chat, variables).make(conversation, {});
+      ConversationMaker(tokenizer, chat).make(conversation, {});
     } catch (const Error& error) {
       return error.what();
     }

@@ -173,12 +173,11 @@ class ChatLoader : public Loader {
           i, std::string(static_cast<size_t>(i % 40), 'q'));
     return write("chat.jsonl", lines);
   }
-  RowSource chat(const ChatOptions& o) { return chat_source(o, tokenizer_, template_, variables_, report_); }
-  ChatTemplate template_{
-      "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-      "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
-      "chatml"};
-  Json variables_ = Json::object();
+  RowSource chat(const ChatOptions& o) { return chat_source(o, tokenizer_, format_, report_); }
+  ChatFormat format_{.chat_template = ChatTemplate(
+                         "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n"
+                         "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
+                         "chatml")};
   ReadingReport report_;
 };
 

@@ -20,9 +20,9 @@
 namespace longspan {
 
 /// A token for each byte, id = byte, then the special ones, then `spare` that no text becomes; the eos is
-/// "<eos>" unless it is among the special ones.
+/// "<eos>" unless it is among the special ones. `config`: more keys of tokenizer_config.json.
 inline Tokenizer byte_tokenizer(std::vector<std::string> special = {}, const std::string& eos = "<eos>",
-                                int spare = 0) {
+                                int spare = 0, Json config = Json::object()) {
   if (std::find(special.begin(), special.end(), eos) == special.end()) special.push_back(eos);
   Json vocab = Json::object(), added = Json::array();
   for (int byte = 0; byte < 256; ++byte) {
@@ -52,7 +52,8 @@ inline Tokenizer byte_tokenizer(std::vector<std::string> special = {}, const std
                {"post_processor", nullptr},
                {"decoder", byte_level},
                {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", Json::array()}}}};
-  return tokenizer_from_json(file, {{"eos_token", eos}}, "byte_tokenizer");
+  config["eos_token"] = eos;
+  return tokenizer_from_json(file, config, "byte_tokenizer");
 }
 
 /// tests/golden/tokenizer/NAME.json: byte_level, byte_fallback, unigram, of 2,000 tokens each.

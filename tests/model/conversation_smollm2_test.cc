@@ -15,12 +15,8 @@ TEST(ConversationSmolLM2, TrainsOnAnswersAndTheirEnds) {
   auto path = cache_dir() / "smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf";
   if (!std::filesystem::exists(path))
     GTEST_SKIP() << path << " is missing; `longspan fetch smollm2` brings it";
-  Checkpoint checkpoint = open_checkpoint(path);
-  Tokenizer tokenizer = load_tokenizer(checkpoint);
-  auto source = find_chat_template(checkpoint, "");
-  ASSERT_TRUE(source);
-  ChatTemplate chat(source->jinja, source->source);
-  Json variables = chat_template_variables(checkpoint, tokenizer);
+  const auto [tokenizer, chat] = load_prompt_maker(open_metadata(path), "");
+  ASSERT_TRUE(chat.chat_template);
   auto message = [](const char* role, const char* content) {
     return Json{{"role", role}, {"content", content}};
   };
@@ -28,7 +24,7 @@ TEST(ConversationSmolLM2, TrainsOnAnswersAndTheirEnds) {
       {"messages",
        {message("user", "What is the capital of France?"), message("assistant", "Paris, of course."),
         message("user", "And of 日本?"), message("assistant", "\nTōkyō 東京\n")}}};
-  Conversation c = ConversationMaker(tokenizer, chat, variables).make(record, {});
+  Conversation c = ConversationMaker(tokenizer, chat).make(record, {});
 
   std::vector<std::vector<int32_t>> trained(1);  // runs of targets
   for (size_t t = 0; t < c.ids.size(); ++t) {

@@ -5,9 +5,7 @@
 #include <fstream>
 
 #include "base/error.h"
-#include "cli/program.h"
-#include "suites/cases.h"
-#include "suites/prompt.h"
+#include "suites/fixture.h"
 #include "suites/records.h"
 
 namespace longspan {
@@ -15,18 +13,17 @@ namespace {
 
 using Strings = std::vector<std::string>;
 
-class FileCases : public ProgramTest {
+class FileCases : public SuiteTest {
  protected:
   void SetUp() override {
-    ProgramTest::SetUp();
-    engine_ = std::make_unique<Engine>(tiny_model(512), EngineOptions());
+    SuiteTest::SetUp();
     task_.name = "qa";
     task_.prompt = "{context} {question}";
     task_.document = "context";
     task_.make = {{"references", "answers"}};
   }
   std::vector<Case> make(const std::string& data, int64_t limit = 0) {
-    MakeContext context{.engine = *engine_, .data = dir_ / data, .limit = limit};
+    MakeContext context{.prompts = prompts_, .data = dir_ / data, .limit = limit};
     return make_file_cases(task_, context);
   }
   std::string error(const std::string& data) {
@@ -43,7 +40,6 @@ class FileCases : public ProgramTest {
     return "no error";
   }
 
-  std::unique_ptr<Engine> engine_;
   Task task_;
 };
 
@@ -62,9 +58,9 @@ TEST_F(FileCases, RecordsBecomeCasesInWhichADocumentStaysTogether) {
   EXPECT_EQ(cases[1].id, "qa/4");
   EXPECT_EQ(cases[2].id, "qa/3");
   EXPECT_EQ(cases[0].source, (dir_ / "qa.jsonl").string() + ":1");
-  EXPECT_EQ(cases[0].cell, Json({{"language", "zh"}, {"depth", 50}, {"words", "0-3999"}}));
-  EXPECT_EQ(cases[2].cell["words"], "4000-7999");
-  EXPECT_EQ(cases[1].cell["words"], "8000-");
+  EXPECT_EQ(cases[0].cell, (Cell{{{"language", "zh"}, {"depth", 50}, {"words", "0-3999"}}}));
+  EXPECT_EQ(cases[2].cell.at("words"), "4000-7999");
+  EXPECT_EQ(cases[1].cell.at("words"), "8000-");
   CaseText text = cases[0].text();
   EXPECT_EQ(text.user, "one a");
   EXPECT_EQ(text.user.substr(text.document_begin, text.document_end - text.document_begin), "one");
@@ -94,7 +90,7 @@ TEST_F(FileCases, ListsOfARecordAreTakenApart) {
   ASSERT_EQ(cases.size(), 2u);
   EXPECT_EQ(cases[0].id, "qa/2/1");
   EXPECT_EQ(cases[1].id, "qa/2/2");
-  EXPECT_EQ(cases[1].cell, Json({{"place", 2}}));
+  EXPECT_EQ(cases[1].cell, (Cell{{{"place", 2}}}));
   EXPECT_EQ(cases[0].text().user, "d a there? 3");
   EXPECT_EQ(cases[0].text().references, Strings{"x  y z"});
   EXPECT_EQ(cases[1].text().user, "d b 1");
@@ -136,7 +132,7 @@ TEST_F(FileCases, ConversationsKeepTheirTurns) {
   EXPECT_EQ(text.turns[1].content, "b");
   EXPECT_EQ(text.user, "c");
   EXPECT_EQ(
-      make_prompt(*engine_, task_, text, 0).text,
+      make_prompt(prompts_, task_, text, 0).text,
       "<|start|>system\ns<|end|>\n<|start|>user\na<|end|>\n<|start|>assistant\nb<|end|>\n<|start|>user\nc"
       "<|end|>\n<|start|>assistant\n");
 }

@@ -5,24 +5,16 @@
 #include <sstream>
 
 #include "base/error.h"
-#include "cli/program.h"
-#include "suites/cases.h"
-#include "suites/prompt.h"
+#include "suites/fixture.h"
 
 namespace longspan {
 namespace {
 
-std::vector<Case> cases_of(const Engine& engine, const Suite& suite) {
-  std::vector<std::string> missing;
-  return make_cases(suite, {engine, nullptr, {}, 0, 0, 0}, missing);
-}
-
-using Lines = ProgramTest;
+using Lines = SuiteTest;
 
 TEST_F(Lines, HoldWhatIsAskedOnce) {
-  Engine engine(tiny_model(1024), {});
   Suite suite = read_suite("lines", "", {}, {"make.lines=[20,100]", "make.samples=5"});
-  std::vector<Case> cases = cases_of(engine, suite);
+  std::vector<Case> cases = cases_of(prompts_, suite);
   ASSERT_EQ(cases.size(), 10u);
   std::set<std::string> first;
   for (const Case& one : cases) {
@@ -46,10 +38,10 @@ TEST_F(Lines, HoldWhatIsAskedOnce) {
       found = line.substr(line.find('<') + 1);
       EXPECT_EQ(line, "line " + asked + ": REGISTER_CONTENT is <" + one.text().references.at(0) + ">");
     }
-    EXPECT_EQ(number, one.cell["lines"]);
+    EXPECT_EQ(one.cell.at("lines"), number);
     EXPECT_EQ(std::ssize(names), number);
     ASSERT_GE(at, 0);
-    EXPECT_EQ(one.cell["depth"], at * 10 / number * 10);
+    EXPECT_EQ(one.cell.at("depth"), at * 10 / number * 10);
     EXPECT_TRUE(user.ends_with("? I need the number. "));
     first.insert(user.substr(record, 60));
   }
@@ -57,7 +49,6 @@ TEST_F(Lines, HoldWhatIsAskedOnce) {
 }
 
 TEST_F(Lines, DialectsAskAndScoreOtherwise) {
-  Engine engine(tiny_model(1024), {});
   Suite official = read_suite("lines", "", {}, {}), abacus = read_suite("lines", "abacus", {}, {}),
         base = read_suite("lines", "base", {}, {});
   EXPECT_EQ(official.tasks[0].metrics, std::vector<std::string>{"last_number"});
@@ -66,7 +57,7 @@ TEST_F(Lines, DialectsAskAndScoreOtherwise) {
   EXPECT_EQ(abacus.tasks[0].new_tokens, 35);
   EXPECT_EQ(base.tasks[0].new_tokens, 15);
   EXPECT_FALSE(base.tasks[0].chat);
-  std::vector<Case> cases = cases_of(engine, base);
+  std::vector<Case> cases = cases_of(prompts_, base);
   ASSERT_EQ(cases.size(), 300u);
   CaseText text = cases[299].text();
   std::string key = text.user.substr(text.user.rfind("in line ") + 8);
@@ -74,9 +65,8 @@ TEST_F(Lines, DialectsAskAndScoreOtherwise) {
 }
 
 TEST_F(Lines, MoreThanTheWordsGiveIsRefused) {
-  Engine engine(tiny_model(1024), {});
   try {
-    cases_of(engine, read_suite("lines", "", {}, {"make.lines=[100000000]"}));
+    cases_of(prompts_, read_suite("lines", "", {}, {"make.lines=[100000000]"}));
     FAIL();
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("100000000 is too large: at most "), std::string::npos);

@@ -6,25 +6,11 @@
 #include <set>
 
 #include "base/error.h"
-#include "cli/program.h"
-#include "data/tokenizers.h"
-#include "suites/cases.h"
+#include "suites/fixture.h"
 #include "suites/haystack.h"
-#include "suites/prompt.h"
 
 namespace longspan {
 namespace {
-
-size_t count(const std::string& text, const std::string& part) {
-  size_t n = 0;
-  for (size_t at = 0; (at = text.find(part, at)) != text.npos; ++at) ++n;
-  return n;
-}
-
-std::vector<Case> cases_of(const Engine& engine, const Suite& suite, int64_t limit = 0) {
-  std::vector<std::string> missing;
-  return make_cases(suite, {engine, nullptr, {}, 0, limit, 0}, missing);
-}
 
 /// "make.lengths=[step, 2 step, ...]".
 std::string lengths(int64_t step, int64_t count) {
@@ -33,84 +19,44 @@ std::string lengths(int64_t step, int64_t count) {
   return "make.lengths=[" + list + "]";
 }
 
-/// What a sequence reads that keeps what the next prompt begins with, as part of all tokens; every prompt is
-/// looked at on the way.
-double part_read(const Engine& engine, const Suite& suite) {
-  int64_t tokens = 0, read = 0, slack = 0;
-  std::vector<int32_t> before;
-  std::vector<Case> cases = cases_of(engine, suite);
-  for (const Case& one : cases) {
-    const Task& task = suite.tasks[one.task];
-    CaseText text = one.text();
-    std::vector<int32_t> ids = make_prompt(engine, task, text, one.length - task.new_tokens).ids;
-    auto shared = std::mismatch(ids.begin(), ids.end(), before.begin(), before.end()).first - ids.begin();
-    tokens += std::ssize(ids);
-    read += std::ssize(ids) - shared;
-    slack += one.length - task.new_tokens - std::ssize(ids);
-    EXPECT_EQ(count(text.user, text.references.at(0)), 1u) << one.id;
-    before = ids;
-  }
-  // Less than a sentence is missing.
-  EXPECT_LT(slack / std::ssize(cases), 200) << suite.name;
-  return static_cast<double>(read) / static_cast<double>(tokens);
-}
-
-class NeedleSlow : public testing::Test {};
-
-TEST_F(NeedleSlow, RealTokensOfTheGridAreReadOnce) {
-  auto path = cache_dir() / "smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf";
-  if (!fs::exists(path)) GTEST_SKIP() << path << " is missing; `longspan fetch smollm2` brings it";
-  Engine engine(path, {});
-  double grid = part_read(engine, read_suite("needle", "", {}, {lengths(256, 32)}));
-  EXPECT_LT(grid, 0.35);
-  double issue =
-      part_read(engine, read_suite("needle", "", {}, {"make.lengths=[2048,4096,8192]", "make.depths=5"}));
-  EXPECT_LT(issue, 0.5);
-  RecordProperty("grid", std::to_string(grid));
-  RecordProperty("issue", std::to_string(issue));
-}
-
-using NeedleGrid = ProgramTest;
+using NeedleGrid = SuiteTest;
 
 TEST_F(NeedleGrid, HasTheCellsOfTheOriginal) {
-  Engine engine(tiny_model(1024), {});
-  std::vector<Case> cases = cases_of(engine, read_suite("needle", "", {}, {}));
+  std::vector<Case> cases = cases_of(prompts_, read_suite("needle", "", {}, {}));
   EXPECT_EQ(cases.size(), 2176u);
   std::set<std::string> needles, depths;
   std::set<int64_t> lengths;
   for (const Case& one : cases) {
-    needles.insert(one.cell["needle"].get<std::string>());
-    depths.insert(dump_json(one.cell["depth"]));
-    lengths.insert(one.cell["length"].get<int64_t>());
-    EXPECT_EQ(one.length, one.cell["length"]);
+    needles.insert(*one.cell.at("needle").text());
+    depths.insert(dump_json(to_json(one.cell.at("depth"))));
+    lengths.insert(*one.cell.at("length").whole());
+    EXPECT_EQ(one.cell.at("length"), one.length);
   }
   EXPECT_EQ(needles.size(), 4u);
   EXPECT_EQ(depths.size(), 17u);
   EXPECT_EQ(lengths.size(), 32u);
   EXPECT_EQ(*lengths.rbegin(), 262144);
   EXPECT_EQ(cases[0].id, "needle/8192/0/lighthouse");
-  EXPECT_EQ(cases_of(engine, read_suite("needle", "", {}, {}), 20).size(), 20u);
+  EXPECT_EQ(cases_of(prompts_, read_suite("needle", "", {}, {}), 20).size(), 20u);
 }
 
 TEST_F(NeedleGrid, IsReadOnce) {
-  Engine engine(tiny_model(1024), {});
-  // A token is a character here.
+  // A token is a byte here.
   for (const char* dialect : {"chat", "base"})
-    EXPECT_LT(part_read(engine, read_suite("needle", dialect, {}, {lengths(1000, 16), "make.depths=9"})),
+    EXPECT_LT(part_read(prompts_, read_suite("needle", dialect, {}, {lengths(1000, 16), "make.depths=9"})),
               0.4);
 }
 
 TEST_F(NeedleGrid, PutsTheNeedleAtItsDepthBetweenSentences) {
-  Engine engine(tiny_model(1024), {});
   Suite suite = read_suite("needle", "base", {}, {"make.lengths=[6000,20000]", "make.depths=[0,30,100]"});
-  for (const Case& one : cases_of(engine, suite)) {
+  for (const Case& one : cases_of(prompts_, suite)) {
     SCOPED_TRACE(one.id);
     CaseText text = one.text();
     EXPECT_EQ(text.user, one.text().user);
     std::string needle = text.fields["needle"].get<std::string>();
     size_t at = text.user.find(needle), question = text.user.rfind("\n\nQuestion: ");
     ASSERT_NE(at, std::string::npos);
-    double depth = one.cell["depth"].get<double>() / 100;
+    double depth = one.cell.at("depth").number() / 100;
     EXPECT_NEAR(static_cast<double>(at) / static_cast<double>(question), depth, 0.06);
     if (at > 0) {
       EXPECT_NE(std::string(".!?\"';").find(text.user[at - 2]), std::string::npos)
@@ -123,6 +69,32 @@ TEST_F(NeedleGrid, PutsTheNeedleAtItsDepthBetweenSentences) {
     std::string essays = haystack_documents("haystack/essays_en.jsonl.zst").at(0);
     EXPECT_EQ(essays.substr(0, rest.size() / 2), rest.substr(0, rest.size() / 2));
   }
+}
+
+TEST(CarriedPrompts, AreThoseOfTheirTexts) {
+  // Several bytes are a token here, so that seams matter.
+  PromptMaker prompts{golden_tokenizer("byte_level"), byte_prompts().chat};
+  size_t carried = 0, cases = 0;
+  for (const char* name : {"needle", "needle-multi", "passkey"})
+    for (const char* length : {"make.lengths=[1500]", "make.lengths=[4000]"}) {
+      Suite suite = read_suite(name, "", {}, {length});
+      for (const Case& one : cases_of(prompts, suite, 6)) {
+        CaseText text = one.text();
+        ++cases;
+        carried += text.prompt != nullptr;
+        const Task& task = suite.tasks[one.task];
+        Prompt kept = make_prompt(prompts, task, text, one.length - task.new_tokens);
+        text.prompt = nullptr;
+        Prompt made = make_prompt(prompts, task, text, one.length - task.new_tokens);
+        EXPECT_EQ(kept.ids, made.ids) << one.id;
+        EXPECT_EQ(kept.text, made.text) << one.id;
+        EXPECT_EQ(kept.bos, made.bos) << one.id;
+        ASSERT_EQ(kept.messages.size(), made.messages.size()) << one.id;
+        EXPECT_EQ(kept.messages.back().content, made.messages.back().content) << one.id;
+      }
+    }
+  EXPECT_GT(cases, 20u);
+  EXPECT_EQ(carried, cases);
 }
 
 TEST(NeedleTexts, KeywordsOccurNowhereInTheHaystack) {
@@ -141,13 +113,12 @@ TEST(NeedleTexts, KeywordsOccurNowhereInTheHaystack) {
 }
 
 TEST_F(NeedleGrid, TakesTheUsersNeedleAndRepeatsAShortHaystack) {
-  Engine engine(tiny_model(1024), {});
   std::string book = write("book.md", "a tiny book. it has two sentences.");
   Suite suite =
       read_suite("needle", "base", {},
                  {"make.needle=the cat is called tom.", "make.question=what is the cat called?",
                   "make.answer=tom", "make.haystack=" + book, "make.lengths=[900]", "make.depths=[50]"});
-  std::vector<Case> cases = cases_of(engine, suite);
+  std::vector<Case> cases = cases_of(prompts_, suite);
   ASSERT_EQ(cases.size(), 1u);
   EXPECT_EQ(cases[0].id, "needle/900/50/1");
   EXPECT_TRUE(cases[0].source.starts_with(book + " (")) << cases[0].source;
@@ -158,9 +129,8 @@ TEST_F(NeedleGrid, TakesTheUsersNeedleAndRepeatsAShortHaystack) {
 }
 
 TEST_F(NeedleGrid, SeveralNeedlesStandInOneText) {
-  Engine engine(tiny_model(1024), {});
   Suite suite = read_suite("needle-multi", "", {}, {"make.lengths=[8000,12000]"});
-  std::vector<Case> cases = cases_of(engine, suite);
+  std::vector<Case> cases = cases_of(prompts_, suite);
   ASSERT_EQ(cases.size(), 8u);
   for (const Case& one : cases) {
     CaseText text = one.text();
@@ -172,13 +142,12 @@ TEST_F(NeedleGrid, SeveralNeedlesStandInOneText) {
       before = text.user.find(keyword);
     }
   }
-  EXPECT_LT(part_read(engine, suite), 0.75);
+  EXPECT_LT(part_read(prompts_, suite), 0.75);
 }
 
 TEST_F(NeedleGrid, KamradtsIsThere) {
-  Engine engine(tiny_model(1024), {});
   Suite suite = read_suite("kamradt", "", {}, {});
-  std::vector<Case> cases = cases_of(engine, suite, 40);
+  std::vector<Case> cases = cases_of(prompts_, suite, 40);
   ASSERT_EQ(cases.size(), 40u);
   CaseText text = cases[20].text();
   EXPECT_EQ(text.references, (std::vector<std::string>{"Dolores Park", "sandwich"}));
@@ -186,10 +155,9 @@ TEST_F(NeedleGrid, KamradtsIsThere) {
 }
 
 TEST_F(NeedleGrid, FaultsAreNamed) {
-  Engine engine(tiny_model(1024), {});
   auto fault = [&](const std::string& set) {
     try {
-      cases_of(engine, read_suite("needle", "", {}, {set}));
+      cases_of(prompts_, read_suite("needle", "", {}, {set}));
     } catch (const Error& error) {
       return std::string(error.what());
     }

@@ -9,10 +9,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "cli/program.h"
-#include "data/tokenizers.h"
-#include "suites/cases.h"
-#include "suites/prompt.h"
+#include "suites/fixture.h"
 #include "suites/records.h"
 
 namespace longspan {
@@ -183,19 +180,17 @@ TEST(NeedleBench, AQuestionOfAnotherFormIsNamed) {
   }
 }
 
-using NeedleBenchCases = ProgramTest;
+using NeedleBenchCases = SuiteTest;
 
 TEST_F(NeedleBenchCases, RunOutOfTheBoxInTheOrderOfTheirBeginnings) {
-  Engine engine(tiny_model(65536), {});
-  Tokenizer bytes = byte_tokenizer();  // the tiny model's own knows few characters
-  MakeContext context{engine, &bytes, {}, 0, 0, 0};
+  MakeContext context{.prompts = prompts_};
   Suite suite = read_suite("needlebench", "", {}, {"make.lengths=[4000,5000]"});
   std::vector<std::string> missing;
   std::vector<Case> cases = make_cases(suite, context, missing);
   EXPECT_TRUE(missing.empty());
   ASSERT_EQ(cases.size(), 2u * (2 * 11 * 10 + 2 * 25));
   EXPECT_EQ(cases[0].id, "single_en/4000/0/0");
-  EXPECT_EQ(cases[0].cell, Json({{"length", 4000}, {"language", "English"}, {"depth", 0}}));
+  EXPECT_EQ(cases[0].cell, (Cell{{{"length", 4000}, {"language", "English"}, {"depth", 0}}}));
   int64_t tokens = 0, read = 0;
   std::vector<int32_t> before;
   for (size_t i = 0; i < 220; i += 1) {
@@ -204,7 +199,7 @@ TEST_F(NeedleBenchCases, RunOutOfTheBoxInTheOrderOfTheirBeginnings) {
     EXPECT_EQ(text.user, cases[i].text().user);
     ASSERT_EQ(text.references.size(), 1u);
     EXPECT_NE(text.user.find(text.fields["needle"].get<std::string>()), std::string::npos);
-    std::vector<int32_t> ids = make_prompt(engine, task, text, 0).ids;
+    std::vector<int32_t> ids = make_prompt(prompts_, task, text, 0).ids;
     auto shared = std::mismatch(ids.begin(), ids.end(), before.begin(), before.end()).first - ids.begin();
     tokens += std::ssize(ids);
     read += std::ssize(ids) - shared;
@@ -219,13 +214,11 @@ TEST_F(NeedleBenchCases, RunOutOfTheBoxInTheOrderOfTheirBeginnings) {
 }
 
 TEST_F(NeedleBenchCases, TakeTheUsersFilesAndLimits) {
-  Engine engine(tiny_model(1024), {});
   std::string lines;
   for (int i = 0; i < 30; ++i)
     lines += dump_json({{"text", "document " + std::to_string(i) + std::string(200, 'x')}}) + "\n";
   write("zh_finance.jsonl", lines);
-  Tokenizer bytes = byte_tokenizer();
-  MakeContext context{engine, &bytes, dir_, 0, 10, 0};
+  MakeContext context{.prompts = prompts_, .data = dir_, .limit = 10};
   std::vector<std::string> missing;
   Suite single = read_suite("needlebench", "v2", {"single_zh"}, {"make.lengths=[1000]"});
   std::vector<Case> cases = make_cases(single, context, missing);

@@ -4,24 +4,16 @@
 #include <set>
 
 #include "base/error.h"
-#include "cli/program.h"
-#include "suites/cases.h"
-#include "suites/prompt.h"
+#include "suites/fixture.h"
 
 namespace longspan {
 namespace {
 
-std::vector<Case> cases_of(const Engine& engine, const Suite& suite, uint64_t seed = 0) {
-  std::vector<std::string> missing;
-  return make_cases(suite, {engine, nullptr, {}, seed, 0, 0}, missing);
-}
-
-using Passkeys = ProgramTest;
+using Passkeys = SuiteTest;
 
 TEST_F(Passkeys, GrowUntilTheLengthIsFull) {
-  Engine engine(tiny_model(1024), {});
   Suite suite = read_suite("passkey", "", {}, {"make.lengths=[800,3000]"});
-  std::vector<Case> cases = cases_of(engine, suite);
+  std::vector<Case> cases = cases_of(prompts_, suite);
   ASSERT_EQ(cases.size(), 40u);
   std::set<std::string> keys;
   const std::string head =
@@ -42,23 +34,23 @@ TEST_F(Passkeys, GrowUntilTheLengthIsFull) {
     ASSERT_NE(at, std::string::npos);
     double before = static_cast<double>(at - head.size());
     double filler = static_cast<double>(text.user.size() - head.size() - said.size() - 38);
-    EXPECT_NEAR(100 * before / filler, one.cell["depth"].get<double>(), 0.5);
+    EXPECT_NEAR(100 * before / filler, one.cell.at("depth").number(), 0.5);
     if (at > head.size() + 4) {
       EXPECT_EQ(text.user.substr(head.size(), 5), "The g");
     }
-    int64_t tokens = prompt_tokens(engine, suite.tasks[0], text) + 10;
+    text.prompt = nullptr;  // counted again
+    int64_t tokens = prompt_tokens(prompts_, suite.tasks[0], text) + 10;
     EXPECT_LE(tokens, one.length);
     EXPECT_GE(tokens, one.length - 2);
   }
   EXPECT_GT(keys.size(), 35u);
-  EXPECT_EQ(cases_of(engine, suite)[7].text().user, cases[7].text().user);
-  EXPECT_NE(cases_of(engine, suite, 1)[7].text().user, cases[7].text().user);
+  EXPECT_EQ(cases_of(prompts_, suite)[7].text().user, cases[7].text().user);
+  EXPECT_NE(cases_of(prompts_, suite, 0, 1)[7].text().user, cases[7].text().user);
 }
 
 TEST_F(Passkeys, LongLorasAreThoseOfPythonsSeeds) {
-  Engine engine(tiny_model(1024), {});
   Suite suite = read_suite("passkey", "longlora", {}, {"make.lengths=[1024]"});
-  std::vector<Case> cases = cases_of(engine, suite);
+  std::vector<Case> cases = cases_of(prompts_, suite);
   ASSERT_EQ(cases.size(), 10u);
   for (const Case& one : cases) {
     if (!one.id.ends_with("/0")) continue;
@@ -70,10 +62,9 @@ TEST_F(Passkeys, LongLorasAreThoseOfPythonsSeeds) {
 }
 
 TEST_F(Passkeys, FaultsAreNamed) {
-  Engine engine(tiny_model(1024), {});
   auto fault = [&](const std::string& set) {
     try {
-      cases_of(engine, read_suite("passkey", "", {}, {set}));
+      cases_of(prompts_, read_suite("passkey", "", {}, {set}));
     } catch (const Error& error) {
       return std::string(error.what());
     }

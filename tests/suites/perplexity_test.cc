@@ -4,35 +4,28 @@
 #include <map>
 
 #include "base/error.h"
-#include "cli/program.h"
-#include "suites/cases.h"
+#include "suites/fixture.h"
 
 namespace longspan {
 namespace {
 
 constexpr int64_t kTokens = 50;
 
-class Perplexity : public ProgramTest {
+class Perplexity : public SuiteTest {
  protected:
   void SetUp() override {
-    ProgramTest::SetUp();
+    SuiteTest::SetUp();
     ASSERT_EQ(std::ssize(text_), kTokens);
     data_ = write("text.txt", text_);
     open(Json::object());
   }
   /// With these settings of the tokenizer.
-  void open(const Json& tokenizer) {
-    std::string model = tiny_model(64);
-    Json config = parse_json_file(model + "/tokenizer_config.json");
-    config.update(tokenizer);
-    write_file_atomic(model + "/tokenizer_config.json", dump_json(config));
-    engine_ = std::make_unique<Engine>(model, EngineOptions{});
-  }
+  void open(const Json& tokenizer) { prompts_ = byte_prompts(tokenizer); }
   std::vector<Case> make(const Json& settings, const std::string& combine = "", int64_t limit = 0) {
     task_.name = "t";
     task_.combine = combine;
     task_.make = settings;
-    MakeContext context{*engine_, nullptr, {}};
+    MakeContext context{prompts_, nullptr, {}};
     context.data = data_;
     context.limit = limit;
     context.window = 64;
@@ -51,8 +44,8 @@ class Perplexity : public ProgramTest {
     std::vector<std::string> found;
     for (const Case& c : cases) {
       CaseText text = c.text();
-      bool bos = text.ids.front() == engine_->tokenizer().bos_id();
-      std::string read = engine_->tokenizer().decode(std::span(text.ids).subspan(bos ? 1 : 0));
+      bool bos = text.ids.front() == prompts_.tokenizer.bos_id();
+      std::string read = prompts_.tokenizer.decode(std::span(text.ids).subspan(bos ? 1 : 0));
       size_t begin = text_.find(read);
       EXPECT_NE(begin, text_.npos);
       found.push_back(fmt::format("{}{}-{} {}", bos ? "^" : "", begin, begin + read.size(), text.from));
@@ -67,8 +60,8 @@ class Perplexity : public ProgramTest {
     std::vector<int> counted(text_.size(), 0);
     for (const Case& c : cases) {
       CaseText text = c.text();
-      bool bos = text.ids.front() == engine_->tokenizer().bos_id();
-      size_t begin = text_.find(engine_->tokenizer().decode(std::span(text.ids).subspan(bos ? 1 : 0)));
+      bool bos = text.ids.front() == prompts_.tokenizer.bos_id();
+      size_t begin = text_.find(prompts_.tokenizer.decode(std::span(text.ids).subspan(bos ? 1 : 0)));
       for (int64_t i = text.from; i < std::ssize(text.ids); ++i)
         ++counted[begin + static_cast<size_t>(i - (bos ? 1 : 0))];
     }
@@ -77,7 +70,6 @@ class Perplexity : public ProgramTest {
 
   using Strings = std::vector<std::string>;
   std::string text_ = "abcdefghijklmnopqrstuvwxyz0123456789.,?:RTQacegikm", data_;
-  std::unique_ptr<Engine> engine_;
   Task task_;
 };
 
@@ -92,7 +84,7 @@ TEST_F(Perplexity, StrictCountsEachTokenOnce) {
   once[0] = 0;  // nothing stands before it
   EXPECT_EQ(counts(cases), once);
   EXPECT_EQ(cases[3].id, "t/16/3");
-  EXPECT_EQ(cases[3].cell, (Json{{"document", data_}, {"length", 16}, {"window", 3}}));
+  EXPECT_EQ(cases[3].cell, (Cell{{{"document", data_}, {"length", 16}, {"window", 3}}}));
   EXPECT_EQ(windows(make({{"lengths", 16}, {"windows", 2}})), (Strings{"0-16 1", "8-24 8"}));
   EXPECT_EQ(windows(make({{"lengths", {16, 32}}}, "", 1)), (Strings{"0-16 1", "0-32 1"}));
 }
@@ -131,11 +123,11 @@ TEST_F(Perplexity, LongLoraCountsWholeWindowsAndDropsTheLast) {
 TEST_F(Perplexity, TheCurveCountsTheSameTokensAtEachLength) {
   auto cases = make({{"kind", "curve"}, {"lengths", {8, 16, 32}}, {"tail", 4}, {"windows", 2}});
   EXPECT_EQ(windows(cases), (Strings{"33-41 4", "42-50 4", "25-41 12", "34-50 12", "9-41 28", "18-50 28"}));
-  std::map<std::string, std::string> tails;
+  std::map<int64_t, std::string> tails;  // by window
   for (const Case& c : cases) {
     CaseText text = c.text();
-    auto tail = engine_->tokenizer().decode(std::span(text.ids).subspan(static_cast<size_t>(text.from)));
-    EXPECT_EQ(tails.try_emplace(dump_json(c.cell["window"]), tail).first->second, tail);
+    auto tail = prompts_.tokenizer.decode(std::span(text.ids).subspan(static_cast<size_t>(text.from)));
+    EXPECT_EQ(tails.try_emplace(*c.cell.at("window").whole(), tail).first->second, tail);
   }
   EXPECT_EQ(tails.size(), 2u);
   EXPECT_NE(fault({{"kind", "curve"}, {"lengths", 48}, {"tail", 4}, {"windows", 2}}).find("do not fit"),
@@ -151,7 +143,7 @@ TEST_F(Perplexity, DocumentsThatAreTooShortArePassedOver) {
   task_.name = "t";
   auto cases = make({{"lengths", 32}, {"windows", 1}});
   ASSERT_EQ(cases.size(), 1u);
-  EXPECT_EQ(cases[0].cell["document"], "long");
+  EXPECT_EQ(cases[0].cell.at("document"), "long");
   EXPECT_EQ(cases[0].source, data_ + ":2");
   EXPECT_EQ(make({{"lengths", 4}, {"windows", 1}, {"samples", 1}})[0].source, data_ + ":1");
   EXPECT_THROW(make({{"lengths", 4}, {"text", "nowhere.txt"}}), MissingData);
@@ -163,7 +155,7 @@ TEST_F(Perplexity, TheSuiteReadsItsOwnText) {
   for (const char* dialect : {"strict", "yarn", "longlora"}) {
     Suite suite = read_suite("perplexity", dialect, {}, {"make.samples=1", "make.windows=1"});
     std::vector<std::string> missing;
-    MakeContext context{*engine_, nullptr, {}};
+    MakeContext context{prompts_, nullptr, {}};
     context.window = 2048;
     auto cases = make_cases(suite, context, missing);
     ASSERT_EQ(cases.size(), 3u) << dialect;  // sliding at 2,048; the curve at 1,024 and 2,048

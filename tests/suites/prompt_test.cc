@@ -1,18 +1,16 @@
 // From a case to ids: turns and the given beginning of an answer, and the five ways to cut, each held to what
-// it promises. A character is a token of the tiny model's vocabulary.
-#include "suites/prompt.h"
+// it promises. A byte is a token.
 
 #include "base/error.h"
-#include "cli/program.h"
+#include "suites/fixture.h"
 
 namespace longspan {
 namespace {
 
-class PromptTest : public ProgramTest {
+class PromptTest : public SuiteTest {
  protected:
   void SetUp() override {
-    ProgramTest::SetUp();
-    engine_ = std::make_unique<Engine>(tiny_model(64), EngineOptions{});
+    SuiteTest::SetUp();
     task_.name = "t";
     task_.system = "be brief.";
     task_.prompt = "read: {text} what?";
@@ -21,10 +19,9 @@ class PromptTest : public ProgramTest {
   }
   CaseText text(const std::string& document) { return fill_task(task_, {{"text", document}}, "here"); }
   Prompt prompt(const std::string& document, int64_t room = 0) {
-    return make_prompt(*engine_, task_, text(document), room);
+    return make_prompt(prompts_, task_, text(document), room);
   }
 
-  std::unique_ptr<Engine> engine_;
   Task task_;
 };
 
@@ -34,20 +31,19 @@ TEST_F(PromptTest, TurnsGoThroughTheTemplateAndThePrefixFollows) {
   EXPECT_EQ(p.text,
             "<|start|>system\nbe brief.<|end|>\n<|start|>user\nread: a dog "
             "what?<|end|>\n<|start|>assistant\nit is");
-  EXPECT_EQ(engine_->tokenizer().decode(p.ids), p.text);
+  EXPECT_EQ(prompts_.tokenizer.decode(p.ids), p.text);
   EXPECT_EQ(p.messages.back().content, "read: a dog what?it is");
-  EXPECT_EQ(prompt_tokens(*engine_, task_, text("a dog")), std::ssize(p.ids));
+  CaseText dog = text("a dog");
+  EXPECT_EQ(prompt_tokens(prompts_, task_, dog), std::ssize(p.ids));
   task_.chat = false;
   EXPECT_EQ(prompt("a <|end|>").text, "be brief.\n\nread: a <|end|> what?it is");
 }
 
 TEST_F(PromptTest, ATemplateWithoutSystemGetsItAtTheHeadOfTheUsersTurn) {
-  EngineOptions options;
-  options.chat_template =
-      write("strict.jinja",
-            "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}"
-            "{% endif %}{{ m.role }}: {{ m.content }}\n{% endfor %}");
-  engine_ = std::make_unique<Engine>(tiny_model(64), options);
+  prompts_ =
+      byte_prompts(Json::object(),
+                   "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}"
+                   "{% endif %}{{ m.role }}: {{ m.content }}\n{% endfor %}");
   EXPECT_EQ(prompt("a dog").text, "user: be brief.\nread: a dog what?\n");
   task_.system = "";
   EXPECT_EQ(prompt("a dog").text, "user: read: a dog what?\n");

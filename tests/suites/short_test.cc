@@ -1,5 +1,5 @@
 // The suites `short` and `choice`: what is built in can be read and is balanced, faults of the user's
-// questions are named; the real model is better than chance.
+// questions are named.
 #include <gtest/gtest.h>
 
 #include <list>
@@ -7,23 +7,17 @@
 #include <set>
 
 #include "base/error.h"
-#include "cli/program.h"
-#include "eval/likelihood.h"
-#include "suites/cases.h"
+#include "suites/fixture.h"
 
 namespace longspan {
 namespace {
 
-class Short : public ProgramTest {
+class Short : public SuiteTest {
  protected:
-  void SetUp() override {
-    ProgramTest::SetUp();
-    engine_ = std::make_unique<Engine>(tiny_model(64), EngineOptions{});
-  }
   std::vector<Case> make(const std::string& name, const std::string& data = "",
                          const std::vector<std::string>& overrides = {}, int64_t limit = 0) {
     suite_ = &suites_.emplace_back(read_suite(name, "", {}, overrides));
-    MakeContext context{*engine_, nullptr, {}};
+    MakeContext context{prompts_, nullptr, {}};
     context.data = data;
     context.limit = limit;
     missing_.clear();
@@ -38,7 +32,6 @@ class Short : public ProgramTest {
     return "";
   }
 
-  std::unique_ptr<Engine> engine_;
   std::list<Suite> suites_;  // outlive their cases
   const Suite* suite_ = nullptr;
   std::vector<std::string> missing_;
@@ -55,7 +48,7 @@ TEST_F(Short, EveryTaskHasItsCases) {
       EXPECT_TRUE(prompts.insert(task.name + text.user).second) << c.id;
       continue;
     }
-    EXPECT_EQ("loss_" + c.cell["class"].get<std::string>(), task.name);
+    EXPECT_EQ("loss_" + *c.cell.at("class").text(), task.name);
     EXPECT_LE(text.ids.size(), 1024u);
     EXPECT_EQ(text.from, 1);
   }
@@ -124,7 +117,7 @@ TEST_F(Short, QuestionsOfTheUser) {
   EXPECT_EQ(cases[0].source, file + ":1");
   EXPECT_EQ(once.user, "once upon");
   EXPECT_EQ(once.correct, 2u);
-  EXPECT_EQ(cases[1].cell, (Json{{"class", "tales"}}));
+  EXPECT_EQ(cases[1].cell, (Cell{{{"class", "tales"}}}));
   EXPECT_EQ(rain.user, "it rains\n\nQuestion: what?\nAnswer:");
   EXPECT_EQ(make("choice", file, {"make.class=\"tales\"", "make.separator=\"\""})[0].text().choices[0],
             "a time");
@@ -155,24 +148,6 @@ TEST_F(Short, FaultsOfQuestionsAreNamed) {
     EXPECT_NE(said.find("own.jsonl:2"), said.npos) << line << ": " << said;
     EXPECT_NE(said.find(word), said.npos) << line << ": " << said;
   }
-}
-
-TEST(ShortSlow, SmolLM2ContinuesTexts) {
-  auto model = cache_dir() / "smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf";
-  if (!std::filesystem::exists(model)) GTEST_SKIP() << "needs the model: build/longspan fetch smollm2";
-  Engine engine(model, EngineOptions{});
-  Suite suite = read_suite("short", "", {"continuation"}, {"make.class=[\"novel\", \"encyclopedia\"]"});
-  MakeContext context{engine, nullptr, {}};
-  context.limit = 16;
-  std::vector<std::string> missing;
-  double right = 0;
-  for (const Case& c : make_cases(suite, context, missing)) {
-    CaseText text = c.text();
-    Sequence sequence(engine, 1024);
-    Prompt prompt = make_prompt(engine, suite.tasks[0], text, 0);
-    right += run_choice(sequence, engine, prompt, text, {})["scores"]["accuracy_gain"]["clean"].get<double>();
-  }
-  EXPECT_GE(right, 9);  // chance is 4
 }
 
 }  // namespace

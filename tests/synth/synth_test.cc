@@ -237,10 +237,10 @@ class Synth : public FilesTest {
   }
 
   Tokenizer tokenizer_ = byte_tokenizer({"<|im_start|>", "<|im_end|>"});
-  ChatTemplate chat_{
-      "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-      "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
-      "chatml"};
+  ChatFormat chat_{.chat_template = ChatTemplate(
+                       "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n"
+                       "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
+                       "chatml")};
   SynthJob job_;
   std::string english_, chinese_;  // all documents
 };
@@ -549,7 +549,7 @@ TEST_F(Synth, TheLoaderTrainsOnTheAnswersOnly) {
       .pack = false,
       .on_bad = OnBadDocument::Fail};
   ReadingReport report;
-  RowSource source = chat_source(o, tokenizer_, chat_, Json::object(), report);
+  RowSource source = chat_source(o, tokenizer_, chat_, report);
   ASSERT_EQ(source.rows, 60);
   std::map<std::string, std::string> trained;
   for (int64_t k = 0; k < source.rows; ++k) {
@@ -572,7 +572,7 @@ TEST_F(Synth, TheSurroundingTextIsTrainedWithoutTheFacts) {
                 .answer_weight = 0,
                 .on_bad = OnBadDocument::Fail};
   ReadingReport report;
-  RowSource source = chat_source(o, tokenizer_, chat_, Json::object(), report);
+  RowSource source = chat_source(o, tokenizer_, chat_, report);
   for (int64_t k = 0; k < 3; ++k) {
     TrainingRow row = source.row(k);
     std::string trained, rest;

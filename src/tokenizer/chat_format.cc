@@ -1,0 +1,33 @@
+#include "tokenizer/chat_format.h"
+
+#include <fmt/ranges.h>
+
+#include "base/error.h"
+
+namespace longspan {
+
+std::string ChatFormat::render(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const {
+  if (!chat_template)
+    fail("{}: the model carries no chat template; choose one with --chat-template, a file or one of: {}",
+         model, fmt::join(builtin_chat_template_names(), ", "));
+  return chat_template->render(messages, add_generation_prompt, variables) +
+         (add_generation_prompt ? suffix : "");
+}
+
+ChatFormat builtin_chat_format(const BuiltinChatTemplate& builtin) {
+  ChatFormat format;
+  format.chat_template.emplace(builtin.jinja, "chat template " + builtin.name);
+  format.stops = builtin.stop;
+  format.suffix = builtin.suffix;
+  return format;
+}
+
+std::vector<int32_t> encode_chat(const Tokenizer& tokenizer, std::string_view rendered) {
+  return tokenizer.encode(rendered, {.add_special = false, .parse_special = true});
+}
+
+std::vector<int32_t> PromptMaker::encode(const std::vector<ChatMessage>& messages) const {
+  return encode_chat(tokenizer, chat.render(messages, true));
+}
+
+}  // namespace longspan

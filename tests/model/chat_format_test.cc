@@ -1,0 +1,76 @@
+// Where a chat format comes from: the user's choice, the model, its architecture, or nowhere; read without
+// weights.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "checkpoint/expect_error.h"
+#include "model/family.h"
+#include "model/model_files.h"
+
+namespace longspan {
+namespace {
+
+namespace fs = std::filesystem;
+
+class ChatFormats : public testing::Test {
+ protected:
+  void TearDown() override { fs::remove_all(directory_); }
+
+  ChatFormat open(const std::string& family, const std::string& chosen) {
+    make_family(directory_, family, false);
+    return load_prompt_maker(open_metadata(directory_), chosen).chat;
+  }
+
+  fs::path directory_ = fs::temp_directory_path() / ("longspan_chat_format_" + std::to_string(::getpid()));
+};
+
+TEST_F(ChatFormats, AFamilyWithOneFormatNeedsNoneChosen) {
+  EXPECT_EQ(open("xverse", "").render({{"user", "1"}}, true), "Human: 1\n\nAssistant: ");
+  EXPECT_EQ(open("index", "").render({{"system", "2"}, {"user", "1"}}, true), "<unk>2reserved_01reserved_1");
+  ChatFormat none = open("aquila", "");
+  EXPECT_FALSE(none.chat_template);
+  EXPECT_EQ(error_of([&] {
+              none.render({{"user", "1"}}, true);
+            }),
+            directory_.string() +
+                ": the model carries no chat template; choose one with --chat-template, a file or one of: "
+                "xverse, aquila-chat, aquila, aquila-legacy, aquila-v1, aquila-v2, index");
+}
+
+TEST_F(ChatFormats, ASpaceFollowsAquilasPrompt) {
+  ChatFormat chat = open("aquila", "aquila-v1");
+  EXPECT_EQ(chat.render({{"user", "1"}}, true), "<|startofpiece|>1<|endofpiece|> ");
+  EXPECT_EQ(chat.render({{"user", "1"}}, false), "<|startofpiece|>1");
+  EXPECT_EQ(chat.stops, (std::vector<std::string>{"</s>", "<|endoftext|>"}));
+  EXPECT_TRUE(open("xverse", "").stops.empty());
+}
+
+TEST_F(ChatFormats, TheUsersChoiceComesBeforeTheModelsOwn) {
+  make_family(directory_, "aquila", false);
+  write_file_atomic(directory_ / "tokenizer_config.json",
+                    R"({"bos_token": {"content": "<33>"}, "chat_template": "{{ bos_token }}own"})");
+  Checkpoint checkpoint = open_metadata(directory_);
+  EXPECT_EQ(load_prompt_maker(checkpoint, "").chat.render({{"user", "1"}}, true), "<33>own");
+  EXPECT_EQ(load_prompt_maker(checkpoint, "xverse").chat.render({{"user", "1"}}, true),
+            "Human: 1\n\nAssistant: ");
+  write_file_atomic(directory_ / "mine.jinja", "{{ messages[0].content }}!{{ eos_token }}");
+  EXPECT_EQ(
+      load_prompt_maker(checkpoint, (directory_ / "mine.jinja").string()).chat.render({{"user", "1"}}, true),
+      "1!");
+  EXPECT_NE(error_of([&] {
+              load_prompt_maker(checkpoint, "nowhere");
+            }).find("\"nowhere\" is neither a file nor one of: xverse"),
+            std::string::npos);
+}
+
+TEST_F(ChatFormats, AConversationIsReadWithoutTheTokenizersOwnSpecialTokens) {
+  make_family(directory_, "aquila", false);
+  write_file_atomic(
+      directory_ / "tokenizer_config.json",
+      R"({"bos_token": "<32>", "add_bos_token": true, "chat_template": "<32>{{ messages[0].content }}"})");
+  PromptMaker prompts = load_prompt_maker(open_metadata(directory_), "");
+  EXPECT_EQ(prompts.encode({{"user", "12"}}), (std::vector<int32_t>{32, '1' - ' ', '2' - ' '}));
+}
+
+}  // namespace
+}  // namespace longspan
