@@ -3,14 +3,12 @@
 #include <lzma.h>
 #include <zstd.h>
 
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <memory>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/text.h"
 
 namespace longspan {
@@ -125,18 +123,10 @@ fs::path content_name(const fs::path& file) {
 }
 
 void read_bytes(const fs::path& file, const std::function<bool(std::string_view, int64_t)>& body) {
-  struct Close {
-    void operator()(FILE* f) const { std::fclose(f); }
-  };
-  if (fs::is_directory(file)) fail("{}: is a directory, a file was expected", file.string());
-  std::unique_ptr<FILE, Close> handle(std::fopen(file.c_str(), "rb"));
-  if (!handle) fail("{}: cannot be opened: {}", file.string(), std::strerror(errno));
+  InputFile input(file, InputFile::Pipes::Allowed);
   std::vector<char> buffer(kChunk);
   Source source{file.string(), [&]() -> std::string_view {
-                  size_t n = std::fread(buffer.data(), 1, buffer.size(), handle.get());
-                  if (n == 0 && std::ferror(handle.get()))
-                    fail("{}: reading failed: {}", file.string(), std::strerror(errno));
-                  return {buffer.data(), n};
+                  return {buffer.data(), input.read(buffer.data(), buffer.size())};
                 }};
   read_bytes(source, [&](std::string_view bytes) { return body(bytes, source.read); });
 }

@@ -15,7 +15,8 @@ std::filesystem::path content_name(const std::filesystem::path& file);
 
 /// Calls body with a file's unpacked bytes, a chunk at a time, and how many bytes of the file itself were
 /// read so far; false ends the reading. Nothing is held beyond the decoder's window (at most 256 MiB). Error:
-/// the file is missing, unreadable or a folder; damaged or cut off, with the place in the file.
+/// the file is missing, unreadable, or neither a regular file nor a pipe; damaged or cut off, with the place
+/// in the file.
 void read_bytes(const std::filesystem::path& file,
                 const std::function<bool(std::string_view bytes, int64_t read)>& body);
 

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/text.h"
 
 namespace longspan {
 
@@ -41,11 +42,11 @@ class Builder {
     std::sort(keys.begin(), keys.end());
     if (auto twice = std::adjacent_find(keys.begin(), keys.end()); twice != keys.end())
       fail("{}: the key {} stands twice in one object; remove one, readers disagree on which counts", source_,
-           dump_json(Json(std::string(*twice))));
+           in_quotes(*twice));
     return end_array();
   }
   bool parse_error(size_t, const std::string&, const nlohmann::json::exception& e) {
-    fail("{}: is not valid JSON: {}", source_, e.what());
+    fail("{}: is not valid JSON: {}", source_, excerpt(e.what(), 300));
   }
 
  private:
@@ -84,5 +85,7 @@ Json parse_json_file(const std::filesystem::path& path) { return parse_json(read
 std::string dump_json(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
+
+std::string excerpt_json(const Json& value, size_t most) { return excerpt(dump_json(value), most); }
 
 }  // namespace longspan

@@ -19,4 +19,7 @@ Json parse_json_file(const std::filesystem::path& path);
 /// One line of JSON; bytes that are not UTF-8 become U+FFFD instead of an exception.
 std::string dump_json(const Json& value);
 
+/// excerpt() of that line: foreign JSON made fit for a message.
+std::string excerpt_json(const Json& value, size_t most = 80);
+
 }  // namespace longspan

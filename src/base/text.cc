@@ -5,8 +5,52 @@
 namespace longspan {
 
 namespace {
+
 constexpr char32_t kReplacement = 0xFFFD;
+
+/// Does nothing visible to a terminal, or something to the text around it: C0 and C1 controls, zero-width and
+/// directional marks, line and paragraph separators.
+bool invisible(char32_t c) {
+  return c < 0x20 || (c >= 0x7F && c < 0xA0) || (c >= 0x200B && c <= 0x200F) ||
+         (c >= 0x2028 && c <= 0x202E) || (c >= 0x2060 && c <= 0x206F) || c == 0xFEFF;
 }
+
+/// The character at text[i], which is advanced, as a message shows it.
+std::string shown_character(std::string_view text, size_t& i, bool quotes) {
+  size_t begin = i;
+  char32_t c = next_code_point(text, i);
+  std::string_view bytes = text.substr(begin, i - begin);
+  if (c == kReplacement && bytes != "\xEF\xBF\xBD") {
+    std::string out;
+    for (char byte : bytes) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
+    return out;
+  }
+  if (c == '\n') return "\\n";
+  if (c == '\r') return "\\r";
+  if (c == '\t') return "\\t";
+  if (invisible(c))
+    return c < 0x80 ? fmt::format("\\x{:02x}", static_cast<unsigned>(c))
+                    : fmt::format("\\u{{{:04x}}}", static_cast<unsigned>(c));
+  return (quotes && (c == '"' || c == '\\') ? "\\" : "") + std::string(bytes);
+}
+
+std::string shown(std::string_view text, size_t most, std::string_view quote) {
+  std::string out(quote);
+  size_t i = 0;
+  for (size_t used = 0; i < text.size();) {
+    size_t next = i;
+    std::string one = shown_character(text, next, !quote.empty());
+    used += next - i == one.size() ? 1 : one.size();
+    if (used > most) break;
+    out += one;
+    i = next;
+  }
+  if (i == text.size()) return out.append(quote);
+  return out.append("…").append(quote) +
+         fmt::format(" ({} bytes)", grouped(static_cast<int64_t>(text.size())));
+}
+
+}  // namespace
 
 char32_t next_code_point(std::string_view text, size_t& i) {
   auto byte = [&](size_t k) { return static_cast<unsigned char>(text[k]); };
@@ -74,6 +118,9 @@ size_t complete_utf8_prefix(std::string_view text) {
   }
   return text.size();
 }
+
+std::string excerpt(std::string_view text, size_t most) { return shown(text, most, ""); }
+std::string in_quotes(std::string_view text, size_t most) { return shown(text, most, "\""); }
 
 std::string replaced(std::string text, std::string_view from, std::string_view to) {
   for (size_t at = text.find(from); at != text.npos; at = text.find(from, at + to.size()))

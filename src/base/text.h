@@ -20,6 +20,16 @@ std::string valid_utf8(std::string_view text);
 /// Length of the longest prefix that does not end inside a UTF-8 sequence: what a stream may print now.
 size_t complete_utf8_prefix(std::string_view text);
 
+/// Foreign text (from a file, a server, the command line) made fit for a message: the first `most` characters
+/// on one line. Control characters, line separators, marks that turn the writing direction, and bytes that
+/// are not UTF-8 are escaped (\n, \x1b, \u{202e}); printable characters stay as they are. Text that was cut
+/// ends in "… (100,000 bytes)", its whole length.
+std::string excerpt(std::string_view text, size_t most = 80);
+
+/// The same in double quotes; quotes and backslashes inside are escaped by a backslash. (Not named quoted:
+/// std::quoted would win by argument-dependent lookup wherever <iomanip> is included.)
+std::string in_quotes(std::string_view text, size_t most = 80);
+
 /// Every `from` (not empty) becomes `to`; what was put in is not looked at again.
 std::string replaced(std::string text, std::string_view from, std::string_view to);
 

@@ -2,17 +2,13 @@
 
 #include <omp.h>
 #include <sched.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
-#include <cstdlib>
 #include <exception>
 #include <fstream>
 #include <set>
 #include <string>
-#include <thread>
 
 namespace longspan {
 
@@ -29,31 +25,6 @@ int physical_cores() {
     cores.insert(siblings);
   }
   return std::max<int>(1, static_cast<int>(cores.size()));
-}
-
-namespace {
-
-/// Threads of other processes that run or want to run now: the least of a few looks, so that a passing one
-/// does not count.
-int busy_others() {
-  int least = 1 << 20;
-  for (int look = 0; look < 5 && least > 0; ++look) {
-    if (look > 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    std::ifstream in("/proc/loadavg");
-    double one, five, fifteen;
-    int running;
-    if (!(in >> one >> five >> fifteen >> running)) return 0;
-    least = std::min(least, running - 1);  // one is this thread
-  }
-  return least;
-}
-
-}  // namespace
-
-void sleep_while_waiting_if_busy(char** argv) {
-  if (std::getenv("OMP_WAIT_POLICY") || std::getenv("GOMP_SPINCOUNT") || busy_others() == 0) return;
-  ::setenv("OMP_WAIT_POLICY", "passive", 1);
-  ::execv("/proc/self/exe", argv);  // returns only when it failed: then we go on as we are
 }
 
 void set_threads(int n) { omp_set_num_threads(std::max(1, n)); }

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "checkpoint/layout.h"
 
 namespace longspan {
@@ -25,7 +26,7 @@ Checkpoint open_gguf(const std::filesystem::path& path) {
 
 bool is_finite_16(uint16_t bits, uint16_t exponent) { return (bits & exponent) != exponent; }
 
-/// Values of a file may lie at odd addresses: they are copied out, not read in place.
+/// Values in a file may be unaligned: they are copied out, not read in place.
 bool all_finite_16(const std::byte* values, int64_t n, uint16_t exponent) {
   bool finite = true;
   for (int64_t i = 0; i < n; ++i) {
@@ -46,7 +47,7 @@ bool all_finite_32(const std::byte* values, int64_t n) {
   return finite;
 }
 
-/// Where the F16 scales of a block lie; the integers beside them are finite by nature.
+/// Where the F16 scales of a block lie; everything else in a block is integers, which are always finite.
 std::vector<int> scale_offsets(DType dtype) {
   switch (dtype) {
     case DType::Q8_0:
@@ -115,9 +116,9 @@ Tensor Checkpoint::require(std::string_view name) const {
   if (Tensor t = find(name)) return t;
   auto it = skipped.find(std::string(name));
   if (it != skipped.end())
-    fail("{}: tensor {} cannot be used: it has {}; F32, F16 and BF16 are read", path.string(), shown(name),
-         it->second);
-  fail("{}: tensor {} is missing", path.string(), shown(name));
+    fail("{}: tensor {} cannot be used: it has {}; F32, F16 and BF16 are read", path.string(),
+         in_quotes(name), it->second);
+  fail("{}: tensor {} is missing", path.string(), in_quotes(name));
 }
 
 int64_t Checkpoint::tensor_bytes() const {
@@ -152,7 +153,7 @@ void check_finite(const NamedTensor& named, const std::string& file) {
   if (!finite)
     fail(
         "{}: tensor {} holds {}; the file is damaged or was written by a run that diverged", file,
-        shown(named.name),
+        in_quotes(named.name),
         is_quantised(t.dtype) ? "a scale that is not a finite number" : "values that are not finite numbers");
 }
 

@@ -1,6 +1,6 @@
 // Checkpoint: a model on disk as metadata plus named tensors, whatever the format. Files are memory-mapped;
-// opening validates every size and offset and copies no tensor. Nothing in a file is trusted: each fault is
-// one Error sentence that names the file and, where there is one, the tensor.
+// opening validates every size and offset and copies no tensor. Nothing in a file is trusted: every fault is
+// an Error, one sentence that names the file and, where possible, the tensor.
 #pragma once
 
 #include <filesystem>
@@ -30,7 +30,7 @@ struct Checkpoint {
   Json metadata;  // GGUF key/values as one flat object ("llama.block_count": 30); HF: config.json
   std::vector<NamedTensor> tensors;
   std::unordered_map<std::string, size_t> index;  // name -> position in tensors
-  // HF: tensors that are no float weights, name -> why, for example "type \"I64\"".
+  // HF: tensors that are not float weights, name -> reason, for example "type \"I64\"".
   std::unordered_map<std::string, std::string> skipped;
   std::vector<MappedFile> files;
 
@@ -42,8 +42,8 @@ struct Checkpoint {
   int64_t parameters() const;
 };
 
-/// A GGUF file (v2, v3) or a Hugging Face directory (config.json + model.safetensors or pytorch_model.bin, or
-/// one's index and shards). Error otherwise.
+/// Opens a GGUF file (v2, v3) or a Hugging Face directory (config.json + model.safetensors or
+/// pytorch_model.bin, whole or as index and shards). Error otherwise.
 Checkpoint open_checkpoint(const std::filesystem::path& path);
 
 /// What a checkpoint says beside its tensors. Of a directory only config.json is read, and the weights need
@@ -59,7 +59,7 @@ struct ParsedTensors {
 };
 ParsedTensors parse_gguf(std::span<const std::byte> bytes, const std::string& name);
 ParsedTensors parse_safetensors(std::span<const std::byte> bytes, const std::string& name);
-/// Tensors may share bytes here. Those whose rows do not lie one after the other are skipped.
+/// Tensors may share bytes here. Non-contiguous ones are skipped.
 ParsedTensors parse_torch_bin(std::span<const std::byte> bytes, const std::string& name);
 
 /// Throws Error naming the tensor when a scale or a value is NaN or infinite. Reads the whole tensor.

@@ -1,11 +1,12 @@
 // GGUF, versions 2 and 3, little-endian (ggml's docs/gguf.md): magic, version, counts, key/values, tensor
-// infos, padding, data. Every count is checked against the bytes that are left before anything is allocated
-// for it.
+// infos, padding, data. Every count is checked against the remaining bytes before anything is allocated for
+// it.
 #include <cassert>
 #include <cstring>
 #include <unordered_set>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "checkpoint/layout.h"
 
 namespace longspan {
@@ -35,15 +36,15 @@ DType tensor_type(uint32_t number, std::string_view tensor, const std::string& f
     if (row.number == number) known = row.name;
     if (row.supported) supported += std::string(supported.empty() ? "" : ", ") + row.name;
   }
-  fail("{}: tensor {} has type number {} ({}); supported are {}", file, shown(tensor), number, known,
+  fail("{}: tensor {} has type number {} ({}); supported are {}", file, in_quotes(tensor), number, known,
        supported);
 }
 
 enum class Value : uint32_t { U8, I8, U16, I16, U32, I32, F32, Bool, String, Array, U64, I64, F64 };
-/// Least bytes that one value takes in the file.
+/// The fewest bytes that one value takes in the file.
 constexpr uint64_t kValueBytes[] = {1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8};
 
-// Names longer than this come from no writer; the specification allows 64 (tensors) and 65,535 (keys).
+// No writer produces longer names; the specification allows 64 (tensors) and 65,535 (keys).
 constexpr uint64_t kLongestName = 1024;
 // A Json value takes up to 64 bytes where the file may spend one; the largest vocabularies have 4 arrays of
 // 0.3 million.
@@ -81,7 +82,7 @@ class Reader {
     return std::string(s);
   }
 
-  /// A number of things that take at least `each` bytes of what is left.
+  /// A count of items that take at least `each` of the remaining bytes.
   uint64_t count(uint64_t each, const std::string& what) {
     auto n = number<uint64_t>(what);
     if (n > left() / each)
@@ -167,19 +168,20 @@ Json read_metadata(Reader& in, uint64_t count, const std::string& file) {
   uint64_t elements_allowed = kMostArrayElements;
   for (uint64_t i = 0; i < count; ++i) {
     std::string key = in.name("a metadata key");
-    if (!keys.insert(key).second) fail("{}: the metadata key {} stands twice", file, shown(key));
-    Json value = read_value(in, "the metadata value " + shown(key), elements_allowed, file);
-    // The ordered object would compare the key with all earlier ones; the set above has done so faster.
+    if (!keys.insert(key).second) fail("{}: the metadata key {} stands twice", file, in_quotes(key));
+    Json value = read_value(in, "the metadata value " + in_quotes(key), elements_allowed, file);
+    // Inserting into the ordered object by key would compare it with all earlier keys; the set above is
+    // faster.
     object.emplace_back(std::move(key), std::move(value));
   }
   return metadata;
 }
 
 AnnouncedTensor read_tensor_info(Reader& in, uint64_t alignment, const std::string& file) {
-  std::string name = in.name("a tensor name"), what = "the description of tensor " + shown(name);
+  std::string name = in.name("a tensor name"), what = "the description of tensor " + in_quotes(name);
   auto dims = in.number<uint32_t>(what);
   if (dims < 1 || dims > 4)
-    fail("{}: tensor {} has {} dimensions, 1 to 4 were expected", file, shown(name), dims);
+    fail("{}: tensor {} has {} dimensions, 1 to 4 were expected", file, in_quotes(name), dims);
   uint64_t sizes[4];
   for (uint32_t i = 0; i < dims; ++i)
     sizes[dims - 1 - i] = in.number<uint64_t>(what);  // the file has innermost first
@@ -188,7 +190,7 @@ AnnouncedTensor read_tensor_info(Reader& in, uint64_t alignment, const std::stri
   a.begin = in.number<uint64_t>(what);
   if (a.begin % alignment != 0)
     fail("{}: tensor {} begins at offset {}, a multiple of the alignment {} was expected", file,
-         shown(a.name), a.begin, alignment);
+         in_quotes(a.name), a.begin, alignment);
   return a;
 }
 

@@ -1,8 +1,9 @@
-// A Hugging Face directory: config.json beside model.safetensors, or beside shards and the index that says
-// which tensor lies in which shard. Where there are none, pytorch_model.bin or its index and shards.
+// A Hugging Face directory: config.json and model.safetensors, or shards and the index that maps tensors to
+// them. Without these, pytorch_model.bin or its index and shards.
 #include <map>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "checkpoint/layout.h"
 
 namespace longspan {
@@ -11,7 +12,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// The names of an undivided model, the better one first; ".index.json" behind one names the index of shards.
+/// The names of an unsplit model, the preferred one first; with ".index.json" appended, those of the index of
+/// shards.
 constexpr const char* kWeights[] = {"model.safetensors", "pytorch_model.bin"};
 
 bool is_file(const fs::path& path) {
@@ -19,7 +21,7 @@ bool is_file(const fs::path& path) {
   return fs::is_regular_file(path, error);
 }
 
-/// The first file of the directory with that ending, by name; empty when there is none.
+/// The alphabetically first file of the directory with that ending; empty if there is none.
 std::string first_with_ending(const fs::path& directory, std::string_view ending) {
   std::string first;
   std::error_code error;
@@ -72,10 +74,10 @@ Shard read_listed_shard(Checkpoint& c, const fs::path& index, const std::string&
   if (name.empty() || name.find('/') != std::string::npos || name.find("..") != std::string::npos ||
       name.find('\0') != std::string::npos)
     fail("{}: names the file {} for tensor {}; only files of the same directory are opened", index.string(),
-         shown(name), shown(tensor));
+         in_quotes(name), in_quotes(tensor));
   if (!is_file(index.parent_path() / name))
-    fail("{}: the shard {} with tensor {} is missing; download it", index.string(), shown(name),
-         shown(tensor));
+    fail("{}: the shard {} with tensor {} is missing; download it", index.string(), in_quotes(name),
+         in_quotes(tensor));
   ParsedTensors parsed = read_shard(c, index.parent_path() / name);
   Shard shard{{}, std::move(parsed.skipped)};
   for (NamedTensor& t : parsed.tensors) shard.tensors.emplace(std::move(t.name), t.tensor);
@@ -89,7 +91,7 @@ void read_shards(Checkpoint& c, const fs::path& index) {
     fail("{}: has no object \"weight_map\"", index.string());
   std::map<std::string, Shard> shards;
   for (const auto& [tensor, file] : weight_map->items()) {
-    if (!file.is_string()) fail("{}: names no file for tensor {}", index.string(), shown(tensor));
+    if (!file.is_string()) fail("{}: names no file for tensor {}", index.string(), in_quotes(tensor));
     auto name = file.get<std::string>();
     auto shard = shards.find(name);
     if (shard == shards.end()) shard = shards.emplace(name, read_listed_shard(c, index, name, tensor)).first;
@@ -98,8 +100,8 @@ void read_shards(Checkpoint& c, const fs::path& index) {
     } else if (auto s = shard->second.skipped.find(tensor); s != shard->second.skipped.end()) {
       c.skipped.insert(*s);
     } else {
-      fail("{}: tensor {} should lie in {}, which does not hold it", index.string(), shown(tensor),
-           shown(name));
+      fail("{}: tensor {} should lie in {}, which does not hold it", index.string(), in_quotes(tensor),
+           in_quotes(name));
     }
   }
 }

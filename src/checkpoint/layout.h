@@ -1,5 +1,5 @@
-// What both parsers share: from announced tensors (sizes and offsets that a file claims) to views that are
-// safe to read.
+// Shared by the parsers: turns announced tensors (sizes and offsets as a file claims them) into views that
+// are safe to read.
 #pragma once
 
 #include <span>
@@ -11,7 +11,7 @@
 
 namespace longspan {
 
-/// A tensor as a file announces it: sizes are checked, its bytes are not yet known to exist.
+/// A tensor as a file announces it: its sizes are checked, but not yet that its bytes exist.
 struct AnnouncedTensor {
   std::string name;
   Tensor tensor;       // data is null
@@ -19,20 +19,18 @@ struct AnnouncedTensor {
   uint64_t bytes = 0;
 };
 
-/// A name from a file made fit for an error sentence: quoted and escaped as in JSON, shortened.
-std::string shown(std::string_view name);
-
 /// Sizes outermost first. Error when there are not 1 to 4 of them, one is 0, their product overflows, or the
 /// innermost is not a multiple of the dtype's block.
 AnnouncedTensor announce(std::string name, DType dtype, std::span<const uint64_t> sizes,
                          const std::string& file);
 
-/// Gives each tensor its address in `bytes`, whose tensor data starts at data_start. Error when a name stands
-/// twice, a tensor lies (partly) outside `bytes`, or two overlap.
+/// Gives each tensor its address in `bytes`, whose tensor data starts at data_start. Error when a name
+/// appears twice, a tensor lies (partly) outside `bytes`, or two overlap.
 std::vector<NamedTensor> place(std::vector<AnnouncedTensor> announced, std::span<const std::byte> bytes,
                                uint64_t data_start, const std::string& file);
 
-/// Git LFS leaves small text files where large ones were not fetched: Error that says so.
+/// Error that explains the fault when the file is a Git LFS pointer, the small text file that stands for a
+/// large file that was not downloaded.
 void refuse_lfs_pointer(std::span<const std::byte> bytes, const std::string& file);
 
 /// config.json as a Checkpoint without tensors, path and index.

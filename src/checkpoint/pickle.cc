@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "checkpoint/layout.h"
 
 namespace longspan {
@@ -12,8 +13,9 @@ namespace {
 
 using Kind = PickleValue::Kind;
 
-constexpr size_t kMostBytes = 16u << 20;  // ten thousand tensors take some three
-constexpr size_t kMostValues = 1u << 20;  // a tensor takes a dozen; each costs 56 bytes here and one there
+constexpr size_t kMostBytes = 16u << 20;  // ten thousand tensors take about 3 MiB
+constexpr size_t kMostValues =
+    1u << 20;  // a tensor takes a dozen; each costs 56 bytes here and at least one in the file
 constexpr std::string_view kDictionary = "collections.OrderedDict";
 
 class Machine {
@@ -99,7 +101,7 @@ class Machine {
     to.insert(to.end(), items.begin(), items.end());
   }
 
-  /// Names are remembered under numbers that count up, so a list serves.
+  /// The memo is indexed by consecutive numbers, so a list is enough.
   void remember(size_t number) {
     if (stack_.empty() || number > memo_.size()) damaged();
     if (number == memo_.size()) memo_.push_back(0);
@@ -116,7 +118,7 @@ class Machine {
     auto known = std::find(allowed_.begin(), allowed_.end(), wanted);
     if (known == allowed_.end())
       fail("{}: its pickle asks for {}, which a dictionary of tensors does not need; nothing was run", file_,
-           shown(wanted));
+           in_quotes(wanted));
     push({Kind::Global, 0, *known, {}});
   }
 
@@ -134,7 +136,7 @@ class Machine {
     push(Kind::Persistent, {name});
   }
 
-  /// Attributes of a dictionary (versions of modules) are passed over.
+  /// Attributes of a dictionary (versions of modules) are ignored.
   void build() {
     pop();
     top(Kind::Dict);
@@ -190,7 +192,7 @@ bool Machine::step() {
       push_number(number(n, true));
       break;
     }
-    case 'G':  // BINFLOAT: no tensor's description holds one, but what lies beside the tensors may
+    case 'G':  // BINFLOAT: tensors do not contain one, but other entries beside them may
       take(8);
       push(Kind::None);
       break;

@@ -1,7 +1,7 @@
-// A pickle of protocol 2 as data. The format is a program for a small machine that can call any function of
-// Python; this machine calls none: it knows the opcodes that a dictionary of tensors needs, and a call comes
-// out as a value that says what would have been called, only for names that the reader allows (CPython's
-// pickletools documents the opcodes).
+// Reads a pickle of protocol 2 as data. A pickle is a program for a small stack machine that can call any
+// Python function; this implementation calls none. It knows only the opcodes that a dictionary of tensors
+// needs, and represents a call as a value that says what would have been called, for an allowed list of
+// names. CPython's pickletools documents the opcodes.
 #pragma once
 
 #include <cstddef>
@@ -27,19 +27,19 @@ struct PickleValue {
   };
   Kind kind = Kind::None;
   int64_t number = 0;
-  std::string_view text;        // into the bytes, but for globals: into the list of those allowed
+  std::string_view text;        // into the bytes; of globals: into the list of allowed ones
   std::vector<uint32_t> items;  // indices into Pickle::values
 };
 
-/// Values refer to each other by index: shared ones, and in a hostile file circles, need no care on the way
-/// out.
+/// Values refer to each other by index, so that shared values, and cycles in a hostile file, are destroyed
+/// safely.
 struct Pickle {
   std::vector<PickleValue> values;
   uint32_t root = 0;
 };
 
-/// Runs the machine. Error naming `file` and the opcode, global or place that is not accepted. At most
-/// 16 MiB are read into at most a million values.
+/// Error naming `file` and the opcode, global or position that is not accepted. Reads at most 16 MiB and
+/// makes at most a million values.
 Pickle read_pickle(std::span<const std::byte> bytes, std::span<const std::string_view> allowed,
                    const std::string& file);
 

@@ -1,9 +1,10 @@
 // safetensors (huggingface.co/docs/safetensors): 8 bytes of header length, a JSON header {name: {dtype,
-// shape, data_offsets}}, data. Tensors that are no float weights of 1 to 4 dimensions (position ids, masks,
-// F8, F64) are skipped with their reason and complained of only when a model requires them.
+// shape, data_offsets}}, data. Tensors that are not float weights of 1 to 4 dimensions (position ids, masks,
+// F8, F64) are skipped; the reason is recorded and becomes an Error only when a model requires the tensor.
 #include <cstring>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "checkpoint/layout.h"
 
 namespace longspan {
@@ -39,13 +40,13 @@ std::vector<uint64_t> numbers(const Json& entry, const char* key, const std::str
     if (good) list.push_back((*it)[i].get<uint64_t>());
   }
   if (!good)
-    fail("{}: tensor {} has no list of whole numbers as \"{}\" in the header", file, shown(tensor), key);
+    fail("{}: tensor {} has no list of whole numbers as \"{}\" in the header", file, in_quotes(tensor), key);
   return list;
 }
 
 /// Why a tensor cannot be a weight, or nothing.
 std::string reason_to_skip(const std::string& type, const std::vector<uint64_t>& shape) {
-  if (type != "F32" && type != "F16" && type != "BF16") return "type " + shown(type);
+  if (type != "F32" && type != "F16" && type != "BF16") return "type " + in_quotes(type);
   if (shape.size() > 4) return fmt::format("{} dimensions", shape.size());
   for (uint64_t n : shape)
     if (n == 0) return "no elements";
@@ -55,9 +56,10 @@ std::string reason_to_skip(const std::string& type, const std::vector<uint64_t>&
 void read_entry(const std::string& name, const Json& entry, uint64_t data_start,
                 std::vector<AnnouncedTensor>& announced, ParsedTensors& parsed, const std::string& file) {
   if (!entry.is_object())
-    fail("{}: tensor {} is described by something else than an object", file, shown(name));
+    fail("{}: tensor {} is described by something else than an object", file, in_quotes(name));
   auto type = entry.find("dtype");
-  if (type == entry.end() || !type->is_string()) fail("{}: tensor {} has no \"dtype\"", file, shown(name));
+  if (type == entry.end() || !type->is_string())
+    fail("{}: tensor {} has no \"dtype\"", file, in_quotes(name));
   auto dtype = type->get<std::string>();
   std::vector<uint64_t> shape = numbers(entry, "shape", name, file);
   std::vector<uint64_t> offsets = numbers(entry, "data_offsets", name, file);
@@ -69,7 +71,7 @@ void read_entry(const std::string& name, const Json& entry, uint64_t data_start,
   AnnouncedTensor a = announce(name, *dtype_from_name(dtype), shape, file);
   if (offsets.size() != 2 || offsets[1] < offsets[0] || offsets[1] - offsets[0] != a.bytes)
     fail("{}: tensor {} needs {} bytes by its shape and type, its data_offsets say otherwise", file,
-         shown(name), a.bytes);
+         in_quotes(name), a.bytes);
   a.begin = offsets[0];
   uint64_t element = static_cast<uint64_t>(dtype_info(a.tensor.dtype).block_bytes);
   if ((data_start + a.begin) % element != 0)
@@ -77,7 +79,7 @@ void read_entry(const std::string& name, const Json& entry, uint64_t data_start,
         "{}: tensor {} does not begin at a multiple of its {} bytes an element; save the file again with "
         "safetensors 0.3 "
         "or newer",
-        file, shown(name), element);
+        file, in_quotes(name), element);
   announced.push_back(std::move(a));
 }
 

@@ -1,11 +1,12 @@
-// pytorch_model.bin: what torch.save makes of a dictionary of tensors since torch 1.6. A ZIP archive holds
-// NAME/data.pkl, a pickle that says storage, offset, sizes and strides of each tensor, and NAME/data/0, 1,
+// pytorch_model.bin: a dictionary of tensors as torch.save has written it since torch 1.6. A ZIP archive
+// holds NAME/data.pkl, a pickle with storage, offset, sizes and strides of each tensor, and NAME/data/0, 1,
 // ..., the bytes of the storages, of which tensors are views. No code of the file is run: see pickle.h.
 #include <cstring>
 #include <optional>
 #include <unordered_set>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "checkpoint/layout.h"
 #include "checkpoint/pickle.h"
 #include "checkpoint/zip.h"
@@ -49,10 +50,11 @@ struct Reader {
   using Kind = PickleValue::Kind;
 
   const PickleValue& value(uint32_t index) const { return pickle.values[index]; }
-  /// Item `i` of a value if it is of that kind, else the Error that the tensor is described wrongly.
+  /// Item `i` of a value if it is of that kind; otherwise the Error for a malformed description of the
+  /// tensor.
   const PickleValue& item(const PickleValue& of, size_t i, Kind kind, const std::string& tensor) const {
     if (i >= of.items.size() || value(of.items[i]).kind != kind)
-      fail("{}: tensor {} is not described as torch.save does it", file, shown(tensor));
+      fail("{}: tensor {} is not described as torch.save does it", file, in_quotes(tensor));
     return value(of.items[i]);
   }
 
@@ -60,7 +62,7 @@ struct Reader {
     std::vector<uint64_t> out;
     for (size_t i = 0; i < tuple.items.size(); ++i) {
       int64_t n = item(tuple, i, Kind::Number, tensor).number;
-      if (n < 0) fail("{}: tensor {} has a negative size or stride", file, shown(tensor));
+      if (n < 0) fail("{}: tensor {} has a negative size or stride", file, in_quotes(tensor));
       out.push_back(static_cast<uint64_t>(n));
     }
     return out;
@@ -85,17 +87,17 @@ void Reader::locate(AnnouncedTensor a, const PickleValue& storage, uint64_t offs
   std::string key = root + "data/" + std::string(item(storage, 2, Kind::Text, a.name).text);
   auto entry = entries.find(key);
   if (entry == entries.end())
-    fail("{}: tensor {} lies in {}, which the archive lacks", file, shown(a.name), shown(key));
+    fail("{}: tensor {} lies in {}, which the archive lacks", file, in_quotes(a.name), in_quotes(key));
   std::span<const std::byte> data = entry->second;
   auto element = static_cast<uint64_t>(dtype_info(a.tensor.dtype).block_bytes);
   if (offset > data.size() / element || a.bytes > data.size() - offset * element)
-    fail("{}: tensor {} needs {} bytes from element {} of {} on, which has {} bytes", file, shown(a.name),
-         a.bytes, offset, shown(key), data.size());
+    fail("{}: tensor {} needs {} bytes from element {} of {} on, which has {} bytes", file, in_quotes(a.name),
+         a.bytes, offset, in_quotes(key), data.size());
   const std::byte* at = data.data() + offset * element;
   if (static_cast<uint64_t>(at - bytes.data()) % element != 0)
     fail("{}: tensor {} does not begin at a multiple of its {} bytes an element; save the file again", file,
-         shown(a.name), element);
-  // Tensor::data is not const because activations share the type; the mapping is read-only and stays so.
+         in_quotes(a.name), element);
+  // Tensor::data is not const because activations share the type; the mapping itself stays read-only.
   a.tensor.data = const_cast<std::byte*>(at);
   parsed.tensors.push_back({std::move(a.name), a.tensor});
 }
@@ -108,7 +110,7 @@ void Reader::read_arguments(const std::string& name, const PickleValue& argument
   int64_t offset = item(arguments, 1, Kind::Number, name).number;
   std::vector<uint64_t> sizes = counts(item(arguments, 2, Kind::Tuple, name), name),
                         strides = counts(item(arguments, 3, Kind::Tuple, name), name);
-  if (offset < 0) fail("{}: tensor {} begins before its storage", file, shown(name));
+  if (offset < 0) fail("{}: tensor {} begins before its storage", file, in_quotes(name));
 
   std::string reason;
   std::optional<DType> dtype = storage_dtype(type);
@@ -130,7 +132,7 @@ void Reader::read_arguments(const std::string& name, const PickleValue& argument
 
 void Reader::read_tensor(const std::string& name, const PickleValue& v) {
   const PickleValue* call = &v;
-  // A parameter is its tensor and whether it is trained.
+  // A parameter is a tensor and a flag (requires_grad).
   if (call->kind == Kind::Call && value(call->items[0]).text == kParameter)
     call = &item(value(call->items[1]), 0, Kind::Call, name);
   if (call->kind != Kind::Call || value(call->items[0]).text != kTensor) {
@@ -178,7 +180,7 @@ ParsedTensors parse_torch_bin(std::span<const std::byte> bytes, const std::strin
     const PickleValue& key = r.value(dictionary.items[i]);
     if (key.kind != PickleValue::Kind::Text) fail("{}: names a tensor by something else than a text", file);
     std::string name(key.text);
-    if (!seen.insert(name).second) fail("{}: tensor {} stands twice in the file", file, shown(name));
+    if (!seen.insert(name).second) fail("{}: tensor {} stands twice in the file", file, in_quotes(name));
     r.read_tensor(name, r.value(dictionary.items[i + 1]));
   }
   return std::move(r.parsed);

@@ -13,7 +13,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int64_t kPieceBytes = 4 << 20;  // what is made at a time
+constexpr int64_t kPieceBytes = 4 << 20;  // produced at a time
 
 /// Counts bytes over several files and passes them on.
 struct Counter {

@@ -1,6 +1,6 @@
-// Writing safetensors: the header first, then each tensor's bytes as its source makes them, some rows at a
-// time, so that a model larger than memory can be written. Files appear under their names only when they are
-// whole.
+// Writing safetensors: the header first, then each tensor's bytes as its source produces them, a few rows at
+// a time, so that a model larger than memory can be written. Files get their final names only when they are
+// complete.
 #pragma once
 
 #include <filesystem>
@@ -15,7 +15,7 @@
 
 namespace longspan {
 
-/// A tensor that does not exist yet: what the header says of it, and how its rows come about.
+/// A tensor that does not exist yet: its entry in the header, and the function that produces its rows.
 struct TensorSource {
   std::string name;
   DType dtype = DType::F32;  // F32, F16 or BF16
@@ -27,18 +27,18 @@ struct TensorSource {
   int64_t bytes() const;
 };
 
-/// The tensor as it lies, which must be F32, F16 or BF16.
+/// Writes the tensor's own bytes; it must be F32, F16 or BF16.
 TensorSource as_it_lies(const NamedTensor& tensor);
 
 /// One file. The data begins at a multiple of 8 bytes. `metadata` is the object of strings that goes under
 /// "__metadata__"; null leaves it out. Error naming the file when writing fails, or when `progress` (in
-/// bytes) asks to stop: then nothing is left.
+/// bytes) asks to stop: then no file remains.
 void write_safetensors(const std::filesystem::path& path, std::span<const TensorSource> tensors,
                        const Json& metadata, const Progress& progress = {});
 
-/// model.safetensors in `directory`; or, when it would be larger than `shard_bytes`,
-/// model-00001-of-0000N.safetensors and so on beside model.safetensors.index.json. Tensors stay whole and in
-/// order.
+/// Writes model.safetensors in `directory`; or, if it would be larger than `shard_bytes`,
+/// model-00001-of-0000N.safetensors and so on with model.safetensors.index.json. Tensors are not split and
+/// keep their order.
 void write_shards(const std::filesystem::path& directory, std::span<const TensorSource> tensors,
                   const Json& metadata, int64_t shard_bytes, const Progress& progress = {});
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "checkpoint/layout.h"
 
 namespace longspan {
@@ -14,7 +15,7 @@ constexpr uint32_t kEntry = 0x04034b50, kDirectory = 0x02014b50, kEnd = 0x06054b
                    kLocator64 = 0x07064b50;
 constexpr uint64_t kEntryBytes = 30, kDirectoryBytes = 46, kEndBytes = 22, kEnd64Bytes = 56,
                    kLocator64Bytes = 20, kLongestComment = 65535;
-constexpr uint32_t kIn64 = 0xFFFFFFFF;  // the number stands in a 64-bit record
+constexpr uint32_t kIn64 = 0xFFFFFFFF;  // the number is in a 64-bit record
 
 struct Archive {
   std::span<const std::byte> bytes;
@@ -44,7 +45,7 @@ struct Directory {
   uint64_t entries = 0, bytes = 0, begin = 0;
 };
 
-/// Where the record lies that ends the archive; only a comment may follow it.
+/// Position of the end-of-archive record; only a comment may follow it.
 uint64_t find_end(const Archive& a) {
   uint64_t size = a.bytes.size();
   for (uint64_t comment = 0; comment <= kLongestComment && comment + kEndBytes <= size; ++comment) {
@@ -69,13 +70,13 @@ Directory find_directory(const Archive& a) {
   return d;
 }
 
-/// What the directory says of one entry.
+/// The directory's description of one entry.
 struct Listed {
   std::string_view name;
   uint64_t packed = 0, bytes = 0, begin = 0;
 };
 
-/// Numbers of 4 GB and more stand in a block of the extra field, only those that did not fit, in this order.
+/// Numbers of 4 GB and more are in a block of the extra field: only those that did not fit, in this order.
 void read_numbers_64(const Archive& a, Listed& e, uint64_t at, uint64_t end) {
   while (at + 4 <= end) {
     auto id = a.number<uint16_t>(at), bytes = a.number<uint16_t>(at + 2);
@@ -93,7 +94,7 @@ void read_numbers_64(const Archive& a, Listed& e, uint64_t at, uint64_t end) {
   }
 }
 
-/// Reads the entry at `at` of the directory and moves `at` behind it.
+/// Reads the directory entry at `at` and moves `at` past it.
 Listed read_listed(const Archive& a, uint64_t& at) {
   if (a.number<uint32_t>(at) != kDirectory) a.damaged(at);
   auto flags = a.number<uint16_t>(at + 8), method = a.number<uint16_t>(at + 10);
@@ -101,10 +102,10 @@ Listed read_listed(const Archive& a, uint64_t& at) {
        comment = a.number<uint16_t>(at + 32);
   Listed e{a.text(at + kDirectoryBytes, name), a.number<uint32_t>(at + 20), a.number<uint32_t>(at + 24),
            a.number<uint32_t>(at + 42)};
-  if (flags & 1) fail("{}: its entry {} is encrypted", a.file, shown(e.name));
+  if (flags & 1) fail("{}: its entry {} is encrypted", a.file, in_quotes(e.name));
   if (method != 0)
     fail("{}: its entry {} is compressed; torch.save stores entries as they are: save it again", a.file,
-         shown(e.name));
+         in_quotes(e.name));
   uint64_t extra_at = at + kDirectoryBytes + name;
   a.text(extra_at, extra);
   read_numbers_64(a, e, extra_at, extra_at + extra);
@@ -122,14 +123,14 @@ ZipEntries read_zip(std::span<const std::byte> bytes, const std::string& file) {
   for (uint64_t i = 0; i < directory.entries; ++i) {
     Listed e = read_listed(a, at);
     if (!a.holds(e.begin, kEntryBytes) || a.number<uint32_t>(e.begin) != kEntry || e.packed != e.bytes)
-      fail("{}: its entry {} is damaged; download the file again", file, shown(e.name));
+      fail("{}: its entry {} is damaged; download the file again", file, in_quotes(e.name));
     uint64_t data =
         e.begin + kEntryBytes + a.number<uint16_t>(e.begin + 26) + a.number<uint16_t>(e.begin + 28);
     if (!a.holds(data, e.bytes))
       fail("{}: its entry {} has {} bytes from byte {} on, the file ends after {}: it is damaged", file,
-           shown(e.name), e.bytes, data, bytes.size());
+           in_quotes(e.name), e.bytes, data, bytes.size());
     if (!entries.emplace(e.name, bytes.subspan(data, e.bytes)).second)
-      fail("{}: holds the entry {} twice", file, shown(e.name));
+      fail("{}: holds the entry {} twice", file, in_quotes(e.name));
   }
   return entries;
 }

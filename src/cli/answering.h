@@ -1,4 +1,4 @@
-// From messages to an answer: what generate, ask and chat share.
+// From messages to an answer: shared by generate, ask and chat.
 #pragma once
 
 #include <functional>
@@ -29,15 +29,15 @@ struct Prefill {
   double seconds = 0;
   bool complete = true;  // false: Ctrl-C
 };
-/// Makes the sequence hold exactly ids, feeding only what follows the common beginning. Shows a bar.
+/// Makes the sequence hold exactly `ids`; feeds only what follows the common prefix. Shows a progress bar.
 Prefill feed_prompt(Sequence& sequence, const std::vector<int32_t>& ids, const Options& o);
 
 /// generate() that shows the text on stdout as it comes (not with --json) and stops at Ctrl-C.
 Generation answer(Sequence& sequence, const Engine& engine, int64_t max_tokens,
                   const SamplingOptions& sampling, const Options& o);
 
-/// --json: prints `fields` and those of every answer (prompt_tokens prefill_s decode_s and their kin) as one
-/// object. Otherwise the speed, for people.
+/// --json: prints `fields` and the common fields of answers (prompt_tokens, prefill_s, decode_s, ...) as one
+/// object. Otherwise prints the speed, for people.
 void report_answer(const Options& o, Json fields, const Prefill& prefill, const Generation& generation);
 
 }  // namespace longspan

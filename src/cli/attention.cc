@@ -20,7 +20,7 @@ struct AttentionOptions : Options {
   int64_t queries = AttentionMapOptions{}.queries;
 };
 
-/// A line for each layer, the mean of its heads.
+/// One line per layer: the mean of its heads.
 std::string table(const AttentionMap& map) {
   std::string out = fmt::format("{:<7}{:>8}{:>8}{:>8}{:>9}{:>13}", "layer", "reach", "median", "90 %",
                                 "entropy", "first token");

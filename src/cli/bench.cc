@@ -1,4 +1,4 @@
-// bench: reading (pp) and writing (tg) speed at given depths, in the rows and units of llama-bench.
+// bench: speed of prefill (pp) and decoding (tg) at given depths, in the rows and units of llama-bench.
 #include <algorithm>
 #include <memory>
 
@@ -22,7 +22,7 @@ struct BenchOptions : Options {
 struct Row {
   std::string test;
   int64_t depth = 0;
-  std::vector<double> rates;  // tokens a second, one a repetition, ascending
+  std::vector<double> rates;  // tokens per second, one per repetition, ascending
   double median() const { return (rates[(rates.size() - 1) / 2] + rates[rates.size() / 2]) / 2; }
 };
 
@@ -42,7 +42,7 @@ Row measure(const Engine& engine, const BenchOptions& o, bool writing, int64_t n
   Sequence sequence(engine, depth + n);
   auto going = [](int64_t, int64_t) { return !interrupted(); };
   if (depth > 0) sequence.feed(std::span(ids).first(static_cast<size_t>(depth)), going);
-  // One round more than asked for: the first warms caches and makes the kernels' packed weights.
+  // One round more than requested: the first warms caches and packs the weights.
   for (int r = 0; r <= o.repetitions && !interrupted(); ++r) {
     sequence.truncate(depth);
     double start = seconds_now();

@@ -1,6 +1,6 @@
-// chat: a conversation, line by line, also about a file. What the model has read is kept: each turn feeds
-// only what is new. A method that depends on the length gets it in steps that double; outgrowing one means
-// reading again.
+// chat: a conversation, line by line, optionally about a file. The cache is kept: each turn feeds only what
+// is new. For methods that depend on the length, the declared length doubles whenever it is outgrown, and the
+// history is read again.
 #include <unistd.h>
 
 #include <algorithm>
@@ -41,7 +41,8 @@ class Conversation {
 
   void reset() { turns_.clear(); }
 
-  /// One question and its answer. False when Ctrl-C came. After an Error the question is forgotten.
+  /// One question and its answer. False after Ctrl-C. After an Error the question is removed from the
+  /// history.
   bool turn(const std::string& question) {
     read_document();
     turns_.push_back({"user", question});
@@ -90,7 +91,7 @@ class Conversation {
     return engine_.prompts().encode(messages);
   }
 
-  /// With --truncate the oldest questions go first, then parts of the document; without it, Error.
+  /// With --truncate the oldest questions are dropped first, then parts of the document; without it, Error.
   std::vector<int32_t> fitting_prompt() {
     std::vector<int32_t> ids = prompt(document_);
     auto over = [&] { return static_cast<int64_t>(ids.size()) > window_ - o_.n; };
@@ -111,7 +112,7 @@ class Conversation {
     return ids;
   }
 
-  /// A sequence whose declared length holds `tokens`.
+  /// A sequence with a declared length of at least `tokens`.
   void make_room(int64_t tokens) {
     if (sequence_ && sequence_->declared_length() >= tokens) return;
     int64_t step = steps_ ? kFirstStep : window_;
@@ -132,7 +133,7 @@ class Conversation {
   std::optional<Sequence> sequence_;
 };
 
-/// False: leave.
+/// False: exit.
 bool obey(const std::string& line, Conversation& conversation, const Options& o) {
   if (line == "/exit" || line == "/quit") return false;
   if (line == "/reset") {
@@ -149,6 +150,8 @@ int chat(ChatOptions& o) {
   o.sampling.seed = o.seed;
   check_sampling(o.sampling);
   if (o.file == "-") fail("chat reads your questions from standard input; give --file a real file");
+  if (std::error_code ignored; std::filesystem::is_fifo(o.file, ignored))
+    fail("{}: is a pipe, but chat reads its file again whenever it changes; give it a regular file", o.file);
   Engine engine = open_engine(o);
   Conversation conversation(engine, o);
   bool terminal = ::isatty(STDIN_FILENO);
@@ -167,7 +170,7 @@ int chat(ChatOptions& o) {
       if (!conversation.turn(line) && !terminal) return kExitInterrupted;
     } catch (const Error& e) {
       if (!terminal) throw;
-      fmt::print(stderr, "longspan: {}\n", e.what());
+      print_fault(e.what());
     }
   }
   if (terminal) fmt::print(stderr, "\n");

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/text.h"
+#include "cli/output.h"
 
 namespace longspan {
 
@@ -89,15 +91,8 @@ namespace {
 int usage_error(const CLI::App& app, const std::string& what) {
   std::string name = app.get_name();
   for (const CLI::App* sub : app.get_subcommands()) name += " " + sub->get_name();
-  fmt::print(stderr, "longspan: {}; see {} --help\n", what, name);
+  print_fault(fmt::format("{}; see {} --help", what, name));
   return kExitUsage;
-}
-
-/// One sentence on one line, whatever a file's bytes put into it.
-std::string one_line(std::string text) {
-  for (char& c : text)
-    if (c == '\n' || c == '\r') c = ' ';
-  return text;
 }
 
 }  // namespace
@@ -121,23 +116,22 @@ int run_program(int argc, const char* const* argv) {
   try {
     auto named = [&](const auto& run) { return argc > 1 && run.first->check_name(argv[1]); };
     if (argc > 1 && argv[1][0] != '-' && std::none_of(runs.begin(), runs.end(), named))
-      return usage_error(app, fmt::format("there is no command \"{}\"", argv[1]));
+      return usage_error(app, fmt::format("there is no command {}", in_quotes(argv[1])));
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& e) {
     return app.exit(e);
   } catch (const CLI::CallForVersion& e) {
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
-    return usage_error(app, one_line(e.what()));
+    return usage_error(app, e.what());
   }
   try {
     for (auto& [sub, run] : runs)
       if (sub->parsed()) return run();
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr,
-               "longspan: out of memory; `longspan info MODEL --context N` says what a context needs\n");
+    print_fault("out of memory; `longspan info MODEL --context N` says what a context needs");
   } catch (const std::exception& e) {
-    fmt::print(stderr, "longspan: {}\n", one_line(e.what()));
+    print_fault(e.what());
   }
   return kExitFault;
 }

@@ -9,7 +9,7 @@
 namespace longspan {
 
 constexpr int kExitDone = 0, kExitFault = 1, kExitUsage = 2,
-              kExitInterrupted = 130;  // 130: as a shell reports Ctrl-C
+              kExitInterrupted = 130;  // as a shell reports Ctrl-C
 
 /// What a parsed command does; returns the exit status.
 using Run = std::function<int()>;
@@ -17,8 +17,8 @@ using Run = std::function<int()>;
 struct Command {
   const char* name;
   const char* summary;       // its line in `longspan --help`
-  const char* notes;         // what `longspan NAME --help` says below the options, or ""
-  const char* example;       // closes `longspan NAME --help`
+  const char* notes;         // the text below the options in `longspan NAME --help`, or ""
+  const char* example;       // the last line of `longspan NAME --help`
   Run (*define)(CLI::App&);  // adds the options and returns what runs with them
 };
 std::span<const Command> commands();

@@ -1,6 +1,4 @@
 // compare: position methods side by side on the user's own text.
-#include "report/compare_report.h"
-
 #include <algorithm>
 #include <memory>
 
@@ -12,6 +10,7 @@
 #include "cli/model_sources.h"
 #include "cli/output.h"
 #include "cli/progress_bar.h"
+#include "report/compare_report.h"
 
 namespace longspan {
 
@@ -24,7 +23,7 @@ struct CompareOptions : Options {
   CompareSettings settings;
 };
 
-/// The command that measures this again, without what says only where and how to print.
+/// The command line that repeats this measurement, without the options that only control output.
 std::string command_line(const CompareOptions& o) {
   const CompareSettings& s = o.settings;
   std::string lengths;
@@ -51,7 +50,7 @@ void make_folder(const fs::path& folder) {
   if (error) fail("{}: cannot be made: {}", folder.string(), error.message());
 }
 
-/// The results in order, what `--json` prints and compare.json holds.
+/// The results in order, as `--json` prints them and compare.json stores them.
 Json result_object(const CompareOptions& o, const ComparePlan& plan, const ResultStore& store) {
   Json object = {{"command", command_line(o)}};
   object.update(compare_summary(plan, store));

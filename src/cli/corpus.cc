@@ -1,5 +1,5 @@
-// corpus stats, corpus pack, corpus synth: what a corpus is made of, its tokens as shards for training, and
-// long instruction data made of it.
+// corpus stats, corpus pack, corpus synth: statistics of a corpus, its tokens as shards for training, and
+// long instruction data made from it.
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -75,7 +75,7 @@ std::string categories_table(const CorpusStatistics& statistics) {
   return out + category_line("all", all_categories(statistics), kLong);
 }
 
-/// A line for each bin up to the last that holds something.
+/// One line per bin, up to the last non-empty one.
 std::string histogram_table(const CorpusStatistics& statistics, int64_t width, int64_t most) {
   LengthStatistics all = all_categories(statistics);
   auto documents = static_cast<int64_t>(all.lengths.size());
@@ -203,7 +203,7 @@ int pack_corpus(const CorpusOptions& o) {
   return kExitDone;
 }
 
-/// What stats and pack share.
+/// Options shared by stats and pack.
 void add_corpus_options(CLI::App& app, CorpusOptions& o) {
   app.add_option("--model", o.model, "whose tokenizer counts: GGUF file, directory, or name (smollm2)")
       ->required();
@@ -244,7 +244,7 @@ std::pair<std::string, double> mix_entry(const std::string& text) {
   std::string number = text.substr(equals + 1);
   char* end = nullptr;
   double share = std::strtod(number.c_str(), &end);
-  if (number.empty() || *end != '\0') fail("--mix {}: give KIND=SHARE, such as facts=0.6", text);
+  if (number.empty() || *end != '\0') fail("--mix {}: give KIND=SHARE, such as facts=0.6", excerpt(text));
   return {text.substr(0, equals), share};
 }
 

@@ -1,4 +1,4 @@
-// eval: a suite from its cases to a page; two runs side by side; what suites there are.
+// eval: runs a suite and writes its report; compares two runs; lists the suites.
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
@@ -33,7 +33,7 @@ struct EvalOptions : Options {
   Endpoint endpoint;
 };
 
-/// What the short options say, as --set would.
+/// The short options as --set overrides.
 std::vector<std::string> overrides_of(const EvalOptions& o) {
   std::vector<std::string> all;
   auto add = [&](const char* key, const std::string& value) {
@@ -52,11 +52,11 @@ std::vector<std::string> overrides_of(const EvalOptions& o) {
   text("make.question", o.question);
   text("make.answer", o.answer);
   text("truncate", o.truncate);
-  all.insert(all.end(), o.overrides.begin(), o.overrides.end());  // what was spelled out wins
+  all.insert(all.end(), o.overrides.begin(), o.overrides.end());  // an explicit --set wins
   return all;
 }
 
-/// The command that measures this again, without what says only where, how fast and how to print.
+/// The command line that repeats this run, without the options that only control place, speed and output.
 std::string command_line(const EvalOptions& o) {
   std::string line = fmt::format("longspan eval {} {}", shell_word(o.suite), shell_word(o.model));
   auto add = [&](const char* option, const std::string& value) {
@@ -87,7 +87,7 @@ std::string command_line(const EvalOptions& o) {
   return line;
 }
 
-/// A folder of the run's own, named for what decides its results.
+/// A folder for this run, named after the settings that decide its results.
 fs::path default_folder(const EvalOptions& o, const ModelConfig& config) {
   std::string name =
       fmt::format("eval-{}-{}", fs::path(o.suite).stem().string(), fs::path(o.model).stem().string());
@@ -123,7 +123,7 @@ Json settings_of(const EvalOptions& o, const EngineSetup& setup, bool segments) 
   return settings;
 }
 
-/// Null when no metric needs one.
+/// Null if no metric needs one.
 std::unique_ptr<Segmenter> segmenter_for(const EvalOptions& o, const Suite& suite) {
   for (const Task& task : suite.tasks)
     for (const std::string& name : task.metrics) {
@@ -145,7 +145,8 @@ bool lengths_are_chosen(const EvalOptions& o) {
 int show_case(const EvalOptions& o, const PromptMaker& prompts, const RunPlan& plan) {
   auto at = std::find_if(plan.cases.begin(), plan.cases.end(), [&](const Case& c) { return c.id == o.show; });
   if (at == plan.cases.end())
-    fail("--show {}: there is no such case; the first is {}", o.show, plan.cases.front().id);
+    fail("--show {}: there is no such case; the first is {}", excerpt(o.show),
+         excerpt(plan.cases.front().id));
   CaseText text = at->text();
   if (at->kind == CaseKind::Loss) {
     print_now(prompts.tokenizer.decode(text.ids) + "\n");
@@ -160,7 +161,7 @@ int show_case(const EvalOptions& o, const PromptMaker& prompts, const RunPlan& p
 void remark_cost(const EvalOptions& o, const Json& summary) {
   const Json& cost = summary.at("cost");
   if (!cost["read_tokens"].is_number() || cost["tokens"] == 0)
-    return;  // losses share nothing, servers say nothing
+    return;  // loss cases share no prefix, and servers do not report cache use
   auto tokens = cost["tokens"].get<int64_t>(), read = cost["read_tokens"].get<int64_t>();
   remark(o, "prompts of {} tokens, {} of them read ({:.1f} %): the others were in the cache", grouped(tokens),
          grouped(read), 100.0 * static_cast<double>(read) / static_cast<double>(tokens));
@@ -171,11 +172,12 @@ Responder responder_of(const EvalOptions& o, const Engine* engine, const RunPlan
   if (engine) return local_responder(*engine);
   for (const Case& c : plan.cases)
     if (c.kind != CaseKind::Answer)
-      fail("{}: goes by the likelihood of given text, which servers do not tell; leave out --endpoint", c.id);
+      fail("{}: goes by the likelihood of given text, which servers do not tell; leave out --endpoint",
+           excerpt(c.id));
   return endpoint_responder(o.endpoint);
 }
 
-/// The cases of this shard that the folder lacks; false after Ctrl-C.
+/// Runs the cases of this shard that the folder does not have yet; false after Ctrl-C.
 bool run_shard(const EvalOptions& o, const PromptMaker& prompts, const RunPlan& plan,
                const Responder& responder, const Segmenter* segmenter, const fs::path& folder) {
   Shard shard = parse_shard(o.shard);
@@ -196,7 +198,8 @@ bool run_shard(const EvalOptions& o, const PromptMaker& prompts, const RunPlan& 
       [&](int64_t done, int64_t total) { return bar.update(done, total); });
 }
 
-/// Tables and page of what the folder holds. A page is made when this is all, or nobody else will.
+/// Tables and report of the results in the folder. The report is written when the run is complete, or when no
+/// other shard will write it.
 void show_results(const EvalOptions& o, const fs::path& folder, bool alone) {
   RunResults run = read_run(folder);
   if (run.cases.empty()) return remark(o, "{}: no case is done", folder.string());

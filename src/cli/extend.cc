@@ -47,7 +47,7 @@ int write(const ExtendOptions& o, const Checkpoint& checkpoint, const ModelConfi
     throw;
   }
   for (const std::string& sentence : remarks) remark(o, "{}", sentence);
-  // As the next reader finds it, which is the best proof that it can be found.
+  // Read back as the next reader will see it, which proves that it can be read.
   ModelConfig written = read_config(open_checkpoint(o.out));
   int64_t window = extended_context(written.position);
   if (o.json) {

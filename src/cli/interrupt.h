@@ -1,11 +1,12 @@
-// Ctrl-C: the first one asks the work in hand to stop and keeps what it has made; the second one kills.
+// Ctrl-C: the first one asks the current work to stop and keeps its results; the second one kills the
+// program.
 #pragma once
 
 namespace longspan {
 
-/// Listens for Ctrl-C from now on, and forgets an earlier one.
+/// Watches for Ctrl-C from now on; an earlier one is forgotten.
 void arm_interrupt();
-/// Has Ctrl-C come since?
+/// Whether Ctrl-C was pressed since.
 bool interrupted();
 
 }  // namespace longspan

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/text.h"
 
 namespace longspan {
 
@@ -29,13 +30,14 @@ std::filesystem::path resolve_model(const std::string& model) {
   if (const ModelSource* source = find_model_source(model)) {
     std::filesystem::path path = cached_model(*source);
     if (!std::filesystem::exists(path, ignored))
-      fail("{} has not been fetched yet: run `longspan fetch {}`", model, model);
+      fail("{} has not been fetched yet: run `longspan fetch {}`", excerpt(model, 300), excerpt(model, 300));
     return path;
   }
   std::string names;
   for (const ModelSource& source : model_sources())
     names += fmt::format("{}{}", names.empty() ? "" : ", ", source.name);
-  fail("{}: no such file or directory, nor a name that `longspan fetch` knows ({})", model, names);
+  fail("{}: no such file or directory, nor a name that `longspan fetch` knows ({})", excerpt(model, 300),
+       names);
 }
 
 }  // namespace longspan

@@ -1,4 +1,4 @@
-// THE table of models that `longspan fetch` knows by a short name, and where they lie once fetched.
+// THE table of models that `longspan fetch` knows by a short name, and where they are kept.
 #pragma once
 
 #include <cstdint>
@@ -19,14 +19,14 @@ struct ModelSource {
   const char* licence;
 };
 std::span<const ModelSource> model_sources();
-/// Null when there is no such name.
+/// Null when the name is unknown.
 const ModelSource* find_model_source(const std::string& name);
 
-/// Where it is kept: CACHE/NAME/FILE. Need not exist.
+/// CACHE/NAME/FILE, whether or not it exists.
 std::filesystem::path cached_model(const ModelSource& source);
 
-/// What the user calls a model: a path that exists, or a name of the table. Error saying how to fetch it, or
-/// what names there are.
+/// The path of a model that the user named: an existing path, or a name of the table. Error saying how to
+/// fetch it, or listing the known names.
 std::filesystem::path resolve_model(const std::string& model);
 
 }  // namespace longspan

@@ -1,8 +1,5 @@
 #include "cli/options.h"
 
-#include <iostream>
-#include <iterator>
-
 #include "base/error.h"
 #include "base/file.h"
 #include "base/threads.h"
@@ -89,8 +86,7 @@ Engine open_engine(const Options& o) {
 }
 
 std::string read_text(const std::string& path) {
-  std::string text =
-      path == "-" ? std::string(std::istreambuf_iterator<char>(std::cin), {}) : read_file(path);
+  std::string text = read_text_file(path);
   if (text.empty()) fail("{}: is empty; a text was expected", path == "-" ? "standard input" : path);
   return text;
 }

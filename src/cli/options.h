@@ -1,4 +1,4 @@
-// Options that several commands share: one struct, and one function for each group that a command takes.
+// Options shared by several commands: one struct, and one function for each group of options.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -40,7 +40,7 @@ void add_engine_options(CLI::App& app, Options& o);
 void add_window_options(CLI::App& app, Options& o);
 /// --system, --chat-template.
 void add_chat_options(CLI::App& app, Options& o);
-/// --temperature and its kin; the seed is o.seed.
+/// --temperature and the other sampling options; the seed is o.seed.
 void add_sampling_options(CLI::App& app, SamplingOptions& s);
 
 EngineOptions engine_options(const Options& o);
@@ -49,14 +49,14 @@ struct OpenedModel {
   Checkpoint checkpoint;
   EngineSetup setup;
 };
-/// Sets the threads, opens the model without loading its weights, and says what its config left to be
-/// assumed. `weights`: whether they must be there. Error for a device that this build does not have.
+/// Sets the number of threads, opens the model without loading its weights, and reports the assumptions made
+/// about its config. `weights`: whether they must exist. Error for a device that this build does not support.
 OpenedModel open_model(const Options& o, bool weights);
 
 /// The same, and loads the weights.
 Engine open_engine(const Options& o);
 
-/// The text of a file, "-" being standard input. Error when it is missing or empty.
+/// The text of a file, pipe or standard input ("-"). Error when it is missing or empty.
 std::string read_text(const std::string& path);
 
 }  // namespace longspan

@@ -4,6 +4,8 @@
 
 #include <chrono>
 
+#include "base/text.h"
+
 namespace longspan {
 
 void print_json(const Json& value) { print_now(dump_json(value) + "\n"); }
@@ -11,6 +13,13 @@ void print_json(const Json& value) { print_now(dump_json(value) + "\n"); }
 void print_now(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stdout);
   std::fflush(stdout);
+}
+
+void print_fault(std::string sentence) {
+  constexpr size_t kMostCharacters = 2000;
+  for (char& c : sentence)
+    if (c == '\n' || c == '\r') c = ' ';
+  fmt::print(stderr, "longspan: {}\n", excerpt(sentence, kMostCharacters));
 }
 
 int64_t peak_bytes() {

@@ -1,4 +1,4 @@
-// What the program says: results on stdout, everything for people on stderr.
+// Output: results on stdout, everything for people on stderr.
 #pragma once
 
 #include <fmt/core.h>
@@ -24,10 +24,14 @@ void remark(const Options& o, fmt::format_string<Args...> format, Args&&... args
   if (!o.quiet) fmt::print(stderr, "{}\n", fmt::format(format, std::forward<Args>(args)...));
 }
 
-/// In single quotes where a shell would read more than a word.
+/// "longspan: SENTENCE" on stderr. The last resort against foreign bytes: whatever is in the sentence, it
+/// becomes one line, escaped and of bounded length.
+void print_fault(std::string sentence);
+
+/// In single quotes if a shell would not read it as one plain word.
 std::string shell_word(const std::string& word);
 
-/// Most memory this process had resident so far.
+/// Peak resident memory of this process so far.
 int64_t peak_bytes();
 double seconds_now();
 

@@ -1,14 +1,17 @@
 // plan: what it takes to stretch a model to a window of N tokens.
-#include "generate/plan.h"
-
 #include <memory>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/model_sources.h"
 #include "cli/output.h"
+#include "model/flops.h"
+#include "model/memory.h"
+#include "position/advice.h"
 #include "position/laws.h"
+#include "position/published_trainings.h"
 
 namespace longspan {
 
@@ -17,6 +20,16 @@ namespace {
 struct PlanOptions : Options {
   int64_t to = 0;
   double gpu_tflops = 989, gpu_fraction = 0.3;
+};
+
+/// The memory of one method and cache type, against what is available.
+struct MemoryRow {
+  std::string position;
+  DType cache_dtype = DType::F16;
+  int64_t key_copies = 1;
+  MemoryPlan plan;
+  bool fits = false;
+  int64_t longest = 0;  // tokens that would fit, whole pages
 };
 
 /// Everything that is printed, computed once.
@@ -28,21 +41,39 @@ struct Plan {
   double base = 0;
   int64_t parameters = 0;
   std::vector<MemoryRow> memory;
-  int64_t available = 0;
+  int64_t available = 0;  // bytes; 0: the system does not say
 };
 
+MemoryRow memory_row(const PlanOptions& o, const Checkpoint& checkpoint, const ModelConfig& stretched,
+                     DType cache_dtype, int64_t available) {
+  EngineOptions engine = engine_options(o);
+  const Kernels& k = engine.kernels.empty() ? kernels() : kernels_named(engine.kernels);
+  MemoryRow row;
+  row.position = describe(stretched.position);
+  row.cache_dtype = cache_dtype;
+  row.key_copies = key_copies(stretched, o.to);
+  row.plan = plan_memory(checkpoint, stretched, k, engine.compute.value_or(preferred_compute(k)), cache_dtype,
+                         engine.chunk, o.to);
+  row.fits = row.plan.total() <= available;
+  row.longest = longest_context(row.plan, stretched, cache_dtype, row.key_copies, available);
+  return row;
+}
+
+/// For the planned method and, unless the user named it, for the one advised without training. The two are
+/// compared in canonical form, so that equal methods give one table.
 std::vector<MemoryRow> memory_rows(const PlanOptions& o, const Checkpoint& checkpoint, const Plan& plan) {
   std::vector<std::string> positions = {plan.method};
-  if (o.position.empty() && plan.untrained.position != plan.method)
-    positions.push_back(plan.untrained.position);
+  if (o.position.empty()) {
+    std::string untrained = describe(parse_position(plan.untrained.position, plan.config.position));
+    if (untrained != plan.method) positions.push_back(untrained);
+  }
   std::vector<MemoryRow> rows;
-  EngineOptions engine = engine_options(o);
-  engine.position.clear();
-  for (const std::string& position : positions)
-    for (DType dtype : {DType::F32, DType::F16, DType::BF16}) {
-      engine.cache_dtype = dtype;
-      rows.push_back(memory_row(checkpoint, plan.config, position, engine, o.to, plan.available));
-    }
+  for (const std::string& position : positions) {
+    ModelConfig stretched = plan.config;
+    stretched.position = parse_position(position, plan.config.position);
+    for (DType dtype : {DType::F32, DType::F16, DType::BF16})
+      rows.push_back(memory_row(o, checkpoint, stretched, dtype, plan.available));
+  }
   return rows;
 }
 
@@ -59,15 +90,15 @@ Plan make_plan(const PlanOptions& o, const Checkpoint& checkpoint) {
   PositionConfig chosen = parse_position(o.position.empty() ? plan.trained.position : o.position, model);
   plan.method = describe(chosen);
   plan.base = chosen.base;
-  plan.parameters = multiplied_parameters(checkpoint, plan.config);
-  plan.available = available_memory();
+  plan.parameters = multiplied_parameters(plan.config);
+  plan.available = available_memory().value_or(0);
   plan.memory = memory_rows(o, checkpoint, plan);
   return plan;
 }
 
 double gpu_hours(const PlanOptions& o, const Plan& plan, double tokens, int64_t length) {
-  return tokens * training_flops_per_token(plan.config, plan.parameters, length) /
-         (o.gpu_tflops * 1e12 * o.gpu_fraction) / 3600;
+  return tokens * training_flops_per_token(plan.config, length) / (o.gpu_tflops * 1e12 * o.gpu_fraction) /
+         3600;
 }
 
 const MemoryRow& wanted_row(const PlanOptions& o, const Plan& plan) {
@@ -82,7 +113,7 @@ Json plan_json(const PlanOptions& o, const Plan& plan) {
   Json chosen = Json::array(), recipes = Json::array(), memory = Json::array();
   for (const ChosenBase& c : chosen_bases())
     chosen.push_back({{"model", c.model}, {"head_dim", c.head_dim}, {"window", c.window}, {"base", c.base}});
-  for (const TrainingRecipe& r : training_recipes())
+  for (const PublishedTraining& r : published_trainings())
     recipes.push_back({{"name", r.name},
                        {"parameters", r.parameters},
                        {"from", r.from},
@@ -98,7 +129,7 @@ Json plan_json(const PlanOptions& o, const Plan& plan) {
                       {"total_bytes", m.plan.total()},
                       {"fits", m.fits},
                       {"longest", m.longest}});
-  const TrainingRecipe& recipe = nearest_recipe(static_cast<double>(plan.parameters), o.to);
+  const PublishedTraining& nearest = nearest_training(static_cast<double>(plan.parameters), o.to);
   return {{"method", plan.method},
           {"base", plan.base},
           {"memory_bytes", wanted_row(o, plan).plan.total()},
@@ -118,10 +149,10 @@ Json plan_json(const PlanOptions& o, const Plan& plan) {
           {"untrained", {{"method", plan.untrained.position}, {"why", plan.untrained.why}}},
           {"trained", {{"method", plan.trained.position}, {"why", plan.trained.why}}},
           {"training",
-           {{"recipe", recipe.name},
-            {"tokens", recipe.tokens},
-            {"flops_per_token", training_flops_per_token(plan.config, plan.parameters, o.to)},
-            {"gpu_hours", gpu_hours(o, plan, recipe.tokens, o.to)},
+           {{"recipe", nearest.name},
+            {"tokens", nearest.tokens},
+            {"flops_per_token", training_flops_per_token(plan.config, o.to)},
+            {"gpu_hours", gpu_hours(o, plan, nearest.tokens, o.to)},
             {"gpu_tflops", o.gpu_tflops},
             {"gpu_fraction", o.gpu_fraction}}},
           {"recipes", recipes},
@@ -172,10 +203,10 @@ std::string training_text(const PlanOptions& o, const Plan& plan) {
       "%,\n"
       "  default an H100 or H200 in BF16 by its data sheet, and what the trial's training reached: 28 to 35 "
       "%)\n",
-      grouped(o.to), training_flops_per_token(plan.config, plan.parameters, o.to),
-      static_cast<double>(plan.parameters), o.gpu_tflops, o.gpu_fraction * 100);
-  const TrainingRecipe& nearest = nearest_recipe(static_cast<double>(plan.parameters), o.to);
-  for (const TrainingRecipe& r : training_recipes())
+      grouped(o.to), training_flops_per_token(plan.config, o.to), static_cast<double>(plan.parameters),
+      o.gpu_tflops, o.gpu_fraction * 100);
+  const PublishedTraining& nearest = nearest_training(static_cast<double>(plan.parameters), o.to);
+  for (const PublishedTraining& r : published_trainings())
     out += fmt::format("{} {:>8.3g} tokens {:>10.3g} h  {}, {} to {}: {}\n", &r == &nearest ? "*" : " ",
                        r.tokens, gpu_hours(o, plan, r.tokens, o.to), r.name, grouped(r.from), grouped(r.to),
                        r.outcome);

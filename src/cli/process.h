@@ -1,4 +1,4 @@
-// Other programs, started with an argument vector and never through a shell.
+// Runs other programs, with an argument vector and never through a shell.
 #pragma once
 
 #include <string>
@@ -7,11 +7,11 @@
 namespace longspan {
 
 struct ProcessResult {
-  int status = 0;      // exit status; 127 when the program is not there; 128 + signal when one ended it
+  int status = 0;      // exit status; 127 when the program was not found; 128 + signal when a signal ended it
   std::string output;  // stdout and stderr as they came
 };
 
-/// Runs argv[0] (looked up in PATH) to its end. `show` passes its output on to stderr as it comes.
+/// Runs argv[0] (looked up in PATH) and waits for it. `show` passes its output on to stderr as it comes.
 ProcessResult run_process(const std::vector<std::string>& argv, bool show = false);
 
 }  // namespace longspan

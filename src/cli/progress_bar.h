@@ -1,4 +1,4 @@
-// Progress of long work on stderr: one redrawn line on a terminal, plain lines now and then in a file.
+// Progress of long work on stderr: one redrawn line on a terminal, an occasional plain line in a file.
 #pragma once
 
 #include <cstdint>
@@ -6,15 +6,15 @@
 
 namespace longspan {
 
-/// "reading [#####.....]  50% 8,192/16,384 812 tokens/s 10s left", at most `width` columns: the bar gives way
-/// first.
+/// "reading [#####.....]  50% 8,192/16,384 812 tokens/s 10s left", at most `width` columns: the bar is
+/// shortened first.
 std::string bar_line(const std::string& label, int64_t done, int64_t total, double seconds, int width);
 /// "reading: 8,192 of 16,384 tokens, 812 tokens/s, 10s left"
 std::string plain_line(const std::string& label, int64_t done, int64_t total, double seconds);
 
 class ProgressBar {
  public:
-  /// Counts tokens from now. A quiet bar draws nothing but still watches for Ctrl-C.
+  /// Starts counting tokens. A quiet bar draws nothing but still watches for Ctrl-C.
   ProgressBar(std::string label, bool quiet);
   ~ProgressBar();
   ProgressBar(const ProgressBar&) = delete;

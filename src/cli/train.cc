@@ -1,4 +1,4 @@
-// train: a recipe from start to end, with what one sees of it.
+// train: runs a recipe and shows its progress.
 #include <unistd.h>
 
 #include <algorithm>
@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "base/threads.h"
 #include "cli/commands.h"
@@ -42,7 +43,7 @@ std::string step_line(const StepReport& r, bool bar) {
                             human_bytes(static_cast<double>(r.memory)), human_seconds(r.seconds_left));
 }
 
-/// Lines on stdout (--json) and for people: one redrawn line on a terminal, one a step in a file.
+/// Lines on stdout (--json), and for people one redrawn line on a terminal, or one line per step in a file.
 class Screen {
  public:
   explicit Screen(const TrainOptions& o) : o_(o), terminal_(::isatty(STDERR_FILENO)) {}
@@ -96,7 +97,7 @@ int train_recipe(const TrainOptions& o) {
          recipe.stages.size() == 1 ? "" : "s", recipe.source.empty() ? "" : ", after ", recipe.source);
   auto memory = training_memory(recipe, checkpoint);
   show_memory(o, memory);
-  check_memory(memory);
+  check_memory(memory, available_memory());
   if (o.check) return kExitDone;
   auto note = [&](const std::string& sentence) { screen.note(sentence); };
   TrainingData data = open_training_data(recipe, checkpoint, note);

@@ -25,7 +25,7 @@ std::vector<int32_t> cut_ids(const std::vector<int32_t>& ids, int64_t keep, cons
 }
 
 void refuse_length(const Engine& engine, const Options& o, int64_t tokens, int64_t answer) {
-  // The least stretch that covers the text: more than that costs precision nearby.
+  // The smallest factor that covers the text: a larger one costs precision at short distances.
   auto trained = static_cast<double>(std::max<int64_t>(1, engine.config().position.trained_context));
   double factor = std::ceil(static_cast<double>(tokens) / trained * 10) / 10;
   PositionSpec spec = position_spec(engine.config().position, engine.config().head_shape(), tokens);

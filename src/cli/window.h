@@ -1,5 +1,5 @@
-// Does a text fit? What does not is refused with its numbers, or cut where the user said: nothing is cut in
-// silence.
+// Does a text fit? If not, it is refused with the numbers, or cut where the user asked; nothing is cut
+// silently.
 #pragma once
 
 #include <cstdint>
@@ -10,12 +10,12 @@
 
 namespace longspan {
 
-/// Tokens that prompt and answer may fill: --context when given, else what the position method reaches; a
-/// model that states no window has none.
+/// Tokens that prompt and answer may fill: --context if given, otherwise what the position method reaches;
+/// unlimited for a model that states no window.
 int64_t window_tokens(const ModelConfig& config, const Options& o);
 
-/// What is left of n ids when `keep` may stay: "left" and "right" name the side that goes; "middle" keeps the
-/// first and the last half of `keep`.
+/// The ids that remain when `keep` of n may stay: "left" and "right" name the side that is cut; "middle"
+/// keeps the first and the last half of `keep`.
 std::vector<int32_t> cut_ids(const std::vector<int32_t>& ids, int64_t keep, const std::string& side);
 
 /// Throws the Error for a text that needs `tokens`, `answer` of them for the answer: tokens, window, bytes,

@@ -38,7 +38,7 @@ ChatFrame chat_frame(const ChatFormat& chat, const std::vector<std::string>& rol
     places.push_back(text.find(marker(i)));
     if (places[i] == std::string::npos || text.find(marker(i), places[i] + 1) != std::string::npos)
       fail("the chat template shows message {} ({}) {}, so it cannot be told what to train on", i + 1,
-           roles[i], places[i] == std::string::npos ? "not at all" : "more than once");
+           excerpt(roles[i]), places[i] == std::string::npos ? "not at all" : "more than once");
   }
   ChatFrame frame;
   frame.order.resize(roles.size());
@@ -115,7 +115,8 @@ std::vector<MessageSpan> lay_frame(const ChatFrame& frame, const std::vector<Cha
     size_t i = frame.order[k];
     const std::string &before = frame.texts[k], &prompt = frame.prompts[i];
     if (!find_content(rendered, at, messages[i].content, frame.texts[k + 1], spans[i]))
-      fail("the chat template changes message {} ({}) or what stands around it", i + 1, messages[i].role);
+      fail("the chat template changes message {} ({}) or what stands around it", i + 1,
+           excerpt(messages[i].role));
     // The template may write more before an answer than the prompt holds (the model has to write that, too),
     // or the prompt more than stays in the history (as an opened block of thoughts).
     spans[i].answer_begin = at;

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "base/compressed.h"
 #include "base/error.h"
 #include "base/text.h"
-#include "base/compressed.h"
 
 namespace longspan {
 
@@ -14,7 +14,7 @@ namespace {
 
 // One document is held in memory: a frame of a few bytes that unfolds to more than this is refused.
 constexpr size_t kMostDocumentBytes = size_t{1} << 30;
-constexpr size_t kMostFaults = 100, kMostFaultBytes = 300;
+constexpr size_t kMostFaults = 100, kMostFaultCharacters = 600;
 
 void append_within_bounds(std::string& held, std::string_view more, const fs::path& file, int64_t line) {
   if (held.size() + more.size() > kMostDocumentBytes)
@@ -131,7 +131,8 @@ class Reader {
     for (const Input& input : inputs) {
       // Before hours of work on the files before it.
       if (!fs::exists(input.file)) fail("{}: cannot be opened: there is no such file", input.file.string());
-      sizes_.push_back(static_cast<double>(fs::file_size(input.file)));
+      // A pipe has no size: it counts for nothing in the part that was read.
+      sizes_.push_back(fs::is_regular_file(input.file) ? static_cast<double>(fs::file_size(input.file)) : 0);
       total_ += sizes_.back();
     }
     for (size_t i = 0; i < inputs.size() && !stopped_; before_ += sizes_[i++]) {
@@ -179,11 +180,7 @@ class Reader {
   }
 
   bool note_fault(std::string fault) {
-    // The parser quotes what it met, which may be the whole line.
-    if (fault.size() > kMostFaultBytes) {
-      fault.resize(kMostFaultBytes);
-      fault = fault.substr(0, complete_utf8_prefix(fault)) + " ...";
-    }
+    fault = excerpt(fault, kMostFaultCharacters);
     if (on_bad_ == OnBadDocument::Fail) fail("{}; mend it, or have bad documents skipped", fault);
     note_bad_document(report_, std::move(fault));
     return true;

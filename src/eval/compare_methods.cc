@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "eval/compare.h"
 
 namespace longspan {
@@ -37,7 +38,8 @@ std::string fill_auto(const std::string& spec, const std::function<double()>& st
       if (!times.empty()) {
         auto [stop, error] = std::from_chars(times.data(), times.data() + times.size(), n);
         if (error != std::errc() || std::string_view(stop, times.data() + times.size()) != "*")
-          fail("--methods {}: \"{}\" is neither a number, auto, nor a multiple like 2*auto", spec, item);
+          fail("--methods {}: {} is neither a number, auto, nor a multiple like 2*auto", excerpt(spec),
+               in_quotes(item));
       }
       item = item.substr(0, equals - at + 1) + fmt::format("{}", n * stretch());
     }
@@ -64,7 +66,7 @@ std::vector<std::string> split_methods(std::string_view list) {
   for (size_t i = 0; i < methods.size(); ++i)
     if (std::find(methods.begin(), methods.begin() + static_cast<std::ptrdiff_t>(i), methods[i]) !=
         methods.begin() + static_cast<std::ptrdiff_t>(i))
-      fail("--methods names {} twice", methods[i]);
+      fail("--methods names {} twice", excerpt(methods[i]));
   return methods;
 }
 
@@ -79,9 +81,9 @@ StretchedMethod stretch_method(const std::string& method, const PositionConfig& 
     }
     if (trained <= 0)
       fail(
-          "--methods {}: the model does not state its trained window, so that no factor can be found for "
-          "{} tokens; give factor=F or original=TOKENS",
-          method, length);
+          "--methods {}: the model does not state its trained window, so that no factor can be found for {} "
+          "tokens; give factor=F or original=TOKENS",
+          excerpt(method), length);
     return std::max(1.0, static_cast<double>(length) / static_cast<double>(trained));
   };
   std::string spec = fill_auto(method, stretch);

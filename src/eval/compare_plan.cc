@@ -1,15 +1,14 @@
 // What `compare` is going to do, checked before anything is computed.
 #include <algorithm>
 #include <fstream>
-#include <limits>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "base/threads.h"
 #include "eval/compare.h"
-#include "generate/memory_plan.h"
-#include "generate/plan.h"
+#include "model/memory.h"
 
 namespace longspan {
 
@@ -89,20 +88,22 @@ void check_lengths(const CompareSettings& s, int64_t text_tokens, int64_t openin
 }
 
 CompareRow plan_row(const Engine& engine, const Checkpoint& checkpoint, const std::string& method,
-                    int64_t length, int64_t available) {
+                    int64_t length, std::optional<int64_t> available) {
   CompareRow row{method, stretch_method(method, engine.config().position, length), length};
   ModelConfig config = engine.config();
   config.position = row.stretched.position;
-  MemoryPlan memory = plan_memory(checkpoint, config, engine.options(), length);
+  const Model& model = engine.model();
+  MemoryPlan memory = plan_memory(checkpoint, config, *model.kernels, model.compute,
+                                  engine.options().cache_dtype, engine.options().chunk, length);
   row.kv_bytes = memory.kv_cache;
   row.memory_bytes = memory.total() + memory.scoring;
   int64_t more = memory.kv_cache + memory.activations + memory.scoring;  // than the loaded model takes
-  if (more > available)
+  if (available && more > *available)
     fail(
         "{} at {} tokens needs {} for keys, values and buffers, and {} of memory are free; ask for shorter "
         "--lengths or a smaller --cache-type",
         row.stretched.spec, grouped(length), human_bytes(static_cast<double>(more)),
-        human_bytes(static_cast<double>(available)));
+        human_bytes(static_cast<double>(*available)));
   return row;
 }
 
@@ -154,8 +155,7 @@ ComparePlan plan_compare(const Engine& engine, const fs::path& model, const std:
   plan.text_tokens = static_cast<int64_t>(ids.size());
   check_lengths(s, plan.text_tokens, static_cast<int64_t>(before.size()));
   Checkpoint checkpoint = open_checkpoint(model);
-  int64_t available = available_memory();
-  if (available == 0) available = std::numeric_limits<int64_t>::max();  // the system does not say
+  std::optional<int64_t> available = available_memory();
   for (const std::string& method : s.methods)
     for (int64_t length : s.lengths)
       plan.rows.push_back(plan_row(engine, checkpoint, method, length, available));

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "eval/scores.h"
 
 namespace longspan {
@@ -113,7 +114,8 @@ PairedLosses paired_losses(const RunResults& a, const RunResults& b) {
 Json compare_runs(const RunResults& a, const RunResults& b) {
   if (a.settings["suite"] != b.settings["suite"])
     fail("{} is a run of the suite {}, {} one of {}: only runs of one suite compare", a.folder.string(),
-         a.settings["suite"].get<std::string>(), b.folder.string(), b.settings["suite"].get<std::string>());
+         excerpt(a.settings["suite"].get<std::string>()), b.folder.string(),
+         excerpt(b.settings["suite"].get<std::string>()));
   Group answers = answer_group(a, &b);
   PairedLosses losses = paired_losses(a, b);
   size_t pairs = cases_in(answers) + cases_in(losses.tasks);

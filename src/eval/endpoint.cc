@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace longspan {
 
@@ -22,7 +23,7 @@ Address address_of(const std::string& url) {
   static const std::regex form("(https?://[^/]+)(/.*)?");
   std::smatch parts;
   if (!std::regex_match(url, parts, form))
-    fail("--endpoint {}: http://HOST:PORT or https://HOST was expected", url);
+    fail("--endpoint {}: http://HOST:PORT or https://HOST was expected", excerpt(url));
   std::string path = parts[2];
   while (path.ends_with('/')) path.pop_back();
   if (!path.ends_with("/v1")) path += "/v1";
@@ -43,7 +44,7 @@ Json body_of(const httplib::Result& reply, const std::string& where) {
   if (!reply)
     fail("{}: no answer ({}); does a server listen there?", where, httplib::to_string(reply.error()));
   if (reply->status != 200)
-    fail("{}: the server answered {}: {}", where, reply->status, reply->body.substr(0, 400));
+    fail("{}: the server answered {}: {}", where, reply->status, excerpt(reply->body, 400));
   return parse_json(reply->body, where);
 }
 
@@ -108,8 +109,8 @@ std::optional<Reply> ask(const Endpoint& endpoint, const Task& task, const Promp
     else
       reply.read_tokens = -1;
   } catch (const Json::exception& e) {
-    fail("{}{}: the answer is not that of an OpenAI-compatible server ({}): {}", endpoint.url, what, e.what(),
-         dump_json(*body).substr(0, 300));
+    fail("{}{}: the answer is not that of an OpenAI-compatible server ({}): {}", endpoint.url, what,
+         excerpt(e.what(), 300), excerpt_json(*body, 300));
   }
   reply.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return reply;

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/text.h"
 
 namespace longspan {
 
@@ -85,7 +86,7 @@ void check_loss(const Json& result, const std::string& where) {
 
 void check_result(const Json& result, const std::set<std::string>& tasks, const std::string& where) {
   std::string task = need(result, "task", kText, "a text", where);
-  if (!tasks.contains(task)) refuse(where, fmt::format("settings.json has no task \"{}\"", task));
+  if (!tasks.contains(task)) refuse(where, fmt::format("settings.json has no task {}", in_quotes(task)));
   std::string kind = need(result, "kind", kText, "a text", where);
   for (const char* key : {"prompt_tokens", "read_tokens", "cut_tokens", "seconds"})
     optional(result, key, kNumber, "a number", where);

@@ -64,7 +64,7 @@ void check_lengths(const PromptMaker& prompts, const RunPlan& plan) {
       fail(
           "{}: is made for {} tokens, the window is {}; stretch it with --position, ask for shorter ones "
           "(--lengths, --tasks), or insist with --context {}",
-          c.id, grouped(c.length), grouped(plan.window), c.length);
+          excerpt(c.id), grouped(c.length), grouped(plan.window), c.length);
     if (c.length > 0 || plan.window <= 0 || task.truncate != Truncation::Refuse) continue;
     CaseText text = c.text();
     // A token has a byte at least, the template no more than this.
@@ -187,11 +187,11 @@ Prompt case_prompt(const PromptMaker& prompts, const RunPlan& plan, const Case& 
   int64_t window = room_of(c, plan),
           answer = c.kind == CaseKind::Answer ? task.new_tokens : choice_room(prompts.tokenizer, text);
   if (window > 0 && window <= answer)
-    fail("{}: the window of {} leaves no room beside the answer of {} tokens", c.id, window, answer);
+    fail("{}: the window of {} leaves no room beside the answer of {} tokens", excerpt(c.id), window, answer);
   try {
     return make_prompt(prompts, task, text, window > 0 ? window - answer : 0);
   } catch (const Error& e) {
-    fail("{}{}: {}", c.source.empty() ? "" : c.source + ": ", c.id, e.what());
+    fail("{}{}: {}", c.source.empty() ? "" : c.source + ": ", excerpt(c.id), e.what());
   }
 }
 
@@ -230,7 +230,7 @@ Shard parse_shard(const std::string& text) {
     whole = second.ec == std::errc() && second.ptr == end;
   }
   if (!whole || shard.index < 1 || shard.index > shard.count || shard.count > 100000)
-    fail("--shard {}: I/N was expected, the first of four being 1/4", text);
+    fail("--shard {}: I/N was expected, the first of four being 1/4", excerpt(text));
   return shard;
 }
 
@@ -268,7 +268,7 @@ void start_run(const fs::path& folder, const RunPlan& plan) {
     fail(
         "{}: holds a run with other settings ({}); give another folder with --out, or ask as it was asked: "
         "{}",
-        folder.string(), fmt::join(other, ", "), held.value("command", "see " + file.string()));
+        folder.string(), fmt::join(other, ", "), excerpt(held.value("command", "see " + file.string()), 400));
 }
 
 std::set<std::string> finished_cases(const fs::path& folder) {

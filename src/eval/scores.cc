@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace longspan {
 
@@ -24,7 +25,8 @@ double combined(Combine combine, std::span<const double> means) {
 double scored(const CaseResult& result, const std::string& metric, const std::string& scoring) {
   const Json& scores = result.result.at("scores");
   auto found = scores.find(metric);
-  if (found == scores.end()) fail("the case {} has no score \"{}\", which its task names", result.id, metric);
+  if (found == scores.end())
+    fail("the case {} has no score {}, which its task names", excerpt(result.id), in_quotes(metric));
   return found->at(scoring).get<double>();
 }
 
@@ -92,7 +94,7 @@ class GroupScore {
 void add_case(TaskScores& task, int version, const CaseResult& result, const Json& row,
               const std::string& scoring) {
   std::vector<std::string> names = metrics_of(row, result);
-  if (names.empty()) fail("the case {} has no score", result.id);
+  if (names.empty()) fail("the case {} has no score", excerpt(result.id));
   auto& columns = task.columns[version];
   columns.resize(task.combine == Combine::First ? 1 : names.size());
   for (size_t m = 0; m < columns.size(); ++m) columns[m].push_back(scored(result, names[m], scoring));
@@ -275,7 +277,7 @@ double case_score(const CaseResult& result, const Json& task, const std::string&
   if (is_loss(result))
     return result.result.at("nll").get<double>() / result.result.at("tokens").get<double>();
   std::vector<std::string> names = metrics_of(task, result);
-  if (names.empty()) fail("the case {} has no score", result.id);
+  if (names.empty()) fail("the case {} has no score", excerpt(result.id));
   std::vector<double> scores;
   for (const std::string& name : names) scores.push_back(scored(result, name, scoring));
   return combined(combine_of(task), scores);

@@ -3,6 +3,7 @@
 #include "jinja/render.h"
 
 #include "base/error.h"
+#include "base/text.h"
 #include "jinja/jinja.h"
 
 namespace longspan {
@@ -447,7 +448,7 @@ Jinja::Jinja(std::string_view text, std::string source) : source_(std::move(sour
     program->block = jinja::parse_template(text, line);
     program_ = std::move(program);
   } catch (const jinja::Problem& problem) {
-    fail("{}: the chat template cannot be read: line {}: {}", source_, line, problem.what());
+    fail("{}: the chat template cannot be read: line {}: {}", source_, line, excerpt(problem.what(), 300));
   }
 }
 
@@ -457,7 +458,7 @@ std::string Jinja::render(const Json& variables, const JinjaOptions& options) co
     jinja::Heap heap(options.max_steps, options.max_output, options.now);
     return jinja::Interpreter(heap, line).run(program_->block, variables);
   } catch (const jinja::Problem& problem) {
-    fail("{}: the chat template failed: line {}: {}", source_, line, problem.what());
+    fail("{}: the chat template failed: line {}: {}", source_, line, excerpt(problem.what(), 300));
   }
 }
 

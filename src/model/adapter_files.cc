@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "base/threads.h"
 #include "checkpoint/write_safetensors.h"
 #include "model/roles.h"
@@ -172,10 +173,10 @@ std::vector<NamedTensor> load_adapter(const fs::path& directory, Model& model) {
   for (const NamedTensor& named : parsed.tensors) {
     std::string name = without_prefix(named.name);
     auto place = std::find_if(places.begin(), places.end(), [&](const Place& p) { return p.name == name; });
-    if (place == places.end()) fail("{}: the model has no place for {}", file.string(), named.name);
+    if (place == places.end()) fail("{}: the model has no place for {}", file.string(), excerpt(named.name));
     if (!fits(*place, named.tensor))
       fail("{}: {} of {} x {} does not fit the model: the adapter is of another one", file.string(),
-           named.name, named.tensor.rows(), named.tensor.cols());
+           excerpt(named.name), named.tensor.rows(), named.tensor.cols());
     check_finite(named, file.string());
     put(*place, named.tensor, scale, model);
     if (place->tensor) whole.push_back({name, *place->tensor});

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace longspan {
 
@@ -53,7 +54,7 @@ const Architecture& find_architecture(const char* Architecture::*field, const st
     std::string name = row.*field;
     if (known.find(name) == known.npos) known += (known.empty() ? "" : ", ") + name;
   }
-  fail("{}: {} \"{}\" is not supported; supported are: {}", source, key, wanted, known);
+  fail("{}: {} {} is not supported; supported are: {}", source, key, in_quotes(wanted), known);
 }
 
 /// One flat JSON object and the name that opens error sentences.
@@ -73,30 +74,28 @@ struct Fields {
                                            : value.is_number_integer() && value.get<int64_t>() <= high;
     if (!fits || value.get<int64_t>() < low)
       fail("{}: {} must be a whole number from {} to {}, not {}", source, key, low, high,
-           dump_json(value).substr(0, 80));
+           excerpt_json(value));
     return value.get<int64_t>();
   }
 
   bool boolean(const std::string& key, bool otherwise) const {
     if (!has(key)) return otherwise;
     if (!json[key].is_boolean())
-      fail("{}: {} must be true or false, not {}", source, key, dump_json(json[key]).substr(0, 80));
+      fail("{}: {} must be true or false, not {}", source, key, excerpt_json(json[key]));
     return json[key].get<bool>();
   }
 
   double number(const std::string& key, std::optional<double> otherwise) const {
     if (!has(key) && otherwise) return *otherwise;
     if (!has(key)) fail("{}: {} is missing", source, key);
-    if (!json[key].is_number())
-      fail("{}: {} must be a number, not {}", source, key, dump_json(json[key]).substr(0, 80));
+    if (!json[key].is_number()) fail("{}: {} must be a number, not {}", source, key, excerpt_json(json[key]));
     return json[key].get<double>();
   }
 
   std::string text(const std::string& key, std::optional<std::string> otherwise) const {
     if (!has(key) && otherwise) return *otherwise;
     if (!has(key)) fail("{}: {} is missing", source, key);
-    if (!json[key].is_string())
-      fail("{}: {} must be a string, not {}", source, key, dump_json(json[key]).substr(0, 80));
+    if (!json[key].is_string()) fail("{}: {} must be a string, not {}", source, key, excerpt_json(json[key]));
     return json[key].get<std::string>();
   }
 };
@@ -134,7 +133,7 @@ void refuse_unknown_arithmetic(const Fields& f, const Architecture& row) {
   std::string activation = f.text(key, row.gemma ? "gelu_pytorch_tanh" : "silu");
   if (activation == "swish") activation = "silu";
   if (activation != (row.gemma ? "gelu_pytorch_tanh" : "silu"))
-    fail("{}: {} \"{}\" is not supported for {}", f.source, key, activation, row.hf_type);
+    fail("{}: {} {} is not supported for {}", f.source, key, in_quotes(activation), row.hf_type);
   if (f.has("quantization_config"))
     fail(
         "{}: quantization_config: this checkpoint was quantised in a way that is not supported; use F32, "

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace longspan {
 
@@ -56,7 +57,7 @@ TensorSource converted(const NamedTensor& named, DType dtype) {
       if (dtype == DType::F32) {
         std::memcpy(out, values.data(), values.size() * sizeof(float));
       } else if (!round_to(out, values, dtype)) {
-        fail("tensor {} holds values above 65504, the largest of F16; use --type bf16", name);
+        fail("tensor {} holds values above 65504, the largest of F16; use --type bf16", excerpt(name));
       }
       out += dtype_bytes(dtype, t.cols());
     }

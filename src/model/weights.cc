@@ -10,6 +10,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "base/threads.h"
 
 namespace longspan {
@@ -62,10 +63,10 @@ struct Gather {
     if (!right) {
       std::string shape;
       for (int i = 0; i < t.dims; ++i) shape += (i ? " x " : "") + std::to_string(t.size[i]);
-      fail("{}: tensor {} is {}; the config asks for {}{}", checkpoint.path.string(), name, shape,
+      fail("{}: tensor {} is {}; the config asks for {}{}", checkpoint.path.string(), excerpt(name), shape,
            rows ? std::to_string(rows) + " x " : "", cols);
     }
-    if (t.dtype == DType::I32) fail("{}: tensor {} holds integers", checkpoint.path.string(), name);
+    if (t.dtype == DType::I32) fail("{}: tensor {} holds integers", checkpoint.path.string(), excerpt(name));
     used.insert(name);
     return t;
   }
@@ -80,7 +81,8 @@ struct Gather {
   Tensor vector(const std::string& name, int64_t n, Copy copy = {}) {
     Tensor t = take(name, 0, copy.run ? n / copy.run * copy.stride : n);
     if (is_quantised(t.dtype))
-      fail("{}: tensor {} is quantised; F32, F16 or BF16 was expected", checkpoint.path.string(), name);
+      fail("{}: tensor {} is quantised; F32, F16 or BF16 was expected", checkpoint.path.string(),
+           excerpt(name));
     copy.needed |= t.dtype != DType::F32 || !aligned(t);
     return place(t, copy);
   }
@@ -102,7 +104,8 @@ struct Gather {
   bool has_bias(const std::string& name, bool declared) const {
     bool present = static_cast<bool>(checkpoint.find(name));
     if (present && !gguf && !declared)
-      fail("{}: tensor {} exists, but config.json does not declare biases", checkpoint.path.string(), name);
+      fail("{}: tensor {} exists, but config.json does not declare biases", checkpoint.path.string(),
+           excerpt(name));
     return present || declared;
   }
 
@@ -174,7 +177,7 @@ struct Gather {
         fail(
             "{}: tensor {} has no place in a {} model of {} layers; reading the model without it would be "
             "wrong",
-            checkpoint.path.string(), t.name, config.architecture, config.num_hidden_layers);
+            checkpoint.path.string(), excerpt(t.name), config.architecture, config.num_hidden_layers);
     return w;
   }
 };

@@ -10,7 +10,7 @@ namespace longspan {
 
 double json_number(const std::string& key, const Json& value, const std::string& where) {
   if (key == "truncate" && value.is_boolean()) return value.get<bool>() ? 1 : 0;
-  if (!value.is_number()) fail("{}: {} must be a number, not {}", where, key, dump_json(value).substr(0, 80));
+  if (!value.is_number()) fail("{}: {} must be a number, not {}", where, key, excerpt_json(value));
   return value.get<double>();
 }
 
@@ -45,7 +45,7 @@ void apply_private(PositionConfig& config, const Json& position, const Json& con
   if (!position.is_null()) {
     if (!position.is_string())
       fail("{}: {} must be a text as --position takes it, not {}", where, kPrivatePosition,
-           dump_json(position).substr(0, 80));
+           excerpt_json(position));
     PositionConfig chosen;
     try {
       chosen = parse_position(position.get<std::string>(), config);

@@ -1,11 +1,12 @@
-// The methods that are a table of frequencies, in double. Each formula is written as its paper or the model
-// that uses it states it; options keep their published names.
+// The methods that are a table of frequencies, in double. Each formula is written as in its paper or in the
+// code of the model that uses it; options keep their published names.
 #include <algorithm>
 #include <cassert>
 #include <cmath>
 #include <numbers>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "position/specs.h"
 
 namespace longspan {
@@ -17,15 +18,13 @@ double value_or(const PositionConfig& config, const std::string& key, double oth
 
 int64_t trained_window(const PositionConfig& config) {
   if (config.trained_context <= 0)
-    fail(
-        "position method \"{}\" needs the trained window, which the model does not state: give "
-        "original=TOKENS",
-        config.method);
+    fail("position method {} needs the trained window, which the model does not state: give original=TOKENS",
+         in_quotes(config.method));
   return config.trained_context;
 }
 
 double fixed_length(const PositionConfig& config) {
-  static_assert(kCurrentLength == 0);  // length=current fixes nothing
+  static_assert(kCurrentLength == 0);  // length=current is not a fixed length
   return value_or(config, "length", 0);
 }
 
@@ -82,7 +81,7 @@ PositionSpec ntk_spec(const PositionConfig& config, const HeadShape& shape, int6
 }
 
 /// The base of ntk under a ratio that grows with s: factor s/L - (factor - 1) in Hugging Face's form, 1
-/// inside the window, so that short texts are untouched; s/(L/2) - 1 in XVERSE's, which is the same for
+/// inside the window, so that short texts are unchanged; s/(L/2) - 1 in XVERSE's, which is the same for
 /// factor 2.
 PositionSpec dynamic_ntk_spec(const PositionConfig& config, const HeadShape& shape, int64_t length) {
   double factor = config.values.at("factor"), s = stretched_length(config, length);
@@ -94,8 +93,9 @@ PositionSpec dynamic_ntk_spec(const PositionConfig& config, const HeadShape& sha
   return spec;
 }
 
-/// Frequencies that turn more than beta_fast times in the trained window stay, those below beta_slow turns
-/// are divided by factor, a ramp over i between; attention_scale = 0.1 ln(factor) + 1.
+/// Frequencies that turn more than beta_fast times in the trained window stay, those that turn fewer than
+/// beta_slow times are divided by factor, with a linear ramp over i in between; attention_scale = 0.1
+/// ln(factor) + 1.
 PositionSpec yarn_spec(const PositionConfig& config, const HeadShape& shape, int64_t) {
   double factor = config.values.at("factor");
   auto r = static_cast<double>(shape.rotary_dim), window = static_cast<double>(trained_window(config));
@@ -154,7 +154,7 @@ PositionSpec freq_factors_spec(const PositionConfig& config, const HeadShape& sh
   return spec;
 }
 
-/// f_i = theta_i / factor (1 - 2i/r)^power: the fast ones hardly change, the slowest shrink most. A factor
+/// f_i = theta_i / factor (1 - 2i/r)^power: the fastest hardly change, the slowest shrink most. A factor
 /// below 1 counts as 1, as in the authors' code.
 PositionSpec power_spec(const PositionConfig& config, const HeadShape& shape, int64_t) {
   PositionSpec spec = with_base(config.base, shape);
@@ -165,8 +165,8 @@ PositionSpec power_spec(const PositionConfig& config, const HeadShape& shape, in
   return spec;
 }
 
-/// After factor and power: what turns once within T = truncate_pos tokens (b = 2 pi / T) stays, a band down
-/// to b / 8 becomes one slow wave 2 pi / (16 T), and what is slower does not turn.
+/// After factor and power: frequencies that turn at least once within T = truncate_pos tokens (b = 2 pi / T)
+/// stay, those in the band down to b / 8 become one slow wave 2 pi / (16 T), and slower ones do not turn.
 PositionSpec truncated_spec(const PositionConfig& config, const HeadShape& shape, int64_t length) {
   PositionConfig before = config;
   before.values.try_emplace("power", 0);
@@ -189,7 +189,7 @@ PositionSpec xpos_spec(const PositionConfig& config, const HeadShape& shape, int
   return spec;
 }
 
-/// The floor(fraction r/2) fastest pairs turn as in RoPE, the others carry meaning only.
+/// The floor(fraction r/2) fastest pairs turn as in RoPE, the others do not turn.
 PositionSpec p_rope_spec(const PositionConfig& config, const HeadShape& shape, int64_t) {
   PositionSpec spec = with_base(config.base, shape);
   double kept = std::floor(value_or(config, "fraction", 0.75) * static_cast<double>(spec.inv_freq.size()));

@@ -1,8 +1,9 @@
-// GGUF metadata <-> PositionConfig. A key that is not understood changes the model, so it is an Error here
-// and never skipped.
+// GGUF metadata <-> PositionConfig. An unknown key could change the model, so it is an Error and never
+// skipped.
 #include <cmath>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "position/fields.h"
 #include "position/portable.h"
 #include "position/validate.h"
@@ -13,7 +14,7 @@ namespace {
 
 constexpr const char *kGgufPosition = "longspan.position", *kGgufContext = "longspan.context";
 
-/// The ARCH.rope.* numbers; anything that this reader does not understand is an Error.
+/// The ARCH.rope.* numbers; Error for any key that this reader does not know.
 std::map<std::string, double> gguf_numbers(const Json& metadata, const std::string& prefix,
                                            std::string& type) {
   std::map<std::string, double> numbers;
@@ -22,7 +23,7 @@ std::map<std::string, double> gguf_numbers(const Json& metadata, const std::stri
     std::string name = key.substr(prefix.size());
     if (name == "scaling.finetuned") continue;
     if (name == "scaling.type") {
-      if (!value.is_string()) fail("GGUF metadata: {} must be a string", key);
+      if (!value.is_string()) fail("GGUF metadata: {} must be a string", excerpt(key));
       type = value.get<std::string>();
     } else if (contains({"dimension_count", "freq_base", "scale_linear", "scaling.factor",
                          "scaling.original_context_length", "scaling.attn_factor", "scaling.yarn_beta_fast",
@@ -30,7 +31,8 @@ std::map<std::string, double> gguf_numbers(const Json& metadata, const std::stri
                         name)) {
       numbers[name] = json_number(key, value, "GGUF metadata");
     } else {
-      fail("GGUF metadata: {} is not understood, and reading the model without it would be wrong", key);
+      fail("GGUF metadata: {} is not understood, and reading the model without it would be wrong",
+           excerpt(key));
     }
   }
   if (numbers.contains("scaling.yarn_ext_factor") && numbers["scaling.yarn_ext_factor"] != 1)
@@ -39,7 +41,7 @@ std::map<std::string, double> gguf_numbers(const Json& metadata, const std::stri
   return numbers;
 }
 
-/// The row that a file means. A factor without a type is linear, as the writers of old files meant it.
+/// The method that a file names. A factor without a type means linear, as in old files.
 std::string gguf_method(std::string type, bool factor,
                         const std::map<std::string, std::vector<double>>& lists) {
   if (type.empty() && factor) type = "linear";
@@ -49,12 +51,11 @@ std::string gguf_method(std::string type, bool factor,
   if (type == "none" && freqs) return "freq_factors";
   if (type == "longrope" || (type == "none" && searched)) return "longrope";
   if (freqs || searched)
-    fail("GGUF: rotary factor tensors together with rope.scaling.type \"{}\" are not supported", type);
+    fail("GGUF: rotary factor tensors together with rope.scaling.type {} are not supported", in_quotes(type));
   if (type == "none") return "rope";
   if (type == "linear" || type == "yarn") return type;
-  fail(
-      "GGUF metadata: rope.scaling.type \"{}\" is not supported; supported are: none, linear, yarn, longrope",
-      type);
+  fail("GGUF metadata: rope.scaling.type {} is not supported; supported are: none, linear, yarn, longrope",
+       in_quotes(type));
 }
 
 }  // namespace
@@ -108,8 +109,8 @@ PositionConfig position_from_gguf(const Json& metadata, const std::string& arch,
 
 namespace {
 
-/// rope.scaling.* of a method that the format has; false when it has none. Every reader knows yarn's ramp,
-/// but none can be told to leave its ends unrounded.
+/// rope.scaling.* of a method that the format can express; false when it cannot. Every reader knows yarn's
+/// ramp, but none has an option to leave its ends unrounded.
 bool put_named(WrittenPosition& out, const std::string& rope, const PositionConfig& position,
                const PositionSpec& spec) {
   auto has = [&](const char* key) { return position.values.contains(key); };
@@ -138,7 +139,7 @@ bool put_named(WrittenPosition& out, const std::string& rope, const PositionConf
   return false;
 }
 
-/// As a base or as factor tensors; false when the spec is more than a table of frequencies.
+/// Writes a base or factor tensors; false when the spec is more than a table of frequencies.
 bool put_table(WrittenPosition& out, const std::string& rope, const PositionConfig& position,
                const PositionSpec& spec, const HeadShape& shape) {
   if (!is_table(spec)) return false;

@@ -1,4 +1,4 @@
-// What a method does while a text grows, told from its spec so that a new row needs no new words.
+// What a method does as a text grows, derived from its spec so that a new method needs no text of its own.
 #include "base/error.h"
 #include "position/position.h"
 

@@ -1,9 +1,10 @@
-// config.json of Hugging Face <-> PositionConfig. A key that is not understood changes the model, so it is an
-// Error here and never skipped.
+// config.json of Hugging Face <-> PositionConfig. An unknown key could change the model, so it is an Error
+// and never skipped.
 #include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "position/fields.h"
 #include "position/portable.h"
 #include "position/validate.h"
@@ -27,33 +28,33 @@ std::string method_of_hf(const std::string& type) {
     if (type == row.hf) return row.method;
     known += (known.empty() ? "" : ", ") + std::string(row.hf);
   }
-  fail("config.json: rope_type \"{}\" is not supported; supported are: {}", type, known);
+  fail("config.json: rope_type {} is not supported; supported are: {}", in_quotes(type), known);
 }
 
 bool has(const Json& config, const char* key) { return config.contains(key) && !config[key].is_null(); }
 
 /// Top-level keys, rope_scaling (transformers 4) and rope_parameters (5) as one object. The same key with two
-/// values is an Error: releases differ on which one counts. Fields that single models invented are put into
-/// the common words.
+/// values is an Error: releases disagree on which one counts. Fields that individual models invented are
+/// translated into the common ones.
 Json gather_hf(const Json& config) {
   Json all = Json::object();
   auto put = [&](std::string key, Json value) {
     if (value.is_null()) return;
     if (key == "type") key = "rope_type";
     if (key == "rope_type") {
-      if (!value.is_string()) fail("config.json: rope_type must be a string, not {}", dump_json(value));
+      if (!value.is_string()) fail("config.json: rope_type must be a string, not {}", excerpt_json(value));
       value = method_of_hf(value.get<std::string>());
     }
     if (value.is_object())
-      fail("config.json: \"{}\": rotary settings that differ between layers are not supported", key);
+      fail("config.json: {}: rotary settings that differ between layers are not supported", in_quotes(key));
     if (all.contains(key) && all[key] != value)
-      fail("config.json: {} is {} in one place and {} in another", key, dump_json(all[key]),
-           dump_json(value));
+      fail("config.json: {} is {} in one place and {} in another", key, excerpt_json(all[key]),
+           excerpt_json(value));
     all[key] = value;
   };
   for (const char* key : {"rope_theta", "partial_rotary_factor", "original_max_position_embeddings"})
     if (config.contains(key)) put(key, config[key]);
-  if (has(config, "rope_ratio"))  // Index, of the plain base
+  if (has(config, "rope_ratio"))  // Index: a multiple of the plain base
     put("rope_theta", kDefaultBase * json_number("rope_ratio", config["rope_ratio"], "config.json"));
   if (has(config, "abacus_scale")) {  // the first revision of Giraffe
     put("rope_type", "linear");
@@ -69,8 +70,8 @@ Json gather_hf(const Json& config) {
   return all;
 }
 
-/// XVERSE-13B-256K: its config names neither its base nor its rule, both are constants of its code; the first
-/// revision had the 256K in max_position_embeddings as well. Its siblings have the plain base.
+/// XVERSE-13B-256K: its config states neither its base nor its method, both are constants in its code; the
+/// first revision also had 256K as max_position_embeddings. Its sibling models use the plain base.
 void assume_xverse_256k(PositionConfig& config, const Json& json, Json& given) {
   constexpr int64_t kReach = 262144, kTrained = 32768;
   bool stated = given.contains("rope_theta") || given.contains("rope_type");
@@ -85,7 +86,7 @@ void assume_xverse_256k(PositionConfig& config, const Json& json, Json& given) {
       "2 over a window of 32768 are assumed, as in its published code, up to 262144 tokens");
 }
 
-/// One key of the gathered object into the config.
+/// Applies one key of the gathered object to the config.
 void apply_hf(PositionConfig& config, const PositionMethod& method, const std::string& key, const Json& value,
               const HeadShape& shape) {
   const std::string where = "config.json";
@@ -113,9 +114,9 @@ void apply_hf(PositionConfig& config, const PositionMethod& method, const std::s
     std::string lists;
     for (const std::string& list : method.lists) lists += ", " + list;
     fail(
-        "config.json: \"{}\" is not known for rope_type {}; known: rope_theta, "
-        "original_max_position_embeddings, {}{}",
-        key, method.name, known_keys(method), lists);
+        "config.json: {} is not known for rope_type {}; known: rope_theta, original_max_position_embeddings, "
+        "{}{}",
+        in_quotes(key), method.name, known_keys(method), lists);
   }
 }
 
@@ -176,7 +177,7 @@ PositionConfig position_from_hf(const Json& json, const HeadShape& shape) {
 
 double rotary_fraction_from_hf(const Json& config) {
   Json given = gather_hf(config);
-  // "proportional" keeps the whole head in rotary pairs and stops the slowest of them.
+  // "proportional" keeps the whole head in rotary pairs, of which the slowest do not turn.
   if (!given.contains("partial_rotary_factor") || given.value("rope_type", "") == "p_rope") return 1;
   double fraction = json_number("partial_rotary_factor", given["partial_rotary_factor"], "config.json");
   if (!(fraction > 0 && fraction <= 1))
@@ -188,8 +189,8 @@ double rotary_fraction_from_hf(const Json& config) {
 
 namespace {
 
-/// transformers' name of a method in this config; "" when it has none. A length that was fixed makes a table
-/// of what it only knows growing.
+/// transformers' name for a method with this config; "" when it has none. A fixed length turns a method that
+/// transformers knows only as length-dependent into a table.
 std::string hf_name(const PositionConfig& position, const HeadShape& shape) {
   auto length = position.values.find("length");
   bool fixed = length != position.values.end() && length->second != kCurrentLength;
@@ -202,8 +203,8 @@ std::string hf_name(const PositionConfig& position, const HeadShape& shape) {
   return "";
 }
 
-/// The parameters of a method that transformers has, under its names, with the defaults that transformers 5
-/// insists on.
+/// The parameters of a method that transformers knows, under its names, with the defaults that transformers 5
+/// requires.
 Json named_parameters(const PositionConfig& position, const std::string& type, const PositionSpec& spec,
                       int64_t reach) {
   Json p = {{"rope_type", type}, {"rope_theta", position.base}};
@@ -224,7 +225,8 @@ Json named_parameters(const PositionConfig& position, const std::string& type, c
     p["partial_rotary_factor"] = static_cast<double>(turning) / static_cast<double>(spec.inv_freq.size());
   }
   if (position.method == "longrope") {
-    // Releases differ on whether factor or the ratio of the windows gives the scale; the scale itself rules.
+    // Releases disagree on whether factor or the ratio of the windows gives the scale; an explicit scale
+    // overrides both.
     if (!p.contains("factor"))
       p["factor"] = std::max(1.0, static_cast<double>(reach) / static_cast<double>(position.trained_context));
     p["attention_factor"] = spec.attention_scale;
@@ -232,7 +234,7 @@ Json named_parameters(const PositionConfig& position, const std::string& type, c
   return p;
 }
 
-/// A method without a name there whose spec is only a table of frequencies; null when it is more.
+/// A method that transformers has no name for, if its spec is only a table of frequencies; null otherwise.
 Json table_parameters(const PositionConfig& position, const PositionSpec& spec, const HeadShape& shape,
                       std::vector<std::string>& remarks) {
   if (!is_table(spec)) return nullptr;
@@ -301,7 +303,7 @@ WrittenPosition position_to_hf(Json config, const PositionConfig& position, cons
   if (shape.rotary_dim < shape.head_dim)
     parameters["partial_rotary_factor"] = config["partial_rotary_factor"] = given["partial_rotary_factor"];
   config["rope_parameters"] = parameters;
-  parameters.erase("rope_theta");  // transformers 4 wants it outside, 5 looks there too
+  parameters.erase("rope_theta");  // transformers 4 expects it outside, 5 looks there too
   config["rope_scaling"] = parameters["rope_type"] == "default" ? Json() : parameters;
   if (position.trained_context > 0 && position.trained_context != stated)
     config["original_max_position_embeddings"] = position.trained_context;

@@ -22,8 +22,8 @@ const ChosenBase kChosen[] = {
     {"ProLong at 512K", 128, 524288, 1.28e8},
 };
 
-/// B(m) for consecutive m, eight at a time so that compilers make vectors of them; rotations advance the
-/// angles, which keeps 12 digits over a million steps.
+/// B(m) for consecutive m, eight at a time so that the compiler vectorises the sum; angles advance by
+/// rotation, which stays accurate to 12 digits over a million steps.
 class Walk {
  public:
   static constexpr int64_t kBlock = 8;
@@ -103,8 +103,8 @@ double smallest_base(int64_t d, int64_t target) {
   // The fit is for d = 128; at 64 the bound is five times higher, at 256 somewhat lower.
   double base = std::max(2.0, fitted_smallest_base(static_cast<double>(target)) / 50);
   const double step = target <= 65536 ? 1.0005 : 1.002;
-  // The distance that forbids one base mostly forbids the next one too, a little further out: looking there
-  // first makes most of the search cheap.
+  // The distance that rules out one base usually rules out the next one too, a little further out: looking
+  // there first makes most of the search cheap.
   int64_t forbidding = -1;
   for (; base < kLargest; base *= step) {
     int64_t at = -1;

@@ -1,5 +1,5 @@
-// Two published laws that say which rotary base a window asks for, and what the authors of long models chose.
-// d: dimensions that rotate, T: trained window, N: target window, tokens.
+// Two published laws for the rotary base that a window requires, and the bases that authors of long-context
+// models chose. d: dimensions that rotate, T: trained window, N: target window, tokens.
 #pragma once
 
 #include <cstdint>
@@ -7,21 +7,21 @@
 
 namespace longspan {
 
-/// Dimensions whose frequencies made a full turn in training: 2 ceil(d/2 log_base(T / 2 pi)), at most d. Liu
-/// et al. 2023, "Scaling laws of RoPE-based extrapolation", arXiv 2310.05209.
+/// Dimensions whose frequencies completed a full turn in training: 2 ceil(d/2 log_base(T / 2 pi)), at most d.
+/// Liu et al. 2023, "Scaling laws of RoPE-based extrapolation", arXiv 2310.05209.
 int64_t critical_dimension(int64_t d, double base, double trained);
 
-/// Tokens up to which the critical dimension stays within the turns that it saw: 2 pi base^(critical / d).
-/// Same paper.
+/// The length up to which the critical dimension stays within the angles seen in training: 2 pi
+/// base^(critical / d) tokens. Same paper.
 double extrapolation_limit(int64_t d, int64_t critical, double base);
 
 /// The base whose extrapolation limit is N: (N / 2 pi)^(d / critical).
 double base_for_limit(int64_t d, int64_t critical, double target);
 
-/// Smallest base under which B(m) = sum_i cos(m base^(-2i/d)) >= 0 for all distances 0 <= m <= N: below it a
-/// similar token far away is preferred less than a random one. Xu et al. 2024, "Base of RoPE bounds context
-/// length", arXiv 2405.14591. Found on a grid of bases 0.05 % apart (0.2 % beyond 64K). 0 for windows beyond
-/// kLongestBound, where the search takes too long.
+/// Smallest base under which B(m) = sum_i cos(m base^(-2i/d)) >= 0 for all distances 0 <= m <= N: with a
+/// smaller base, attention prefers a random token to a similar one at some distance. Xu et al. 2024, "Base of
+/// RoPE bounds context length", arXiv 2405.14591. Found on a grid of bases 0.05 % apart (0.2 % beyond 64K). 0
+/// for windows beyond kLongestBound, where the search would take too long.
 double smallest_base(int64_t d, int64_t target);
 constexpr int64_t kLongestBound = int64_t{1} << 20;
 /// B(m) of that law at one distance.
@@ -30,7 +30,7 @@ double similar_token_preference(int64_t d, double base, double distance);
 /// The paper's fit of that bound for d = 128: 0.0424 N^1.628.
 double fitted_smallest_base(double target);
 
-/// A base that was trained with, and the window it was trained for.
+/// A base that a published model was trained with, and the window it was trained for.
 struct ChosenBase {
   const char* model;
   int64_t head_dim;

@@ -1,9 +1,10 @@
-// The rows of the table, and what is asked of it. The formulas stand in frequencies.cc and zones.cc.
+// The rows of the table and the functions that query it. The formulas are in frequencies.cc and zones.cc.
 #include <algorithm>
 #include <cassert>
 #include <cmath>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "position/specs.h"
 #include "position/validate.h"
 
@@ -156,7 +157,7 @@ const PositionMethod kMethods[] = {
      .spec = alibi_spec},
 };
 
-/// Whether the kernels, which compute in F32, get numbers from it.
+/// Whether the spec is usable by the kernels, which compute in F32.
 bool usable(const PositionSpec& spec) {
   auto turns = [](const std::vector<double>& frequencies) {
     return std::all_of(frequencies.begin(), frequencies.end(),
@@ -202,7 +203,7 @@ const PositionMethod& position_method(std::string_view name) {
     if (name == m.name) return m;
     known += (known.empty() ? "" : ", ") + std::string(m.name);
   }
-  fail("position method \"{}\" is unknown; there are: {}", name, known);
+  fail("position method {} is unknown; there are: {}", in_quotes(name), known);
 }
 
 PositionSpec position_spec(const PositionConfig& config, const HeadShape& shape, int64_t length) {

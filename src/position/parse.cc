@@ -1,14 +1,15 @@
-// --position TEXT made into a PositionConfig, and back.
+// The text of --position to PositionConfig, and back.
 #include <charconv>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "position/validate.h"
 
 namespace longspan {
 
 namespace {
 
-/// Values that are written as words.
+/// Values that have names.
 struct Word {
   const char* key;
   const char* word;
@@ -26,7 +27,7 @@ double parse_value(const std::string& key, std::string_view text, const std::str
   double value = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size())
-    fail("{}: {} must be a number, not \"{}\"", where, key, text);
+    fail("{}: {} must be a number, not {}", where, key, in_quotes(text));
   check_value(key, value, where);
   return value;
 }
@@ -37,7 +38,7 @@ std::string value_text(const std::string& key, double value) {
   return fmt::format("{}", value);
 }
 
-/// What the named method keeps of the model's own config: all of it, where it names the model's method.
+/// What the named method inherits from the model's own config: everything if it is the model's own method.
 PositionConfig inherited(const PositionMethod& method, const PositionConfig& model) {
   if (std::string_view(method.name) == "none") return model;
   PositionConfig config;
@@ -52,7 +53,7 @@ PositionConfig inherited(const PositionMethod& method, const PositionConfig& mod
 }  // namespace
 
 PositionConfig parse_position(std::string_view text, const PositionConfig& model) {
-  std::string where = "--position " + std::string(text);
+  std::string where = "--position " + excerpt(text);
   size_t colon = text.find(':');
   const PositionMethod& method = position_method(text.substr(0, colon));
   PositionConfig config = inherited(method, model);
@@ -64,10 +65,11 @@ PositionConfig parse_position(std::string_view text, const PositionConfig& model
     rest = comma == rest.npos ? "" : rest.substr(comma + 1);
     size_t equals = item.find('=');
     if (equals == item.npos)
-      fail("{}: \"{}\" is not key=value; keys of {}: {}", where, item, method.name, known_keys(method));
+      fail("{}: {} is not key=value; keys of {}: {}", where, in_quotes(item), method.name,
+           known_keys(method));
     std::string key(item.substr(0, equals));
     if (!contains(common_keys(method), key) && !contains(method.keys, key))
-      fail("{}: {} does not know \"{}\"; its keys: {}", where, method.name, key, known_keys(method));
+      fail("{}: {} does not know {}; its keys: {}", where, method.name, in_quotes(key), known_keys(method));
     if (contains(seen, key)) fail("{}: {} is given twice", where, key);
     seen.push_back(key);
     double value = parse_value(key, item.substr(equals + 1), where);

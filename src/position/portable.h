@@ -1,4 +1,4 @@
-// What another program can be told of a method that it has no name for.
+// How to describe a method to another program that has no name for it.
 #pragma once
 
 #include <optional>
@@ -8,14 +8,15 @@
 
 namespace longspan {
 
-/// True when a spec is nothing but frequencies and a scale, the same at every length.
+/// True when a spec consists of frequencies and a scale only, the same at every length.
 bool is_table(const PositionSpec& spec);
 
-/// The base whose plain rotary frequencies these are (to 1e-12 of each): ntk and abf come down to it.
+/// The base that gives exactly these frequencies under plain RoPE (each to a relative 1e-12), as for ntk and
+/// abf; nothing if there is none.
 std::optional<double> base_of(const PositionSpec& spec, const HeadShape& shape);
 
-/// [r/2] base^(-2i/r) / inv_freq[i]: what GGUF's rope_freqs and the lists of longrope divide by; nothing
-/// where a frequency is 0.
+/// [r/2] base^(-2i/r) / inv_freq[i]: the divisors of GGUF's rope_freqs and of longrope's lists; nothing if a
+/// frequency is 0.
 std::optional<std::vector<double>> factors_of(const PositionSpec& spec, double base, const HeadShape& shape);
 
 }  // namespace longspan

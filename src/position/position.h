@@ -15,7 +15,8 @@
 
 namespace longspan {
 
-/// What a model's config or --position says, before any arithmetic. Numbers keep their published key names.
+/// The settings of a model's config or of --position, before any arithmetic. Numbers keep their published key
+/// names.
 struct PositionConfig {
   std::string method = "rope";   // a row of the table
   double base = 10000.0;         // rope_theta
@@ -26,7 +27,7 @@ struct PositionConfig {
   std::vector<std::string> assumed;  // defaults that were filled in, one sentence each, to be printed
 };
 
-/// values["length"] of length=current: the length so far, taken anew at each step.
+/// values["length"] of length=current: the length so far, updated at each step.
 constexpr double kCurrentLength = 0;
 
 struct HeadShape {
@@ -44,8 +45,8 @@ struct PositionMap {
 };
 double apply(const PositionMap& map, double position);
 
-/// The distances r >= from (up to the next zone's from) and the maps of both positions inside them: a score
-/// turns by the angle inv_freq[i] (query(m) - key(n)). A distance equal to `from` belongs to this zone.
+/// A range of distances, from <= r < the next zone's from, and how it maps the two positions: a score turns
+/// by the angle inv_freq[i] (query(m) - key(n)).
 struct Zone {
   int64_t from = 0;  // the first zone's is 0
   PositionMap query, key;
@@ -55,7 +56,7 @@ struct Zone {
 };
 constexpr size_t kMaxZones = 3;
 
-/// All that a method can say to the model.
+/// Everything that a method tells the model.
 struct PositionSpec {
   std::vector<double> inv_freq;     // [r/2] radians a token; 0: that pair of dimensions does not turn
   double attention_scale = 1.0;     // multiplies cos and sin
@@ -77,7 +78,8 @@ struct Rotation {
 
   bool operator==(const Rotation&) const = default;
 };
-/// The distinct rotations of a spec. Keys are kept once for each of theirs: the price of zones in memory.
+/// The distinct rotations of a spec. The cache keeps one copy of the keys for each rotation of keys: this is
+/// what zones cost in memory.
 struct Rotations {
   std::vector<Rotation> queries, keys;
   std::vector<size_t> query_of, key_of;  // [zones] index into the lists above
@@ -97,18 +99,19 @@ struct PositionMethod {
 };
 
 std::span<const PositionMethod> position_methods();
-/// Error lists the names there are.
+/// Error that lists the known names.
 const PositionMethod& position_method(std::string_view name);
 
-/// The spec of a sequence whose declared length is `length` tokens (0: the trained window). Error when the
-/// config's numbers make frequencies that are negative or infinite.
+/// The spec of a sequence with a declared length of `length` tokens (0: the trained window). Error when the
+/// config's numbers give frequencies that are negative or infinite, or leave no room for the method to change
+/// anything.
 PositionSpec position_spec(const PositionConfig& config, const HeadShape& shape, int64_t length);
 
 /// Applies `NAME[:key=value,...]` of --position to a model's own config: base and trained window stay unless
 /// given. Every method accepts base=, original= (the trained window) and length= (the window it is meant to
-/// reach; where a method depends on the length this fixes it, and length=current takes it anew at each step:
-/// dynamic_ntk and longrope). "none" is the model's own config, and takes no base. Error names an unknown
-/// key, a bad number, a missing factor.
+/// reach; for methods that depend on the length this fixes it, and for dynamic_ntk and longrope
+/// length=current updates it at each step). "none" is the model's own config and takes no base. Error naming
+/// an unknown key, an invalid number, or a missing factor.
 PositionConfig parse_position(std::string_view text, const PositionConfig& model);
 
 /// The canonical text of a config, which parse_position reads back:
@@ -119,45 +122,47 @@ std::string describe(const PositionConfig& config);
 /// keys are an Error that names them.
 PositionConfig position_from_hf(const Json& config, const HeadShape& shape);
 
-/// partial_rotary_factor of a config.json, 1 when it is silent: rotary size / head size.
+/// partial_rotary_factor of a config.json (rotary size / head size); 1 when absent.
 double rotary_fraction_from_hf(const Json& config);
 
 /// Reads ARCH.rope.* of GGUF metadata. `lists`: the tensors rope_freqs, rope_factors_short ("short_factor")
-/// and rope_factors_long ("long_factor") where the file has them. Error names an unknown key or a bad value.
+/// and rope_factors_long ("long_factor") where the file has them. Error naming an unknown key or an invalid
+/// value.
 PositionConfig position_from_gguf(const Json& metadata, const std::string& arch, const HeadShape& shape,
                                   std::map<std::string, std::vector<double>> lists);
 
-/// What a model's file is to say so that readers understand a PositionConfig, ours and other people's.
+/// A PositionConfig as a model's file states it, for our reader and for other programs.
 struct WrittenPosition {
   Json config;                                       // the whole config.json, or the whole GGUF metadata
   std::map<std::string, std::vector<double>> lists;  // GGUF: the tensors as position_from_gguf takes them;
                                                      // the file must carry these and no others of the three
   std::vector<std::string> remarks;                  // what readers will make of it, to be printed
 };
-/// A method that the format has no word for is an Error (Refuse), or goes into a key of our own which only
-/// longspan reads (Keep): every other program then loads the plain model.
+/// For a method that the format cannot express: Error (Refuse), or written under a key that only longspan
+/// reads (Keep), so that every other program loads the plain model.
 enum class UnknownMethod { Refuse, Keep };
 
 /// `config` with its rotary fields replaced: rope_theta and rope_scaling for transformers 4, rope_parameters
 /// for 5, both meaning the same. reach: the window to promise; 0: extended_context(position). Where
-/// transformers needs another max_position_embeddings (dynamic: the trained window; yarn: factor times the
-/// original one) it gets that and longspan_context keeps the promise. What is only a table of frequencies is
-/// written as the base it comes down to, else as lists of longrope.
+/// transformers needs a different max_position_embeddings (dynamic: the trained window; yarn: factor times
+/// the original one), that is what it gets, and longspan_context holds the promised window. A method that is
+/// only a table of frequencies is written as an equivalent base if there is one, otherwise as the lists of
+/// longrope.
 WrittenPosition position_to_hf(Json config, const PositionConfig& position, const HeadShape& shape,
                                int64_t reach, UnknownMethod unknown);
 
-/// `metadata` with its ARCH.rope.* and ARCH.context_length replaced. A table of frequencies becomes
-/// freq_base, else rope_freqs, else the two lists of longrope; files keep lists and base in F32.
+/// `metadata` with its ARCH.rope.* and ARCH.context_length replaced. A table of frequencies becomes freq_base
+/// if possible, otherwise rope_freqs, otherwise the two lists of longrope; files hold lists and base in F32.
 WrittenPosition position_to_gguf(Json metadata, const std::string& arch, const PositionConfig& position,
                                  const HeadShape& shape, int64_t reach, UnknownMethod unknown);
 
-/// What a method does while a text grows, in words: one sentence.
+/// One sentence for people: what the method does as a text grows.
 std::string growth(const PositionConfig& config, const HeadShape& shape);
 
-/// The window that the method reaches: length= where it was given; else the larger of what the config
-/// declares and trained_context times factor, or with zones the longest text whose distances, as mapped, stay
-/// below trained_context. 0: it has no end, since far distances are clamped or the method fits itself to the
-/// declared length.
+/// The window that the method reaches, in tokens: length= if given; otherwise the larger of the declared
+/// window and trained_context times factor, or with zones the longest text whose mapped distances stay below
+/// trained_context. 0: unlimited, because far distances are clamped or the method adapts to the declared
+/// length.
 int64_t extended_context(const PositionConfig& config);
 
 }  // namespace longspan

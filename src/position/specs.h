@@ -1,24 +1,24 @@
-// What the rows of the table point to: one pure function a method, in two files by shape. A frequency method
-// says how fast each pair of dimensions turns; a zone method maps positions anew beyond a distance. i runs
-// over the r/2 frequencies, theta_i = base^(-2i/r); L is the trained window, m the query's and n the key's
-// position.
+// The functions that the rows of the table point to: one pure function per method, in two files. A frequency
+// method sets how fast each pair of dimensions turns; a zone method remaps positions beyond some distance. i
+// runs over the r/2 frequencies, theta_i = base^(-2i/r); L is the trained window, m the query's and n the
+// key's position.
 #pragma once
 
 #include "position/position.h"
 
 namespace longspan {
 
-// ---- what all of them use ----
+// ---- shared ----
 
 double value_or(const PositionConfig& config, const std::string& key, double otherwise);
-/// L; Error when it is not known.
+/// L; Error when it is unknown.
 int64_t trained_window(const PositionConfig& config);
-/// length= where it was given as a number; else 0.
+/// length= if it was given as a number, otherwise 0.
 double fixed_length(const PositionConfig& config);
 /// theta_i of the config's base.
 PositionSpec rope_spec(const PositionConfig& config, const HeadShape& shape, int64_t length);
-/// The base under which the slowest frequency is `ratio` times slower and the fastest unchanged. Error when
-/// there is no such number.
+/// The base that makes the slowest frequency `ratio` times slower and leaves the fastest unchanged. Error
+/// when no finite base does.
 double ntk_base(const PositionConfig& config, double ratio, const HeadShape& shape);
 std::vector<double> frequencies_of_base(double base, const HeadShape& shape);
 

@@ -37,7 +37,7 @@ void check_value(const std::string& key, double value, const std::string& where)
 
 namespace {
 
-/// What the keys of one method allow beyond check_value.
+/// Constraints between the keys of a method, beyond check_value.
 void validate_values(const PositionConfig& config, const std::string& where) {
   auto get = [&](const std::string& key, double otherwise) {
     auto at = config.values.find(key);
@@ -56,7 +56,7 @@ void validate_values(const PositionConfig& config, const std::string& where) {
 
 }  // namespace
 
-/// The last word on every config, whoever wrote it. `where` opens the sentence.
+/// The final check of every config, whatever its source. `where` opens the sentence.
 void validate(const PositionConfig& config, const std::string& where) {
   const PositionMethod& method = position_method(config.method);
   if (!(std::isfinite(config.base) && config.base > 1))

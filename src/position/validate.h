@@ -1,4 +1,4 @@
-// What every reader of position settings checks, whoever wrote them. `where` opens each sentence.
+// Checks for every source of position settings. `where` opens each error sentence.
 #pragma once
 
 #include <string>
@@ -9,21 +9,21 @@
 
 namespace longspan {
 
-constexpr double kLargestContext = 1e12;  // tokens; beyond it a file is lying
+constexpr double kLargestContext = 1e12;  // tokens; no real file states more
 
 bool contains(const std::vector<std::string>& list, std::string_view key);
-/// The keys that every method takes; "none" changes nothing, so it takes no base.
+/// The keys that every method accepts; "none" changes nothing and therefore accepts no base.
 std::vector<std::string> common_keys(const PositionMethod& method);
-/// The keys that a method takes, for error sentences.
+/// The keys that a method accepts, for error sentences.
 std::string known_keys(const PositionMethod& method);
-/// A whole number of tokens; Error when it is none.
+/// Error when the value is not a whole number of tokens.
 int64_t token_count(const std::string& key, double value, const std::string& where);
-/// Error when a value is outside what its key allows.
+/// Error when a value is outside the range of its key.
 void check_value(const std::string& key, double value, const std::string& where);
-/// Error when a list has not one number a frequency.
+/// Error unless the list has one number per frequency.
 void check_list(const std::string& key, const std::vector<double>& list, const HeadShape& shape,
                 const std::string& where);
-/// The last word on a whole config.
+/// The final check of a complete config.
 void validate(const PositionConfig& config, const std::string& where);
 
 }  // namespace longspan

@@ -1,6 +1,6 @@
-// The methods that map positions anew beyond some distance r = m - n. Each zone's map is separable, query(m)
-// - key(n), since keys are rotated once and kept; where a distance stops growing, the query's position is
-// capped. A default that follows the trained window L says so.
+// The methods that remap positions beyond some distance r = m - n. Each zone's map is separable, query(m) -
+// key(n), because keys are rotated once and cached; where a distance stops growing, the query's position is
+// capped. Defaults that depend on the trained window L say so.
 #include <algorithm>
 #include <cmath>
 
@@ -11,7 +11,7 @@ namespace longspan {
 
 namespace {
 
-/// A whole number of tokens: the option, or else this part of the trained window.
+/// A whole number of tokens: the option, or this fraction of the trained window.
 double tokens_or(const PositionConfig& config, const std::string& key, int64_t numerator,
                  int64_t denominator) {
   if (config.values.contains(key)) return config.values.at(key);
@@ -33,10 +33,19 @@ PositionSpec with_far_zone(const PositionConfig& config, const HeadShape& shape,
   return spec;
 }
 
+/// Error unless `distance`, the longest one that the method leaves unchanged or clamps to, was seen in
+/// training (if the trained window is known): otherwise the method would claim a reach that it does not have.
+void check_seen(const PositionConfig& config, const char* key, double distance) {
+  if (config.trained_context > 0 && distance > static_cast<double>(config.trained_context))
+    fail("position method {}: {} ({}) must be at most the trained window ({}); give a smaller {}=TOKENS",
+         describe(config), key, distance, config.trained_context, key);
+}
+
 constexpr double kReropeWindow = 512;  // the authors' choice for a trained window of 4096
 
 /// Distance min(r, w).
 PositionSpec clamped(const PositionConfig& config, const HeadShape& shape, double window) {
+  check_seen(config, "window", window);
   return with_far_zone(config, shape, window, {.cap = window}, {.cap = 0});
 }
 
@@ -56,9 +65,9 @@ PositionSpec leaky_rerope_spec(const PositionConfig& config, const HeadShape& sh
 }
 
 /// Two rotations by distance, as FlagAttention's README describes NLPE; the formula was never published
-/// (Aquila2 issue 69). Far pairs are clamped at the window; or leak by factor; or turn with frequencies of
-/// their own, those of ntk under far_factor, at their true distance (unless factor is given too). The last is
-/// our reading of "frequency-aware", and jumps at the window.
+/// (Aquila2 issue 69). Far pairs are clamped at the window; or leak by factor; or turn with separate
+/// frequencies, those of ntk under far_factor, at their true distance (unless factor is given too). The last
+/// is our reading of "frequency-aware"; it is discontinuous at the window.
 PositionSpec nlpe_spec(const PositionConfig& config, const HeadShape& shape, int64_t) {
   double window = tokens_or(config, "window", 1, 4);
   bool leaks = config.values.contains("factor"), own = config.values.contains("far_factor");
@@ -71,7 +80,7 @@ PositionSpec nlpe_spec(const PositionConfig& config, const HeadShape& shape, int
 }
 
 /// Distance floor(m/G) - floor(n/G) + w - floor(w/G) from w on. Without group=, the smallest G for which a
-/// text of N tokens keeps w + (N - w) / G <= L; while that is 1, nothing changes.
+/// text of N tokens keeps w + (N - w) / G <= L; at G = 1 this is plain RoPE.
 PositionSpec self_extend_spec(const PositionConfig& config, const HeadShape& shape, int64_t length) {
   double window = value_or(config, "window", 0), fixed = fixed_length(config);
   if (window == 0) window = std::min(1024.0, tokens_or(config, "window", 1, 4));
@@ -93,13 +102,14 @@ PositionSpec self_extend_spec(const PositionConfig& config, const HeadShape& sha
   return spec;
 }
 
-/// Chunks of c = size - local tokens (size is the authors' chunk_size); keys stand at n mod c. Queries see
-/// their own chunk at m mod c, the one before at min((m mod c) + c, size), all others from where the last
-/// query of a chunk would see the one before.
+/// Chunks of c = size - local tokens (size is the authors' chunk_size); keys have position n mod c. Queries
+/// see their own chunk from m mod c, the previous one from min((m mod c) + c, size), and all others from
+/// where the last query of a chunk sees the previous one.
 PositionSpec dual_chunk_spec(const PositionConfig& config, const HeadShape& shape, int64_t) {
   double size = tokens_or(config, "size", 3, 4), local = tokens_or(config, "local", 1, 8);
   if (local >= size)
     fail("position method {}: local ({}) must be below size ({})", describe(config), local, size);
+  check_seen(config, "size", size);
   double c = size - local;
   PositionMap within{.modulus = c};
   PositionSpec spec = rope_spec(config, shape, 0);
@@ -110,12 +120,14 @@ PositionSpec dual_chunk_spec(const PositionConfig& config, const HeadShape& shap
   return spec;
 }
 
-/// Distance r - S + W from S = shift on, W = local: distances that training seldom showed give way to those
-/// that it often showed. The query's position is negative only where m < S, and there nothing is that far.
+/// Distance r - S + W from S = shift on, W = local: distances that were rare in training are replaced by
+/// frequent ones. The query's position is negative only for m < S, where no key is that far away.
 PositionSpec string_spec(const PositionConfig& config, const HeadShape& shape, int64_t) {
   double shift = tokens_or(config, "shift", 1, 3), local = value_or(config, "local", std::min(128.0, shift));
-  if (local > shift)
-    fail("position method {}: local ({}) must be at most shift ({})", describe(config), local, shift);
+  if (local >= shift)
+    fail("position method {}: local ({}) must be below shift ({}), or no distance changes; give {}",
+         describe(config), local, shift, config.values.contains("local") ? "another" : "local=TOKENS");
+  check_seen(config, "shift", shift);
   PositionSpec spec = with_far_zone(config, shape, shift, {.offset = local - shift}, {});
   spec.attention_scale = value_or(config, "attention_factor", 1);
   return spec;

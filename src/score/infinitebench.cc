@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "score/words.h"
 
 namespace longspan {
@@ -63,13 +64,13 @@ Label label_of(Text reference, const MetricInput& input) {
     fail("the metric needs the list \"options\" in its case");
   std::vector<std::u32string> texts;
   for (const Json& option : *options) {
-    if (!option.is_string()) fail("\"options\" holds {}, which is no text", dump_json(option));
+    if (!option.is_string()) fail("\"options\" holds {}, which is no text", excerpt_json(option));
     texts.push_back(code_points(option.get_ref<const std::string&>()));
   }
   auto at = static_cast<size_t>(std::find(texts.begin(), texts.end(), reference) - texts.begin());
   if (at == texts.size() && reference.size() == 1) at = std::min(kLetters.find(reference[0]), texts.size());
   if (at >= std::min(texts.size(), kLetters.size()))
-    fail("the reference \"{}\" is none of the options", to_utf8(reference.substr(0, 80)));
+    fail("the reference {} is none of the options", in_quotes(to_utf8(reference)));
   return {texts[at], std::u32string(1, kLetters[at])};
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "score/answers.h"
 #include "score/infinitebench.h"
 #include "score/leval.h"
@@ -108,7 +109,7 @@ double classification(Text prediction, Text reference, const MetricInput& input)
     fail("the metric classification needs the list \"all_classes\" in its case");
   Words found;
   for (const Json& entry : *classes) {
-    if (!entry.is_string()) fail("\"all_classes\" holds {}, which is no text", dump_json(entry));
+    if (!entry.is_string()) fail("\"all_classes\" holds {}, which is no text", excerpt_json(entry));
     std::u32string name = code_points(entry.get_ref<const std::string&>());
     if (holds(prediction, name)) found.push_back(std::move(name));
   }
@@ -142,7 +143,7 @@ double retrieval_after(Text mark, Text prediction, Text reference) {
     if (!rest.empty() && is_decimal_digit(rest[0]))
       return share_equal(digit_runs(prediction), digit_runs(rest)[0]);
   }
-  fail("the reference \"{}\" is not of the form \"{}1\"", to_utf8(reference.substr(0, 80)), to_utf8(mark));
+  fail("the reference {} is not of the form \"{}1\"", in_quotes(to_utf8(reference)), to_utf8(mark));
 }
 
 double retrieval(Text prediction, Text reference, const MetricInput&) {
@@ -257,7 +258,7 @@ double one_number(Text prediction, Text reference, const MetricInput&) {
     return digits.substr(std::min(digits.find_first_not_of(U'0'), digits.size() - 1));
   };
   Words found = digit_runs(prediction), wanted = digit_runs(reference);
-  if (wanted.empty()) fail("the reference \"{}\" holds no number", to_utf8(reference.substr(0, 80)));
+  if (wanted.empty()) fail("the reference {} holds no number", in_quotes(to_utf8(reference)));
   return !found.empty() && plain(last ? found.back() : found.front()) == plain(wanted[0]) ? 1 : 0;
 }
 
@@ -376,7 +377,7 @@ const Metric& find_metric(std::string_view name) {
     if (metric.name == name) return metric;
     names += names.empty() ? metric.name : std::string(", ") + metric.name;
   }
-  fail("there is no metric \"{}\"; there are {}", name, names);
+  fail("there is no metric {}; there are {}", in_quotes(name), names);
 }
 
 double score(const Metric& metric, std::string_view prediction, std::span<const std::string> references,

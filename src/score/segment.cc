@@ -5,11 +5,12 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "base/compressed.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/resource.h"
-#include "base/compressed.h"
+#include "base/text.h"
 
 namespace longspan {
 namespace {
@@ -67,7 +68,7 @@ double number_in(std::string_view text, const fs::path& file, int64_t line) {
   double value = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || std::isnan(value))
-    fail("{}:{}: expected a logarithm, found \"{}\"", file.string(), line, text);
+    fail("{}:{}: expected a logarithm, found {}", file.string(), line, in_quotes(text));
   return value;
 }
 
@@ -102,7 +103,7 @@ void Segmenter::read_dictionary(const fs::path& file, std::string_view text) {
     int64_t frequency = -1;
     if (parts.size() > 1) std::from_chars(parts[1].data(), parts[1].data() + parts[1].size(), frequency);
     if (frequency < 0 || frequency > (int64_t(1) << 40))
-      fail("{}:{}: expected \"word frequency tag\", found \"{}\"", file.string(), number, line.substr(0, 80));
+      fail("{}:{}: expected \"word frequency tag\", found {}", file.string(), number, in_quotes(line));
     int32_t node = 0;
     for (char32_t c : code_points(parts[0])) {
       auto [at, added] = children_.try_emplace(uint64_t(node) << 21 | c, int32_t(frequency_.size()));
@@ -122,11 +123,11 @@ void Segmenter::read_json_model(const fs::path& file, std::string_view text) {
   auto part = [&](const Json& from, const char* key) -> const Json& {
     static const Json none = Json::object();
     if (!from.contains(key)) return none;
-    if (!from[key].is_object()) fail("{}: \"{}\" is no object", file.string(), key);
+    if (!from[key].is_object()) fail("{}: {} is no object", file.string(), in_quotes(key));
     return from[key];
   };
   auto value = [&](const Json& from) {
-    if (!from.is_number()) fail("{}: expected a logarithm, found {}", file.string(), dump_json(from));
+    if (!from.is_number()) fail("{}: expected a logarithm, found {}", file.string(), excerpt_json(from));
     return from.get<double>();
   };
   if (!model.is_object() || part(model, "emit").empty()) fail("{}: no emissions (\"emit\")", file.string());
@@ -138,7 +139,8 @@ void Segmenter::read_json_model(const fs::path& file, std::string_view text) {
       if (row.contains(kNames[to])) transition_[s][to] = value(row[kNames[to]]);
     for (const auto& [key, log] : part(part(model, "emit"), kNames[s]).items()) {
       std::u32string c = code_points(key);
-      if (c.size() != 1) fail("{}: emission of \"{}\", which is not one character", file.string(), key);
+      if (c.size() != 1)
+        fail("{}: emission of {}, which is not one character", file.string(), in_quotes(key));
       emission_[s][c[0]] = value(log);
     }
   }

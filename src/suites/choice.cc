@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "suites/cases.h"
 #include "suites/prompt.h"
 #include "suites/records.h"
@@ -42,7 +43,7 @@ ChoiceSettings read_settings(const Task& task) {
       row.refuse("neutral", "accuracy_gain, which the task names, needs one");
     if (metric != "accuracy" && metric != "accuracy_per_byte" && metric != "accuracy_gain")
       fail("task {}: metrics: choices know accuracy, accuracy_per_byte and accuracy_gain, not {}", task.name,
-           metric);
+           excerpt(metric));
   }
   return settings;
 }
@@ -63,7 +64,7 @@ std::vector<std::string> choices_of(const Json& record, const std::string& where
   std::vector<std::string> choices;
   for (const Json& choice : *at) {
     if (!choice.is_string() || choice.get_ref<const std::string&>().empty())
-      fail("{}: each of \"choices\" must be a text that is not empty, not {}", where, dump_json(choice));
+      fail("{}: each of \"choices\" must be a text that is not empty, not {}", where, excerpt_json(choice));
     choices.push_back(choice.get<std::string>());
   }
   return choices;
@@ -73,7 +74,7 @@ size_t correct_of(const Json& record, const std::vector<std::string>& choices, c
   Json answer = record.value("answer", Json());
   if (answer.is_number_integer()) {
     if (answer < 0 || answer >= choices.size())
-      fail("{}: \"answer\" is {}, but the choices are counted from 0 to {}", where, dump_json(answer),
+      fail("{}: \"answer\" is {}, but the choices are counted from 0 to {}", where, excerpt_json(answer),
            choices.size() - 1);
     return answer.get<size_t>();
   }
@@ -81,7 +82,7 @@ size_t correct_of(const Json& record, const std::vector<std::string>& choices, c
                                : choices.end();
   if (at == choices.end())
     fail("{}: \"answer\" must be the index of a choice, counted from 0, or its text, not {}", where,
-         dump_json(answer));
+         excerpt_json(answer));
   return static_cast<size_t>(at - choices.begin());
 }
 

@@ -157,7 +157,7 @@ const Json& at_path(const Json& record, const std::string& path, const std::stri
     auto [stop, error] = std::from_chars(step.data(), step.data() + step.size(), index);
     if (at->is_array() && error == std::errc() && stop == step.data() + step.size() && index < at->size())
       next = &(*at)[index];
-    if (!next || next->is_null()) fail("{}: there is no field \"{}\"", where, path);
+    if (!next || next->is_null()) fail("{}: there is no field {}", where, in_quotes(path));
     at = next;
   }
   return *at;
@@ -165,14 +165,14 @@ const Json& at_path(const Json& record, const std::string& path, const std::stri
 
 const std::string& text_at(const Json& record, const std::string& path, const std::string& where) {
   const Json& value = at_path(record, path, where);
-  if (!value.is_string()) fail("{}: the field \"{}\" is no text", where, path);
+  if (!value.is_string()) fail("{}: the field {} is no text", where, in_quotes(path));
   return value.get_ref<const std::string&>();
 }
 
 /// The items of a list, filled and joined.
 std::string listed(const Slot& slot, const Json& record, const std::string& where) {
   const Json& list = at_path(record, slot.of, where);
-  if (!list.is_array()) fail("{}: the field \"{}\" is no list", where, slot.of);
+  if (!list.is_array()) fail("{}: the field {} is no list", where, in_quotes(slot.of));
   std::vector<Json> items;
   for (const Json& item : list) {
     Json fields = Json::object();
@@ -185,9 +185,8 @@ std::string listed(const Slot& slot, const Json& record, const std::string& wher
     const Json& wanted = at_path(record, slot.first, where);
     auto found = std::find_if(items.begin(), items.end(),
                               [&](const Json& item) { return item.contains("0") && item["0"] == wanted; });
-    if (found == items.end())
-      fail("{}: \"{}\" has no item {}", where, slot.of, dump_json(wanted).substr(0, 80));
-    if (slot.at >= std::ssize(items)) fail("{}: \"{}\" has no place {}", where, slot.of, slot.at);
+    if (found == items.end()) fail("{}: {} has no item {}", where, in_quotes(slot.of), excerpt_json(wanted));
+    if (slot.at >= std::ssize(items)) fail("{}: {} has no place {}", where, in_quotes(slot.of), slot.at);
     Json moved = std::move(*found);
     items.erase(found);
     items.insert(items.begin() + slot.at, std::move(moved));
@@ -216,7 +215,7 @@ Json value_of(const Slot& slot, const Json& record, const std::string& where) {
   if (slot.kind == Slot::Kind::Strip) return to_utf8(strip(code_points(text)));
   size_t begin = 0, end = 0;
   if (!slot.match->search(text, 0, begin, end))
-    fail("{}: \"{}\" does not hold what the slot {} looks for", where, slot.of, slot.name);
+    fail("{}: {} does not hold what the slot {} looks for", where, in_quotes(slot.of), slot.name);
   std::string found = text.substr(begin, end - begin);
   return slot.lower ? to_utf8(lower(code_points(found))) : found;
 }
@@ -236,9 +235,10 @@ size_t places(const Reading& how, const Json& record, const std::string& where) 
   size_t n = 0;
   for (size_t i = 0; i < how.each.size(); ++i) {
     const Json& list = at_path(record, how.each[i], where);
-    if (!list.is_array()) fail("{}: the field \"{}\" is no list", where, how.each[i]);
+    if (!list.is_array()) fail("{}: the field {} is no list", where, in_quotes(how.each[i]));
     if (i > 0 && list.size() != n)
-      fail("{}: \"{}\" has {} elements, \"{}\" has {}", where, how.each[0], n, how.each[i], list.size());
+      fail("{}: {} has {} elements, {} has {}", where, in_quotes(how.each[0]), n, in_quotes(how.each[i]),
+           list.size());
     n = list.size();
   }
   return n;
@@ -268,7 +268,7 @@ void append_references(const Json& value, const std::string& path, const std::st
   } else if (value.is_string() || value.is_number()) {
     out.push_back(spelled(value));
   } else {
-    fail("{}: the field \"{}\" is no text, number or list of these", where, path);
+    fail("{}: the field {} is no text, number or list of these", where, in_quotes(path));
   }
 }
 
@@ -292,17 +292,16 @@ CaseText case_text(const Task& task, const Reading& how, const Json& fields, con
   if (!how.messages.empty()) take_messages(at_path(fields, how.messages, where), where, text);
   for (const std::string& path : how.references)
     append_references(at_path(fields, path, where), path, where, text.references);
-  if (text.references.empty()) fail("{}: \"{}\" is empty", where, how.references[0]);
+  if (text.references.empty()) fail("{}: {} is empty", where, in_quotes(how.references[0]));
   for (const std::string& path : how.fields) text.fields[path] = at_path(fields, path, where);
   return text;
 }
 
 std::string bin_of(const Json& value, const Json& bins, const std::string& where) {
-  if (!value.is_number())
-    fail("{}: {} is no number to be put into a bin", where, dump_json(value).substr(0, 80));
+  if (!value.is_number()) fail("{}: {} is no number to be put into a bin", where, excerpt_json(value));
   std::string from = "0";
   for (const Json& bin : bins) {
-    if (!bin.is_number_integer()) fail("bins: whole numbers were expected, not {}", dump_json(bin));
+    if (!bin.is_number_integer()) fail("bins: whole numbers were expected, not {}", excerpt_json(bin));
     if (value < bin) return fmt::format("{}-{}", from, bin.get<int64_t>() - 1);
     from = dump_json(bin);
   }

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "suites/cases.h"
 
 namespace longspan {
@@ -39,7 +40,7 @@ const CaseMaker& find_maker(std::string_view name) {
     if (name == maker.name) return maker;
     names.push_back(maker.name);
   }
-  fail("there is no maker {}; there are {}", name, fmt::join(names, ", "));
+  fail("there is no maker {}; there are {}", excerpt(name), fmt::join(names, ", "));
 }
 
 std::vector<Case> make_cases(const Suite& suite, const MakeContext& context,
@@ -51,7 +52,7 @@ std::vector<Case> make_cases(const Suite& suite, const MakeContext& context,
     try {
       for (Case& c : find_maker(task.maker).make(task, context)) {
         c.task = t;
-        if (!ids.insert(c.id).second) fail("{}: two cases have the name {}", task.name, c.id);
+        if (!ids.insert(c.id).second) fail("{}: two cases have the name {}", task.name, excerpt(c.id));
         cases.push_back(std::move(c));
       }
     } catch (const MissingData& data) {

@@ -3,8 +3,9 @@
 #include <set>
 
 #include "base/error.h"
-#include "suites/needlebench.h"
+#include "base/text.h"
 #include "score/python_random.h"
+#include "suites/needlebench.h"
 #include "suites/records.h"
 
 namespace longspan {
@@ -25,7 +26,8 @@ BenchNeedle read_bench_needle(const Json& record, const std::string& where) {
   size_t mark = asked.find(needle.language == kChinese ? "？" : "?"), open = asked.find('\''),
          blank = asked.find(kBlank);
   if (mark == asked.npos || open == asked.npos || blank == asked.npos || blank <= open)
-    fail("{}: retrieval_question \"{}\" is not of the form QUESTION? ... 'FORMAT________.'", where, asked);
+    fail("{}: retrieval_question {} is not of the form QUESTION? ... 'FORMAT________.'", where,
+         in_quotes(asked));
   needle.question = asked.substr(0, mark);
   needle.format = asked.substr(open + 1, blank - open - 1);
   return needle;

@@ -67,7 +67,7 @@ const Json& member(const Json& object, const char* key, const std::string& where
 }
 
 std::string text_of(const Json& value, const std::string& where) {
-  if (!value.is_string()) fail("{}: a text was expected, not {}", where, dump_json(value).substr(0, 80));
+  if (!value.is_string()) fail("{}: a text was expected, not {}", where, excerpt_json(value));
   return value.get<std::string>();
 }
 
@@ -97,10 +97,11 @@ Test one_test(const Json& entry, const std::string& kind, const Json& question, 
   if (test.contains("gold_answers")) out.answers = texts_of(test["gold_answers"], where);
   if (entry.contains("character_set")) out.characters = texts_of(entry["character_set"], where);
   bool drawn = out.needle.find("{CHAR}") != out.needle.npos;
-  if (drawn ? out.characters.empty() : out.answers.empty()) fail("{}: test {} has no answers", where, name);
+  if (drawn ? out.characters.empty() : out.answers.empty())
+    fail("{}: test {} has no answers", where, excerpt(name));
   if (!std::all_of(id.begin(), id.begin() + std::min<size_t>(4, id.size()),
                    [](char c) { return c >= '0' && c <= '9'; }))
-    fail("{}: the id {} does not begin with four digits", where, id);
+    fail("{}: the id {} does not begin with four digits", where, excerpt(id));
   out.seed = kSeed + static_cast<uint32_t>(std::stoul(id.empty() ? "0" : id.substr(0, 4)));
   return out;
 }
@@ -119,7 +120,7 @@ std::vector<Test> read_tests(const fs::path& file, const std::string& kind) {
           tests.push_back(one_test(entry, name, question, test_name, test, where));
     return true;
   });
-  if (tests.empty()) fail("{}: has no question of the kind {}", file.string(), kind);
+  if (tests.empty()) fail("{}: has no question of the kind {}", file.string(), excerpt(kind));
   return tests;
 }
 

@@ -20,7 +20,6 @@ namespace {
 
 constexpr size_t kMostListBytes = size_t{2} << 30;
 constexpr size_t kHeldBytes = size_t{32} << 20;  // of a compressed file: decompressed at once
-constexpr size_t kMostErrorBytes = 300;          // the parser quotes its input, which may be the whole line
 
 bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") == line.npos; }
 
@@ -68,6 +67,7 @@ fs::path find_data(const fs::path& data, const std::string& name) {
   if (!fs::exists(data)) fail("--data {}: there is no such file or folder", data.string());
   std::vector<fs::path> names = {name, name + ".xz", name + ".zst"}, direct;
   if (!fs::is_directory(data)) {
+    if (!fs::is_regular_file(data)) fail("--data {}: is neither a folder nor a regular file", data.string());
     for (const fs::path& one : names)
       if (data.filename() == one.filename()) return data;
     throw MissingData{fmt::format("{} is not {}", data.string(), name)};
@@ -90,9 +90,7 @@ Json RecordFile::parse(std::string_view text, int64_t number) const {
   try {
     record = parse_json(text, "");
   } catch (const Error& error) {
-    std::string what = error.what();
-    fail("{}{}", where(number),
-         what.substr(0, complete_utf8_prefix(std::string_view(what).substr(0, kMostErrorBytes))));
+    fail("{}{}", where(number), error.what());
   }
   if (!record.is_object()) fail("{}: is no JSON object", where(number));
   return record;

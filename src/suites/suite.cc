@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/resource.h"
+#include "base/text.h"
 #include "suites/row.h"
 
 namespace longspan {
@@ -115,7 +116,7 @@ Task read_task(const Json& merged, const std::string& file) {
 std::string pick_dialect(const Suite& suite, const std::string& wanted, const std::string& file) {
   if (wanted.empty()) return suite.dialects.empty() ? "" : suite.dialects.front();
   if (std::find(suite.dialects.begin(), suite.dialects.end(), wanted) == suite.dialects.end())
-    fail("{}: there is no dialect {}; there {}", file, wanted,
+    fail("{}: there is no dialect {}; there {}", file, excerpt(wanted),
          suite.dialects.empty() ? "are none" : fmt::format("are {}", fmt::join(suite.dialects, ", ")));
   return wanted;
 }
@@ -129,7 +130,7 @@ void keep_tasks(std::vector<Task>& tasks, const std::vector<std::string>& wanted
     if (at == tasks.end()) {
       std::vector<std::string> names;
       for (const Task& task : tasks) names.push_back(task.name);
-      fail("{}: there is no task {}; there are {}", file, name, fmt::join(names, ", "));
+      fail("{}: there is no task {}; there are {}", file, excerpt(name), fmt::join(names, ", "));
     }
     kept.push_back(*at);
   }
@@ -144,7 +145,7 @@ SuiteText find_suite(const std::string& suite) {
   if (suite.ends_with(kEnding)) return {suite, read_file(suite)};
   std::vector<std::string> names = suite_names();
   if (std::find(names.begin(), names.end(), suite) == names.end())
-    fail("there is no suite {}; there are {}, and files of yours that end in {}", suite,
+    fail("there is no suite {}; there are {}, and files of yours that end in {}", excerpt(suite),
          fmt::join(names, ", "), kEnding);
   return {suite + kEnding, std::string(resource(kFolder + suite + kEnding))};
 }
@@ -157,7 +158,7 @@ Truncation truncation_of(const std::string& name) {
     if (name == t.name) return t.truncation;
     names.push_back(t.name);
   }
-  fail("truncation {} is unknown; there are {}", name, fmt::join(names, ", "));
+  fail("truncation {} is unknown; there are {}", excerpt(name), fmt::join(names, ", "));
 }
 
 const char* name_of(Truncation truncation) {
@@ -244,7 +245,7 @@ std::string fill_slots(std::string_view text, const Json& fields, const std::str
     std::string slot(text.substr(i + 1, close - i - 1));
     auto value = fields.find(slot);
     if (value == fields.end() || value->is_null())
-      fail("{}: there is no field \"{}\" for the prompt", where, slot);
+      fail("{}: there is no field {} for the prompt", where, in_quotes(slot));
     size_t at = out.size();
     out += value->is_string() ? value->get<std::string>() : dump_json(*value);
     if (begin && end && !marked && slot == mark) {

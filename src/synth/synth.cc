@@ -59,7 +59,7 @@ const KindRow& kind_row(const std::string& name) {
     if (row.kind.name == name) return row;
     names += (names.empty() ? "" : ", ") + std::string(row.kind.name);
   }
-  fail("mix: there is no kind \"{}\"; there are {}", name, names);
+  fail("mix: there is no kind {}; there are {}", in_quotes(name), names);
 }
 
 /// The languages that a kind can be made in. A kind without texts of a language follows the job's other
@@ -84,7 +84,7 @@ std::vector<std::pair<std::string, double>> languages(const SynthJob& job, const
 /// The mix with every kind possible. Error when one is not.
 std::vector<std::pair<std::string, double>> checked_mix(const SynthJob& job, const SynthSources& sources) {
   if (job.language != "en" && job.language != "zh" && job.language != "any")
-    fail("language must be en, zh or any, not {}", job.language);
+    fail("language must be en, zh or any, not {}", excerpt(job.language));
   if (job.target_tokens < kLeastTarget || job.target_tokens > kMostTarget)
     fail("a record of {} tokens cannot be made; choose {} to {}", job.target_tokens, kLeastTarget,
          kMostTarget);

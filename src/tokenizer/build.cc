@@ -48,8 +48,8 @@ bool raw_bytes(std::string_view token, std::string& bytes) {
 void set_token(Tokenizer::Impl& impl, int64_t id, const std::string& text, size_t expected_tokens) {
   auto most = static_cast<int64_t>(expected_tokens * 2 + 65536);
   if (id < 0 || id >= most)
-    fail("{}: the token \"{}\" has the id {}, outside 0..{} for {} tokens", impl.source, text, id, most - 1,
-         expected_tokens);
+    fail("{}: the token {} has the id {}, outside 0..{} for {} tokens", impl.source, in_quotes(text), id,
+         most - 1, expected_tokens);
   auto index = static_cast<size_t>(id);
   if (index >= impl.tokens.size()) {
     impl.tokens.resize(index + 1);
@@ -57,7 +57,8 @@ void set_token(Tokenizer::Impl& impl, int64_t id, const std::string& text, size_
     impl.added.resize(index + 1);
   }
   if (!impl.tokens[index].empty() && impl.tokens[index] != text)
-    fail("{}: the id {} belongs to two tokens, \"{}\" and \"{}\"", impl.source, id, impl.tokens[index], text);
+    fail("{}: the id {} belongs to two tokens, {} and {}", impl.source, id, in_quotes(impl.tokens[index]),
+         in_quotes(text));
   impl.tokens[index] = text;
   impl.ids[text] = static_cast<int32_t>(id);
 }
@@ -106,8 +107,8 @@ void build_bpe(Tokenizer::Impl& impl, const std::vector<std::pair<std::string, s
   auto id_of = [&](const std::string& text, size_t k) {
     auto found = impl.ids.find(text);
     if (found == impl.ids.end())
-      fail("{}: merge {} (\"{}\" with \"{}\") needs the token \"{}\", which the vocabulary lacks",
-           impl.source, k, merges[k].first, merges[k].second, text);
+      fail("{}: merge {} ({} with {}) needs the token {}, which the vocabulary lacks", impl.source, k,
+           in_quotes(merges[k].first), in_quotes(merges[k].second), in_quotes(text));
     return found->second;
   };
   bpe.cut_before_spaces = !bpe.byte_level && !ignore_merges && impl.ids.contains(std::string(kSpace));

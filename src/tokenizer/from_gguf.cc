@@ -2,6 +2,7 @@
 // described; "llama" is SentencePiece BPE by score; "t5" SentencePiece unigram. token_type has the numbers of
 // PieceType.
 #include "base/error.h"
+#include "base/text.h"
 #include "tokenizer/gguf_pre.h"
 #include "tokenizer/impl.h"
 #include "tokenizer/json_steps.h"
@@ -134,7 +135,7 @@ Tokenizer tokenizer_from_gguf(const Json& metadata, const std::string& source) {
     read_sentencepiece(metadata, SentencePieceModel::Kind::Unigram, *impl);
     add_eos = true;
   } else {
-    fail("{}: tokenizer.ggml.model is \"{}\"; supported are gpt2, llama and t5", source, name);
+    fail("{}: tokenizer.ggml.model is {}; supported are gpt2, llama and t5", source, in_quotes(name));
   }
   impl->bos = id_at(metadata, "bos_token_id", *impl);
   impl->eos = id_at(metadata, "eos_token_id", *impl);

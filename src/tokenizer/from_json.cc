@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
+#include <set>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "tokenizer/impl.h"
 #include "tokenizer/json_steps.h"
 
@@ -25,22 +28,32 @@ std::vector<std::pair<std::string, std::string>> read_merges(const Json& merges,
     size_t space = text.find(' ');
     if (space == std::string::npos || text.find(' ', space + 1) != std::string::npos)
       fail("{}: merge {} should be \"left right\" or [\"left\", \"right\"], not {}", source, out.size(),
-           dump_json(merge).substr(0, 100));
+           excerpt_json(merge, 100));
     out.emplace_back(text.substr(0, space), text.substr(space + 1));
   }
   return out;
 }
 
-bool flag(const Json& model, const char* key) {
+/// Absent and null are false.
+bool flag(const Json& model, const char* key, const std::string& source) {
   auto& value = json_at(model, key);
-  return value.is_boolean() && value.get<bool>();
+  if (value.is_null()) return false;
+  if (!value.is_boolean())
+    fail("{}: \"{}\" should be true or false, not {}", source, key, excerpt_json(value));
+  return value.get<bool>();
+}
+
+bool is_token_id(const Json& value) {
+  constexpr auto kMost = std::numeric_limits<int32_t>::max();
+  if (value.is_number_unsigned()) return value.get<uint64_t>() <= kMost;
+  return value.is_number_integer() && value.get<int64_t>() >= 0 && value.get<int64_t>() <= kMost;
 }
 
 void refuse_options(const Json& model, const std::string& source) {
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     auto& value = json_at(model, key);
     if (value.is_string() && !value.get<std::string>().empty())
-      fail("{}: a BPE model with {} \"{}\" is not supported", source, key, value.get<std::string>());
+      fail("{}: a BPE model with {} {} is not supported", source, key, in_quotes(value.get<std::string>()));
   }
   auto& dropout = json_at(model, "dropout");
   if (dropout.is_number() && dropout.get<double>() != 0)
@@ -52,24 +65,25 @@ void read_bpe(const Json& model, Tokenizer::Impl& impl) {
   auto& vocab = json_at(model, "vocab");
   if (!vocab.is_object()) fail("{}: the BPE model has no \"vocab\"", impl.source);
   for (auto& [text, id] : vocab.items()) {
-    if (!id.is_number_integer()) fail("{}: the id of the token \"{}\" is no number", impl.source, text);
+    if (!id.is_number_integer())
+      fail("{}: the id of the token {} is no number", impl.source, in_quotes(text));
     set_token(impl, id.get<int64_t>(), text, vocab.size());
   }
   Bpe& bpe = impl.bpe;
-  bpe.byte_fallback = flag(model, "byte_fallback");
-  bpe.fuse_unknown = flag(model, "fuse_unk");
-  if (json_at(model, "unk_token").is_string()) {
-    auto unknown = impl.ids.find(model["unk_token"].get<std::string>());
+  bpe.byte_fallback = flag(model, "byte_fallback", impl.source);
+  bpe.fuse_unknown = flag(model, "fuse_unk", impl.source);
+  if (auto& text = json_at(model, "unk_token"); !text.is_null()) {
+    auto unknown = text.is_string() ? impl.ids.find(text.get<std::string>()) : impl.ids.end();
     if (unknown == impl.ids.end())
-      fail("{}: unk_token \"{}\" is not in the vocabulary", impl.source,
-           model["unk_token"].get<std::string>());
+      fail("{}: unk_token {} is not in the vocabulary", impl.source, excerpt_json(text));
     bpe.unknown = unknown->second;
   }
   bool bytes =
       std::any_of(impl.pre_tokenizer.begin(), impl.pre_tokenizer.end(),
                   [](const PreTokenizerStep& step) { return step.kind == PreTokenizerStep::Kind::ByteMap; });
   impl.kind = bytes ? "byte-level BPE" : "SentencePiece BPE";
-  build_bpe(impl, read_merges(json_at(model, "merges"), impl.source), flag(model, "ignore_merges"));
+  build_bpe(impl, read_merges(json_at(model, "merges"), impl.source),
+            flag(model, "ignore_merges", impl.source));
   find_byte_tokens(impl, bpe.byte_token);
 }
 
@@ -111,11 +125,13 @@ void read_unigram(const Json& model, Tokenizer::Impl& impl) {
     unigram.min_score = std::min(unigram.min_score, unigram.scores.back());
   }
   auto& unknown = json_at(model, "unk_id");
-  if (unknown.is_number_unsigned()) {
-    if (unknown.get<uint64_t>() >= vocab.size()) fail("{}: unk_id is outside the vocabulary", impl.source);
+  if (!unknown.is_null()) {
+    if (!is_token_id(unknown) || unknown.get<uint64_t>() >= vocab.size())
+      fail("{}: unk_id is {}, no id of the {} tokens of the vocabulary", impl.source, excerpt_json(unknown),
+           vocab.size());
     unigram.unknown = unknown.get<int32_t>();
   }
-  unigram.byte_fallback = flag(model, "byte_fallback");
+  unigram.byte_fallback = flag(model, "byte_fallback", impl.source);
   find_byte_tokens(impl, unigram.byte_token);
   impl.kind = "SentencePiece unigram";
 }
@@ -128,19 +144,20 @@ void read_model(const Json& model, Tokenizer::Impl& impl) {
                                                            : "";
   if (name == "BPE") return read_bpe(model, impl);
   if (name == "Unigram") return read_unigram(model, impl);
-  fail("{}: the model type \"{}\" is not supported, only BPE and Unigram", impl.source, name);
+  fail("{}: the model type {} is not supported, only BPE and Unigram", impl.source, in_quotes(name));
 }
 
 AddedToken read_added(const Json& entry, const std::string& source) {
   AddedToken token;
   if (!json_at(entry, "content").is_string())
-    fail("{}: an added token without \"content\": {}", source, dump_json(entry).substr(0, 200));
+    fail("{}: an added token without \"content\": {}", source, excerpt_json(entry, 200));
   token.content = entry["content"].get<std::string>();
-  token.special = flag(entry, "special");
-  token.single_word = flag(entry, "single_word");
-  token.lstrip = flag(entry, "lstrip");
-  token.rstrip = flag(entry, "rstrip");
-  token.normalized = json_at(entry, "normalized").is_boolean() ? flag(entry, "normalized") : !token.special;
+  token.special = flag(entry, "special", source);
+  token.single_word = flag(entry, "single_word", source);
+  token.lstrip = flag(entry, "lstrip", source);
+  token.rstrip = flag(entry, "rstrip", source);
+  token.normalized =
+      json_at(entry, "normalized").is_null() ? !token.special : flag(entry, "normalized", source);
   return token;
 }
 
@@ -163,20 +180,27 @@ void read_added_tokens(const Json& json, const Json& config, Tokenizer::Impl& im
   auto& list = json_at(json, "added_tokens");
   auto& decoder = json_at(config, "added_tokens_decoder");
   size_t expected = impl.tokens.size() + list.size() + decoder.size();
-  if (list.is_array()) {
-    for (auto& entry : list) {
-      auto& id = json_at(entry, "id");
-      if (!id.is_number_integer())
-        fail("{}: an added token without an id: {}", impl.source, dump_json(entry).substr(0, 200));
-      place_added(read_added(entry, impl.source), id.get<int64_t>(), expected, impl, added);
-    }
+  if (!list.is_null() && !list.is_array())
+    fail("{}: added_tokens should be a list, not {}", impl.source, excerpt_json(list));
+  if (!decoder.is_null() && !decoder.is_object())
+    fail("{}: added_tokens_decoder should be an object, not {}", impl.source, excerpt_json(decoder));
+  std::set<int64_t> seen;
+  for (auto& entry : list) {
+    auto& id = json_at(entry, "id");
+    if (!is_token_id(id))
+      fail("{}: the \"id\" of an added token should be a whole number from 0 on: {}", impl.source,
+           excerpt_json(entry, 200));
+    if (!seen.insert(id.get<int64_t>()).second)
+      fail("{}: added_tokens gives the id {} twice", impl.source, id.get<int64_t>());
+    place_added(read_added(entry, impl.source), id.get<int64_t>(), expected, impl, added);
   }
-  if (decoder.is_object()) {
-    for (auto& [key, entry] : decoder.items()) {
-      if (key.empty() || key.size() > 9 || key.find_first_not_of("0123456789") != std::string::npos)
-        fail("{}: added_tokens_decoder has the key \"{}\", which is no token id", impl.source, key);
-      place_added(read_added(entry, impl.source), std::stoll(key), expected, impl, added);
-    }
+  seen.clear();
+  for (auto& [key, entry] : decoder.items()) {
+    if (key.empty() || key.size() > 9 || key.find_first_not_of("0123456789") != std::string::npos)
+      fail("{}: added_tokens_decoder has the key {}, which is no token id", impl.source, in_quotes(key));
+    if (!seen.insert(std::stoll(key)).second)
+      fail("{}: added_tokens_decoder gives the id {} twice", impl.source, std::stoll(key));
+    place_added(read_added(entry, impl.source), std::stoll(key), expected, impl, added);
   }
   // The library matches special tokens first, so where two have the same spelling after normalization the
   // special one wins.
@@ -197,9 +221,9 @@ void read_config_specials(const Json& config, bool bos_by_default, Tokenizer::Im
   if (int32_t id = named_token(config, "eos_token", impl); id >= 0) impl.eos = id;
   if (!impl.prefix.empty() || !impl.suffix.empty()) return;
   auto& add_bos = json_at(config, "add_bos_token");
-  bool bos = add_bos.is_boolean() ? add_bos.get<bool>() : bos_by_default;
+  bool bos = add_bos.is_null() ? bos_by_default : flag(config, "add_bos_token", impl.source);
   if (bos && impl.bos >= 0) impl.prefix = {impl.bos};
-  if (flag(config, "add_eos_token") && impl.eos >= 0) impl.suffix = {impl.eos};
+  if (flag(config, "add_eos_token", impl.source) && impl.eos >= 0) impl.suffix = {impl.eos};
 }
 
 }  // namespace

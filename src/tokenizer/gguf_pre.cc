@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "tokenizer/json_steps.h"
 
 namespace longspan {
@@ -132,7 +133,7 @@ GgufPreTokenizer gguf_pre_tokenizer(const std::string& given, const std::string&
     out.add_bos = row.add_bos;
     return out;
   }
-  fail("{}: tokenizer.ggml.pre is \"{}\", which is not known here; known are {}", source, name,
+  fail("{}: tokenizer.ggml.pre is {}, which is not known here; known are {}", source, in_quotes(name),
        known_names());
 }
 

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "tokenizer/unicode.h"
 
 namespace longspan {
@@ -11,12 +12,12 @@ namespace {
 
 std::string type_of(const Json& section, const char* what, const std::string& source) {
   if (!section.is_object() || !json_at(section, "type").is_string())
-    fail("{}: a {} without a \"type\": {}", source, what, dump_json(section).substr(0, 200));
+    fail("{}: a {} without a \"type\": {}", source, what, excerpt_json(section, 200));
   return section["type"].get<std::string>();
 }
 
 [[noreturn]] void unsupported(const char* what, const std::string& type, const std::string& source) {
-  fail("{}: the {} \"{}\" is not supported", source, what, type);
+  fail("{}: the {} {} is not supported", source, what, in_quotes(type));
 }
 
 /// The parts of a section in order, with nested "Sequence" entries expanded. Not recursive: a file may nest
@@ -42,7 +43,7 @@ std::vector<const Json*> parts_of(const Json& section, const char* list, const c
 std::string text_at(const Json& section, const char* key, const std::string& source) {
   auto& value = json_at(section, key);
   if (!value.is_string())
-    fail("{}: \"{}\" should be a string in {}", source, key, dump_json(section).substr(0, 200));
+    fail("{}: \"{}\" should be a string in {}", source, key, excerpt_json(section, 200));
   return value.get<std::string>();
 }
 
@@ -50,7 +51,7 @@ bool flag_at(const Json& section, const char* key, bool otherwise, const std::st
   auto& value = json_at(section, key);
   if (value.is_null()) return otherwise;
   if (!value.is_boolean())
-    fail("{}: \"{}\" should be true or false in {}", source, key, dump_json(section).substr(0, 200));
+    fail("{}: \"{}\" should be true or false in {}", source, key, excerpt_json(section, 200));
   return value.get<bool>();
 }
 
@@ -60,7 +61,7 @@ Pattern pattern_at(const Json& section, const std::string& source) {
   if (json_at(pattern, "Regex").is_string())
     return regex_pattern(pattern["Regex"].get<std::string>(), source);
   fail("{}: a pattern should be {{\"String\": ...}} or {{\"Regex\": ...}}, not {}", source,
-       dump_json(pattern).substr(0, 200));
+       excerpt_json(pattern, 200));
 }
 
 SplitBehavior behavior_at(const Json& section, const std::string& source) {
@@ -163,13 +164,13 @@ const std::pair<const char*, NormalizerStep::Kind> kPlainNormalizers[] = {
 size_t count_at(const Json& section, const char* key, const std::string& source) {
   auto& value = json_at(section, key);
   if (!value.is_number_unsigned())
-    fail("{}: \"{}\" should be a count in {}", source, key, dump_json(section));
+    fail("{}: \"{}\" should be a count in {}", source, key, excerpt_json(section));
   return value.get<size_t>();
 }
 
 int32_t id_in(const Json& value, const std::string& source) {
   if (!value.is_number_unsigned() || value.get<uint64_t>() > std::numeric_limits<int32_t>::max())
-    fail("{}: the post_processor has {} where a token id should be", source, dump_json(value).substr(0, 100));
+    fail("{}: the post_processor has {} where a token id should be", source, excerpt_json(value, 100));
   return value.get<int32_t>();
 }
 
@@ -185,7 +186,8 @@ void read_template(const Json& section, const std::string& source, SpecialAround
     auto name = text_at(json_at(item, "SpecialToken"), "id", source);
     auto& entry = json_at(json_at(section, "special_tokens"), name.c_str());
     if (!json_at(entry, "ids").is_array())
-      fail("{}: the template of the post_processor names \"{}\", which special_tokens lacks", source, name);
+      fail("{}: the template of the post_processor names {}, which special_tokens lacks", source,
+           in_quotes(name));
     for (auto& id : entry["ids"]) (seen_text ? around.suffix : prefix).push_back(id_in(id, source));
   }
   if (!seen_text) fail("{}: the template of the post_processor has no place for the text", source);

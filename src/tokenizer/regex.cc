@@ -6,6 +6,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "tokenizer/unicode.h"
 
 namespace longspan {
@@ -145,8 +146,7 @@ class Translator {
   }
 
   [[noreturn]] void refuse(const std::string& what) {
-    fail("{}: the pattern \"{}\" {}, which this program does not understand", source_, p_.substr(0, 200),
-         what);
+    fail("{}: the pattern {} {}, which this program does not understand", source_, in_quotes(p_, 200), what);
   }
 
   const std::string& p_;
@@ -192,7 +192,7 @@ Regex::Regex(const std::string& pattern, const std::string& source) {
   if (!compiled->code) {
     char message[256];
     pcre2_get_error_message(error, reinterpret_cast<PCRE2_UCHAR*>(message), sizeof message);
-    fail("{}: the pattern \"{}\" does not compile: {}", source, pattern.substr(0, 200), message);
+    fail("{}: the pattern {} does not compile: {}", source, in_quotes(pattern, 200), message);
   }
   pcre2_jit_compile(compiled->code,
                     PCRE2_JIT_COMPLETE);  // where there is no JIT the interpreter does the same
@@ -211,8 +211,8 @@ bool Regex::search(std::string_view text, size_t from, size_t& begin, size_t& en
   if (count == PCRE2_ERROR_JIT_STACKLIMIT) count = run(PCRE2_NO_JIT);
   if (count == PCRE2_ERROR_NOMATCH) return false;
   if (count < 0)
-    fail("{}: the pattern \"{}\" gives up on this text of {} bytes (PCRE2 error {})", compiled_->source,
-         compiled_->pattern.substr(0, 200), text.size(), count);
+    fail("{}: the pattern {} gives up on this text of {} bytes (PCRE2 error {})", compiled_->source,
+         in_quotes(compiled_->pattern, 200), text.size(), count);
   const PCRE2_SIZE* pair = pcre2_get_ovector_pointer(match.get());
   begin = pair[0];
   end = pair[1];

@@ -199,7 +199,7 @@ TokenizerFiles tokenizer_files_from_gguf(const Json& metadata, const std::string
   auto model = v.at("model").get<std::string>();
   if (model != "gpt2" && model != "llama")
     fail("{}: a vocabulary of kind {} cannot be written as tokenizer.json yet; gpt2 and llama can", source,
-         model);
+         excerpt(model));
   Json parts = model == "gpt2" ? byte_level_json(v) : sentencepiece_json(v);
   Json json = {{"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr}};
   json["added_tokens"] = added_tokens(v);

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "tokenizer/chat_template.h"
 #include "train/toml_section.h"
 
@@ -315,7 +316,7 @@ PositionConfig stage_position(const Stage& stage, const ModelConfig& model) {
            describe(position), window, reach);
     return position;
   } catch (const Error& e) {
-    fail("stage \"{}\": {}", stage.name, e.what());
+    fail("stage {}: {}", in_quotes(stage.name), e.what());
   }
 }
 

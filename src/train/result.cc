@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "model/adapter_files.h"
 #include "model/export.h"
 #include "model/write_model.h"
@@ -40,7 +41,7 @@ void check_writable(const Recipe& recipe, const Checkpoint& checkpoint, const Tr
   for (const NamedTensor& t : whole_parameters(model))
     if (!checkpoint.find(t.name))
       fail("{}: its files have no tensor {}: this family can train adapters only", checkpoint.path.string(),
-           t.name);
+           excerpt(t.name));
 }
 
 void average(const Recipe& recipe, const Checkpoint& checkpoint, TrainingModel& model) {

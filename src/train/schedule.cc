@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace longspan {
 
@@ -23,7 +24,7 @@ constexpr Named kDecays[] = {
 Decay decay_named(std::string_view name) {
   for (const Named& row : kDecays)
     if (name == row.name) return row.decay;
-  fail("schedule \"{}\" is unknown; there are constant, linear, cosine and wsd", name);
+  fail("schedule {} is unknown; there are constant, linear, cosine and wsd", in_quotes(name));
 }
 
 double learning_rate(const Schedule& s, int64_t step) {

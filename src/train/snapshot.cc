@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/text.h"
 
 namespace longspan {
 
@@ -199,7 +200,7 @@ RunState read_snapshot(const fs::path& file, TrainingModel& model, Moments& mome
     parameters_changed(model);
     return state_of(o.header);
   } catch (const Json::exception& e) {
-    fail("{}: the snapshot's header lacks a field: {}", file.string(), e.what());
+    fail("{}: the snapshot's header lacks a field: {}", file.string(), excerpt(e.what(), 300));
   }
 }
 

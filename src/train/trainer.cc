@@ -3,12 +3,15 @@
 #include <fmt/ranges.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <fstream>
 
 #include "base/error.h"
-#include "train/flops.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "model/flops.h"
 #include "train/jumps.h"
 #include "train/metrics.h"
 #include "train/result.h"
@@ -57,17 +60,29 @@ struct Run {
   }
 };
 
+bool has_divergence(const Recipe& recipe) {
+  return std::any_of(recipe.stages.begin(), recipe.stages.end(), [](const Stage& stage) {
+    return stage.short_rows.rows > 0 && stage.short_rows.divergence > 0;
+  });
+}
+
 /// Short rows under a divergence need the model of before: the adapters' own model will do unless something
 /// else trains, too.
+bool loads_original(const Recipe& recipe) {
+  const Trained& t = recipe.trained;
+  return has_divergence(recipe) && (t.all || t.norms || t.embeddings);
+}
+
+/// Tokens of the longest row.
+int64_t row_tokens(const Stage& stage) {
+  return std::max(stage.row_tokens, stage.short_rows.rows > 0 ? stage.short_rows.tokens : 0);
+}
+
 void prepare_original(Run& run) {
-  bool needed = false;
-  for (const Stage& stage : run.recipe.stages)
-    needed |= stage.short_rows.rows > 0 && stage.short_rows.divergence > 0;
-  if (!needed) return;
+  if (!has_divergence(run.recipe)) return;
   const ModelConfig& config = run.model.model.config;
-  const Trained& t = run.recipe.trained;
   run.original.spec = position_spec(config.position, config.head_shape(), 0);
-  if (!t.all && !t.norms && !t.embeddings) return;
+  if (!loads_original(run.recipe)) return;
   run.original_model = std::make_unique<Model>(Model{
       config, load_weights(run.checkpoint, config), {}, run.model.model.kernels, run.model.model.compute});
   run.original.model = run.original_model.get();
@@ -146,7 +161,8 @@ void check_finite(const Run& run, const StepRows& rows, const StepLoss& loss, do
                                                                               : nullptr;
   if (!what) return;
   fail("step {}: the {} is no number any more (loss {}, gradient norm {}); documents of the step: {}; {}",
-       run.state.step + 1, what, loss.loss, norm, fmt::join(rows.documents(), ", "), run.last_snapshot());
+       run.state.step + 1, what, loss.loss, norm,
+       excerpt(fmt::format("{}", fmt::join(rows.documents(), ", ")), 600), run.last_snapshot());
 }
 
 StepReport one_step(Run& run, const Stage& stage, const StageRows& sources, const StagePositions& positions,
@@ -186,10 +202,7 @@ bool run_stage(Run& run, Metrics& metrics) {
   const Stage& stage = recipe.stages[static_cast<size_t>(run.state.stage)];
   const ModelConfig& config = run.model.model.config;
   StagePositions positions = stage_positions(stage, config);
-  const ShortRows& shorts = stage.short_rows;
-  auto buffers =
-      make_training_buffers(run.model, positions.spec,
-                            std::max(stage.row_tokens, shorts.rows > 0 ? shorts.tokens : 0), recipe.plan);
+  auto buffers = make_training_buffers(run.model, positions.spec, row_tokens(stage), recipe.plan);
   while (run.state.stage_step < stage.steps) {
     StepReport report =
         one_step(run, stage, run.data.stages[static_cast<size_t>(run.state.stage)], positions, *buffers);
@@ -208,11 +221,29 @@ bool run_stage(Run& run, Metrics& metrics) {
 
 }  // namespace
 
+MemoryTable training_memory(const Recipe& recipe, const Checkpoint& checkpoint) {
+  ModelConfig config = read_config(checkpoint);
+  const Kernels& k = kernels();
+  TrainingShape shape{.trained = recipe.trained,
+                      .plan = recipe.plan,
+                      .compute = recipe.compute.value_or(preferred_compute(k)),
+                      .original = loads_original(recipe)};
+  for (const Stage& stage : recipe.stages) {
+    shape.stages.push_back({stage_spec(stage, config), row_tokens(stage)});
+    PositionConfig position = stage_position(stage, config);
+    if (recipe.validation_steps > 0)
+      for (int64_t length : recipe.validation_lengths)
+        shape.validations.push_back(
+            {position_spec(position, config.head_shape(), length), length, kValidationChunk});
+  }
+  return plan_training_memory(checkpoint, config, k, shape);
+}
+
 bool train(const Recipe& recipe, const Checkpoint& checkpoint, const TrainingData& data, bool resume,
            const TrainerEvents& events) {
   ModelConfig config = read_config(checkpoint);
   for (const Stage& stage : recipe.stages) stage_spec(stage, config);
-  check_memory(training_memory(recipe, checkpoint));
+  check_memory(training_memory(recipe, checkpoint), available_memory());
   if (!resume && !snapshots(recipe.output / "snapshots").empty())
     fail("{}: holds snapshots of a run: go on with --resume, or choose another output",
          recipe.output.string());

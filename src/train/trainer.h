@@ -5,6 +5,7 @@
 #include <functional>
 #include <limits>
 
+#include "model/memory.h"
 #include "tokenizer/tokenizer.h"
 #include "train/recipe.h"
 #include "train/step.h"
@@ -48,11 +49,8 @@ struct TrainingData {
 TrainingData open_training_data(const Recipe& recipe, const Checkpoint& checkpoint,
                                 const std::function<void(const std::string&)>& note);
 
-/// What the run will hold in memory, label and bytes, computed before anything is loaded.
-std::vector<std::pair<std::string, int64_t>> training_memory(const Recipe& recipe,
-                                                             const Checkpoint& checkpoint);
-/// Error with the table's sum when it is more than the system has free now.
-void check_memory(const std::vector<std::pair<std::string, int64_t>>& table);
+/// What the run will hold in memory, computed before anything is loaded.
+MemoryTable training_memory(const Recipe& recipe, const Checkpoint& checkpoint);
 
 /// Runs a recipe to its end, from its newest whole snapshot when `resume`. Writes OUTPUT/metrics.jsonl,
 /// TensorBoard events, OUTPUT/snapshots, and at the end OUTPUT/model (all weights: a Hugging Face directory)

@@ -7,8 +7,6 @@ namespace longspan {
 
 namespace {
 
-constexpr int64_t kChunk = 512;
-
 /// Sum of -ln p of the last `scored` tokens; nothing when stopped.
 std::optional<double> tail_loss(const Model& model, const PositionSpec& spec, std::span<const int32_t> ids,
                                 int64_t scored, Activations& a, const std::function<bool()>& stop) {
@@ -17,9 +15,9 @@ std::optional<double> tail_loss(const Model& model, const PositionSpec& spec, st
                 static_cast<int64_t>(rotations(spec).keys.size()));
   double sum = 0;
   std::vector<float> logs(kHeadRows);
-  for (int64_t past = 0; past < n; past += kChunk) {
+  for (int64_t past = 0; past < n; past += kValidationChunk) {
     if (stop && stop()) return std::nullopt;
-    int64_t count = std::min(kChunk, n - past);
+    int64_t count = std::min(kValidationChunk, n - past);
     cache.reserve(past + count);
     Tensor hidden =
         forward(model, spec, cache,
@@ -46,7 +44,7 @@ std::vector<std::pair<int64_t, double>> validation_loss(const Model& model, cons
   std::vector<std::pair<int64_t, double>> losses;
   for (int64_t length : lengths) {
     PositionSpec spec = position_spec(position, model.config.head_shape(), length);
-    Activations a = make_activations(model.config, spec, std::min(kChunk, length));
+    Activations a = make_activations(model.config, spec, std::min(kValidationChunk, length));
     int64_t scored = std::min(kValidatedTokens, length - 1);
     double sum = 0;
     for (const std::vector<int32_t>& text : texts) {

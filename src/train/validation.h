@@ -10,6 +10,7 @@
 namespace longspan {
 
 constexpr int64_t kValidatedTokens = 512;
+constexpr int64_t kValidationChunk = 512;  // tokens of a forward pass
 
 /// Mean -ln p of the last min(512, length - 1) tokens of each text, given the `length` tokens that end with
 /// them, over all texts (each of at least the longest length). Runs in chunks with a cache, not in the

@@ -56,6 +56,34 @@ TEST(Utf8, PrefixThatAStreamMayPrint) {
   EXPECT_EQ(complete_utf8_prefix("\x80\x80\x80\x80"), 4u);  // no lead byte near: nothing to wait for
 }
 
+TEST(Excerpt, PrintableTextStaysAsItIs) {
+  EXPECT_EQ(excerpt(""), "");
+  EXPECT_EQ(excerpt("LlamaForCausalLM"), "LlamaForCausalLM");
+  EXPECT_EQ(excerpt("a \"b\" \\p{L} 第三回 😀"), "a \"b\" \\p{L} 第三回 😀");
+  EXPECT_EQ(in_quotes(""), "\"\"");
+  EXPECT_EQ(in_quotes("yarn:factor=4"), "\"yarn:factor=4\"");
+  EXPECT_EQ(in_quotes("a \"b\" \\p"), R"("a \"b\" \\p")");
+}
+
+TEST(Excerpt, IsOneLineWithoutControls) {
+  EXPECT_EQ(excerpt("a\nb\r\tc\x1b[2J\x7f"), R"(a\nb\r\tc\x1b[2J\x7f)");
+  EXPECT_EQ(excerpt(std::string_view("a\0b", 3)), R"(a\x00b)");
+  EXPECT_EQ(excerpt("\xc2\x85\xe2\x80\xa8\xe2\x80\xae"), R"(\u{0085}\u{2028}\u{202e})");
+  EXPECT_EQ(excerpt("a\xff\xe2\x82z"), R"(a\xff\xe2\x82z)");
+  EXPECT_EQ(excerpt("\xef\xbf\xbd"), "\xef\xbf\xbd");  // U+FFFD itself is a character like any other
+}
+
+TEST(Excerpt, LongTextIsCutBetweenCharactersAndTellsItsLength) {
+  EXPECT_EQ(excerpt(std::string(80, 'a')), std::string(80, 'a'));
+  EXPECT_EQ(excerpt(std::string(81, 'a')), std::string(80, 'a') + "… (81 bytes)");
+  EXPECT_EQ(in_quotes(std::string(100000, 'a')), "\"" + std::string(80, 'a') + "…\" (100,000 bytes)");
+  EXPECT_EQ(excerpt("äöü", 2), "äö… (6 bytes)");
+  EXPECT_EQ(excerpt("äöü", 3), "äöü");
+  // What an escape takes counts as printed: hostile bytes cannot make a message four times as long.
+  EXPECT_EQ(excerpt(std::string(1000, '\x01'), 10), R"(\x01\x01… (1,000 bytes))");
+  EXPECT_EQ(in_quotes("\"\"\"\"", 4), R"("\"\"…" (4 bytes))");
+}
+
 TEST(Human, BytesAndSeconds) {
   EXPECT_EQ(human_bytes(0), "0 B");
   EXPECT_EQ(human_bytes(1023), "1023 B");

@@ -38,6 +38,9 @@ TEST_F(PlanProgram, AdviceFollowsTheFactor) {
   std::string model = tiny_model(64);
   Json far = run({"plan", model, "--to", "1000", "--json"}).json();
   EXPECT_TRUE(far["trained"]["method"].get<std::string>().starts_with("yarn:factor=15.7")) << far["trained"];
+  // The same method is advised without training: its table comes once.
+  EXPECT_EQ(far["untrained"]["method"], far["trained"]["method"]);
+  EXPECT_EQ(far["memory"].size(), 3u);
   Json within = run({"plan", model, "--to", "60", "--json"}).json();
   EXPECT_TRUE(within["method"].get<std::string>().starts_with("rope:"));
   Json chosen = run({"plan", model, "--to", "256", "--position", "linear:factor=4", "--json"}).json();
@@ -46,6 +49,19 @@ TEST_F(PlanProgram, AdviceFollowsTheFactor) {
   Json slow = run({"plan", model, "--to", "256", "--gpu-tflops", "98.9", "--json"}).json();
   EXPECT_NEAR(slow["training"]["gpu_hours"].get<double>() / chosen["training"]["gpu_hours"].get<double>(), 10,
               1e-6);
+}
+
+/// Gemma 3: 3 layers, of which the last sees everything and two a window of 12 tokens.
+TEST_F(PlanProgram, APatternOfWindowsIsCountedLayerByLayer) {
+  fs::path model = fs::path(LONGSPAN_GOLDEN) / "model" / "gemma3";
+  Outcome r = run({"plan", model.string(), "--to", "100", "--json"});
+  ASSERT_EQ(r.status, 0) << r.err;
+  // A layer: q 32 x 32, k and v 16 x 32, o 32 x 32, gate, up and down 32 x 32, four norms of 32, two of 16; a
+  // norm; the tied head 64 x 32.
+  double parameters = 3 * (2 * 1024 + 2 * 512 + 3 * 1024 + 4 * 32 + 2 * 16) + 32 + 64 * 32;
+  double pairs = 100 * 101 / 2 + 2 * (12 * 13 / 2 + 88 * 12);
+  EXPECT_DOUBLE_EQ(r.json()["training"]["flops_per_token"].get<double>(),
+                   6 * parameters + 12 * 2 * 16 * pairs / 100);
 }
 
 TEST_F(PlanProgram, TextForPeople) {

@@ -1,6 +1,8 @@
 // Each command on a tiny model: exit status, JSON fields, and the sentences for what goes wrong.
 #include "cli/program.h"
 
+#include <sys/stat.h>
+
 #include <cmath>
 
 namespace longspan {
@@ -249,6 +251,64 @@ TEST_F(Program, WrongUsageIsStatusTwo) {
     EXPECT_TRUE(r.one_sentence()) << r.err;
   }
   EXPECT_NE(run({"no-such-command"}).err.find("no-such-command"), std::string::npos);
+}
+
+TEST_F(Program, APipeThatNobodyWritesToIsAFaultAndNoHang) {
+  std::string model = tiny_model(64), fifo = (dir_ / "fifo").string();
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  Outcome as_model = run({"info", fifo}), as_text = run({"score", model, "--file", fifo});
+  EXPECT_EQ(as_model.status, 1);
+  EXPECT_EQ(as_model.err, "longspan: " + fifo + ": is not a regular file but a pipe\n");
+  EXPECT_EQ(as_text.status, 1);
+  EXPECT_NE(as_text.err.find("no program writes to"), std::string::npos) << as_text.err;
+  Outcome device = run({"score", model, "--file", "/dev/zero"});
+  EXPECT_EQ(device.err, "longspan: /dev/zero: is not a regular file but a device\n");
+  EXPECT_EQ(run({"chat", model, "--file", fifo}).status, 1);
+  EXPECT_EQ(run({"ask", model, "--file", model, "Who?"}).status, 1);
+}
+
+/// What libgomp itself says it took (OMP_DISPLAY_ENV): 10,000 unless the user chose; and the variable that
+/// made room for it while the program was loaded is back.
+TEST_F(Program, WaitingThreadsSpinBoundedlyUnlessTheUserChose) {
+  auto spins = [&](const std::string& environment) {
+    std::string err = run({"methods", "--json"}, "", "env " + environment + " OMP_DISPLAY_ENV=verbose").err;
+    std::string key = "GOMP_SPINCOUNT = '";
+    size_t at = err.find(key);
+    return at == err.npos ? err
+                          : err.substr(at + key.size(), err.find('\'', at + key.size()) - at - key.size());
+  };
+  const std::string unset = "-u OMP_WAIT_POLICY -u GOMP_SPINCOUNT ";
+  EXPECT_EQ(spins(unset), "10000");
+  EXPECT_EQ(spins(unset + "GOMP_SPINCOUNT=77"), "77");
+  EXPECT_EQ(spins(unset + "OMP_WAIT_POLICY=passive"), "0");
+  EXPECT_EQ(spins("-i HOME=/h"), "10000");
+  EXPECT_EQ(spins("-i A=b"), "300000");  // libgomp's own: nothing there could make room
+  Outcome r = run({"info", "smollm2"}, "", "env -i HOME=/h");
+  EXPECT_NE(r.err.find("has not been fetched"), std::string::npos) << r.err;  // its HOME is there
+}
+
+/// What the user or a file wrote comes back cut, escaped and on one line, never whole.
+TEST_F(Program, ForeignTextInAnErrorIsOneBoundedLine) {
+  std::string model = tiny_model(64), longest(100000, 'x');
+  auto expect_short = [](const Outcome& r, int status) {
+    EXPECT_EQ(r.status, status) << r.err.substr(0, 3000);
+    EXPECT_TRUE(r.one_sentence()) << r.err.substr(0, 3000);
+    EXPECT_LT(r.err.size(), 700u) << r.err.substr(0, 3000);
+    EXPECT_NE(r.err.find("…"), std::string::npos) << r.err.substr(0, 3000);
+  };
+  expect_short(run({longest}), 2);
+  expect_short(run({"score", model, "--file", "-", "--position", longest.substr(0, 5000)}, "a dog"), 1);
+  expect_short(run({"score", model, "--file", "-", "--position", "yarn:" + longest + "=1"}, "a dog"), 1);
+  Json config = parse_json_file(fs::path(model) / "config.json");
+  config["architectures"] = Json::array({longest});
+  config["model_type"] = longest;
+  write_file_atomic(fs::path(model) / "config.json", dump_json(config));
+  expect_short(run({"info", model}), 1);
+  config["model_type"] = "a\x1b[2J\nb";
+  write_file_atomic(fs::path(model) / "config.json", dump_json(config));
+  Outcome r = run({"info", model});
+  EXPECT_TRUE(r.one_sentence()) << r.err;
+  EXPECT_EQ(r.err.find('\x1b'), std::string::npos) << r.err;
 }
 
 }  // namespace

@@ -1,9 +1,12 @@
 // The memory plan against what the system says is resident, on the real model.
+#include "model/memory.h"
+
 #include <gtest/gtest.h>
 
 #include <fstream>
 
-#include "generate/memory_plan.h"
+#include "base/file.h"
+#include "generate/engine.h"
 
 namespace longspan {
 namespace {
@@ -27,7 +30,8 @@ TEST(MemoryPlanSlow, IsWithinFivePercentOfWhatIsResident) {
   MemoryPlan plan;
   {
     Checkpoint checkpoint = open_checkpoint(path);
-    plan = plan_memory(checkpoint, read_config(checkpoint), options, kContext);
+    plan = plan_memory(checkpoint, read_config(checkpoint), kernels(), preferred_compute(kernels()),
+                       options.cache_dtype, options.chunk, kContext);
   }
   Engine engine(path, options);
   Sequence sequence(engine, kContext);

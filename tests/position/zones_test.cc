@@ -153,7 +153,27 @@ TEST(Zones, String) {
   }
   EXPECT_EQ(spec_of("string", model(10000, 900), kShapes[0]).zones[1].query.offset, 128 - 300);
   EXPECT_EQ(spec_of("string:attention_factor=1.07", model(), kShapes[0]).attention_scale, 1.07);
-  EXPECT_ERROR(spec_of("string:shift=10,local=11", model(), kShapes[0]), "must be at most shift");
+  EXPECT_ERROR(spec_of("string:shift=10,local=11", model(), kShapes[0]),
+               "local (11) must be below shift (10)");
+  EXPECT_ERROR(spec_of("string:shift=10,local=10", model(), kShapes[0]),
+               "local (10) must be below shift (10)");
+  // 128 tokens, the default of local, do not fit below a third of a short window: that would be plain rope.
+  EXPECT_ERROR(spec_of("string", model(10000, 300), kShapes[0]), "local (100) must be below shift (100)");
+  EXPECT_EQ(spec_of("string", model(10000, 387), kShapes[0]).zones[1].query.offset, 128 - 129);
+}
+
+/// A border beyond the trained window leaves distances that training never showed, however far the method
+/// claims to reach.
+TEST(Zones, NoMethodClaimsDistancesThatTrainingNeverShowed) {
+  PositionConfig m = model(10000, 400);
+  for (const char* text : {"rerope", "rerope:window=401", "nlpe:window=401", "dual_chunk:size=401,local=8",
+                           "string:shift=401,local=8"})
+    EXPECT_ERROR(spec_of(text, m, kShapes[0]), "must be at most the trained window (400)");
+  for (const char* text :
+       {"rerope:window=400", "nlpe:window=400", "dual_chunk:size=400,local=8", "string:shift=400,local=8"}) {
+    PositionSpec s = spec_of(text, m, kShapes[0]);
+    for (int64_t r = 0; r < 790; ++r) EXPECT_LE(distance(s, 1000, 1000 - r), 400) << text;
+  }
 }
 
 TEST(Zones, WindowThatAMethodReaches) {

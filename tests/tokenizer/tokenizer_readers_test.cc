@@ -50,6 +50,35 @@ TEST(TokenizerReaders, WhatIsOutsideTheSubsetIsNamed) {
   expect_refused(base, "/post_processor", Json{{"type", "Odd"}}, "Odd");
   expect_refused(base, "/post_processor/single/0/SpecialToken/id", "gone", "gone");
   expect_refused(base, "/added_tokens/0", Json{{"id", 0}}, "content");
+  expect_refused(base, "/added_tokens", Json{{"<s>", 1}}, "added_tokens should be a list, not {\"<s>\":1}");
+  expect_refused(base, "/added_tokens", "<s>", "added_tokens should be a list");
+  expect_refused(base, "/added_tokens/0/id", -1, "should be a whole number from 0 on");
+  expect_refused(base, "/added_tokens/0/id", 1.5, "should be a whole number from 0 on");
+  expect_refused(base, "/added_tokens/0/id", uint64_t{1} << 63, "should be a whole number from 0 on");
+  expect_refused(base, "/added_tokens/0/id", base["added_tokens"][1]["id"], "gives the id 1 twice");
+  expect_refused(base, "/added_tokens/0/special", 1, "\"special\" should be true or false, not 1");
+  expect_refused(base, "/model/byte_fallback", "yes", "byte_fallback");
+  expect_refused(base, "/model/unk_token", 5, "unk_token 5");
+  expect_refused(golden_json("unigram.json"), "/model/unk_id", -1, "unk_id is -1");
+}
+
+TEST(TokenizerReaders, AddedTokensOfTheConfigAreReadStrictlyToo) {
+  auto json = golden_json("byte_fallback.json");
+  auto refusal_of = [&](const Json& decoder) {
+    try {
+      tokenizer_from_json(json, Json{{"added_tokens_decoder", decoder}}, "t.json");
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  Json entry = {{"content", "<new>"}};
+  EXPECT_EQ(refusal_of(nullptr), "");
+  EXPECT_NE(refusal_of(Json::array({entry})).find("added_tokens_decoder should be an object"),
+            std::string::npos);
+  EXPECT_NE(refusal_of({{"-3", entry}}).find("\"-3\", which is no token id"), std::string::npos);
+  EXPECT_NE(refusal_of({{"2300", entry}, {"02300", entry}}).find("gives the id 2300 twice"),
+            std::string::npos);
 }
 
 TEST(TokenizerReaders, DeepNestingDoesNotExhaustTheStack) {

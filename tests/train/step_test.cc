@@ -4,8 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "model/flops.h"
 #include "train/fixture.h"
-#include "train/flops.h"
 #include "train/jumps.h"
 
 namespace longspan {

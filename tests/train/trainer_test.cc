@@ -260,7 +260,7 @@ TEST_F(TrainerTest, AveragesAndSharesOfTheOriginal) {
 
 TEST_F(TrainerTest, TooLittleMemoryIsSaidBeforeAnythingStarts) {
   EXPECT_NE(error_of([] {
-              check_memory({{"gradients", int64_t{1} << 60}, {"moments", 5}});
+              check_memory({{"gradients", int64_t{1} << 60}, {"moments", 5}}, int64_t{1} << 50);
             }).find("gradients"),
             std::string::npos);
   Checkpoint checkpoint = open_checkpoint(golden_model());
@@ -273,6 +273,44 @@ TEST_F(TrainerTest, TooLittleMemoryIsSaidBeforeAnythingStarts) {
   int64_t elements = 0;
   for (const Parameter& p : m.parameters) elements += p.value.rows() * p.value.cols();
   EXPECT_EQ(gradients, 4 * elements);
+  // Over the limit by a byte, at the limit, and where the system does not say.
+  EXPECT_NE(error_of([] { check_memory({{"gradients", 11}}, 10); }), "no error");
+  EXPECT_EQ(error_of([] { check_memory({{"gradients", 10}}, 10); }), "no error");
+  EXPECT_EQ(error_of([] { check_memory({{"gradients", int64_t{1} << 60}}, std::nullopt); }), "no error");
+  EXPECT_NE(error_of([] {
+              check_memory({{"gradients", 1}}, 0);
+            }),
+            "no error");  // a full container is not unknown
+}
+
+/// The cache of the longest held-out text and the buffers of a chunk, beside the buffers of training.
+TEST_F(TrainerTest, MemoryCountsWhatValidationAllocates) {
+  Checkpoint checkpoint = open_checkpoint(golden_model());
+  ModelConfig config = read_config(checkpoint);
+  auto counted = [&](const Recipe& r) {
+    for (const auto& [label, bytes] : training_memory(r, checkpoint))
+      if (label == "validation") return bytes;
+    return int64_t{0};
+  };
+  Recipe r = recipe();
+  r.validation_lengths = {16, 700, 40};
+  EXPECT_EQ(counted(r), 0);  // steps = 0: never
+  r.validation_steps = 5;
+  for (const char* position : {"yarn:factor=16", "self_extend:group=16,window=16"}) {
+    r.stages[0].position = position;
+    PositionSpec spec = position_spec(stage_position(r.stages[0], config), config.head_shape(), 700);
+    auto copies = static_cast<int64_t>(rotations(spec).keys.size());
+    KvCache cache(config, DType::F32, copies);
+    cache.reserve(700);
+    size_t pages = 0;
+    for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+      for (int64_t copy = 0; copy < copies; ++copy) pages += cache.keys(layer, copy).pages.size();
+      pages += cache.values(layer).pages.size();
+    }
+    int64_t allocated = static_cast<int64_t>(pages) * page_bytes(config, DType::F32) +
+                        make_activations(config, spec, kValidationChunk).arena.bytes();
+    EXPECT_EQ(counted(r), allocated) << position;
+  }
 }
 
 }  // namespace

@@ -1,33 +1,15 @@
-#include "generate/plan.h"
+#include "position/advice.h"
+
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
-#include <limits>
 
-#include "base/error.h"
 #include "position/laws.h"
 
 namespace longspan {
 
 namespace {
-
-// Trial: stretching SmolLM2-135M-Instruct in PyTorch before this program existed (November 2026); needles are
-// four facts in one haystack of books.
-const TrainingRecipe kRecipes[] = {
-    {"SmolLM2-135M trial, yarn 32, first stage", 134.5e6, 8192, 32768, 11.6e6, "97 % of needles at 32K"},
-    {"SmolLM2-135M trial, yarn 32, three stages", 134.5e6, 8192, 131072, 28.0e6,
-     "94 % of needles at 32K, 87 % at 128K"},
-    {"SmolLM2-135M trial, the same at 256K", 134.5e6, 8192, 262144, 28.0e6, "56 % at 256K: not solved"},
-    {"Index-1.9B-32K, base 320000", 2.173e9, 4096, 32768, 10e9, "LongBench 35.2, from 7.7"},
-    {"ProLong-8B, base 8e6", 8e9, 8192, 65536, 20e9, "best of its size on HELMET"},
-    {"ProLong-8B, base 1.28e8", 8e9, 8192, 524288, 40e9, "best of its size on HELMET"},
-    {"LongRoPE2 on Llama-3-8B", 8e9, 8192, 131072, 10e9, "98.5 % of short scores kept"},
-    {"XVERSE-13B-256K, base 500000, stage at 32K", 13.7e9, 8192, 32768, 640e9,
-     "a fifth of 3.2T; stretched to 256K by fine-tuning"},
-    {"Llama 2 Long 70B, base 500000", 70e9, 4096, 32768, 400e9, "arXiv 2309.16039"},
-    {"Llama-3-Giraffe-70B, dynamic_ntk 4, PoSE", 70e9, 8192, 131072, 1.5e9, "reaches about 128K"},
-};
 
 double times_trained(const PositionConfig& model, int64_t target) {
   return static_cast<double>(target) / static_cast<double>(std::max<int64_t>(1, model.trained_context));
@@ -116,55 +98,6 @@ Advice advise_trained(const PositionConfig& model, const HeadShape& shape, int64
           "up to four times the window a raised base was gentlest in the trial (short texts -1.8 % loss, "
           "book loss "
           "3.317 against 3.38 to 3.44 under yarn; 81 % of needles at 4 times, yarn 97 %)"};
-}
-
-std::span<const TrainingRecipe> training_recipes() { return kRecipes; }
-
-const TrainingRecipe& nearest_recipe(double parameters, int64_t target) {
-  const TrainingRecipe* best = nullptr;
-  double least = std::numeric_limits<double>::infinity();
-  for (const TrainingRecipe& recipe : kRecipes) {
-    double distance = std::abs(std::log(parameters / recipe.parameters)) + (recipe.to < target ? 1e3 : 0);
-    if (distance < least) least = distance, best = &recipe;
-  }
-  return *best;
-}
-
-double training_flops_per_token(const ModelConfig& config, int64_t parameters, int64_t length) {
-  double seen = static_cast<double>(length) / 2;
-  if (config.sliding_window > 0) seen = std::min(seen, static_cast<double>(config.sliding_window));
-  auto width = static_cast<double>(config.num_hidden_layers * config.num_attention_heads * config.head_dim);
-  // Scores and their sum over values: 2 products of 2 FLOPs, once forward and twice backward.
-  return 6.0 * static_cast<double>(parameters) + 12.0 * width * seen;
-}
-
-int64_t multiplied_parameters(const Checkpoint& checkpoint, const ModelConfig& config) {
-  int64_t embedding = config.tie_word_embeddings ? 0 : config.vocab_size * config.hidden_size;
-  return checkpoint.parameters() - embedding;
-}
-
-MemoryRow memory_row(const Checkpoint& checkpoint, const ModelConfig& config, const std::string& position,
-                     EngineOptions options, int64_t target, int64_t available) {
-  ModelConfig stretched = config;
-  if (!position.empty()) stretched.position = parse_position(position, config.position);
-  MemoryRow row;
-  row.position = describe(stretched.position);
-  row.cache_dtype = options.cache_dtype;
-  row.key_copies = static_cast<int64_t>(
-      rotations(position_spec(stretched.position, stretched.head_shape(), target)).keys.size());
-  row.plan = plan_memory(checkpoint, stretched, options, target);
-  row.fits = row.plan.total() <= available;
-  int64_t rest = available - (row.plan.total() - row.plan.kv_cache);
-  int64_t page = KvCache::bytes(stretched, options.cache_dtype, 1, row.key_copies);
-  row.longest = std::max<int64_t>(0, rest / page) * kPageTokens;
-  return row;
-}
-
-int64_t available_memory() {
-  std::ifstream in("/proc/meminfo");
-  for (std::string line; std::getline(in, line);)
-    if (line.starts_with("MemAvailable:")) return std::strtoll(line.c_str() + 13, nullptr, 10) * 1024;
-  return 0;
 }
 
 }  // namespace longspan

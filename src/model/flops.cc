@@ -1,4 +1,4 @@
-#include "train/flops.h"
+#include "model/flops.h"
 
 #include <algorithm>
 #include <chrono>
@@ -14,24 +14,20 @@ namespace {
 constexpr int64_t kPeakRows = 512, kPeakSize = 1024;
 constexpr double kPeakSeconds = 0.2;
 
-/// Weights that a token is multiplied with: everything but the embedding that it is looked up in.
-double product_weights(const ModelConfig& c) {
-  auto embedding = static_cast<double>(c.vocab_size * c.hidden_size);
-  return static_cast<double>(parameter_count(c)) - (c.tie_word_embeddings ? 0 : embedding);
+/// sum over t = 1 .. n of min(t, window); window 0: none.
+double causal_pairs(int64_t n, int64_t window) {
+  int64_t growing = window > 0 ? std::min(n, window) : n;
+  return static_cast<double>(growing) * static_cast<double>(growing + 1) / 2 +
+         static_cast<double>(n - growing) * static_cast<double>(growing);
 }
 
-/// Pairs of query and key over all layers: of a token at place n in its document n + 1, in a local layer at
-/// most the window.
-double attended_pairs(const ModelConfig& c, const TrainingRow& row) {
-  double whole = 0, local = 0;
-  for (size_t t = 0; t < row.ids.size(); ++t) {
-    auto seen = static_cast<int64_t>(t) - row.starts[t] + 1;
-    whole += static_cast<double>(seen);
-    local += static_cast<double>(c.sliding_window > 0 ? std::min(seen, c.sliding_window) : seen);
-  }
+/// Over the documents of a row.
+double attended_pairs_of(const ModelConfig& c, const TrainingRow& row) {
   double pairs = 0;
-  bool all_local = c.sliding_window > 0 && c.sliding_window_pattern == 0;
-  for (int64_t l = 0; l < c.num_hidden_layers; ++l) pairs += all_local || c.local_layer(l) ? local : whole;
+  for (int64_t begin = 0, t = 1; begin < row.tokens(); begin = t++) {
+    while (t < row.tokens() && row.starts[static_cast<size_t>(t)] != t) ++t;
+    pairs += attended_pairs(c, t - begin);
+  }
   return pairs;
 }
 
@@ -51,6 +47,10 @@ Shape shape_of(const ModelConfig& c, const Role& role) {
 
 }  // namespace
 
+int64_t multiplied_parameters(const ModelConfig& c) {
+  return parameter_count(c) - (c.tie_word_embeddings ? 0 : c.vocab_size * c.hidden_size);
+}
+
 int64_t trained_elements(const ModelConfig& c, const Trained& t) {
   int64_t table = c.vocab_size * c.hidden_size, tables = c.tie_word_embeddings ? 1 : 2;
   int64_t norms =
@@ -67,15 +67,28 @@ int64_t trained_elements(const ModelConfig& c, const Trained& t) {
   return n;
 }
 
+double attended_pairs(const ModelConfig& c, int64_t n) {
+  int64_t local = 0;
+  for (int64_t l = 0; l < c.num_hidden_layers; ++l)
+    local += c.sliding_window > 0 && (c.sliding_window_pattern == 0 || c.local_layer(l));
+  return static_cast<double>(local) * causal_pairs(n, c.sliding_window) +
+         static_cast<double>(c.num_hidden_layers - local) * causal_pairs(n, 0);
+}
+
 double forward_flops(const ModelConfig& c, const TrainingRow& row) {
-  return 2 * product_weights(c) * static_cast<double>(row.tokens()) +
-         4 * head_width(c) * attended_pairs(c, row);
+  return 2 * static_cast<double>(multiplied_parameters(c)) * static_cast<double>(row.tokens()) +
+         4 * head_width(c) * attended_pairs_of(c, row);
 }
 
 double row_flops(const ModelConfig& c, const Trained& t, const TrainingRow& row) {
-  double weights = product_weights(c), a_token = t.all ? 6 * weights : 4 * weights;
-  if (!t.all) a_token += 6 * static_cast<double>(trained_elements(c, t));
-  return a_token * static_cast<double>(row.tokens()) + 12 * head_width(c) * attended_pairs(c, row);
+  auto weights = static_cast<double>(multiplied_parameters(c));
+  double a_token = t.all ? 6 * weights : 4 * weights + 6 * static_cast<double>(trained_elements(c, t));
+  return a_token * static_cast<double>(row.tokens()) + 12 * head_width(c) * attended_pairs_of(c, row);
+}
+
+double training_flops_per_token(const ModelConfig& c, int64_t n) {
+  return 6 * static_cast<double>(multiplied_parameters(c)) +
+         12 * head_width(c) * attended_pairs(c, n) / static_cast<double>(n);
 }
 
 double measured_peak(const Kernels& k, Compute compute) {

@@ -1,0 +1,33 @@
+// What a model must compute, from shapes alone, and what this machine could: model FLOPs utilisation (MFU;
+// Chowdhery 2022, arXiv 2204.02311) with attention counted causally and recomputation not counted.
+#pragma once
+
+#include "data/row.h"
+#include "model/training.h"
+
+namespace longspan {
+
+/// P: weights that a token is multiplied with, all but the embedding that it is looked up in.
+int64_t multiplied_parameters(const ModelConfig& config);
+
+/// Elements that train, from shapes alone.
+int64_t trained_elements(const ModelConfig& config, const Trained& trained);
+
+/// Pairs of query and key that the layers attend over in one document of n tokens: the token at place t (from
+/// 1) sees t keys in a layer that sees everything, min(t, window) in a local one. Summed over tokens and
+/// layers.
+double attended_pairs(const ModelConfig& config, int64_t n);
+
+/// Forward of one row: 2 P a token, 4 H D an attended pair (the scores and their sum over values).
+double forward_flops(const ModelConfig& config, const TrainingRow& row);
+/// Forward and backward of one row: 6 for each trained weight of a product and 4 for each frozen one a token
+/// (it needs no gradient of its own), 12 H D an attended pair.
+double row_flops(const ModelConfig& config, const Trained& trained, const TrainingRow& row);
+/// The same a token, for rows of one document of n tokens and all weights trained: 6 P + 12 H D pairs(n) / n.
+double training_flops_per_token(const ModelConfig& config, int64_t n);
+
+/// FLOPs a second of the kernels' own product of 512 rows by a 1024 x 1024 matrix in `compute`: the best of
+/// some tries within 0.2 s.
+double measured_peak(const Kernels& k, Compute compute);
+
+}  // namespace longspan

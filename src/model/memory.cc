@@ -1,0 +1,100 @@
+#include "model/memory.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "model/flops.h"
+
+namespace longspan {
+
+namespace {
+
+// Together fitted to the resident memory of SmolLM2 (49,152 entries) less everything else in the plan: code,
+// libraries and oneDNN's generated code; then a share for each entry of the vocabulary, which was not
+// measured apart for other sizes.
+constexpr int64_t kProgramBytes = int64_t{12} << 20;
+constexpr int64_t kVocabularyEntryBytes = 220;
+// The same for training, with its rows: rounded up.
+constexpr int64_t kTrainingProgramBytes = int64_t{64} << 20;
+
+int64_t key_copies(const PositionSpec& spec) { return static_cast<int64_t>(rotations(spec).keys.size()); }
+
+int64_t validation_bytes(const ModelConfig& config, DType cache_dtype, const TrainingShape::Held& v) {
+  return KvCache::bytes(config, cache_dtype, v.tokens, key_copies(v.spec)) +
+         activation_bytes(config, v.spec, std::min(v.chunk, v.tokens));
+}
+
+}  // namespace
+
+MemoryPlan plan_memory(const Checkpoint& checkpoint, const ModelConfig& config, const Kernels& k,
+                       Compute compute, DType cache_dtype, int64_t chunk, int64_t context) {
+  WeightsPlan weights = plan_weights(checkpoint, config, k, compute);
+  MemoryPlan plan;
+  plan.weights = weights.mapped;
+  plan.copied = weights.copied;
+  plan.packed = weights.packed;
+  PositionSpec spec = position_spec(config.position, config.head_shape(), context);
+  plan.kv_cache = KvCache::bytes(config, cache_dtype, context, key_copies(spec));
+  plan.activations = activation_bytes(config, spec, std::min(chunk, context), 1);
+  plan.scoring = weights.packed_head + (kHeadRows - 1) * dtype_bytes(DType::F32, config.vocab_size);
+  plan.program = kProgramBytes + kVocabularyEntryBytes * config.vocab_size;
+  return plan;
+}
+
+int64_t key_copies(const ModelConfig& config, int64_t context) {
+  return key_copies(position_spec(config.position, config.head_shape(), context));
+}
+
+int64_t longest_context(const MemoryPlan& plan, const ModelConfig& config, DType cache_dtype, int64_t copies,
+                        int64_t available) {
+  int64_t rest = available - (plan.total() - plan.kv_cache);
+  int64_t page = KvCache::bytes(config, cache_dtype, 1, copies);
+  return std::max<int64_t>(0, rest / page) * kPageTokens;
+}
+
+MemoryTable plan_training_memory(const Checkpoint& checkpoint, const ModelConfig& config, const Kernels& k,
+                                 const TrainingShape& shape) {
+  WeightsPlan weights = plan_weights(checkpoint, config, k, shape.compute);
+  int64_t trained = trained_elements(config, shape.trained) * 4;
+  // Backward packs the other side of a product, too.
+  int64_t packed = 2 * (weights.packed + weights.packed_head);
+  int64_t buffers = 0, validation = 0;
+  for (const TrainingShape::Rows& rows : shape.stages)
+    buffers =
+        std::max(buffers, training_buffer_bytes(config, shape.compute, rows.spec, rows.tokens, shape.plan));
+  for (const TrainingShape::Held& held : shape.validations)
+    validation =
+        std::max(validation,
+                 validation_bytes(config, shape.compute == Compute::BF16 ? DType::BF16 : DType::F32, held));
+  MemoryTable table = {
+      {"weights of the file", weights.mapped},
+      {"copied weights", weights.copied},
+      {"trained weights", trained},
+      {"gradients", trained},
+      {"moments", 2 * trained},
+      {"packed for products", packed},
+      {"buffers of a row", buffers},
+      {"program", kTrainingProgramBytes},
+  };
+  // The buffers of rows stay while held-out texts are read.
+  if (validation > 0) table.emplace_back("validation", validation);
+  if (shape.original)
+    table.emplace_back("original model", weights.copied + weights.packed + weights.packed_head);
+  return table;
+}
+
+void check_memory(const MemoryTable& table, std::optional<int64_t> available) {
+  int64_t needed = 0;
+  for (const auto& [label, bytes] : table) needed += bytes;
+  auto human = [](int64_t bytes) { return human_bytes(static_cast<double>(bytes)); };
+  if (!available || needed <= *available) return;
+  auto most = std::max_element(table.begin(), table.end(),
+                               [](const auto& a, const auto& b) { return a.second < b.second; });
+  fail(
+      "the run needs {} of memory, {} are available, {} are missing; most of it is {} ({}): train adapters, "
+      "shorter rows or with recompute",
+      human(needed), human(*available), human(needed - *available), most->first, human(most->second));
+}
+
+}  // namespace longspan
