@@ -22,11 +22,11 @@ constexpr uint64_t kMostXzMemory = uint64_t{256} << 20;  // `xz -9` needs 65 MiB
 constexpr size_t kMostUnpackedBytes = size_t{1} << 30;
 constexpr size_t kChunk = size_t{1} << 17;
 
-/// Packed bytes from wherever they lie.
+/// Compressed bytes, from a file or from memory.
 struct Source {
   std::string name;
   std::function<std::string_view()> more;  // empty at the end
-  int64_t read = 0;                        // bytes given so far
+  int64_t read = 0;                        // bytes handed out so far
 
   std::string_view next() {
     std::string_view bytes = more();
@@ -37,7 +37,7 @@ struct Source {
 
 using OnBytes = std::function<bool(std::string_view)>;  // false ends the reading
 
-/// Frames follow each other.
+/// A file is a sequence of frames.
 void read_zstd(Source& source, const OnBytes& body) {
   struct Free {
     void operator()(ZSTD_DCtx* c) const { ZSTD_freeDCtx(c); }
@@ -49,7 +49,7 @@ void read_zstd(Source& source, const OnBytes& body) {
   for (std::string_view in = source.next(); !in.empty(); in = source.next()) {
     ZSTD_inBuffer input{in.data(), in.size(), 0};
     size_t written = 0;
-    // A full output buffer means that more may wait inside the decoder.
+    // When the output buffer is full, more may be waiting inside the decoder.
     while (input.pos < input.size || written == out.size()) {
       ZSTD_outBuffer output{out.data(), out.size(), 0};
       expected = ZSTD_decompressStream(context.get(), &output, &input);
@@ -80,7 +80,7 @@ const char* xz_fault(lzma_ret code) {
   }
 }
 
-/// Streams follow each other; the check sums are held to.
+/// A file is a sequence of streams; their checksums are verified.
 void read_xz(Source& source, const OnBytes& body) {
   lzma_stream stream = LZMA_STREAM_INIT;
   std::unique_ptr<lzma_stream, void (*)(lzma_stream*)> end(&stream, lzma_end);

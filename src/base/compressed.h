@@ -1,4 +1,4 @@
-// Bytes of files that may lie compressed: .zst (zstd), .xz, anything else as it is. The name's ending
+// Reads files that may be compressed: .zst (zstd), .xz, anything else as it is. The ending of the name
 // decides.
 #pragma once
 
@@ -10,17 +10,18 @@
 
 namespace longspan {
 
-/// "books.jsonl.zst" -> "books.jsonl": the name without an ending that only says how it is packed.
+/// "books.jsonl.zst" -> "books.jsonl": the name without the ending that says how the file is compressed.
 std::filesystem::path content_name(const std::filesystem::path& file);
 
-/// Calls body with a file's unpacked bytes, a chunk at a time, and how many bytes of the file itself were
-/// read so far; false ends the reading. Nothing is held beyond the decoder's window (at most 256 MiB). Error:
-/// the file is missing, unreadable, or neither a regular file nor a pipe; damaged or cut off, with the place
+/// Calls body with the decompressed bytes of a file, one chunk at a time, and the number of bytes of the file
+/// itself read so far; reading stops when it returns false. Memory is bounded by the decoder's window (at
+/// most 256 MiB). Error: the file is missing, unreadable or neither a regular file nor a pipe, or it is
+/// damaged or truncated, with the place
 /// in the file.
 void read_bytes(const std::filesystem::path& file,
                 const std::function<bool(std::string_view bytes, int64_t read)>& body);
 
-/// The same for bytes in memory, as those of base/resource.h. Error also beyond 1 GiB.
+/// The same for bytes in memory, such as those of base/resource.h. Error also beyond 1 GiB.
 std::string unpack(std::string_view bytes, std::string_view name);
 
 }  // namespace longspan

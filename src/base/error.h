@@ -1,5 +1,5 @@
-// The one exception of longspan: the user or the outside world is at fault. Its text is one sentence that
-// says what was expected, what came and what to do. Programmer faults are asserts.
+// The one exception type of longspan: the user or the outside world is at fault. Its text is one sentence
+// that says what was expected, what was found and what to do. Programming errors are asserts.
 #pragma once
 
 #include <fmt/core.h>

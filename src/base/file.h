@@ -61,13 +61,13 @@ std::string read_file(const std::filesystem::path& path);
 /// standard input that gives more than `most_piped` bytes is an Error: it might never end.
 std::string read_text_file(const std::filesystem::path& path, size_t most_piped = size_t{1} << 30);
 
-/// Writes beside the target and renames, so that a reader sees the old file or the new one, never a part.
+/// Writes a temporary file and renames it, so that readers see the old file or the new one, never a part.
 void write_file_atomic(const std::filesystem::path& path, std::string_view bytes);
 
 /// $LONGSPAN_CACHE, else $XDG_CACHE_HOME/longspan, else $HOME/.cache/longspan. Not created here.
 std::filesystem::path cache_dir();
 
-/// Size and modification time of a file: changes when the file does (for `chat --file`). Throws Error if
+/// Size and modification time of a file, to notice that it changed (`chat --file`). Throws Error if it is
 /// missing.
 std::string file_stamp(const std::filesystem::path& path);
 

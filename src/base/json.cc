@@ -11,8 +11,8 @@ namespace longspan {
 
 namespace {
 
-/// Builds the value from the parser's events. The library's own builder looks every key up among the earlier
-/// ones of an ordered object, which takes 17 s for a vocabulary of 150,000; here an object is checked once,
+/// Builds the value from the parser's events. The library's own builder looks every key of an ordered object
+/// up among the earlier ones, which takes 17 s for a vocabulary of 150,000; here an object is checked once,
 /// when it is complete.
 class Builder {
  public:

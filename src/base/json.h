@@ -1,5 +1,5 @@
-// JSON as used everywhere: objects keep the order of their keys; parse errors become Error and name their
-// source.
+// JSON values and their text. Objects keep the order of their keys; parse errors become an Error that names
+// the source.
 #pragma once
 
 #include <filesystem>
@@ -11,8 +11,8 @@ namespace longspan {
 
 using Json = nlohmann::ordered_json;
 
-/// Parses `text`; `source` (a file name) opens the error sentence. An object that holds one key twice is an
-/// error that names the key: readers disagree on which one wins (AquilaChat2-34B-16K was published so).
+/// Parses `text`; `source` (a file name) opens the error sentence. A duplicate key in an object is an error
+/// that names it, because readers disagree on which one counts (AquilaChat2-34B-16K was published like that).
 Json parse_json(std::string_view text, std::string_view source);
 Json parse_json_file(const std::filesystem::path& path);
 

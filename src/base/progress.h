@@ -1,4 +1,4 @@
-// How long work reports to whoever started it. Nothing here prints: the command line draws the bar.
+// How long-running work reports its progress. Nothing here prints: the command line draws the bar.
 #pragma once
 
 #include <cstdint>
@@ -6,8 +6,8 @@
 
 namespace longspan {
 
-/// Called with (done, total) units now and then on the thread that does the work. Returning false asks it to
-/// stop after the current step (Ctrl-C).
+/// Called with (done, total) units from time to time, on the thread that does the work. Returning false asks
+/// it to stop after the current step (Ctrl-C).
 using Progress = std::function<bool(int64_t done, int64_t total)>;
 
 }  // namespace longspan

@@ -12,7 +12,7 @@ std::string_view resource(std::string_view name) {
 }
 
 std::vector<std::string> resource_names(std::string_view prefix) {
-  std::vector<std::string> names;  // the build sorted them
+  std::vector<std::string> names;  // sorted by the build
   for (int i = 0; i < kResourceCount; ++i)
     if (std::string_view(kResources[i].name).starts_with(prefix)) names.emplace_back(kResources[i].name);
   return names;

@@ -1,5 +1,5 @@
-// Files built into the program: everything below resources/, so that it runs from one file. What has .zst in
-// its name lies there compressed (data/compressed.h unpacks it).
+// Files built into the program: everything below resources/, so that the program is one file. Names that end
+// in .zst are compressed (base/compressed.h reads them).
 #pragma once
 
 #include <string>
@@ -8,12 +8,12 @@
 
 namespace longspan {
 
-/// The bytes of a file by its path below resources/, as "suites/needle.toml". Error when there is none.
+/// The bytes of the file with this path below resources/: "suites/needle.toml". Error when there is none.
 std::string_view resource(std::string_view name);
 /// Names that begin with `prefix`, sorted.
 std::vector<std::string> resource_names(std::string_view prefix);
 
-/// What the build makes of resources/: the table that the two functions above read.
+/// A row of the table that the build makes of resources/; the two functions above read it.
 struct Resource {
   const char* name;
   const char* begin;

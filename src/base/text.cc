@@ -57,8 +57,8 @@ char32_t next_code_point(std::string_view text, size_t& i) {
   unsigned char first = byte(i++);
   if (first < 0x80) return first;
   int more;
-  unsigned char low = 0x80,
-                high = 0xBF;  // range of the second byte: excludes overlong forms, surrogates, > U+10FFFF
+  // Range of the second byte: excludes overlong forms, surrogates and values above U+10FFFF.
+  unsigned char low = 0x80, high = 0xBF;
   char32_t cp;
   if (first >= 0xC2 && first <= 0xDF) {
     more = 1, cp = first & 0x1F;

@@ -14,10 +14,10 @@ char32_t next_code_point(std::string_view text, size_t& i);
 /// Appends the UTF-8 form of a code point.
 void append_utf8(std::string& out, char32_t code_point);
 
-/// Replaces every ill-formed sequence by U+FFFD; well-formed text comes back unchanged.
+/// Replaces every ill-formed sequence by U+FFFD; well-formed text is returned unchanged.
 std::string valid_utf8(std::string_view text);
 
-/// Length of the longest prefix that does not end inside a UTF-8 sequence: what a stream may print now.
+/// Length of the longest prefix that does not end within a UTF-8 sequence: what a stream may print now.
 size_t complete_utf8_prefix(std::string_view text);
 
 /// Foreign text (from a file, a server, the command line) made fit for a message: the first `most` characters
@@ -30,7 +30,7 @@ std::string excerpt(std::string_view text, size_t most = 80);
 /// std::quoted would win by argument-dependent lookup wherever <iomanip> is included.)
 std::string in_quotes(std::string_view text, size_t most = 80);
 
-/// Every `from` (not empty) becomes `to`; what was put in is not looked at again.
+/// Replaces every `from` (not empty) by `to`; replacements are not searched again.
 std::string replaced(std::string text, std::string_view from, std::string_view to);
 
 /// 1234567 -> "1,234,567".

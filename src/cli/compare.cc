@@ -1,6 +1,5 @@
 // compare: position methods side by side on the user's own text.
 #include <algorithm>
-#include <memory>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -44,17 +43,17 @@ std::string command_line(const CompareOptions& o) {
   return line;
 }
 
-void make_folder(const fs::path& folder) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) fail("{}: cannot be made: {}", folder.string(), error.message());
-}
-
-/// The results in order, as `--json` prints them and compare.json stores them.
-Json result_object(const CompareOptions& o, const ComparePlan& plan, const ResultStore& store) {
-  Json object = {{"command", command_line(o)}};
-  object.update(compare_summary(plan, store));
-  return object;
+RunSettings settings_of(const CompareOptions& o, const Engine& engine) {
+  RunSettings settings;
+  settings.model = o.model;
+  settings.cache_type = name(engine.options().cache_dtype);
+  settings.compute = engine.model().compute == Compute::F32 ? "f32" : "bf16";
+  settings.kernels = engine.model().kernels->name;
+  settings.chunk = o.chunk;
+  settings.chat_template = o.chat_template;
+  settings.data = o.file;
+  settings.command = command_line(o);
+  return settings;
 }
 
 int compare(CompareOptions& o) {
@@ -64,38 +63,34 @@ int compare(CompareOptions& o) {
   std::sort(s.lengths.begin(), s.lengths.end());
   s.lengths.erase(std::unique(s.lengths.begin(), s.lengths.end()), s.lengths.end());
   Engine engine = open_engine(o);
-  ComparePlan plan = plan_compare(engine, resolve_model(o.model), read_text(o.file), s);
-  std::unique_ptr<ResultStore> store;
-  if (o.out.empty()) {
-    store = std::make_unique<ResultStore>();
+  ComparePlan plan =
+      plan_compare(engine, resolve_model(o.model), read_text(o.file), s, settings_of(o, engine));
+  if (o.out.empty())
     remark(o, "nothing is kept on disk; -o DIR keeps each result as it comes, and draws them on a page");
-  } else {
-    make_folder(o.out);
-    store = std::make_unique<ResultStore>(fs::path(o.out) / "results.jsonl");
-  }
-  auto known = std::count_if(plan.cases.begin(), plan.cases.end(),
-                             [&](const CompareCase& c) { return store->find(c.key) != nullptr; });
-  if (known > 0) remark(o, "{} of {} cases are there already", known, plan.cases.size());
+  const fs::path out = o.out;
+  CompareResults results = open_results(plan, o.out.empty() ? out : out / "runs");
+  if (CompareProgress there = count_cases(plan, results); there.known > 0)
+    remark(o, "{} of {} cases are there already", there.known, there.all);
   arm_interrupt();
   bool complete;
   {
     ProgressBar bar("comparing", o.quiet);
-    complete = run_compare(engine, plan, *store,
+    complete = run_compare(engine, plan, results,
                            [&](int64_t done, int64_t total) { return bar.update(done, total); });
   }
-  Json object = result_object(o, plan, *store);
+  Comparison comparison = compare_summary(plan, results);
   if (!complete)
     remark(o, "interrupted: {}",
            o.out.empty() ? "these results are lost" : "the same command goes on from here");
   if (complete && !o.out.empty()) {
-    write_file_atomic(fs::path(o.out) / "compare.json", dump_json(object) + "\n");
-    write_compare_page(o.out, object);
+    write_file_atomic(out / "compare.json", dump_json(to_json(comparison)) + "\n");
+    write_compare_page(out, comparison);
   }
   if (o.json)
-    print_json(object);
-  else if (!object["rows"].empty())
-    print_now(compare_table(object));
-  if (complete && !o.out.empty()) remark(o, "{}", (fs::path(o.out) / "compare.html").string());
+    print_json(to_json(comparison));
+  else if (!comparison.rows.empty())
+    print_now(compare_table(comparison));
+  if (complete && !o.out.empty()) remark(o, "{}", (out / "compare.html").string());
   return complete ? kExitDone : kExitInterrupted;
 }
 

@@ -1,4 +1,6 @@
 // eval: runs a suite and writes its report; compares two runs; lists the suites.
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
@@ -12,6 +14,7 @@
 #include "cli/output.h"
 #include "cli/progress_bar.h"
 #include "cli/window.h"
+#include "eval/diff.h"
 #include "eval/endpoint.h"
 #include "eval/run.h"
 #include "eval/summary.h"
@@ -100,26 +103,27 @@ fs::path default_folder(const EvalOptions& o, const ModelConfig& config) {
   return name;
 }
 
-Json settings_of(const EvalOptions& o, const EngineSetup& setup, bool segments) {
-  Json settings = {{"scoring", o.scoring},
-                   {"model", o.model},
-                   {"position", describe(setup.config.position)},
-                   {"cache_type", o.cache_type},
-                   {"compute", setup.compute == Compute::F32 ? "f32" : "bf16"},
-                   {"kernels", setup.kernels->name},
-                   {"chunk", o.chunk},
-                   {"adapter", o.adapter},
-                   {"chat_template", o.chat_template},
-                   {"data", o.data},
-                   {"length_tokenizer", o.length_tokenizer},
-                   {"overrides", overrides_of(o)},
-                   {"command", command_line(o)}};
+RunSettings settings_of(const EvalOptions& o, const EngineSetup& setup, bool segments) {
+  RunSettings settings;
+  settings.scoring = o.scoring == name_of(Scoring::kClean) ? Scoring::kClean : Scoring::kCompat;
+  settings.model = o.model;
+  settings.position = describe(setup.config.position);
+  settings.cache_type = o.cache_type;
+  settings.compute = setup.compute == Compute::F32 ? "f32" : "bf16";
+  settings.kernels = setup.kernels->name;
+  settings.chunk = o.chunk;
+  settings.adapter = o.adapter;
+  settings.chat_template = o.chat_template;
+  settings.data = o.data;
+  settings.length_tokenizer = o.length_tokenizer;
+  settings.overrides = overrides_of(o);
+  settings.command = command_line(o);
   if (segments) {
     fs::path jieba = jieba_folder(o.jieba);
-    settings["jieba"] = jieba.empty() ? "built in, version 0.42.1" : jieba.string();
+    settings.jieba = jieba.empty() ? "built in, version 0.42.1" : jieba.string();
   }
   if (!o.endpoint.url.empty())
-    settings["endpoint"] = {{"url", o.endpoint.url}, {"model", o.endpoint.model}, {"chat", o.endpoint.chat}};
+    settings.endpoint = EndpointSettings{o.endpoint.url, o.endpoint.model, o.endpoint.chat};
   return settings;
 }
 
@@ -158,13 +162,11 @@ int show_case(const EvalOptions& o, const PromptMaker& prompts, const RunPlan& p
   return kExitDone;
 }
 
-void remark_cost(const EvalOptions& o, const Json& summary) {
-  const Json& cost = summary.at("cost");
-  if (!cost["read_tokens"].is_number() || cost["tokens"] == 0)
-    return;  // loss cases share no prefix, and servers do not report cache use
-  auto tokens = cost["tokens"].get<int64_t>(), read = cost["read_tokens"].get<int64_t>();
-  remark(o, "prompts of {} tokens, {} of them read ({:.1f} %): the others were in the cache", grouped(tokens),
-         grouped(read), 100.0 * static_cast<double>(read) / static_cast<double>(tokens));
+void remark_cost(const EvalOptions& o, const Cost& cost) {
+  if (!cost.read_tokens || cost.tokens == 0) return;  // losses share no prefix, servers do not report it
+  remark(o, "prompts of {} tokens, {} of them read ({:.1f} %): the others were in the cache",
+         grouped(cost.tokens), grouped(*cost.read_tokens),
+         100.0 * static_cast<double>(*cost.read_tokens) / static_cast<double>(cost.tokens));
 }
 
 /// `engine`: null where a server answers. Error for cases that a server cannot answer.
@@ -182,7 +184,7 @@ bool run_shard(const EvalOptions& o, const PromptMaker& prompts, const RunPlan& 
                const Responder& responder, const Segmenter* segmenter, const fs::path& folder) {
   Shard shard = parse_shard(o.shard);
   std::vector<size_t> indices = shard_cases(plan, shard);
-  start_run(folder, plan);
+  start_run(folder, plan.settings);
   ResultStore store(results_file(folder, shard));
   std::set<std::string> finished = finished_cases(folder);
   const Suite& suite = plan.suite;
@@ -203,14 +205,14 @@ bool run_shard(const EvalOptions& o, const PromptMaker& prompts, const RunPlan& 
 void show_results(const EvalOptions& o, const fs::path& folder, bool alone) {
   RunResults run = read_run(folder);
   if (run.cases.empty()) return remark(o, "{}: no case is done", folder.string());
-  Json summary = summarise(run);
-  bool page = alone || summary["complete"].get<bool>();
+  Summary summary = summarise(run);
+  bool page = alone || summary.complete();
   if (page) write_report(run, summary);
   if (o.json)
-    print_json(summary);
+    print_json(to_json(summary));
   else
     print_now(summary_table(summary));
-  remark_cost(o, summary);
+  remark_cost(o, summary.cost);
   remark(o, "{}{}", page ? "" : "this shard is done; the one that ends last writes ",
          (folder / "report.html").string());
 }
@@ -260,9 +262,9 @@ int report(const EvalOptions& o) {
 
 int diff(const EvalOptions& o, const std::string& a, const std::string& b) {
   RunResults first = read_run(a), second = read_run(b);
-  Json difference = compare_runs(first, second);
+  RunDifference difference = compare_runs(first, second);
   if (o.json)
-    print_json(difference);
+    print_json(to_json(difference));
   else
     print_now(diff_table(difference));
   if (!o.out.empty()) {
@@ -283,25 +285,16 @@ int list(const EvalOptions& o) {
                       {"dialects", suite.dialects},
                       {"tasks", tasks},
                       {"data", suite.data}});
-  }
-  if (o.json) {
-    print_json({{"suites", suites}});
-    return kExitDone;
-  }
-  for (const Json& s : suites) {
-    print_now(fmt::format("{:<20} {}\n", s["suite"].get<std::string>(), s["what"].get<std::string>()));
+    if (o.json) continue;
+    print_now(fmt::format("{:<20} {}\n", name, suite.what));
     auto line = [](const char* label, const std::string& text) {
       if (!text.empty()) print_now(fmt::format("{:<20} {}: {}\n", "", label, text));
     };
-    auto joined = [](const Json& names) {
-      std::string all;
-      for (const Json& n : names) all += (all.empty() ? "" : ", ") + n.get<std::string>();
-      return all;
-    };
-    line("tasks", joined(s["tasks"]));
-    line("dialects", joined(s["dialects"]));
-    line("data", s["data"].get<std::string>());
+    line("tasks", fmt::format("{}", fmt::join(tasks, ", ")));
+    line("dialects", fmt::format("{}", fmt::join(suite.dialects, ", ")));
+    line("data", suite.data);
   }
+  if (o.json) print_json({{"suites", suites}});
   return kExitDone;
 }
 

@@ -111,7 +111,8 @@ int train_recipe(const TrainOptions& o) {
     note(fmt::format("stopped with a snapshot; go on with: longspan train {} --resume", o.recipe));
     return kExitInterrupted;
   }
-  write_training_report(recipe.output, recipe.name, recipe.source);
+  write_training_report(recipe.output, read_metrics(recipe.output / "metrics.jsonl"), recipe.name,
+                        recipe.source);
   note(fmt::format("the report is {}", (recipe.output / "report.html").string()));
   return kExitDone;
 }

@@ -11,7 +11,7 @@ namespace longspan {
 
 namespace {
 
-// Letters and digits only: no escaping or stripping of a template changes it.
+// Letters and digits only, so that no escaping or stripping in a template changes it.
 std::string marker(size_t message) { return fmt::format("longspanMessage{}Stands", message); }
 
 std::vector<ChatMessage> marked(const std::vector<std::string>& roles, size_t count) {
@@ -63,7 +63,7 @@ ChatFrame chat_frame(const ChatFormat& chat, const std::vector<std::string>& rol
 
 namespace {
 
-/// Lengths that stripping may take from the front of a text: nothing, line feeds, all white space.
+/// How many bytes stripping may remove from the front of a text: none, line feeds, or all white space.
 std::vector<size_t> leading(std::string_view text) {
   size_t feeds = std::min(text.find_first_not_of('\n'), text.size()), space = 0;
   for (size_t i = 0; i < text.size() && is_white_space(next_code_point(text, i));) space = i;
@@ -85,7 +85,7 @@ std::vector<size_t> trailing(std::string_view text) {
   return {0, feeds, text.size() - end};
 }
 
-/// Finds the content, perhaps stripped, at `begin` and `after` behind it. False when it is not there.
+/// Finds the content, possibly stripped, at `begin`, followed by `after`. False when it is not there.
 bool find_content(std::string_view rendered, size_t begin, const std::string& content, std::string_view after,
                   MessageSpan& span) {
   for (size_t front : leading(content))
@@ -117,8 +117,8 @@ std::vector<MessageSpan> lay_frame(const ChatFrame& frame, const std::vector<Cha
     if (!find_content(rendered, at, messages[i].content, frame.texts[k + 1], spans[i]))
       fail("the chat template changes message {} ({}) or what stands around it", i + 1,
            excerpt(messages[i].role));
-    // The template may write more before an answer than the prompt holds (the model has to write that, too),
-    // or the prompt more than stays in the history (as an opened block of thoughts).
+    // The template may write more before an answer than the prompt contains (the model has to write that,
+    // too), or the prompt may contain more than stays in the history (such as an opened block of thoughts).
     spans[i].answer_begin = at;
     if (before.starts_with(prompt))
       spans[i].answer_begin = at - before.size() + prompt.size();

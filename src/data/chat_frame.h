@@ -1,6 +1,7 @@
-// What a chat template writes around the messages. Found with a marker word in place of every message, it
-// depends on the roles only; laid on a rendered conversation it says where each message stands, and which
-// part of the text the assistant has to write: from the end of the generation prompt to the end of its turn.
+// What a chat template writes around the messages. It is found by rendering a marker word in place of every
+// message, so it depends on the roles only. Matched against a rendered conversation it shows where each
+// message is, and which part of the text the assistant has to write: from the end of the generation prompt to
+// the end of its turn.
 #pragma once
 
 #include <string>
@@ -14,16 +15,15 @@ namespace longspan {
 struct ChatFrame {
   std::vector<size_t> order;       // messages as the template shows them (a system text may move)
   std::vector<std::string> texts;  // before, between and after them: order.size() + 1
-  // Of each message; both empty for those that are no answer.
-  std::vector<std::string>
-      prompts;                    // ends the prompt when this answer is asked for: follows the message before
-  std::vector<std::string> ends;  // follows this answer when nothing else does
+  // For each message, both "" for those that are not answers. prompts: the end of the prompt that asks for
+  // this answer, after the previous message. ends: what follows this answer when it is the last message.
+  std::vector<std::string> prompts, ends;
 };
 
 /// Error when the template refuses these roles, or shows a message not at all or more than once.
 ChatFrame chat_frame(const ChatFormat& chat, const std::vector<std::string>& roles);
 
-/// Where one message stands in the rendered text, in bytes.
+/// Where one message is in the rendered text, in bytes.
 struct MessageSpan {
   size_t begin = 0, end = 0;  // its content
   size_t stripped = 0;        // bytes of the content that the template dropped before `begin`

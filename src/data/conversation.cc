@@ -9,8 +9,8 @@ namespace longspan {
 
 namespace {
 
-/// Bytes of `bytes` that stand at the head of `text`: all, all but a blank that the tokenizer put before a
-/// word, or npos.
+/// How many bytes of `text` the token's `bytes` account for: all of them, all but a space that the tokenizer
+/// put before a word, or npos when `text` does not begin with them.
 size_t matched(std::string_view text, std::string_view bytes) {
   if (text.starts_with(bytes)) return bytes.size();
   if (bytes.starts_with(' ') && text.starts_with(bytes.substr(1))) return bytes.size() - 1;
@@ -30,7 +30,7 @@ TokenPlaces token_places(const Tokenizer& tokenizer, std::string_view text, cons
     if (tokenizer.is_special(id)) {
       std::string spelling = tokenizer.token_text(id);
       size_t found = text.find(spelling, at);
-      // White space beside a special token may be taken away with it; anything else means that we are lost.
+      // White space next to a special token may be swallowed by it; any other difference cannot be aligned.
       if (found != std::string_view::npos && (lost || blank(text.substr(at, found - at)))) {
         if (lost) places.unaligned.back().second = found;
         lost = false;
@@ -103,8 +103,8 @@ std::vector<std::pair<size_t, size_t>> masked_of(const Json& record, const std::
   return masked;
 }
 
-/// Where the token begins that holds the answer's first byte, if only white space stands before it in the
-/// token ("▁the" of "assistant: the"): it is the answer's first. Otherwise `begin`.
+/// If only white space precedes the answer's first byte in the token that contains it ("▁the" of "assistant:
+/// the"), that token is the answer's first: where it begins. Otherwise `begin`.
 size_t with_blank(std::string_view text, size_t begin, const TokenPlaces& places) {
   auto next = std::lower_bound(places.begins.begin(), places.begins.end(), begin);
   if (next == places.begins.begin() || *next == begin) return begin;
@@ -115,7 +115,7 @@ size_t with_blank(std::string_view text, size_t begin, const TokenPlaces& places
 struct Weighted {
   size_t begin = 0, end = 0;
   float weight = 0;
-  bool touched = false;  // also a token that begins before and reaches into it
+  bool touched = false;  // counts a token that begins before the span and reaches into it
 };
 
 void check_aligned(const TokenPlaces& places, size_t border) {
@@ -135,8 +135,8 @@ const ChatFrame& ConversationMaker::frame(const std::vector<ChatMessage>& messag
   return found->second;
 }
 
-/// The first special token after the answer ends it. Without one, what the template would write at the end of
-/// the conversation does.
+/// The first special token after the answer ends it; if there is none, what the template would write at the
+/// end of the conversation ends it.
 size_t ConversationMaker::answer_end(const MessageSpan& span, const std::string& end,
                                      const std::vector<int32_t>& ids, const TokenPlaces& places) const {
   bool whole = span.after.starts_with(end);
@@ -160,7 +160,7 @@ Conversation ConversationMaker::make(const Json& record, const ConversationWeigh
   TokenPlaces places = token_places(tokenizer_, text, result.ids);
 
   std::vector<Weighted> weighted;
-  std::vector<size_t> eos_after;  // ends of answers whose end the template does not write
+  std::vector<size_t> eos_after;  // ends of answers after which the template writes nothing
   for (size_t i = 0; i < messages.size(); ++i) {
     Weighted w{spans[i].begin, spans[i].end, static_cast<float>(weights.text)};
     if (messages[i].role == "assistant") {
@@ -182,7 +182,7 @@ Conversation ConversationMaker::make(const Json& record, const ConversationWeigh
   size_t n = result.ids.size();
   result.targets.assign(n, -1);
   result.weights.assign(n, 0);
-  std::vector<float> own(n, 0);  // of each token as a target
+  std::vector<float> own(n, 0);  // weight of each token as a target
   const auto& begins = places.begins;
   for (const Weighted& w : weighted) {
     auto t = std::lower_bound(begins.begin(), begins.end() - 1, w.begin) - begins.begin();

@@ -1,5 +1,5 @@
-// A conversation as tokens with a target and a weight each. The loss is on what the assistant has to write in
-// every turn: from where the generation prompt ends to the token that ends the turn.
+// A conversation as tokens, each with a target and a weight. The loss covers what the assistant has to write
+// in every turn: from the end of the generation prompt to the token that ends the turn.
 #pragma once
 
 #include <map>
@@ -14,8 +14,8 @@
 
 namespace longspan {
 
-/// Byte offsets in `text` at which its tokens begin, and text.size(). Inside a stretch that normalization
-/// changed, tokens all begin at the stretch's begin; the stretches are listed.
+/// Byte offsets in `text` at which its tokens begin, and text.size(). Within a stretch that normalization
+/// changed, all tokens begin at the beginning of the stretch; the stretches are listed.
 struct TokenPlaces {
   std::vector<size_t> begins;                        // ids.size() + 1
   std::vector<std::pair<size_t, size_t>> unaligned;  // [begin, end) of bytes
@@ -33,7 +33,7 @@ struct Conversation {
   std::vector<float> weights;
 };
 
-/// Makes conversations; thread-safe. Frames are kept by roles, since many conversations share theirs.
+/// Makes conversations; thread-safe. Frames are cached by roles, because many conversations share theirs.
 class ConversationMaker {
  public:
   /// Both must outlive the maker.

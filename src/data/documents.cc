@@ -12,7 +12,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// One document is held in memory: a frame of a few bytes that unfolds to more than this is refused.
+// One document is held in memory, so a small compressed frame that expands to more than this is refused.
 constexpr size_t kMostDocumentBytes = size_t{1} << 30;
 constexpr size_t kMostFaults = 100, kMostFaultCharacters = 600;
 
@@ -26,7 +26,7 @@ void append_within_bounds(std::string& held, std::string_view more, const fs::pa
 using OnLine = std::function<bool(std::string_view line, int64_t number, int64_t read)>;
 
 void each_line(const fs::path& file, const OnLine& body) {
-  std::string held;  // the beginning of a line whose end has not come
+  std::string held;  // the beginning of a line whose end has not been read yet
   int64_t line = 1, of_file = 0;
   bool stopped = false;
   read_bytes(file, [&](std::string_view bytes, int64_t read) {
@@ -52,7 +52,7 @@ std::string fault_of_text(std::string_view text) {
   if (text.find('\0') != std::string_view::npos) return "holds a NUL: is it a binary file?";
   for (size_t i = 0; i < text.size();) {
     size_t at = i;
-    // U+FFFD may stand in the text itself, in its three bytes.
+    // The text itself may contain U+FFFD, spelled as its three bytes.
     if (next_code_point(text, i) == 0xFFFD && text.substr(at, i - at) != "\uFFFD")
       return fmt::format("is not UTF-8 at byte {}", at);
   }
@@ -64,13 +64,13 @@ std::string up_to_first_point(const fs::path& file) {
   return name.substr(0, name.find('.', 1));
 }
 
-/// Fills the document from a line of JSON. What is wrong with it, or "".
+/// Fills the document from a line of JSON. Returns what is wrong with the line, or "".
 std::string read_record(std::string_view line, bool text_needed, Document& document) {
   Json record;
   try {
     record = parse_json(line, "");
   } catch (const Error& error) {
-    return std::string(error.what()).substr(2);  // without the ": " after no source
+    return std::string(error.what()).substr(2);  // without the ": " that follows the empty source
   }
   if (!record.is_object()) return "is no JSON object";
   auto take_string = [&](const char* key, std::string& out) {
@@ -98,7 +98,7 @@ struct Input {
   std::string category;
 };
 
-/// Files as they are; folders walked in the order of names, without what is hidden.
+/// Files as given; folders are walked in the order of names, skipping what is hidden.
 std::vector<Input> all_inputs(const std::vector<fs::path>& paths) {
   std::vector<Input> inputs;
   for (const fs::path& path : paths) {
@@ -129,7 +129,7 @@ class Reader {
 
   ReadingReport read(const std::vector<Input>& inputs) {
     for (const Input& input : inputs) {
-      // Before hours of work on the files before it.
+      // Now, not after hours of work on the files before it.
       if (!fs::exists(input.file)) fail("{}: cannot be opened: there is no such file", input.file.string());
       // A pipe has no size: it counts for nothing in the part that was read.
       sizes_.push_back(fs::is_regular_file(input.file) ? static_cast<double>(fs::file_size(input.file)) : 0);

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// What a random choice is for: choices about the same number are independent.
+/// What a random choice is for; choices for different purposes are independent.
 enum class Choice : uint64_t { Copies, Order, Positions, Source };
 
 Random random_of(uint64_t seed, Choice choice, int64_t k) {
@@ -26,7 +26,7 @@ Random random_of(uint64_t seed, Choice choice, int64_t k) {
   return Random(XXH64(of, sizeof of, seed));
 }
 
-/// The order of an epoch's rows. Remembers one epoch: a run reads them one after the other.
+/// The order of an epoch's rows. Caches one epoch, because a run reads them one after the other.
 class EpochOrder {
  public:
   EpochOrder(int64_t rows, uint64_t seed) : rows_(rows), seed_(seed) {}
@@ -82,7 +82,7 @@ void set_positions(const Positions& p, int64_t k, TrainingRow& row) {
     randomise_positions(row, random);
 }
 
-/// A document of some shard.
+/// A document and the shard that it is in.
 struct Text {
   const Shard* shard;
   const ShardDocument* document;
@@ -121,7 +121,8 @@ double times_of(const TextOptions& o, const Text& text) {
   return fitting ? times * fitting->times : times;
 }
 
-/// How often an epoch holds each text: the whole part of its times, and one more by chance.
+/// How often an epoch contains each text: the integer part of its `times`, and one more with the probability
+/// that remains.
 std::vector<int64_t> copies_of(const TextOptions& o, const std::vector<Text>& texts) {
   std::vector<int64_t> copies;
   for (size_t i = 0; i < texts.size(); ++i) {
@@ -134,7 +135,7 @@ std::vector<int64_t> copies_of(const TextOptions& o, const std::vector<Text>& te
   return copies;
 }
 
-/// Rows of an epoch. The copies of a text are packed apart, so that no row holds it twice.
+/// Rows of an epoch. Copies of a text are packed separately, so that no row contains a text twice.
 std::vector<std::vector<Piece>> pack_epoch(const TextOptions& o, const std::vector<Text>& texts) {
   std::vector<int64_t> copies = copies_of(o, texts), lengths(texts.size());
   std::vector<std::vector<Piece>> rows;
@@ -188,8 +189,7 @@ RowSource text_source(const TextOptions& options, uint64_t vocabulary) {
 
 namespace {
 
-/// Reads and tokenises on all threads, a batch of records at a time; what is wrong with one is noted or
-/// fatal.
+/// Reads and tokenises on all threads, one batch of records at a time; a faulty record is noted or fatal.
 std::vector<Conversation> read_conversations(const ChatOptions& o, const ConversationMaker& maker,
                                              ReadingReport& report) {
   constexpr size_t kBatch = 256;
@@ -280,7 +280,7 @@ RowSource chat_source(const ChatOptions& options, const Tokenizer& tokenizer, co
 
 namespace {
 
-/// Which source row k comes from, and its number there: how many rows before k the source gave.
+/// Which source row k comes from, and its number there: how many of the rows before k came from that source.
 class Draws {
  public:
   Draws(std::vector<double> weights, uint64_t seed)

@@ -14,7 +14,7 @@
 
 namespace longspan {
 
-/// Rows of one kind. rows() of an epoch; row(k) for any k >= 0: epoch k / rows() is shuffled by its own
+/// Rows of one kind. An epoch has `rows` of them; row(k) takes any k >= 0: epoch k / rows is shuffled by its
 /// number.
 struct RowSource {
   std::string name;
@@ -28,10 +28,10 @@ struct TextOptions {
   std::vector<std::filesystem::path> folders;  // of shards
   int64_t row_tokens = 0;
   bool overlapping = false;  // Giraffe's half-overlapping windows; else best-fit packing
-  std::vector<std::pair<std::string, double>> categories =
-      {};  // category -> how often an epoch holds it; others 1
+  /// How often an epoch contains the documents of a category; 1 for categories that are not listed.
+  std::vector<std::pair<std::string, double>> categories = {};
   /// Documents of at least `tokens` tokens are taken `times` as often, on top of their category (fractions by
-  /// chance); of several that fit, the one of most tokens counts.
+  /// chance); if several rules apply, the one with the most tokens counts.
   struct LongOnes {
     int64_t tokens = 0;
     double times = 1;
@@ -41,21 +41,21 @@ struct TextOptions {
   TrainingPositions positions = TrainingPositions::Sequential;
   int64_t position_target = 0;  // Skipped: positions stay below it
   int64_t position_chunks = 10;
-  double position_share = 1;  // of rows that are skipped or randomised
+  double position_share = 1;  // of rows whose positions are skipped or randomised
   uint64_t seed = 0;
 };
-/// Rows of packed text; what an epoch holds and how it is packed is fixed by the seed, the order of its rows
-/// changes. Error when folders hold no shard, another vocabulary, no document long enough, or positions that
-/// cannot be had.
+/// Rows of packed text. The seed fixes what an epoch contains and how it is packed; the order of the rows
+/// differs between epochs. Error when a folder has no shard, shards of another vocabulary or no document that
+/// is long enough, or when the positions are impossible.
 RowSource text_source(const TextOptions& options, uint64_t vocabulary);
 
 struct ChatOptions {
   std::vector<std::filesystem::path> files;  // JSONL: {"messages": [{"role", "content"}, ...]}, optional "id"
   int64_t row_tokens = 0;                    // longer conversations are bad documents
-  bool pack = true;                          // several conversations a row
-  /// Weight of what the other messages say: 0 trains on answers only. The template's own words have weight 0,
-  /// and so have the spans listed in a record's "masked" (inserted facts, [begin, end) characters of the
-  /// first message's content).
+  bool pack = true;                          // several conversations per row
+  /// Weight of the contents of all other messages: 0 trains on answers only. The template's own words have
+  /// weight 0, and so have the spans listed in a record's "masked" (inserted facts, [begin, end) characters
+  /// of the first message's content).
   double text_weight = 0;
   double answer_weight = 1;
   OnBadDocument on_bad = OnBadDocument::Skip;
@@ -70,8 +70,8 @@ struct ChatOptions {
 RowSource chat_source(const ChatOptions& options, const Tokenizer& tokenizer, const ChatFormat& chat,
                       ReadingReport& report);
 
-/// Row k is taken from source s with probability weight[s] / sum, drawn from (seed, k); each source's rows
-/// come in its own order. rows is the sum of theirs. Error when weights are negative or all 0.
+/// Takes row k from source s with probability weight[s] / sum, drawn from (seed, k); the rows of each source
+/// keep their order. `rows` is the sum over the sources. Error when a weight is negative or all are 0.
 RowSource mixture(std::vector<RowSource> sources, std::vector<double> weights, uint64_t seed);
 
 }  // namespace longspan

@@ -44,7 +44,7 @@ Packing pack(std::vector<Piece> pieces, int64_t row) {
   packing.cut_documents = documents_in_several_pieces(pieces);
   std::stable_sort(pieces.begin(), pieces.end(),
                    [](const Piece& a, const Piece& b) { return a.tokens() > b.tokens(); });
-  std::map<int64_t, std::vector<size_t>> by_space;  // free tokens -> rows that have just as many
+  std::map<int64_t, std::vector<size_t>> by_space;  // free tokens -> rows with exactly that many
   int64_t tokens = 0;
   for (const Piece& piece : pieces) {
     assert(piece.tokens() > 0 && piece.tokens() <= row);
@@ -87,7 +87,7 @@ TrainingRow make_row(std::span<const std::vector<int32_t>> pieces, std::span<con
 
 namespace {
 
-/// Gives each document of the row the positions that `positions_of` makes for its number of tokens.
+/// Gives each document of the row the positions that `positions_of` returns for its number of tokens.
 template <typename PositionsOf>
 void reposition(TrainingRow& row, PositionsOf positions_of) {
   for (int64_t begin = 0, end = 0; begin < row.tokens(); begin = end) {

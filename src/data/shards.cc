@@ -1,7 +1,7 @@
 // Layout of a shard, little-endian: "lspshard", u32 version, u32 bytes of an id, u64 vocabulary digest, u64
 // vocabulary size; the ids; the index, for each document u64 end of its ids, u32 bytes of its id, u32 bytes
-// of its category, both texts; u64 tokens, u64 documents, u64 xxHash64 of all before. Counts stand at the
-// end, so that a shard is written in one go.
+// of its category, both texts; u64 tokens, u64 documents, u64 xxHash64 of everything before. The counts are
+// at the end, so that a shard is written in one pass.
 #define XXH_INLINE_ALL
 #include "data/shards.h"
 
@@ -38,7 +38,8 @@ T load(const std::byte* at) {
   return value;
 }
 
-/// Writes one shard. Gone without finish(), the file stays unfinished: the caller's folder is temporary.
+/// Writes one shard. Destroyed without finish(), it leaves an unfinished file; the caller's folder is
+/// temporary.
 class ShardWriter {
  public:
   ShardWriter(const fs::path& path, int64_t vocabulary, uint64_t digest)
@@ -112,7 +113,7 @@ Shard::Shard(const fs::path& path) : file_(path) {
   if (XXH64(bytes.data(), bytes.size() - 8, 0) != load<uint64_t>(trailer + 16))
     fail("{}: is damaged or cut off: its digest does not match; pack the corpus again", name);
   if (load<uint32_t>(bytes.data() + 8) != kVersion) fail("{}: is a shard of another version", name);
-  // From here on only a forger's file can be wrong, and it must not lead outside the mapping.
+  // From here on only a forged file can be wrong, and it must not make us read outside the mapping.
   auto width = load<uint32_t>(bytes.data() + 12);
   wide_ = width == 4;
   vocabulary_digest_ = load<uint64_t>(bytes.data() + 16);
@@ -164,8 +165,7 @@ void Shard::read(int64_t begin, int64_t end, std::vector<int32_t>& out) const {
 
 namespace {
 
-/// A folder beside the wanted one that takes its place when all is written; removed when it does not come to
-/// that.
+/// A folder next to the wanted one that is renamed to it when everything is written, and removed otherwise.
 class FolderInMaking {
  public:
   explicit FolderInMaking(const fs::path& folder) : wanted_(folder.lexically_normal()) {
@@ -174,7 +174,7 @@ class FolderInMaking {
       fail("{}: is there already and not empty; name another folder, or remove it", wanted_.string());
     making_ = wanted_;
     making_ += ".part";
-    fs::remove_all(making_);  // of a run that was killed
+    fs::remove_all(making_);  // left by a run that was killed
     std::error_code error;
     fs::create_directories(making_, error);
     if (error) fail("{}: cannot be made: {}", making_.string(), error.message());
@@ -189,7 +189,7 @@ class FolderInMaking {
   fs::path file(size_t number) const { return making_ / fmt::format("{:05}.shard", number); }
   void put_in_place() {
     std::error_code error;
-    fs::rename(making_, wanted_, error);  // over an empty folder, if there is one
+    fs::rename(making_, wanted_, error);  // replaces an empty folder, if there is one
     if (error) fail("{}: cannot be put in place: {}", wanted_.string(), error.message());
   }
 

@@ -1,6 +1,6 @@
 // Tokenised text on disk: shards of token ids with an index of documents. A shard is one file, memory-mapped:
-// header, ids (uint16 where the vocabulary allows, else uint32), index, all with an xxHash64 digest. A folder
-// of shards is written under a temporary name first, so that one that exists is whole.
+// header, ids (uint16 where the vocabulary allows, else uint32) and index, protected by an xxHash64 digest. A
+// folder of shards is written under a temporary name first, so a folder that exists is complete.
 #pragma once
 
 #include <filesystem>
@@ -23,7 +23,8 @@ struct ShardDocument {
 
 class Shard {
  public:
-  /// Reads all of it once. Error when the file is missing, no shard, cut off, or its digest is wrong.
+  /// Reads all of it once. Error when the file is missing, not a shard or truncated, or when its digest is
+  /// wrong.
   explicit Shard(const std::filesystem::path& path);
   const std::vector<ShardDocument>& documents() const { return documents_; }
   /// Appends ids [begin, end) to out.
@@ -48,16 +49,17 @@ struct TokeniseOptions {
 struct TokeniseReport {
   ReadingReport reading;
   int64_t tokens = 0;
-  std::vector<std::filesystem::path> shards;  // none: progress asked to stop, and nothing was left behind
+  std::vector<std::filesystem::path> shards;  // empty: progress asked to stop, and nothing was left behind
 };
-/// Tokenises on all threads; the order of documents is that of the files whatever the number of threads.
-/// Writes FOLDER/NNNNN.shard; a shard ends with the document that fills it. FOLDER appears when all is
-/// written (FOLDER.part until then). Error when it is there and not empty, or nothing is to be packed.
+/// Tokenises on all threads; documents keep the order of the files, whatever the number of threads. Writes
+/// FOLDER/NNNNN.shard; a shard ends with the document that fills it. FOLDER appears when everything is
+/// written (FOLDER.part until then). Error when it already exists and is not empty, or when there is nothing
+/// to pack.
 TokeniseReport tokenise(const std::vector<std::filesystem::path>& files, const Tokenizer& tokenizer,
                         const std::filesystem::path& folder, const TokeniseOptions& options,
                         const Progress& progress);
 
-/// A digest of every token's bytes: two tokenizers with equal digests give ids that mean the same.
+/// A digest of every token's bytes: the ids of two tokenizers with equal digests mean the same.
 uint64_t vocabulary_digest(const Tokenizer& tokenizer);
 
 }  // namespace longspan

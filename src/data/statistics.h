@@ -21,7 +21,7 @@ struct CorpusStatistics {
   ReadingReport reading;
   bool complete = true;  // false: progress asked to stop
 };
-/// Lengths without tokens for begin or end. Errors as read_documents.
+/// Lengths do not count begin and end tokens. Errors as read_documents.
 CorpusStatistics corpus_statistics(const std::vector<std::filesystem::path>& files,
                                    const Tokenizer& tokenizer, OnBadDocument on_bad,
                                    const Progress& progress);

@@ -1,5 +1,5 @@
-// Documents to ids on all threads: batches of bounded memory are read, tokenised side by side, and handed on
-// in the order of the files. Corpus text is text: "<|im_end|>" in it is no special token.
+// Turns documents into ids on all threads: batches of bounded memory are read, tokenised in parallel, and
+// handed on in the order of the files. Corpus text is plain text: "<|im_end|>" in it is not a special token.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,8 @@ struct TokenisedDocuments {
   bool complete = true;  // false: progress asked to stop
 };
 
-/// Calls body(document, ids) for each document in order, on the calling thread; ids have no tokens for begin
-/// or end. Progress counts tokens; their total is estimated from the share of the files' bytes read so far.
+/// Calls body(document, ids) for each document in order, on the calling thread; ids include no begin or end
+/// tokens. Progress counts tokens; the total is estimated from the share of the files' bytes read so far.
 /// Errors as read_documents.
 TokenisedDocuments tokenise_documents(const std::vector<std::filesystem::path>& files,
                                       const Tokenizer& tokenizer, OnBadDocument on_bad,

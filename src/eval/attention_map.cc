@@ -1,5 +1,5 @@
 // Scores of a sampled query are one product with the keys laid out as columns, so that the loop over keys is
-// a stream of plain multiply-adds; the softmax is taken here, over all keys that the query sees.
+// plain streaming multiply-adds. The softmax is computed here, over all keys that the query sees.
 #include "eval/attention_map.h"
 
 #include <algorithm>
@@ -15,17 +15,17 @@ namespace longspan {
 
 namespace {
 
-/// What one query at one head gives.
+/// Statistics of one query at one head.
 struct Gathered {
   std::vector<double> bins;                     // [B] weights
   std::vector<double> beyond;                   // [beyond]
   double first = 0, entropy = 0, distance = 0;  // distance: sum of weight times distance
 };
 
-/// Keys begin .. m are seen by the query at m.
+/// The query at m sees the keys begin .. m.
 struct Query {
   int64_t m, row, begin;
-  int64_t first_key() const { return std::max<int64_t>(1, begin); }  // the first token stands apart
+  int64_t first_key() const { return std::max<int64_t>(1, begin); }  // the first token is counted separately
   int64_t distances() const { return m + 1 - first_key(); }
 };
 
@@ -55,7 +55,7 @@ std::vector<float> decay_table(std::span<const float> decay, int64_t length) {
   return table;
 }
 
-/// The key after the last one that stands far enough from m for a zone.
+/// One past the last key that is far enough from m for a zone.
 int64_t zone_end(const AttentionZone& zone, int64_t chunk, int64_t m) {
   int64_t end = chunk == 0 ? m + 1 - zone.from : (m / chunk + 1 - zone.from) * chunk;
   return std::clamp<int64_t>(end, 0, m + 1);
@@ -82,7 +82,7 @@ class Gatherer {
         found[static_cast<size_t>(i)] =
             gather(query, scores(query, kv_head * group + i % group, zones, columns, shape));
       });
-      // Added in the order of the queries, however many threads found them.
+      // Summed in query order, whatever the number of threads.
       for (int64_t i = 0; i < count * group; ++i)
         add(layer, kv_head * group + i % group, queries[static_cast<size_t>(i / group)],
             found[static_cast<size_t>(i)]);
@@ -122,7 +122,7 @@ class Gatherer {
     return queries;
   }
 
-  /// [m + 1]; those before query.begin mean nothing.
+  /// [m + 1]; entries before query.begin are undefined.
   std::vector<float> scores(const Query& query, int64_t head, std::span<const AttentionZone> zones,
                             const std::vector<std::vector<float>>& columns,
                             const AttentionShape& shape) const {
@@ -160,7 +160,7 @@ class Gatherer {
     }
   }
 
-  /// The softmax of one query and what becomes of its weights.
+  /// The softmax of one query, and where its weights are added.
   Gathered gather(const Query& query, std::vector<float> weights) const {
     auto begin = weights.begin() + query.begin;
     float largest = *std::max_element(begin, weights.end());
@@ -283,7 +283,7 @@ double distance_quantile(std::span<const int64_t> edges, std::span<const double>
   double wanted = share * std::accumulate(weights.begin(), weights.end(), 0.0), sum = 0;
   for (size_t b = 0; b < weights.size(); ++b) {
     if (weights[b] > 0 && sum + weights[b] >= wanted) {
-      // A bin of one distance has nothing to interpolate.
+      // A bin of one distance needs no interpolation.
       auto last = static_cast<double>(edges[b + 1] - 1 - edges[b]);
       return static_cast<double>(edges[b]) + last * (wanted - sum) / weights[b];
     }

@@ -1,21 +1,20 @@
-// compare: methods x lengths on one text. Loss is measured on the same last `tail` tokens of a window while
-// the context before them grows, so that only the reach of a method changes between lengths; pass keys tell
-// whether it retrieves. Cases are planned and checked before any is computed, and each one carries a key of
-// everything that decides its result: what was measured under that key is never measured again.
+// compare: the suite "compare" (resources/suites) for methods x lengths on one text. Loss is measured on the
+// same last `tail` tokens of a window while the context before them grows, so that only the reach of a method
+// differs between lengths; pass keys show whether it retrieves.
+//
+// Each method at each length is a run like those of `eval`. On disk it is a run folder whose name holds a
+// digest of everything that affects its results: finished cases are never run again, and other settings get
+// another folder.
 #pragma once
 
 #include <filesystem>
-#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "base/json.h"
-#include "eval/passkey.h"
-#include "eval/result_store.h"
-#include "generate/engine.h"
+#include "eval/run.h"
 
 namespace longspan {
 
@@ -25,10 +24,10 @@ struct CompareSettings {
   int64_t tail = 1024;               // tokens scored at the end of each window
   int64_t windows = 1;               // places in the text; the last one ends with it
   int64_t passkeys = 4;              // depths of a pass key at each length; 0: none
-  uint64_t seed = 0;                 // of the pass keys
+  uint64_t seed = 0;                 // of the pass key's number
 };
 
-/// Specs of "none, yarn:factor=4,beta_fast=32; ntk": commas, semicolons and blanks separate, but a key=value
+/// Specs of "none, yarn:factor=4,beta_fast=32; ntk": separated by commas, semicolons and blanks; a key=value
 /// belongs to the spec before it. Error when one is named twice.
 std::vector<std::string> split_methods(std::string_view list);
 
@@ -42,39 +41,44 @@ struct StretchedMethod {
 /// model's own method. Error as parse_position says, or when there is no trained window to divide by.
 StretchedMethod stretch_method(const std::string& method, const PositionConfig& model, int64_t length);
 
-struct CompareCase {
-  enum Kind { Loss, Passkeys } kind = Loss;
-  size_t row = 0;              // index into ComparePlan::rows
-  Json key;                    // all that decides the result
-  std::vector<int32_t> ids{};  // Loss: the window
-  bool by_position = false;    // Loss: every token is scored, not the tail alone
-  int64_t tokens = 0;          // read by this case, for the bar
-};
-
-/// One method at one length.
+/// One method at one length: a run of the suite.
 struct CompareRow {
   std::string method;  // as asked for
   StretchedMethod stretched;
   int64_t length = 0;
   int64_t kv_bytes = 0, memory_bytes = 0;  // predicted; memory: the whole program with this window
+  RunSettings settings = {};
+  std::string folder = {};  // name of the run's folder; two specs with the same meaning share it
 };
 
 struct ComparePlan {
   CompareSettings settings;
   int64_t text_tokens = 0;
-  std::vector<CompareRow> rows{};  // method by method, lengths ascending
-  std::vector<CompareCase> cases{};
-  std::map<int64_t, PasskeyTask> passkeys{};  // by length
+  std::string model;                 // canonical path
+  std::vector<CompareRow> rows;      // method by method, lengths ascending
+  std::map<int64_t, RunPlan> cases;  // by length, the same for every method
+  const RunPlan& cases_of(const CompareRow& row) const { return cases.at(row.length); }
 };
 
-/// Everything that could be wrong is found here: specs, lengths against text and memory, pass keys. `model`
-/// is the file or directory the engine was opened from.
+/// Checks everything before anything is computed: specs, lengths against text and memory, pass keys. `model`
+/// is the file or directory that the engine was opened from. `known`: see plan_run.
 ComparePlan plan_compare(const Engine& engine, const std::filesystem::path& model, const std::string& text,
-                         const CompareSettings& settings);
+                         const CompareSettings& settings, const RunSettings& known);
 
-/// Computes the cases that the store lacks. Progress counts tokens of these; false when it asked to stop (the
-/// case in hand is lost, those before it are kept).
-bool run_compare(const Engine& engine, const ComparePlan& plan, ResultStore& store,
+/// Results of every row, by the name of its folder.
+using CompareResults = std::map<std::string, ResultStore>;
+/// Opens the runs below `folder`, creating those that are missing; "": in memory only.
+CompareResults open_results(const ComparePlan& plan, const std::filesystem::path& folder);
+
+/// How many cases of the plan are finished, and how many there are.
+struct CompareProgress {
+  int64_t known = 0, all = 0;
+};
+CompareProgress count_cases(const ComparePlan& plan, const CompareResults& results);
+
+/// Runs the cases that are not finished. Progress counts their tokens; false when it asked to stop (the
+/// current case is lost, those before it are kept).
+bool run_compare(const Engine& engine, const ComparePlan& plan, CompareResults& results,
                  const Progress& progress = {});
 
 }  // namespace longspan

@@ -1,10 +1,12 @@
 // What `compare` is going to do, checked before anything is computed.
+#include <xxhash.h>
+
 #include <algorithm>
-#include <fstream>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/random.h"
 #include "base/text.h"
 #include "base/threads.h"
 #include "eval/compare.h"
@@ -16,22 +18,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kResultFormat = 1;  // to be raised when the same key would give another result
+constexpr int kResultFormat = 2;  // to be raised when the same settings would give other results
 
-/// FNV-1a (64 bits): tells inputs apart, nothing more.
 std::string digest(std::string_view bytes) {
-  uint64_t hash = 0xcbf29ce484222325;
-  for (char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return fmt::format("{:016x}", hash);
-}
-
-std::string digest(const std::vector<int32_t>& ids) {
-  return digest(std::string_view(reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof ids[0]));
+  return fmt::format("{:016x}", XXH64(bytes.data(), bytes.size(), 0));
 }
 
 /// Sizes and times of a model's files: weights of gigabytes are not read twice to recognise them.
 std::string model_stamp(const fs::path& model) {
-  if (!fs::is_directory(model)) return digest(file_stamp(model));
+  if (!fs::is_directory(model)) return file_stamp(model);
   std::vector<std::string> stamps;
   for (const auto& entry : fs::directory_iterator(model))
     if (entry.is_regular_file())
@@ -39,44 +34,22 @@ std::string model_stamp(const fs::path& model) {
   std::sort(stamps.begin(), stamps.end());
   std::string all;
   for (const std::string& stamp : stamps) all += stamp + "\n";
-  return digest(all);
-}
-
-/// What decides every result of this engine.
-Json engine_key(const Engine& engine, const fs::path& model) {
-  const EngineOptions& o = engine.options();
-  return {{"format", kResultFormat},
-          {"model", fs::canonical(model).string()},
-          {"model_stamp", model_stamp(model)},
-          {"kernels", engine.model().kernels->name},
-          {"compute", engine.model().compute == Compute::F32 ? "f32" : "bf16"},
-          {"cache", name(o.cache_dtype)},
-          {"chunk", o.chunk},
-          {"threads", threads()}};  // seconds depend on them
-}
-
-Json position_key(const PositionConfig& position) {
-  Json key = {{"position", describe(position)}};
-  if (position.lists.empty()) return key;  // only these methods look at the declared window, too
-  key["lists"] = digest(dump_json(Json(position.lists)));
-  key["declared_context"] = position.declared_context;
-  return key;
+  return all;
 }
 
 /// Tokens that the tokenizer puts before a text: BOS or nothing.
-std::vector<int32_t> opening(const Tokenizer& tokenizer) {
+int64_t opening_tokens(const Tokenizer& tokenizer) {
   std::vector<int32_t> with = tokenizer.encode("a");
-  if (tokenizer.bos_id() >= 0 && !with.empty() && with.front() == tokenizer.bos_id()) return {with.front()};
-  return {};
+  return tokenizer.bos_id() >= 0 && !with.empty() && with.front() == tokenizer.bos_id() ? 1 : 0;
 }
 
-void check_lengths(const CompareSettings& s, int64_t text_tokens, int64_t opening_tokens) {
+void check_lengths(const CompareSettings& s, int64_t text_tokens, int64_t opening) {
   if (s.lengths.front() <= s.tail)
     fail(
         "a length of {} tokens leaves nothing before the last {} that are scored; ask for longer ones, or "
         "for a shorter --tail",
         grouped(s.lengths.front()), grouped(s.tail));
-  int64_t longest = s.lengths.back() - opening_tokens, needed = longest + (s.windows - 1) * s.tail;
+  int64_t longest = s.lengths.back() - opening, needed = longest + (s.windows - 1) * s.tail;
   if (needed <= text_tokens) return;
   if (s.windows == 1)
     fail("the text has {} tokens, but a length of {} was asked for; give a longer text or shorter --lengths",
@@ -85,6 +58,55 @@ void check_lengths(const CompareSettings& s, int64_t text_tokens, int64_t openin
       "the text has {} tokens, but {} windows of {} whose last {} do not overlap need {}; give a longer "
       "text, shorter --lengths or fewer --windows",
       grouped(text_tokens), s.windows, grouped(s.lengths.back()), grouped(s.tail), grouped(needed));
+}
+
+/// Five digits that stand nowhere in the text.
+std::string draw_number(uint64_t seed, std::string_view text) {
+  constexpr int kDraws = 1000;  // a text that holds nearly every number is no text
+  Random random(seed);
+  for (int draw = 0; draw < kDraws; ++draw) {
+    std::string number = std::to_string(10000 + random.below(90000));
+    if (text.find(number) == text.npos) return number;
+  }
+  fail("no five-digit pass key was found that the text does not hold already; give --passkeys 0");
+}
+
+/// The suite at one length, as `eval compare --set ...` would ask it.
+std::vector<std::string> overrides_at(const CompareSettings& s, int64_t length, const std::string& number) {
+  std::vector<std::string> all = {fmt::format("make.lengths=[{}]", length),
+                                  fmt::format("window.make.tail={}", s.tail)};
+  if (length == s.lengths.back()) all.push_back("window.make.whole=true");
+  if (s.windows > 1) {
+    all.push_back(fmt::format("window.make.windows={}", s.windows));
+    all.push_back(fmt::format("window.make.longest={}", s.lengths.back()));
+  }
+  if (s.passkeys == 0) return all;
+  std::string depths;
+  for (int64_t k = 0; k < s.passkeys; ++k)
+    depths += fmt::format("{}{}", k ? "," : "",
+                          100 * (static_cast<double>(k) + 0.5) / static_cast<double>(s.passkeys));
+  all.push_back("passkey.make.depths=[" + depths + "]");
+  all.push_back(fmt::format("passkey.make.needle=\"The pass key is {}. Remember it.\"", number));
+  all.push_back("passkey.make.question=\"What is the pass key?\"");
+  all.push_back(fmt::format("passkey.make.answer=\"{}\"", number));
+  return all;
+}
+
+RunPlan plan_length(const Engine& engine, const std::string& text, const CompareSettings& s, int64_t length,
+                    const std::string& number, RunSettings known) {
+  known.overrides = overrides_at(s, length, number);
+  Suite suite = read_suite("compare", engine.prompts().chat.chat_template ? "chat" : "base",
+                           s.passkeys > 0 ? std::vector<std::string>{} : std::vector<std::string>{"window"},
+                           known.overrides);
+  MakeContext context{.prompts = engine.prompts()};
+  context.text = &text;
+  context.seed = s.passkeys > 0 ? s.seed : 0;
+  try {
+    return plan_run(engine.config(), std::move(suite), context, std::move(known));
+  } catch (const Error& e) {
+    fail("{} tokens: {}; ask for other --lengths, or for no pass keys with --passkeys 0", grouped(length),
+         e.what());
+  }
 }
 
 CompareRow plan_row(const Engine& engine, const Checkpoint& checkpoint, const std::string& method,
@@ -107,78 +129,43 @@ CompareRow plan_row(const Engine& engine, const Checkpoint& checkpoint, const st
   return row;
 }
 
-/// The window that ends at token `end` of the text: opening, then text.
-std::vector<int32_t> window_ids(const std::vector<int32_t>& opening, const std::vector<int32_t>& ids,
-                                int64_t end, int64_t length) {
-  std::vector<int32_t> window = opening;
-  window.insert(window.end(), ids.begin() + end - (length - static_cast<int64_t>(opening.size())),
-                ids.begin() + end);
-  return window;
-}
-
-std::string passkey_digest(const PasskeyTask& task) {
-  std::string all;
-  for (const auto& prompt : task.prompts) all += digest(prompt);
-  return digest(all);
-}
-
-CompareCase loss_case(const Json& key, std::vector<int32_t> ids, const CompareSettings& s) {
-  CompareCase c{CompareCase::Loss, 0, key, std::move(ids)};
-  auto length = static_cast<int64_t>(c.ids.size());
-  c.by_position = length == s.lengths.back();
-  c.tokens = length;
-  c.key.update({{"kind", "loss"},
-                {"length", length},
-                {"tail", s.tail},
-                {"by_position", c.by_position},
-                {"ids", digest(c.ids)}});
-  return c;
-}
-
-CompareCase passkey_case(const Json& key, const PasskeyTask& task, int64_t length) {
-  CompareCase c{CompareCase::Passkeys, 0, key};
-  for (size_t k = 0; k < task.prompts.size(); ++k) c.tokens += unshared_tokens(task, k) + kPasskeyAnswer;
-  c.key.update({{"kind", "passkeys"}, {"length", length}, {"prompts", passkey_digest(task)}});
-  return c;
+/// METHOD-LENGTH-DIGEST, the digest of everything that decides the results.
+std::string folder_name(const CompareRow& row, const std::string& inputs) {
+  Json settings = to_json(row.settings);
+  settings.erase("command");
+  const PositionConfig& position = row.stretched.position;
+  settings["lists"] = position.lists;  // what the canonical spec does not spell out
+  settings["declared_context"] = position.lists.empty() ? 0 : position.declared_context;
+  std::string method = row.settings.position.substr(0, row.settings.position.find(':'));
+  return fmt::format("{}-{}-{}", method, row.length, digest(dump_json(settings) + inputs));
 }
 
 }  // namespace
 
 ComparePlan plan_compare(const Engine& engine, const fs::path& model, const std::string& text,
-                         const CompareSettings& settings) {
-  ComparePlan plan{settings};
+                         const CompareSettings& settings, const RunSettings& known) {
+  ComparePlan plan{settings, 0, fs::canonical(model).string(), {}, {}};
   const CompareSettings& s = plan.settings;
   if (s.methods.empty() || s.lengths.empty()) fail("compare needs at least one method and one length");
-  const Tokenizer& tokenizer = engine.tokenizer();
-  std::vector<int32_t> before = opening(tokenizer),
-                       ids = tokenizer.encode(text, {.add_special = false, .parse_special = false});
-  plan.text_tokens = static_cast<int64_t>(ids.size());
-  check_lengths(s, plan.text_tokens, static_cast<int64_t>(before.size()));
+  plan.text_tokens =
+      std::ssize(engine.tokenizer().encode(text, {.add_special = false, .parse_special = false}));
+  check_lengths(s, plan.text_tokens, opening_tokens(engine.tokenizer()));
   Checkpoint checkpoint = open_checkpoint(model);
   std::optional<int64_t> available = available_memory();
   for (const std::string& method : s.methods)
     for (int64_t length : s.lengths)
       plan.rows.push_back(plan_row(engine, checkpoint, method, length, available));
-  if (s.passkeys > 0)
-    for (int64_t length : s.lengths)
-      plan.passkeys[length] = make_passkeys(engine.prompts(), text, ids, length, s.passkeys, s.seed);
 
-  int64_t first_end = s.lengths.back() - static_cast<int64_t>(before.size());
-  Json shared = engine_key(engine, model);
-  for (size_t r = 0; r < plan.rows.size(); ++r) {
-    const CompareRow& row = plan.rows[r];
-    Json key = shared;
-    key.update(position_key(row.stretched.position));
-    for (int64_t w = 0; w < s.windows; ++w) {
-      int64_t back =
-          s.windows == 1 ? 0 : (plan.text_tokens - first_end) * (s.windows - 1 - w) / (s.windows - 1);
-      plan.cases.push_back(loss_case(key, window_ids(before, ids, plan.text_tokens - back, row.length), s));
-      plan.cases.back().row = r;
-    }
-    if (s.passkeys > 0) {
-      plan.cases.push_back(passkey_case(key, plan.passkeys.at(row.length), row.length));
-      plan.cases.back().row = r;
-    }
+  const std::string number = s.passkeys > 0 ? draw_number(s.seed, text) : "";
+  for (int64_t length : s.lengths)
+    plan.cases.emplace(length, plan_length(engine, text, s, length, number, known));
+  // Seconds depend on the threads.
+  const std::string inputs = fmt::format("{}\n{}\n{}\n{}\n{}", kResultFormat, plan.model, model_stamp(model),
+                                         digest(text), threads());
+  for (CompareRow& row : plan.rows) {
+    row.settings = plan.cases_of(row).settings;
+    row.settings.position = describe(row.stretched.position);
+    row.folder = folder_name(row, inputs);
   }
   return plan;
 }

@@ -1,117 +1,89 @@
-// The cases of `compare`: computed one by one, each kept as soon as it is finished.
-#include <algorithm>
-#include <chrono>
-#include <cmath>
+// The runs of `compare`, one after the other; each case is kept as soon as it is finished.
+#include <numeric>
 #include <set>
 
-#include "base/error.h"
 #include "eval/compare.h"
-#include "eval/likelihood.h"
 
 namespace longspan {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+namespace fs = std::filesystem;
 
-/// Means over buckets of positions: [[first, last, nll], ...]. nll[i] is of token i + 1.
-Json by_position(const std::vector<float>& logprobs) {
-  std::vector<PositionBucket> buckets = position_buckets(logprobs, 1);
-  buckets.back().last = std::ssize(logprobs);
-  if (buckets.size() > 1) {  // no bucket of a few tokens at the end
-    PositionBucket& last = buckets.back();
-    PositionBucket& before = buckets[buckets.size() - 2];
-    if (static_cast<double>(last.count) < 0.2 * static_cast<double>(before.count)) {
-      before = {before.first, last.last, before.sum + last.sum, before.count + last.count};
-      buckets.pop_back();
-    }
-  }
-  Json means = Json::array();
-  for (const PositionBucket& b : buckets)
-    means.push_back({b.first, b.last, b.sum / static_cast<double>(b.count)});
-  return means;
+std::vector<size_t> all_cases(const RunPlan& plan) {
+  std::vector<size_t> indices(plan.cases.size());
+  std::iota(indices.begin(), indices.end(), size_t{0});
+  return indices;
 }
 
-/// Null when progress asked to stop.
-Json run_loss(const Engine& engine, const ComparePlan& plan, const CompareCase& c, const Progress& progress) {
-  const CompareRow& row = plan.rows[c.row];
-  std::vector<float> logprobs;
-  Sequence sequence(engine, row.length, row.stretched.position);
-  auto tail = static_cast<size_t>(plan.settings.tail);
-  auto start = Clock::now();
-  if (!sequence.score(c.ids, logprobs, progress, c.by_position ? 1 : c.ids.size() - tail)) return nullptr;
-  double seconds = since(start) - sequence.head_seconds();
-  double sum = 0;
-  for (size_t i = logprobs.size() - tail; i < logprobs.size(); ++i) sum -= logprobs[i];
-  Json result = {{"nll", sum / static_cast<double>(tail)}, {"seconds", seconds}};
-  if (c.by_position) result["by_position"] = by_position(logprobs);
-  return result;
+int64_t open_tokens(const RunPlan& plan, const ResultStore& store) {
+  int64_t tokens = 0;
+  for (const Case& c : plan.cases)
+    if (!store.find(c.id)) tokens += c.length;
+  return tokens;
 }
 
-/// Makes the sequence hold exactly the prompt: what it shares with the text before is not read again.
-bool read_prompt(Sequence& sequence, const std::vector<int32_t>& prompt, const Progress& progress) {
-  auto common =
-      std::mismatch(prompt.begin(), prompt.end(), sequence.ids().begin(), sequence.ids().end()).first -
-      prompt.begin();
-  common = std::min(common, std::ssize(prompt) - 1);  // the last one gives the logits
-  sequence.truncate(common);
-  return sequence.feed(std::span(prompt).subspan(static_cast<size_t>(common)), progress);
-}
-
-/// The deepest key first: the others share the text before theirs with it. Null when progress asked to stop.
-Json run_passkeys(const Engine& engine, const ComparePlan& plan, const CompareCase& c,
-                  const Progress& progress) {
-  const CompareRow& row = plan.rows[c.row];
-  const PasskeyTask& task = plan.passkeys.at(row.length);
-  Sequence sequence(engine, row.length, row.stretched.position);
-  int64_t before = 0;  // tokens of this case so far
-  bool going = true;
-  auto watch = [&](int64_t done, int64_t) {
-    return going = !progress || progress(std::min(before + done, c.tokens), c.tokens);
+/// Seconds are those of reading: what the logits of scored tokens take says nothing about a method.
+Responder responder_of(const Engine& engine, const PositionConfig& position) {
+  Responder responder = local_responder(engine, position);
+  responder.loss = [whole = responder.loss](const CaseText& text, const Progress& progress) {
+    std::optional<WindowLoss> loss = whole(text, progress);
+    if (loss) loss->seconds -= loss->head_seconds;
+    return loss;
   };
-  Json keys = Json::array();
-  for (size_t k = task.keys.size(); k-- > 0;) {
-    const std::vector<int32_t>& prompt = task.prompts[k];
-    if (!read_prompt(sequence, prompt, watch)) return nullptr;
-    before += unshared_tokens(task, k);
-    Generation answer =
-        generate(sequence, engine, kPasskeyAnswer, {}, [&](std::string_view) { return watch(0, 0); });
-    if (!going) return nullptr;
-    before += kPasskeyAnswer;
-    keys.insert(keys.begin(), Json{{"depth", task.keys[k].depth},
-                                   {"found", passkey_found(task.keys[k], answer.text)},
-                                   {"number", task.keys[k].number},
-                                   {"answer", answer.text}});
-  }
-  return {{"keys", keys}};
+  return responder;
 }
 
 /// The first pass of a process is slower than the others: kernels pack weights for themselves.
-void warm_up(const Engine& engine, const ComparePlan& plan) {
-  const std::vector<int32_t>& ids = plan.cases.front().ids;
-  auto some = std::min(ids.size(), static_cast<size_t>(engine.options().chunk));
-  std::vector<float> ignored;
-  Sequence(engine, static_cast<int64_t>(some)).score(std::span(ids).first(some), ignored);
+void warm_up(const Engine& engine) {
+  std::vector<int32_t> ids(static_cast<size_t>(std::max<int64_t>(2, engine.options().chunk)), 0);
+  Sequence(engine, std::ssize(ids)).feed(ids);
 }
 
 }  // namespace
 
-bool run_compare(const Engine& engine, const ComparePlan& plan, ResultStore& store,
+CompareResults open_results(const ComparePlan& plan, const fs::path& folder) {
+  CompareResults results;
+  for (const CompareRow& row : plan.rows) {
+    if (results.contains(row.folder)) continue;
+    if (folder.empty()) {
+      results.try_emplace(row.folder);
+      continue;
+    }
+    start_run(folder / row.folder, row.settings);
+    results.try_emplace(row.folder, folder / row.folder / "results.jsonl");
+  }
+  return results;
+}
+
+CompareProgress count_cases(const ComparePlan& plan, const CompareResults& results) {
+  CompareProgress count;
+  for (const CompareRow& row : plan.rows)
+    for (const Case& c : plan.cases_of(row).cases) {
+      ++count.all;
+      count.known += results.at(row.folder).find(c.id) != nullptr;
+    }
+  return count;
+}
+
+bool run_compare(const Engine& engine, const ComparePlan& plan, CompareResults& results,
                  const Progress& progress) {
   int64_t done = 0, total = 0;
-  std::set<std::string> open;  // two specs may say the same
-  for (const CompareCase& c : plan.cases)
-    if (!store.find(c.key) && open.insert(dump_json(c.key)).second) total += c.tokens;
-  if (total > 0) warm_up(engine, plan);
-  for (const CompareCase& c : plan.cases) {
-    if (store.find(c.key)) continue;
-    auto part = [&](int64_t of_case, int64_t) { return !progress || progress(done + of_case, total); };
-    Json result =
-        c.kind == CompareCase::Loss ? run_loss(engine, plan, c, part) : run_passkeys(engine, plan, c, part);
-    if (result.is_null()) return false;
-    store.add(c.key, result);
-    done += c.tokens;
+  std::set<std::string> seen;
+  for (const CompareRow& row : plan.rows)
+    if (seen.insert(row.folder).second) total += open_tokens(plan.cases_of(row), results.at(row.folder));
+  if (total > 0) warm_up(engine);
+  for (const CompareRow& row : plan.rows) {
+    const RunPlan& cases = plan.cases_of(row);
+    ResultStore& store = results.at(row.folder);
+    int64_t open = open_tokens(cases, store);
+    if (open == 0) continue;
+    auto part = [&](int64_t of_run, int64_t) { return !progress || progress(done + of_run, total); };
+    if (!run_cases(
+            engine.prompts(), cases, all_cases(cases), responder_of(engine, row.stretched.position), nullptr,
+            [](const std::string&) { return false; }, store, part))
+      return false;
+    done += open;
   }
   return true;
 }

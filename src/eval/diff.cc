@@ -1,6 +1,6 @@
-// Two runs side by side: what changed, and whether it is more than noise.
+#include "eval/diff.h"
+
 #include <algorithm>
-#include <cmath>
 #include <set>
 
 #include "base/error.h"
@@ -13,65 +13,63 @@ namespace {
 
 /// How a change is written: answers in per cent; losses in nats a token, or in bits a byte when the two runs
 /// count tokens differently.
-struct Unit {
-  const char* name;
-  double scale;
+struct Scale {
+  Unit unit;
+  double factor;
   bool less_is_better;
 };
+constexpr Scale kAnswers = {Unit::Percent, 100, false};
 
-const char* verdict_of(const Difference& d, const Unit& unit) {
+Verdict verdict_of(const Difference& d, const Scale& scale) {
   const Estimate& c = d.change;
-  if (d.p > 0.05 || (c.low <= 0 && c.high >= 0)) return "noise";
-  return (c.mean > 0) != unit.less_is_better ? "better" : "worse";
+  if (d.p > 0.05 || (c.low <= 0 && c.high >= 0)) return Verdict::Noise;
+  return (c.mean > 0) != scale.less_is_better ? Verdict::Better : Verdict::Worse;
 }
 
-Json change_entry(const Group& group, const Unit& unit) {
+Change change_of(const Group& group, const Scale& scale) {
   Difference d = difference(group);
-  return {{"n", d.change.n},
-          {"a", unit.scale * score_of(group, 0)},
-          {"b", unit.scale * score_of(group, 1)},
-          {"unit", unit.name},
-          {"change", unit.scale * d.change.mean},
-          {"low", unit.scale * d.change.low},
-          {"high", unit.scale * d.change.high},
-          {"p", d.p},
-          {"verdict", verdict_of(d, unit)}};
+  Change c;
+  c.a = scale.factor * score_of(group, 0);
+  c.b = scale.factor * score_of(group, 1);
+  c.change = {scale.factor * d.change.mean, scale.factor * d.change.low, scale.factor * d.change.high,
+              d.change.n};
+  c.p = d.p;
+  c.unit = scale.unit;
+  c.verdict = verdict_of(d, scale);
+  return c;
 }
 
-Json by_fields(const Group& group, const Unit& unit) {
-  Json by = Json::object();
+std::vector<std::pair<std::string, std::vector<ChangeBy>>> changes_by_field(const Group& group,
+                                                                            const Scale& scale) {
+  std::vector<std::pair<std::string, std::vector<ChangeBy>>> by;
   for (const char* key : {"length", "depth", "lines", "class"}) {
-    auto value_of = [&](const CaseResult& c) {
-      return c.result.contains("cell") && c.result["cell"].contains(key) ? c.result["cell"][key] : Json();
-    };
-    std::set<Json> values;
+    std::set<CellValue> values;
     for (const TaskScores& task : group)
-      for (const CaseResult* c : task.cases) values.insert(value_of(*c));
-    values.erase(Json());
-    for (const Json& value : values) {
-      Json entry = {{"value", value}};
-      entry.update(
-          change_entry(restricted(group, [&](const CaseResult& c) { return value_of(c) == value; }), unit));
-      by[key].push_back(std::move(entry));
+      for (const CaseResult* c : task.cases)
+        if (const CellValue* value = c->cell.find(key)) values.insert(*value);
+    if (values.empty()) continue;
+    std::vector<ChangeBy>& changes = by.emplace_back(key, std::vector<ChangeBy>()).second;
+    for (const CellValue& value : values) {
+      auto here = [&](const CaseResult& c) {
+        const CellValue* own = c.cell.find(key);
+        return own && *own == value;
+      };
+      changes.push_back({value, change_of(restricted(group, here), scale)});
     }
   }
   return by;
 }
 
-void add_tasks(Json& tasks, const Group& group, const Unit& unit) {
-  for (const TaskScores& task : group) {
-    Json entry = {{"name", task.name}};
-    entry.update(change_entry({task}, unit));
-    tasks.push_back(std::move(entry));
-  }
+void add_tasks(std::vector<TaskChange>& tasks, const Group& group, const Scale& scale) {
+  for (const TaskScores& task : group) tasks.push_back({task.name, change_of({task}, scale)});
 }
 
-/// Adds {key, a, b} for every value in which the two differ; keys of nested objects are joined by dots.
-void add_changes(Json& changes, const std::string& key, const Json& a, const Json& b) {
+/// Adds every value in which the two differ.
+void add_changes(std::vector<SettingChange>& changes, const std::string& key, const Json& a, const Json& b) {
   if (a == b) return;
   if (!a.is_object() || !b.is_object()) {
     auto shown = [](const Json& value) { return value.is_object() ? Json("given") : value; };
-    changes.push_back({{"key", key}, {"a", shown(a)}, {"b", shown(b)}});
+    changes.push_back({key, shown(a), shown(b)});
     return;
   }
   std::vector<std::string> names;
@@ -84,18 +82,18 @@ void add_changes(Json& changes, const std::string& key, const Json& a, const Jso
 }
 
 /// The settings with tasks by name, without the command, which only repeats them.
-Json comparable(Json settings) {
-  Json tasks = Json::object();
-  for (const Json& task : settings["tasks"]) tasks[task["name"].get<std::string>()] = task;
-  settings["tasks"] = std::move(tasks);
-  settings.erase("command");
-  return settings;
+Json comparable(const RunSettings& settings) {
+  Json json = to_json(settings);
+  json["tasks"] = Json::object();
+  for (const TaskSettings& task : settings.tasks) json["tasks"][task.name] = to_json(task);
+  json.erase("command");
+  return json;
 }
 
 /// Losses of the cases of both runs. Bits a byte when the two count the tokens of a case differently.
 struct PairedLosses {
   Group tasks, pool;
-  Unit unit;
+  Scale scale;
 };
 PairedLosses paired_losses(const RunResults& a, const RunResults& b) {
   Group tokens = loss_group(a, Per::Token, &b), bytes = loss_group(a, Per::Byte, &b);
@@ -105,39 +103,33 @@ PairedLosses paired_losses(const RunResults& a, const RunResults& b) {
     for (const auto& weights : bytes[t].weights)
       known = known && std::all_of(weights.begin(), weights.end(), [](double w) { return w > 0; });
   }
-  if (!same && known) return {bytes, pooled(bytes), {"bits a byte", 1, true}};
-  return {loss_group(a, Per::Row, &b), pooled(loss_group(a, loss_per(a), &b)), {"nats", 1, true}};
+  if (!same && known) return {bytes, pooled(bytes), {Unit::BitsPerByte, 1, true}};
+  return {loss_group(a, Per::Row, &b), pooled(loss_group(a, loss_per(a), &b)), {Unit::Nats, 1, true}};
 }
 
 }  // namespace
 
-Json compare_runs(const RunResults& a, const RunResults& b) {
-  if (a.settings["suite"] != b.settings["suite"])
+RunDifference compare_runs(const RunResults& a, const RunResults& b) {
+  if (a.settings.suite != b.settings.suite)
     fail("{} is a run of the suite {}, {} one of {}: only runs of one suite compare", a.folder.string(),
-         excerpt(a.settings["suite"].get<std::string>()), b.folder.string(),
-         excerpt(b.settings["suite"].get<std::string>()));
+         excerpt(a.settings.suite), b.folder.string(), excerpt(b.settings.suite));
   Group answers = answer_group(a, &b);
   PairedLosses losses = paired_losses(a, b);
   size_t pairs = cases_in(answers) + cases_in(losses.tasks);
   if (pairs == 0) fail("{} and {} have no case in common", a.folder.string(), b.folder.string());
-  const Unit per_cent = {"%", 100, false};
   const Group& scored = answers.empty() ? losses.pool : answers;
-  const Unit& unit = answers.empty() ? losses.unit : per_cent;
-  Json diff = {
-      {"suite", a.settings["suite"]},     {"a", a.folder.string()}, {"b", b.folder.string()},
-      {"scoring", a.settings["scoring"]}, {"pairs", pairs},         {"only_a", a.cases.size() - pairs},
-      {"only_b", b.cases.size() - pairs}};
-  Json all = change_entry(scored, unit);
-  for (const char* key : {"unit", "change", "low", "high", "p", "verdict"}) diff[key] = all[key];
-  diff["all"] = std::move(all);
-  if (!answers.empty() && !losses.pool.empty()) diff["loss"] = change_entry(losses.pool, losses.unit);
-  Json tasks = Json::array(), changes = Json::array();
-  add_tasks(tasks, answers, per_cent);
-  add_tasks(tasks, losses.tasks, losses.unit);
-  diff["tasks"] = std::move(tasks);
-  diff["by"] = by_fields(scored, unit);
-  add_changes(changes, "", comparable(a.settings), comparable(b.settings));
-  diff["settings"] = std::move(changes);
+  const Scale& scale = answers.empty() ? losses.scale : kAnswers;
+  RunDifference diff;
+  diff.suite = a.settings.suite;
+  diff.a = a.folder.string(), diff.b = b.folder.string();
+  diff.scoring = a.settings.scoring;
+  diff.pairs = pairs, diff.only_a = a.cases.size() - pairs, diff.only_b = b.cases.size() - pairs;
+  diff.all = change_of(scored, scale);
+  if (!answers.empty() && !losses.pool.empty()) diff.loss = change_of(losses.pool, losses.scale);
+  add_tasks(diff.tasks, answers, kAnswers);
+  add_tasks(diff.tasks, losses.tasks, losses.scale);
+  diff.by = changes_by_field(scored, scale);
+  add_changes(diff.settings, "", comparable(a.settings), comparable(b.settings));
   return diff;
 }
 

@@ -16,7 +16,7 @@ namespace {
 
 struct Address {
   std::string host;  // "http://127.0.0.1:8080"
-  std::string path;  // "/v1", what the API's names follow
+  std::string path;  // "/v1": the prefix of every API name
 };
 
 Address address_of(const std::string& url) {
@@ -48,7 +48,7 @@ Json body_of(const httplib::Result& reply, const std::string& where) {
   return parse_json(reply->body, where);
 }
 
-/// Waits with an eye on Ctrl-C; false when it came.
+/// False when progress asked to stop meanwhile.
 bool wait(double seconds, const Progress& progress) {
   for (double waited = 0; waited < seconds; waited += 0.1) {
     if (progress && !progress(0, 1)) return false;
@@ -76,7 +76,7 @@ Json request_of(const Endpoint& endpoint, const Task& task, const Prompt& prompt
   Json request = {{"model", endpoint.model}, {"max_tokens", task.new_tokens}, {"temperature", 0}};
   if (!task.stop.empty()) request["stop"] = task.stop;
   if (!endpoint.chat) {
-    request["prompt"] = prompt.text.substr(prompt.bos);  // the server writes its own
+    request["prompt"] = prompt.text.substr(prompt.bos);  // the server adds its own BOS
     return request;
   }
   if (prompt.messages.empty())

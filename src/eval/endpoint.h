@@ -1,5 +1,5 @@
-// A model behind an OpenAI-compatible server (llama-server, vLLM, a hosted one) is asked instead of a local
-// one, so that another engine is scored by the same prompts and metrics.
+// Asks a model behind an OpenAI-compatible server (llama-server, vLLM, a hosted one) instead of a local one,
+// so that another engine is scored with the same prompts and metrics.
 #pragma once
 
 #include <string>
@@ -18,12 +18,13 @@ struct Endpoint {
   double timeout_s = 3600;
 };
 
-/// Asks for the list of models when none was named. Error when the address is no URL or nobody answers there.
+/// The name given, or else the first model that the server lists. Error when the address is not a URL or does
+/// not answer.
 std::string endpoint_model(const Endpoint& endpoint);
 
-/// Answers greedily (temperature 0). A refused connection and the states 429 and 5xx are tried again, four
-/// times in all with growing pauses; every other state is an Error that holds what the server said.
-/// Likelihoods are not to be had.
+/// Answers greedily (temperature 0). Refused connections and the statuses 429 and 5xx are retried, four
+/// attempts in all with growing pauses; any other status is an Error with the server's message. Servers give
+/// no likelihoods.
 Responder endpoint_responder(const Endpoint& endpoint);
 
 }  // namespace longspan

@@ -18,7 +18,7 @@ ptrdiff_t common_prefix(std::span<const int32_t> a, std::span<const int32_t> b) 
   return std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin();
 }
 
-/// What is read: the tokens that all choices follow, and those of each choice behind them.
+/// The tokens that precede all choices, and those of each choice after them.
 struct Seam {
   Ids prompt;  // not empty
   std::vector<Ids> choices;
@@ -39,16 +39,16 @@ Seam find_seam(const Tokenizer& tokenizer, const Prompt& prompt, const CaseText&
     shared = std::min(shared, common_prefix(base, seam.choices.back()));
   }
   for (Ids& ids : seam.choices) ids.erase(ids.begin(), ids.begin() + shared);
-  // The text of a prompt that was cut may be read into other tokens around the cut: its ids are what was
-  // fitted to the window, and only the seam's few are taken anew.
+  // The text of a cut prompt may tokenise differently around the cut. Its ids are what was fitted to the
+  // window, so only the few ids of the seam are replaced.
   ptrdiff_t kept = std::ssize(prompt.ids) - (std::ssize(base) - shared);
   if (kept < 1) fail("a choice needs a prompt of at least one token before it; give a context or a question");
   seam.prompt.assign(prompt.ids.begin(), prompt.ids.begin() + kept);
   return seam;
 }
 
-/// Tokens of the prompt that the sequence does not hold yet. Its last one is read again with every choice:
-/// its row gives the choice's first probability.
+/// Tokens of the prompt that the sequence does not hold yet. The last one is read again with every choice:
+/// its logits give the probability of the choice's first token.
 int64_t unread(const Sequence& sequence, const Seam& seam) {
   auto before = std::span(seam.prompt).first(seam.prompt.size() - 1);
   return std::ssize(seam.prompt) - common_prefix(before, sequence.ids());
@@ -83,7 +83,7 @@ std::vector<double> sums_behind(Sequence& sequence, const Seam& seam,
   return sums;
 }
 
-/// 1 when the largest value, the earlier one of equals, is that of the right choice.
+/// 1 when the largest value (the first of equal ones) is that of the correct choice.
 double right(const std::vector<double>& values, size_t correct) {
   return static_cast<size_t>(std::max_element(values.begin(), values.end()) - values.begin()) == correct;
 }
@@ -95,8 +95,11 @@ Prompt plain_prompt(const Tokenizer& tokenizer, const std::string& text) {
   return prompt;
 }
 
-/// A score on which the originals and we agree.
-Json same(double score) { return {{"compat", score}, {"clean", score}}; }
+/// The same in both scorings: 1 when the largest value is that of the correct choice.
+MetricScore score_of(const char* metric, const std::vector<double>& values, size_t correct) {
+  double score = right(values, correct);
+  return {metric, score, score};
+}
 
 }  // namespace
 
@@ -116,37 +119,32 @@ std::vector<PositionBucket> position_buckets(std::span<const float> logprobs, in
   return buckets;
 }
 
-Json run_loss(Sequence& sequence, const Engine& engine, const CaseText& text, const Progress& progress) {
+std::optional<WindowLoss> run_loss(Sequence& sequence, const Engine& engine, const CaseText& text,
+                                   const Progress& progress) {
   assert(text.from >= 1 && text.from < std::ssize(text.ids));
+  const int64_t first = text.whole_curve ? 1 : text.from;
   std::vector<float> logprobs;
-  if (!sequence.score(text.ids, logprobs, progress, static_cast<size_t>(text.from))) return nullptr;
-  double nll = 0;
-  for (float logprob : logprobs) nll -= logprob;
-  int64_t bytes = 0;
+  if (!sequence.score(text.ids, logprobs, progress, static_cast<size_t>(first))) return std::nullopt;
+  std::span<const float> counted = std::span(logprobs).subspan(static_cast<size_t>(text.from - first));
+  WindowLoss loss;
+  for (float logprob : counted) loss.nll -= logprob;
+  loss.tokens = std::ssize(counted);
   for (int32_t id : std::span(text.ids).subspan(static_cast<size_t>(text.from)))
-    bytes += std::ssize(engine.tokenizer().token_bytes(id));
-  Json buckets = Json::array();
-  for (const PositionBucket& b : position_buckets(logprobs, text.from))
-    buckets.push_back({b.first, b.last, b.sum, b.count});
-  return {{"prompt_tokens", text.ids.size()},
-          {"read_tokens", text.ids.size()},
-          {"nll", nll},
-          {"tokens", logprobs.size()},
-          {"bytes", bytes},
-          {"buckets", buckets},
-          {"scores", Json::object()}};
+    loss.bytes += std::ssize(engine.tokenizer().token_bytes(id));
+  loss.buckets = position_buckets(logprobs, first);
+  return loss;
 }
 
 int64_t choice_room(const Tokenizer& tokenizer, const CaseText& text) {
-  constexpr int64_t kSeam = 8;  // tokens that the seam may take more than its two sides
+  constexpr int64_t kSeam = 8;  // extra tokens that tokenising across the seam may give
   int64_t longest = 0;
   for (const std::string& choice : text.choices)
     longest = std::max(longest, std::ssize(tokenizer.encode(choice, {.add_special = false})));
   return longest + kSeam;
 }
 
-Json run_choice(Sequence& sequence, const Engine& engine, const Prompt& prompt, const CaseText& text,
-                const Progress& progress) {
+std::optional<ChoiceScores> run_choice(Sequence& sequence, const Engine& engine, const Prompt& prompt,
+                                       const CaseText& text, const Progress& progress) {
   const Tokenizer& tokenizer = engine.tokenizer();
   const Seam seam = find_seam(tokenizer, prompt, text);
   const int64_t read = unread(sequence, seam), asked = read + tokens_of_choices(seam);
@@ -159,29 +157,23 @@ Json run_choice(Sequence& sequence, const Engine& engine, const Prompt& prompt, 
   auto going = [&](int64_t done) { return !progress || progress(done, total); };
 
   const std::vector<double> sums = sums_behind(sequence, seam, going);
-  if (sums.empty()) return nullptr;
+  if (sums.empty()) return std::nullopt;
   std::vector<double> per_byte;
-  Json bytes = Json::array();
-  for (size_t k = 0; k < sums.size(); ++k) {
+  for (size_t k = 0; k < sums.size(); ++k)
     per_byte.push_back(sums[k] / static_cast<double>(std::max<size_t>(1, text.choices[k].size())));
-    bytes.push_back(text.choices[k].size());
-  }
-  Json result = {{"prompt_tokens", prompt.ids.size()},
-                 {"read_tokens", read},
-                 {"logprobs", sums},
-                 {"bytes", bytes},
-                 {"correct", text.correct},
-                 {"scores",
-                  {{"accuracy", same(right(sums, text.correct))},
-                   {"accuracy_per_byte", same(right(per_byte, text.correct))}}}};
+  ChoiceScores result;
+  result.read_tokens = read;
+  result.logprobs = sums;
+  result.scores = {score_of("accuracy", sums, text.correct),
+                   score_of("accuracy_per_byte", per_byte, text.correct)};
   if (!neutral) return result;
 
-  Sequence bare(engine, sequence.declared_length());  // the other one keeps what it read
+  Sequence bare(engine, sequence.declared_length());  // `sequence` keeps what it has read
   std::vector<double> gains = sums_behind(bare, *neutral, [&](int64_t done) { return going(asked + done); });
-  if (gains.empty()) return nullptr;
-  result["neutral_logprobs"] = gains;
+  if (gains.empty()) return std::nullopt;
+  result.neutral_logprobs = gains;
   for (size_t k = 0; k < gains.size(); ++k) gains[k] = sums[k] - gains[k];
-  result["scores"]["accuracy_gain"] = same(right(gains, text.correct));
+  result.scores.push_back(score_of("accuracy_gain", gains, text.correct));
   return result;
 }
 

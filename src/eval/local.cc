@@ -1,4 +1,4 @@
-// The engine answers. One sequence is kept; a prompt that begins like the one before reads only the rest.
+// The local responder. It keeps one sequence: a prompt that begins like the last one reads only the rest.
 #include <algorithm>
 #include <chrono>
 
@@ -11,18 +11,19 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Where positions do not depend on the length, one declaration serves all cases; pages come as text grows.
+// Where positions do not depend on the length, one declaration serves all cases; pages are allocated as
+// needed.
 constexpr int64_t kAnyLength = int64_t{1} << 40;
 
 class Reader {
  public:
-  explicit Reader(const Engine& engine) : engine_(engine) {}
+  Reader(const Engine& engine, PositionConfig position) : engine_(engine), position_(std::move(position)) {}
 
-  /// A sequence that holds a beginning of ids, in whole chunks, and was declared for `length` tokens.
+  /// A sequence declared for `length` tokens that holds a prefix of `ids`, in whole chunks.
   Sequence& ready_for(std::span<const int32_t> ids, int64_t length) {
     int64_t declared = depends_on_length(length) ? length : kAnyLength;
     if (!sequence_ || sequence_->declared_length() != declared || depends_on_history())
-      sequence_.emplace(engine_, declared);
+      sequence_.emplace(engine_, declared, position_);
     const std::vector<int32_t>& held = sequence_->ids();
     auto common = std::mismatch(ids.begin(), ids.end(), held.begin(), held.end()).first - ids.begin();
     common = std::max<std::ptrdiff_t>(0, std::min<std::ptrdiff_t>(common, std::ssize(ids) - 1));
@@ -34,16 +35,16 @@ class Reader {
 
  private:
   bool depends_on_length(int64_t length) const {
-    return position_spec(engine_.config().position, engine_.config().head_shape(), length).depends_on_length;
+    return position_spec(position_, engine_.config().head_shape(), length).depends_on_length;
   }
-  /// length=current: older keys keep the frequencies of their time.
+  /// length=current: older keys keep the frequencies that they were stored with.
   bool depends_on_history() const {
-    const auto& values = engine_.config().position.values;
-    auto length = values.find("length");
-    return length != values.end() && length->second == kCurrentLength;
+    auto length = position_.values.find("length");
+    return length != position_.values.end() && length->second == kCurrentLength;
   }
 
   const Engine& engine_;
+  PositionConfig position_;
   std::optional<Sequence> sequence_;
 };
 
@@ -74,8 +75,10 @@ std::optional<Reply> answer(const Engine& engine, Reader& reader, const Task& ta
 
 }  // namespace
 
-Responder local_responder(const Engine& engine) {
-  auto reader = std::make_shared<Reader>(engine);
+Responder local_responder(const Engine& engine) { return local_responder(engine, engine.config().position); }
+
+Responder local_responder(const Engine& engine, const PositionConfig& position) {
+  auto reader = std::make_shared<Reader>(engine, position);
   Responder responder;
   responder.answer = [&engine, reader](const Task& task, const Prompt& prompt, int64_t window,
                                        const Progress& progress) {
@@ -84,15 +87,19 @@ Responder local_responder(const Engine& engine) {
   responder.choice = [&engine, reader](const Prompt& prompt, const CaseText& text, const Progress& progress) {
     auto start = Clock::now();
     int64_t window = std::ssize(prompt.ids) + choice_room(engine.tokenizer(), text);
-    Json result = run_choice(reader->ready_for(prompt.ids, window), engine, prompt, text, progress);
-    if (!result.is_null()) result["seconds"] = since(start);
-    return result;
+    auto scores = run_choice(reader->ready_for(prompt.ids, window), engine, prompt, text, progress);
+    if (scores) scores->seconds = since(start);
+    return scores;
   };
   responder.loss = [&engine, reader](const CaseText& text, const Progress& progress) {
     auto start = Clock::now();
-    Json result = run_loss(reader->empty(std::ssize(text.ids)), engine, text, progress);
-    if (!result.is_null()) result["seconds"] = since(start);
-    return result;
+    Sequence& sequence = reader->empty(std::ssize(text.ids));
+    double before = sequence.head_seconds();
+    auto loss = run_loss(sequence, engine, text, progress);
+    if (!loss) return loss;
+    loss->seconds = since(start);
+    loss->head_seconds = sequence.head_seconds() - before;
+    return loss;
   };
   return responder;
 }

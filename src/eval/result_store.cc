@@ -37,23 +37,21 @@ void ResultStore::read(const std::filesystem::path& file) {
   int number = 1;
   for (size_t at = 0; at < whole; ++number) {
     size_t end = text.find('\n', at);
-    std::string where = fmt::format("{} line {}", file.string(), number);
-    Json line = parse_json(std::string_view(text).substr(at, end - at), where);
-    if (!line.is_object() || !line.contains("case") || !line.contains("result"))
-      fail("{}: is no result; delete the line or give another folder", where);
-    results_[dump_json(line["case"])] = line["result"];
+    CaseResult result = read_result_line(std::string_view(text).substr(at, end - at),
+                                         fmt::format("{}:{}", file.string(), number));
+    results_.insert_or_assign(result.id, std::move(result));
     at = end + 1;
   }
 }
 
-const Json* ResultStore::find(const Json& key) const {
-  auto at = results_.find(dump_json(key));
+const CaseResult* ResultStore::find(const std::string& id) const {
+  auto at = results_.find(id);
   return at == results_.end() ? nullptr : &at->second;
 }
 
-void ResultStore::add(const Json& key, const Json& result) {
+void ResultStore::add(CaseResult result) {
   if (file_ >= 0) {
-    std::string line = dump_json({{"case", key}, {"result", result}}) + "\n";
+    std::string line = result_line(result);
     for (size_t at = 0; at < line.size();) {
       ssize_t n = ::write(file_, line.data() + at, line.size() - at);
       if (n < 0 && errno == EINTR) continue;
@@ -62,7 +60,7 @@ void ResultStore::add(const Json& key, const Json& result) {
     }
     ::fsync(file_);
   }
-  results_[dump_json(key)] = result;
+  results_.insert_or_assign(result.id, std::move(result));
 }
 
 }  // namespace longspan

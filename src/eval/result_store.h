@@ -1,34 +1,32 @@
-// Results that survive: a line of JSON for every finished case, {"case": KEY, "result": {...}}, on disk
-// before the next case begins.
+// Finished cases that survive a kill: one line of results.jsonl each, on disk before the next case begins.
 #pragma once
 
 #include <filesystem>
 #include <map>
 #include <string>
 
-#include "base/json.h"
+#include "eval/case_result.h"
 
 namespace longspan {
 
-/// Finished cases by key. With a file every one is there, a line each, before the next begins; a last line
-/// that was cut off is dropped.
+/// Finished cases by id. A last line that was cut off is dropped when the file is opened.
 class ResultStore {
  public:
-  ResultStore() = default;  // keeps nothing beyond its life
-  /// Opens or creates the file. Error when a line is no result, or another process writes there.
+  ResultStore() = default;  // in memory only
+  /// Opens or creates the file. Error when a line is not a result, or another process is writing to it.
   explicit ResultStore(const std::filesystem::path& file);
   ~ResultStore();
   ResultStore(const ResultStore&) = delete;
   ResultStore& operator=(const ResultStore&) = delete;
 
-  /// Null when this case is still to be done.
-  const Json* find(const Json& key) const;
-  void add(const Json& key, const Json& result);
+  /// Null when the case has not been run.
+  const CaseResult* find(const std::string& id) const;
+  void add(CaseResult result);
 
  private:
   void read(const std::filesystem::path& file);
 
-  std::map<std::string, Json> results_;
+  std::map<std::string, CaseResult> results_;
   std::filesystem::path path_;
   int file_ = -1;
 };

@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
-#include "eval/likelihood.h"
 
 namespace longspan {
 
@@ -21,24 +20,19 @@ constexpr const char* kSettings = "settings.json";
 
 int64_t weight(const Case& c) { return c.length > 0 ? c.length : kGuessedTokens; }
 
-bool is_scored_by_metrics(CaseKind kind) { return kind == CaseKind::Answer; }
-
-const char* name_of(CaseKind kind) {
-  return kind == CaseKind::Answer ? "answer" : kind == CaseKind::Choice ? "choice" : "loss";
-}
-
-/// What the page shows of a prompt: all of it if the prompts of the run may take as much, else both ends.
-Json shown(const std::string& prompt, const RunPlan& plan) {
+/// What the page shows of a prompt: all of it if the page has room for the prompts of this run, else both
+/// ends.
+ShownPrompt shown(const std::string& prompt, const RunPlan& plan) {
   constexpr size_t kAll = size_t{8} << 20, kWhole = 6000, kEnd = 2000;
-  if (prompt.size() <= std::max(kWhole, kAll / plan.cases.size())) return prompt;
+  if (prompt.size() <= std::max(kWhole, kAll / plan.cases.size())) return {prompt, {}};
   size_t tail = prompt.size() - kEnd;
   while (tail < prompt.size() && (static_cast<unsigned char>(prompt[tail]) & 0xC0) == 0x80) ++tail;
   std::string head = prompt.substr(0, kEnd);
   head.resize(complete_utf8_prefix(head));
-  return {{"head", head}, {"tail", prompt.substr(tail)}};
+  return {head, prompt.substr(tail)};
 }
 
-/// The tokens that prompt and answer of a case may take: what it was made for, else the window.
+/// The most tokens of prompt and answer: the length that the case was made for, else the window.
 int64_t room_of(const Case& c, const RunPlan& plan) { return c.length > 0 ? c.length : plan.window; }
 
 void leave_out_too_long(RunPlan& plan) {
@@ -54,8 +48,8 @@ void leave_out_too_long(RunPlan& plan) {
       grouped(all - std::ssize(plan.cases)), grouped(all), grouped(longest), grouped(plan.window)));
 }
 
-/// Everything that is too long, before the first is computed. Made cases say their length; those of files are
-/// read, but only rows that refuse to cut can fail.
+/// Finds every case that is too long before the first is run. Generated cases state their length; those from
+/// files are read, but only where the row refuses to cut.
 void check_lengths(const PromptMaker& prompts, const RunPlan& plan) {
   for (const Case& c : plan.cases) {
     if (c.kind == CaseKind::Loss) continue;
@@ -67,7 +61,7 @@ void check_lengths(const PromptMaker& prompts, const RunPlan& plan) {
           excerpt(c.id), grouped(c.length), grouped(plan.window), c.length);
     if (c.length > 0 || plan.window <= 0 || task.truncate != Truncation::Refuse) continue;
     CaseText text = c.text();
-    // A token has a byte at least, the template no more than this.
+    // A token has at least one byte, and the template adds at most this many.
     constexpr size_t kTemplate = 400;
     size_t bytes = text.system.size() + text.user.size() + text.prefix.size() + kTemplate;
     for (const ChatMessage& turn : text.turns) bytes += turn.content.size() + kTemplate;
@@ -75,33 +69,28 @@ void check_lengths(const PromptMaker& prompts, const RunPlan& plan) {
   }
 }
 
-Json task_settings(const RunPlan& plan) {
-  Json rows = Json::array();
+/// Of the tasks that have cases.
+std::vector<TaskSettings> task_settings(const RunPlan& plan) {
+  std::vector<TaskSettings> rows;
   for (size_t t = 0; t < plan.suite.tasks.size(); ++t) {
     const Task& task = plan.suite.tasks[t];
     auto count =
         std::count_if(plan.cases.begin(), plan.cases.end(), [&](const Case& c) { return c.task == t; });
     if (count == 0) continue;
-    rows.push_back({{"name", task.name},
-                    {"what", task.what},
-                    {"category", task.category},
-                    {"metrics", task.metrics},
-                    {"combine", task.combine},
-                    {"maker", task.maker},
-                    {"cases", count},
-                    {"row", task.row}});
+    rows.push_back(
+        {task.name, task.what, task.category, task.metrics, task.combine, task.maker, count, task.row});
   }
   return rows;
 }
 
 void check_metrics(const RunPlan& plan) {
   for (const Case& c : plan.cases)
-    if (is_scored_by_metrics(c.kind))
+    if (c.kind == CaseKind::Answer)
       for (const std::string& metric : plan.suite.tasks[c.task].metrics) find_metric(metric);
 }
 
-/// How many tokens a run has to do with: of cases whose length is unknown until their turn, as many as those
-/// before them had.
+/// How many tokens a run will read. Cases whose length is not known yet are assumed to be as long as the mean
+/// of those before them.
 class Expectation {
  public:
   void expect(const Case& c) { c.length > 0 ? known_ += c.length : ++unknown_; }
@@ -127,57 +116,92 @@ class Expectation {
 };
 
 /// The fields of a result that every kind has.
-Json result_head(const RunPlan& plan, const Case& c) {
-  return {{"task", plan.suite.tasks[c.task].name},
-          {"kind", name_of(c.kind)},
-          {"cell", c.cell},
-          {"source", c.source}};
+CaseResult result_head(const RunPlan& plan, const Case& c) {
+  CaseResult result;
+  result.id = c.id;
+  result.task = plan.suite.tasks[c.task].name;
+  result.kind = c.kind;
+  result.cell = c.cell;
+  result.source = c.source;
+  return result;
 }
 
-/// Null when progress asked to stop.
-Json run_answer(const PromptMaker& prompts, const RunPlan& plan, const Case& c, const Responder& responder,
-                const Segmenter* segmenter, const Progress& progress) {
+// Each gives nothing when progress asked to stop.
+
+std::optional<CaseResult> run_answer(const PromptMaker& prompts, const RunPlan& plan, const Case& c,
+                                     const Responder& responder, const Segmenter* segmenter,
+                                     const Progress& progress) {
   const Task& task = plan.suite.tasks[c.task];
   CaseText text = c.text();
   Prompt prompt = case_prompt(prompts, plan, c, text);
-  auto tokens = std::ssize(prompt.ids);
-  std::optional<Reply> reply =
-      responder.answer(task, prompt, c.length > 0 ? c.length : tokens + task.new_tokens, progress);
-  if (!reply) return nullptr;
+  CaseResult result = result_head(plan, c);
+  result.prompt_tokens = std::ssize(prompt.ids);
+  int64_t window = c.length > 0 ? c.length : result.prompt_tokens + task.new_tokens;
+  std::optional<Reply> reply = responder.answer(task, prompt, window, progress);
+  if (!reply) return std::nullopt;
   std::string answer;
-  Json scores = score_answer(task, text, reply->text, segmenter, c.source.empty() ? c.id : c.source, answer);
-  Json result = result_head(plan, c);
-  result.update({{"prompt_tokens", tokens},
-                 {"read_tokens", reply->read_tokens},
-                 {"cut_tokens", prompt.cut},
-                 {"seconds", reply->seconds},
-                 {"new_tokens", reply->new_tokens},
-                 {"stop", reply->stop},
-                 {"prediction", reply->text}});
-  if (answer != reply->text) result["answer"] = answer;
-  result["references"] = text.references;
-  result["scores"] = scores;
-  result["prompt"] = shown(prompt.text, plan);
+  result.scores =
+      score_answer(task, text, reply->text, segmenter, c.source.empty() ? c.id : c.source, answer);
+  result.read_tokens = reply->read_tokens;
+  result.cut_tokens = prompt.cut;
+  result.seconds = reply->seconds;
+  result.references = std::move(text.references);
+  result.prompt = shown(prompt.text, plan);
+  result.new_tokens = reply->new_tokens;
+  result.stop = reply->stop;
+  result.prediction = std::move(reply->text);
+  if (answer != result.prediction) result.answer = std::move(answer);
   return result;
 }
 
-Json run_likelihood(const PromptMaker& prompts, const RunPlan& plan, const Case& c,
-                    const Responder& responder, const Progress& progress) {
+std::optional<CaseResult> run_choice_case(const PromptMaker& prompts, const RunPlan& plan, const Case& c,
+                                          const Responder& responder, const Progress& progress) {
   CaseText text = c.text();
-  Json result = result_head(plan, c), computed;
-  result["cut_tokens"] = 0;
-  if (c.kind == CaseKind::Loss) {
-    computed = responder.loss(text, progress);
-  } else {
-    Prompt prompt = case_prompt(prompts, plan, c, text);
-    computed = responder.choice(prompt, text, progress);
-    result["cut_tokens"] = prompt.cut;
-    result["references"] = text.choices;
-    result["prompt"] = shown(prompt.text, plan);
-  }
-  if (computed.is_null()) return nullptr;
-  result.update(computed);
+  Prompt prompt = case_prompt(prompts, plan, c, text);
+  std::optional<ChoiceScores> scores = responder.choice(prompt, text, progress);
+  if (!scores) return std::nullopt;
+  CaseResult result = result_head(plan, c);
+  result.prompt_tokens = std::ssize(prompt.ids);
+  result.read_tokens = scores->read_tokens;
+  result.cut_tokens = prompt.cut;
+  result.seconds = scores->seconds;
+  result.scores = std::move(scores->scores);
+  result.prompt = shown(prompt.text, plan);
+  result.logprobs = std::move(scores->logprobs);
+  result.neutral_logprobs = std::move(scores->neutral_logprobs);
+  for (const std::string& choice : text.choices) result.choice_bytes.push_back(std::ssize(choice));
+  result.correct = static_cast<int64_t>(text.correct);
+  result.references = std::move(text.choices);
   return result;
+}
+
+std::optional<CaseResult> run_loss_case(const RunPlan& plan, const Case& c, const Responder& responder,
+                                        const Progress& progress) {
+  CaseText text = c.text();
+  std::optional<WindowLoss> loss = responder.loss(text, progress);
+  if (!loss) return std::nullopt;
+  CaseResult result = result_head(plan, c);
+  result.prompt_tokens = result.read_tokens = std::ssize(text.ids);
+  result.seconds = loss->seconds;
+  result.nll = loss->nll;
+  result.tokens = loss->tokens;
+  result.bytes = loss->bytes;
+  result.buckets = std::move(loss->buckets);
+  return result;
+}
+
+std::optional<CaseResult> run_case(const PromptMaker& prompts, const RunPlan& plan, const Case& c,
+                                   const Responder& responder, const Segmenter* segmenter,
+                                   const Progress& progress) {
+  switch (c.kind) {
+    case CaseKind::Answer:
+      return run_answer(prompts, plan, c, responder, segmenter, progress);
+    case CaseKind::Choice:
+      return run_choice_case(prompts, plan, c, responder, progress);
+    case CaseKind::Loss:
+      return run_loss_case(plan, c, responder, progress);
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -195,11 +219,11 @@ Prompt case_prompt(const PromptMaker& prompts, const RunPlan& plan, const Case& 
   }
 }
 
-RunPlan plan_run(const ModelConfig& config, Suite suite, const MakeContext& context, Json settings,
+RunPlan plan_run(const ModelConfig& config, Suite suite, const MakeContext& context, RunSettings settings,
                  TooLong too_long) {
-  RunPlan plan{std::move(suite), {}, {}, context.window, {}};
+  RunPlan plan{std::move(suite), {}, {}, context.window, std::move(settings)};
   plan.cases = make_cases(plan.suite, context, plan.missing);
-  // Where each length has frequencies of its own, only cases of one length share what was read.
+  // Where frequencies depend on the length, only cases of the same length can share the cache.
   if (position_spec(config.position, config.head_shape(), std::max<int64_t>(1, plan.window))
           .depends_on_length)
     std::stable_sort(plan.cases.begin(), plan.cases.end(),
@@ -207,16 +231,15 @@ RunPlan plan_run(const ModelConfig& config, Suite suite, const MakeContext& cont
   check_metrics(plan);
   if (too_long == TooLong::LeaveOut) leave_out_too_long(plan);
   check_lengths(context.prompts, plan);
-  plan.settings = {{"suite", plan.suite.name},
-                   {"what", plan.suite.what},
-                   {"paper", plan.suite.paper},
-                   {"dialect", plan.suite.dialect}};
-  plan.settings.update(settings);
-  plan.settings["window"] = plan.window;
-  plan.settings["seed"] = context.seed;
-  plan.settings["limit"] = context.limit;
-  plan.settings["tasks"] = task_settings(plan);
-  plan.settings["missing"] = plan.missing;
+  plan.settings.suite = plan.suite.name;
+  plan.settings.what = plan.suite.what;
+  plan.settings.paper = plan.suite.paper;
+  plan.settings.dialect = plan.suite.dialect;
+  plan.settings.window = plan.window;
+  plan.settings.seed = context.seed;
+  plan.settings.limit = context.limit;
+  plan.settings.tasks = task_settings(plan);
+  plan.settings.missing = plan.missing;
   return plan;
 }
 
@@ -248,27 +271,31 @@ std::vector<size_t> shard_cases(const RunPlan& plan, Shard shard) {
   return indices;
 }
 
-void start_run(const fs::path& folder, const RunPlan& plan) {
+void start_run(const fs::path& folder, const RunSettings& settings) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) fail("{}: cannot be made: {}", folder.string(), error.message());
   fs::path file = folder / kSettings;
+  const Json wanted = to_json(settings);
   if (!fs::exists(file)) {
     if (fs::exists(folder / "results.jsonl"))
       fail("{}: holds results.jsonl but no {}; give another folder with --out", folder.string(), kSettings);
-    return write_file_atomic(file, dump_json(plan.settings) + "\n");
+    return write_file_atomic(file, dump_json(wanted) + "\n");
   }
   Json held = parse_json_file(file);
   std::vector<std::string> other;
-  for (const auto& [key, value] : plan.settings.items())
+  for (const auto& [key, value] : wanted.items())
     if (key != "command" && held.value(key, Json()) != value) other.push_back(key);
   for (const auto& [key, value] : held.items())
-    if (!plan.settings.contains(key)) other.push_back(key);
+    if (!wanted.contains(key)) other.push_back(key);
   if (!other.empty())
     fail(
         "{}: holds a run with other settings ({}); give another folder with --out, or ask as it was asked: "
         "{}",
-        folder.string(), fmt::join(other, ", "), excerpt(held.value("command", "see " + file.string()), 400));
+        folder.string(), fmt::join(other, ", "),
+        held.contains("command") && held["command"].is_string()
+            ? excerpt(held["command"].get<std::string>(), 400)
+            : "see " + file.string());
 }
 
 std::set<std::string> finished_cases(const fs::path& folder) {
@@ -282,17 +309,18 @@ fs::path results_file(const fs::path& folder, Shard shard) {
   return folder / fmt::format("results.{}-of-{}.jsonl", shard.index, shard.count);
 }
 
-Json score_answer(const Task& task, const CaseText& text, const std::string& prediction,
-                  const Segmenter* segmenter, const std::string& source, std::string& answer) {
+std::vector<MetricScore> score_answer(const Task& task, const CaseText& text, const std::string& prediction,
+                                      const Segmenter* segmenter, const std::string& source,
+                                      std::string& answer) {
   answer = task.postprocess == "first_line" ? std::string(first_line(prediction)) : prediction;
-  Json scores = Json::object();
+  std::vector<MetricScore> scores;
   try {
     for (const std::string& name : task.metrics) {
       const Metric& metric = find_metric(name);
       auto as = [&](Scoring scoring) {
         return score(metric, answer, text.references, MetricInput{text.fields, scoring, segmenter});
       };
-      scores[name] = {{"compat", as(Scoring::kCompat)}, {"clean", as(Scoring::kClean)}};
+      scores.push_back({name, as(Scoring::kCompat), as(Scoring::kClean)});
     }
   } catch (const Error& e) {
     fail("{}: {}", source, e.what());
@@ -318,11 +346,10 @@ bool run_cases(const PromptMaker& prompts, const RunPlan& plan, const std::vecto
       return !progress || progress(tokens.done() + here, tokens.total());
     };
     if (!part(0, 1)) return false;
-    Json result = is_scored_by_metrics(c->kind) ? run_answer(prompts, plan, *c, responder, segmenter, part)
-                                                : run_likelihood(prompts, plan, *c, responder, part);
-    if (result.is_null()) return false;
-    store.add(c->id, result);
-    tokens.finish(*c, result.value("prompt_tokens", int64_t{0}));
+    std::optional<CaseResult> result = run_case(prompts, plan, *c, responder, segmenter, part);
+    if (!result) return false;
+    tokens.finish(*c, result->prompt_tokens);
+    store.add(std::move(*result));
   }
   if (progress && !open.empty()) progress(tokens.total(), tokens.total());
   return true;

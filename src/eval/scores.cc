@@ -21,16 +21,14 @@ double combined(Combine combine, std::span<const double> means) {
   return combine == Combine::Mean ? sum / n : std::pow(std::max(product, 0.0), 1 / n);
 }
 
-/// A score of the case, under the scoring's name.
-double scored(const CaseResult& result, const std::string& metric, const std::string& scoring) {
-  const Json& scores = result.result.at("scores");
-  auto found = scores.find(metric);
-  if (found == scores.end())
+double scored(const CaseResult& result, const std::string& metric, Scoring scoring) {
+  const MetricScore* score = result.score(metric);
+  if (!score)
     fail("the case {} has no score {}, which its task names", excerpt(result.id), in_quotes(metric));
-  return found->at(scoring).get<double>();
+  return score->of(scoring);
 }
 
-/// Score of one task from the drawn rows; version[i] says which run's row slot i takes.
+/// Score of one task from the drawn rows; version[i] is the version that draw i is taken from.
 double task_score(const TaskScores& task, std::span<const uint32_t> rows, std::span<const uint8_t> version) {
   std::vector<double> means(task.columns[0].size());
   double weight = 0;
@@ -43,7 +41,7 @@ double task_score(const TaskScores& task, std::span<const uint32_t> rows, std::s
   return combined(task.combine, means);
 }
 
-/// Index of each task's category; a task without one is its own.
+/// Index of each task's category; a task without a category has one of its own.
 std::vector<size_t> category_indices(const Group& group, size_t& count) {
   std::map<std::pair<bool, std::string>, size_t> known;
   std::vector<size_t> indices;
@@ -63,7 +61,7 @@ std::vector<size_t> sizes_of(const Group& group) {
   return sizes;
 }
 
-/// The group's score of drawn rows, its tasks one behind the other.
+/// The group's score of drawn rows; the rows of its tasks follow each other.
 class GroupScore {
  public:
   explicit GroupScore(const Group& group) : group_(group), category_(category_indices(group, categories_)) {
@@ -80,7 +78,7 @@ class GroupScore {
     }
     return sum;
   }
-  /// Of a task in the score; the sum over tasks is 1.
+  /// Weight of a task in the score; the sum over tasks is 1.
   double weight(size_t task) const {
     return 1 / (static_cast<double>(categories_) * static_cast<double>(members_[category_[task]]));
   }
@@ -91,8 +89,8 @@ class GroupScore {
   std::vector<size_t> category_, members_;
 };
 
-void add_case(TaskScores& task, int version, const CaseResult& result, const Json& row,
-              const std::string& scoring) {
+void add_case(TaskScores& task, int version, const CaseResult& result, const TaskSettings& row,
+              Scoring scoring) {
   std::vector<std::string> names = metrics_of(row, result);
   if (names.empty()) fail("the case {} has no score", excerpt(result.id));
   auto& columns = task.columns[version];
@@ -102,28 +100,29 @@ void add_case(TaskScores& task, int version, const CaseResult& result, const Jso
 }
 
 void add_loss(TaskScores& task, int version, const CaseResult& result, Per per) {
-  double nll = result.result.at("nll"), tokens = result.result.at("tokens");
-  double value = nll, weight = tokens;
-  if (per == Per::Window) value = nll / tokens, weight = 1;
-  if (per == Per::Byte) value = nll / std::numbers::ln2, weight = result.result.value("bytes", 0.0);
+  auto tokens = static_cast<double>(result.tokens);
+  double value = result.nll, weight = tokens;
+  if (per == Per::Window) value = result.nll / tokens, weight = 1;
+  if (per == Per::Byte) value = result.nll / std::numbers::ln2, weight = static_cast<double>(result.bytes);
   task.columns[version].resize(1);
   task.columns[version][0].push_back(value);
   task.weights[version].push_back(weight);
 }
 
-bool weighs_windows(const Json& task) { return task.value("combine", "") == "window_mean"; }
+bool weighs_windows(const TaskSettings& task) { return task.combine == "window_mean"; }
 
-bool is_loss(const CaseResult& result) { return result.result.at("kind") == "loss"; }
+bool is_loss(const CaseResult& result) { return result.kind == CaseKind::Loss; }
 
-/// Puts the run's cases into its tasks; `add` fills the columns of a case and its partner.
-Group gather(const RunResults& run, bool loss, const RunResults* other,
-             const std::function<void(TaskScores&, const Json&, const CaseResult&, const CaseResult*)>& add) {
+/// Sorts the cases of a run into its tasks; `add` appends a case and its counterpart to the columns.
+Group gather(
+    const RunResults& run, bool loss, const RunResults* other,
+    const std::function<void(TaskScores&, const TaskSettings&, const CaseResult&, const CaseResult*)>& add) {
   std::map<std::string, size_t> index;
   Group group;
-  for (const Json& row : run.settings.at("tasks")) {
-    index[row.at("name")] = group.size();
+  for (const TaskSettings& row : run.settings.tasks) {
+    index[row.name] = group.size();
     TaskScores task;
-    task.name = row.at("name"), task.category = row.value("category", "");
+    task.name = row.name, task.category = row.category;
     task.loss = loss;
     task.combine = loss ? Combine::First : combine_of(row);
     group.push_back(std::move(task));
@@ -132,13 +131,11 @@ Group gather(const RunResults& run, bool loss, const RunResults* other,
     if (is_loss(result) != loss) continue;
     const CaseResult* partner = nullptr;
     if (other) {
-      auto at = std::lower_bound(other->cases.begin(), other->cases.end(), result.id,
-                                 [](const CaseResult& c, const std::string& id) { return c.id < id; });
-      if (at == other->cases.end() || at->id != result.id || is_loss(*at) != loss) continue;
-      partner = &*at;
+      partner = find_case(*other, result.id);
+      if (!partner || is_loss(*partner) != loss) continue;
     }
-    size_t t = index.at(result.result.at("task"));
-    add(group[t], run.settings.at("tasks")[t], result, partner);
+    size_t t = index.at(result.task);
+    add(group[t], run.settings.tasks[t], result, partner);
     group[t].cases.push_back(&result);
   }
   std::erase_if(group, [](const TaskScores& task) { return task.cases.empty(); });
@@ -147,24 +144,23 @@ Group gather(const RunResults& run, bool loss, const RunResults* other,
 
 }  // namespace
 
-std::vector<std::string> metrics_of(const Json& task, const CaseResult& result) {
-  std::vector<std::string> names = task.value("metrics", std::vector<std::string>());
+std::vector<std::string> metrics_of(const TaskSettings& task, const CaseResult& result) {
+  std::vector<std::string> names = task.metrics;
   if (names.empty())
-    for (const auto& [name, score] : result.result.at("scores").items()) names.push_back(name);
+    for (const MetricScore& score : result.scores) names.push_back(score.metric);
   return names;
 }
 
-Combine combine_of(const Json& task) {
-  std::string name = task.value("combine", "");
-  if (name == "geometric_mean") return Combine::Geometric;
-  return name == "mean" ? Combine::Mean : Combine::First;
+Combine combine_of(const TaskSettings& task) {
+  if (task.combine == "geometric_mean") return Combine::Geometric;
+  return task.combine == "mean" ? Combine::Mean : Combine::First;
 }
 
 Group answer_group(const RunResults& run, const RunResults* other) {
-  std::string scoring = run.settings.at("scoring"), second = scoring;
-  if (!other) second = scoring == "clean" ? "compat" : "clean";
+  Scoring scoring = run.settings.scoring, second = scoring;
+  if (!other) second = scoring == Scoring::kClean ? Scoring::kCompat : Scoring::kClean;
   return gather(run, false, other,
-                [&](TaskScores& task, const Json& row, const CaseResult& a, const CaseResult* b) {
+                [&](TaskScores& task, const TaskSettings& row, const CaseResult& a, const CaseResult* b) {
                   add_case(task, 0, a, row, scoring);
                   add_case(task, 1, b ? *b : a, row, second);
                 });
@@ -172,7 +168,7 @@ Group answer_group(const RunResults& run, const RunResults* other) {
 
 Group loss_group(const RunResults& run, Per per, const RunResults* other) {
   return gather(run, true, other,
-                [&](TaskScores& task, const Json& row, const CaseResult& a, const CaseResult* b) {
+                [&](TaskScores& task, const TaskSettings& row, const CaseResult& a, const CaseResult* b) {
                   Per what = per != Per::Row ? per : weighs_windows(row) ? Per::Window : Per::Token;
                   add_loss(task, 0, a, what);
                   add_loss(task, 1, b ? *b : a, what);
@@ -180,11 +176,9 @@ Group loss_group(const RunResults& run, Per per, const RunResults* other) {
 }
 
 Per loss_per(const RunResults& run) {
-  const Json& tasks = run.settings.at("tasks");
   auto any_token = [&](const CaseResult& result) {
-    return is_loss(result) && std::none_of(tasks.begin(), tasks.end(), [&](const Json& task) {
-             return task.at("name") == result.result.at("task") && weighs_windows(task);
-           });
+    const TaskSettings* task = find_task(run.settings, result.task);
+    return is_loss(result) && !(task && weighs_windows(*task));
   };
   return std::any_of(run.cases.begin(), run.cases.end(), any_token) ? Per::Token : Per::Window;
 }
@@ -273,9 +267,8 @@ Difference difference(const Group& group) {
   return {{change(all), interval.low, interval.high, static_cast<int64_t>(n)}, p};
 }
 
-double case_score(const CaseResult& result, const Json& task, const std::string& scoring) {
-  if (is_loss(result))
-    return result.result.at("nll").get<double>() / result.result.at("tokens").get<double>();
+double case_score(const CaseResult& result, const TaskSettings& task, Scoring scoring) {
+  if (is_loss(result)) return result.nll / static_cast<double>(result.tokens);
   std::vector<std::string> names = metrics_of(task, result);
   if (names.empty()) fail("the case {} has no score", excerpt(result.id));
   std::vector<double> scores;

@@ -6,7 +6,6 @@
 #include <numeric>
 
 #include "base/random.h"
-#include "eval/summary.h"
 
 namespace longspan {
 

@@ -1,60 +1,122 @@
-// From results to figures: scores of tasks, categories, lengths and depths with their confidence intervals,
-// and whether one run is better than another. Nothing here depends on time or order: a run that was killed
-// and resumed gives the same summary.
+// From results to figures: scores of tasks, categories, lengths and depths with their confidence intervals.
+// Nothing here depends on time or order: a run that was killed and resumed gives the same summary.
 #pragma once
 
-#include <span>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/json.h"
 #include "eval/results.h"
+#include "eval/statistics.h"
+#include "suites/known_scores.h"
 
 namespace longspan {
 
-/// A mean and the interval that holds the true one with 95 %.
-struct Estimate {
-  double mean = 0, low = 0, high = 0;
+enum class Unit { Percent, Nats, BitsPerByte };
+/// "%", "nats", "bits a byte".
+const char* name_of(Unit unit);
+
+/// What is said of a group of cases. Of answers and choices: the mean of the scoring that counts, in per
+/// cent; of losses: nats per counted token.
+struct Score {
+  Estimate value;
+  Unit unit = Unit::Percent;
+  std::optional<double> compat, clean;              // of answers and choices, in per cent
+  std::optional<double> perplexity, bits_per_byte;  // of losses; the latter where all cases know their bytes
+};
+
+/// The cases whose cell has this value.
+struct ScoreBy {
+  CellValue value;
+  Score score;
+};
+/// By the name of the cell's field.
+using ScoresBy = std::vector<std::pair<std::string, std::vector<ScoreBy>>>;
+
+/// Cases that a reader should know about.
+struct Warnings {
+  int64_t cut = 0, stopped_by_length = 0, empty = 0;
+};
+
+struct TaskSummary {
+  std::string name, category;
+  std::string metric;  // "rouge_1", "geometric_mean of rouge_1, rouge_2": what the score is
+  int64_t planned = 0;
+  std::optional<Score> score;                                // none while no case is done
+  std::vector<std::pair<std::string, double>> metrics = {};  // means in per cent, where there are several
+  Warnings warnings = {};
+  std::vector<ScoreBy> by_length = {};  // where the task has several lengths
+};
+
+struct CategorySummary {
+  std::string name;
+  int64_t tasks = 0;
+  Score score;
+};
+
+struct GridCell {
+  double score = 0;  // per cent
   int64_t n = 0;
 };
-/// Wilson's interval when every score is 0 or 1 (Wilson 1927), else the percentile bootstrap of 2,000 draws
-/// (Efron 1979) with a fixed seed; low = high = mean for one score that is neither. n = 0: all zero.
-Estimate estimate(std::span<const double> scores);
-
-/// Mean of b - a over pairs with its bootstrap interval, and the share of sign flips of the differences that
-/// give a mean at least as far from 0 (paired permutation test, 10,000 draws; exact up to 13 pairs).
-struct Difference {
-  Estimate change;
-  double p = 1;
+/// Scores of a task by depth and length, or by depth and whatever field `across` names.
+struct Grid {
+  std::string task;
+  Cell of;             // the fields that all of its cases share; none: all cases of the task
+  std::string across;  // "length", "lines"
+  std::vector<CellValue> lengths, depths;
+  std::vector<std::vector<std::optional<GridCell>>> cells = {};  // [depth][length]
 };
-Difference difference(std::span<const double> a, std::span<const double> b);
 
-/// The score of one case under the run's scoring: its first metric, or what the task combines; loss: mean
-/// nll.
-double case_score(const CaseResult& result, const Json& task, const std::string& scoring);
+/// Losses by position in the window.
+struct CurvePoint {
+  double first = 0, last = 0;  // positions
+  double nats = 0;             // a token
+  double tokens = 0;
+};
+struct LossCurve {
+  std::string task;
+  std::optional<CellValue> length;
+  std::vector<CurvePoint> points;  // in order
+};
 
-/// {"suite", "dialect", "scoring", "score", "unit" ("%" or "nats"), "low", "high", "cases", "planned",
-///  "complete", "warnings": {cut, stopped_by_length, empty},
-///  "tasks": [{name, category, metric, n, planned, score, low, high, unit, compat, clean, by, ...}],
-///  "categories": [..], "by": {"length": [{value, n, score, low, high}], "depth": [..], ...},
-///  "grids": [{task, of: {} or {FIELD: value}, across ("length" or "lines"), lengths, depths,
-///             cells: [[{score, n} or null]], a row for each depth}],
-///  "curve": [{task, length, points: [[first, last, nats a token, tokens]]}] (losses),
-///  "known": [{model, task, length, score, source}], "settings",
-///  "cost": {tokens, read_tokens, reuse, seconds}}
-/// Scores of answers are in per cent. Score: mean of the categories' means; loss: nll of all counted tokens,
-/// and "perplexity", "bits_per_byte" beside it; of a suite of both the losses stand under "loss".
-Json summarise(const RunResults& run);
+struct Cost {
+  int64_t tokens = 0;                  // of all prompts
+  std::optional<int64_t> read_tokens;  // not found in the cache; none when a server did not say
+  std::optional<double> reuse;         // share of the tokens that were found there
+  double seconds = 0;
+};
 
-/// A table for a terminal.
-std::string summary_table(const Json& summary);
+struct Summary {
+  std::string suite, dialect;
+  Scoring scoring = Scoring::kCompat;
+  Unit unit = Unit::Percent;
+  std::optional<Score> score;  // mean of the categories' means; of a suite of losses, of all counted tokens
+  std::optional<Score> loss;   // of a suite that has both
+  int64_t cases = 0, planned = 0;
+  Warnings warnings;
+  std::vector<TaskSummary> tasks;
+  std::vector<CategorySummary> categories;
+  ScoresBy by;
+  std::vector<Grid> grids;  // of each task all cases, then one for each needle and language of several
+  std::vector<LossCurve> curves;
+  std::vector<KnownScore> known;
+  RunSettings settings;
+  Cost cost;
+  bool complete() const { return cases >= planned; }
+};
 
-/// Two runs of a suite, paired by case: {"suite", "a", "b" (folders), "pairs", "only_a", "only_b", "unit",
-/// "change", "low", "high", "p", "verdict", "all": {n, a, b, change, ...}, "loss" (of a suite of both),
-/// "tasks": [{name, n, a, b, unit, change, low, high, p, verdict}], "by": {..}, "settings": [{key, a, b}]}.
-/// verdict: "better", "worse", "noise" (the interval holds 0, or p > 0.05). Losses are in bits a byte when
-/// the runs count the tokens of a case differently. Error when the suites differ or no case is in both.
-Json compare_runs(const RunResults& a, const RunResults& b);
-std::string diff_table(const Json& diff);
+Summary summarise(const RunResults& run);
+
+/// summary.json.
+Json to_json(const Summary& summary);
+Json to_json(const std::vector<Grid>& grids);
+
+/// For a terminal.
+std::string summary_table(const Summary& summary);
+
+/// The entries by a field; empty when there are none.
+const std::vector<ScoreBy>& by_field(const Summary& summary, const std::string& field);
 
 }  // namespace longspan

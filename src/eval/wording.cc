@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "base/text.h"
 
@@ -11,135 +10,128 @@ namespace longspan {
 
 namespace {
 
-int digits_of(const Json& entry) { return entry.value("unit", "%") == "%" ? 1 : 4; }
+int digits_of(Unit unit) { return unit == Unit::Percent ? 1 : 4; }
 
-/// "-0.0" says a sign where there is none.
+/// "-0.0" and "+0.0" would suggest a direction.
 std::string without_negative_zero(std::string text) {
   if (text.find_first_of("123456789") == text.npos && !text.empty() && (text[0] == '-' || text[0] == '+'))
     text.erase(0, 1);
   return text;
 }
 
-std::string number(const Json& entry, const char* key, bool sign) {
-  auto found = entry.find(key);
-  if (found == entry.end() || !found->is_number()) return "-";
-  auto x = found->get<double>();
-  int digits = digits_of(entry);
-  return without_negative_zero(sign ? fmt::format("{:+.{}f}", x, digits) : fmt::format("{:.{}f}", x, digits));
-}
-
-std::string score_text(const Json& entry) {
-  std::string text = figure(entry, "score") + " " + entry["unit"].get<std::string>(), range = range_of(entry);
+std::string score_text(const Score& score) {
+  std::string text = figure(score.value.mean, score.unit) + " " + name_of(score.unit),
+              range = range_of(score);
   if (range != "-") text += " (" + range + ")";
-  if (entry.contains("perplexity"))
-    text += fmt::format(", perplexity {:.3f}", entry["perplexity"].get<double>());
-  if (entry.contains("bits_per_byte"))
-    text += fmt::format(", {:.4f} bits a byte", entry["bits_per_byte"].get<double>());
+  if (score.perplexity) text += fmt::format(", perplexity {:.3f}", *score.perplexity);
+  if (score.bits_per_byte) text += fmt::format(", {:.4f} bits a byte", *score.bits_per_byte);
   return text;
 }
 
-std::string change_text(const Json& entry) {
-  return fmt::format("{} {} to {} {}, change {} ({}), p {}: {}", figure(entry, "a"),
-                     entry["unit"].get<std::string>(), figure(entry, "b"), entry["unit"].get<std::string>(),
-                     signed_figure(entry, "change"), change_range(entry), p_text(entry["p"]),
-                     entry["verdict"].get<std::string>());
+/// "0.031", "<0.001".
+std::string p_text(double p) { return p < 0.001 ? "<0.001" : fmt::format("{:.3f}", p); }
+
+std::string change_text(const Change& c) {
+  const char* unit = name_of(c.unit);
+  return fmt::format("{} {} to {} {}, change {} ({}), p {}: {}", figure(c.a, c.unit), unit,
+                     figure(c.b, c.unit), unit, signed_figure(c.change.mean, c.unit), change_range(c),
+                     p_text(c.p), name_of(c.verdict));
 }
 
 }  // namespace
 
-std::string value_text(const Json& value) {
-  if (value.is_null()) return "-";
-  if (value.is_number_integer()) return grouped(value.get<int64_t>());
-  if (value.is_number()) return fmt::format("{:.10g}", value.get<double>());
-  std::string text = value.is_string() ? value.get<std::string>() : dump_json(value);
+std::string one_line(std::string text) {
   for (char& c : text)
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
   return text;
 }
 
-std::string figure(const Json& entry, const char* key) { return number(entry, key, false); }
-std::string signed_figure(const Json& entry, const char* key) { return number(entry, key, true); }
-
-std::string range_of(const Json& entry) {
-  // One case has no spread, and then neither has a bootstrap of it.
-  if (!entry.contains("low") || entry["low"] == entry["high"]) return "-";
-  return figure(entry, "low") + " to " + figure(entry, "high");
+std::string value_text(const CellValue& value) {
+  if (value.whole()) return grouped(*value.whole());
+  return value.is_number() ? fmt::format("{:.10g}", value.number()) : one_line(*value.text());
 }
 
-std::string change_range(const Json& entry) {
-  return signed_figure(entry, "low") + " to " + signed_figure(entry, "high");
+std::string setting_text(const Json& value) {
+  if (value.is_null()) return "-";
+  return value.is_number() || value.is_string() ? value_text(cell_value(value)) : one_line(dump_json(value));
 }
 
-std::string count_of(const Json& entry) {
-  int64_t n = entry["n"], planned = entry["planned"];
-  return n == planned ? grouped(n) : fmt::format("{} of {}", grouped(n), grouped(planned));
+std::string length_text(const CellValue& length) {
+  if (const int64_t* n = length.whole(); n && *n > 0 && *n % 1024 == 0) return grouped(*n / 1024) + "K";
+  return value_text(length);
 }
 
-std::string metric_text(const Json& task) {
-  std::string text = value_text(task["metric"]), means;
-  if (task.contains("metrics"))
-    for (const auto& [name, mean] : task["metrics"].items())
-      if (task["metric"] != name)  // else it is the score
-        means += fmt::format("{}{} {:.1f}", means.empty() ? "" : ", ", value_text(name), mean.get<double>());
+std::string figure(std::optional<double> x, Unit unit) {
+  return x ? without_negative_zero(fmt::format("{:.{}f}", *x, digits_of(unit))) : "-";
+}
+
+std::string signed_figure(double x, Unit unit) {
+  return without_negative_zero(fmt::format("{:+.{}f}", x, digits_of(unit)));
+}
+
+std::string range_of(const Score& score) {
+  // A bootstrap of a single case has no spread.
+  const Estimate& e = score.value;
+  return e.low == e.high ? "-" : figure(e.low, score.unit) + " to " + figure(e.high, score.unit);
+}
+
+std::string change_range(const Change& c) {
+  return signed_figure(c.change.low, c.unit) + " to " + signed_figure(c.change.high, c.unit);
+}
+
+std::vector<std::string> score_cells(const std::optional<Score>& score) {
+  if (!score) return {"-", "-", "-", "-"};
+  return {figure(score->value.mean, score->unit), range_of(*score), figure(score->compat, score->unit),
+          figure(score->clean, score->unit)};
+}
+
+std::vector<std::string> change_cells(const Change& c) {
+  return {grouped(c.change.n), figure(c.a, c.unit), figure(c.b, c.unit), signed_figure(c.change.mean, c.unit),
+          change_range(c),     p_text(c.p),         name_of(c.verdict)};
+}
+
+std::string count_of(const TaskSummary& task) {
+  int64_t n = task.score ? task.score->value.n : 0;
+  return n == task.planned ? grouped(n) : fmt::format("{} of {}", grouped(n), grouped(task.planned));
+}
+
+std::string metric_text(const TaskSummary& task) {
+  std::string text = one_line(task.metric), means;
+  for (const auto& [name, mean] : task.metrics)
+    if (task.metric != name)  // otherwise it is the score itself
+      means += fmt::format("{}{} {:.1f}", means.empty() ? "" : ", ", one_line(name), mean);
   return means.empty() ? text : fmt::format("{} ({})", text, means);
 }
 
-std::string p_text(double p) { return p < 0.001 ? "<0.001" : fmt::format("{:.3f}", p); }
-
-std::string model_name(const Json& settings) {
-  Json model = settings.value("model", Json()), position = settings.value("position", Json());
-  if (!model.is_string()) return "";
-  std::string name = std::filesystem::path(value_text(model)).filename().string();
-  if (!position.is_string() || position.get<std::string>().starts_with("rope")) return name;
-  // "yarn:base=100000,factor=2,original=8192": what the model has anyway is left out, but abf is its base.
-  std::string text = value_text(position), method = text.substr(0, text.find(':')), base, values;
-  for (size_t at = method.size(); at < text.size();) {
-    size_t end = std::min(text.find(',', at + 1), text.size());
-    std::string value = text.substr(at + 1, end - at - 1);
-    at = end;
-    if (value.starts_with("base="))
-      base = ":" + value;
-    else if (!value.starts_with("original="))
-      values += (values.empty() ? ":" : ",") + value;
-  }
-  return name + ", " + method + (values.empty() ? base : values);
+std::string headline(const Summary& s) {
+  std::string text = s.suite + (s.dialect.empty() ? "" : " (" + s.dialect + ")");
+  if (!s.score) return text + ": no case is done";
+  if (s.unit == Unit::Percent) text += fmt::format(", {} scoring", name_of(s.scoring));
+  text += ": " + score_text(*s.score);
+  if (s.loss) text += "; loss " + score_text(*s.loss);
+  return text + fmt::format("; {} cases", grouped(s.cases));
 }
 
-std::string headline(const Json& summary) {
-  std::string dialect = summary["dialect"];
-  std::string text = summary["suite"].get<std::string>() + (dialect.empty() ? "" : " (" + dialect + ")");
-  if (summary["score"].is_null()) return text + ": no case is done";
-  if (summary["unit"] == "%") text += fmt::format(", {} scoring", summary["scoring"].get<std::string>());
-  text += ": " + score_text(summary);
-  if (summary.contains("loss")) text += "; loss " + score_text(summary["loss"]);
-  return text + fmt::format("; {} cases", grouped(summary["cases"]));
-}
-
-std::string diff_headline(const Json& diff) {
-  std::string text = fmt::format("{}: {} pairs; {}", diff["suite"].get<std::string>(), grouped(diff["pairs"]),
-                                 change_text(diff["all"]));
-  if (diff.contains("loss")) text += "; loss " + change_text(diff["loss"]);
-  for (const char* side : {"a", "b"})
-    if (int64_t only = diff[std::string("only_") + side]; only > 0)
-      text += fmt::format("; {} cases only in {}", grouped(only), side);
+std::string diff_headline(const RunDifference& d) {
+  std::string text =
+      fmt::format("{}: {} pairs; {}", d.suite, grouped(static_cast<int64_t>(d.pairs)), change_text(d.all));
+  if (d.loss) text += "; loss " + change_text(*d.loss);
+  for (auto [side, only] : {std::pair("a", d.only_a), {"b", d.only_b}})
+    if (only > 0) text += fmt::format("; {} cases only in {}", grouped(static_cast<int64_t>(only)), side);
   return text;
 }
 
-std::vector<std::string> remarks(const Json& summary) {
+std::vector<std::string> remarks(const Summary& s) {
   std::vector<std::string> all;
-  if (!summary["complete"].get<bool>())
-    all.push_back(
-        fmt::format("incomplete: {} of {} cases", grouped(summary["cases"]), grouped(summary["planned"])));
-  auto warn = [&](const char* key, const char* what) {
-    if (int64_t n = summary["warnings"][key]; n > 0)
-      all.push_back(fmt::format("{} of {} cases {}", grouped(n), grouped(summary["cases"]), what));
+  if (!s.complete())
+    all.push_back(fmt::format("incomplete: {} of {} cases", grouped(s.cases), grouped(s.planned)));
+  auto warn = [&](int64_t n, const char* what) {
+    if (n > 0) all.push_back(fmt::format("{} of {} cases {}", grouped(n), grouped(s.cases), what));
   };
-  warn("cut", "lost tokens of their prompt to truncation");
-  warn("stopped_by_length", "were stopped by the limit of new tokens");
-  warn("empty", "have an empty answer");
-  if (summary["settings"].contains("missing"))
-    for (const Json& sentence : summary["settings"]["missing"])
-      all.push_back("left out: " + value_text(sentence));
+  warn(s.warnings.cut, "lost tokens of their prompt to truncation");
+  warn(s.warnings.stopped_by_length, "were stopped by the limit of new tokens");
+  warn(s.warnings.empty, "have an empty answer");
+  for (const std::string& sentence : s.settings.missing) all.push_back("left out: " + one_line(sentence));
   return all;
 }
 

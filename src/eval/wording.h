@@ -1,36 +1,43 @@
-// Figures of summaries and differences as words: terminal and page say the same.
+// Figures of summaries and differences as text, the same for terminal and page.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "base/json.h"
+#include "eval/diff.h"
+#include "eval/summary.h"
 
 namespace longspan {
 
-/// A number or text of a cell or setting: 8192 -> "8,192", "en" -> "en", null -> "-", others as JSON; on one
-/// line.
-std::string value_text(const Json& value);
-/// A figure of an entry, in its unit's digits: per cent with one, losses with four; "-" when it is not there.
-std::string figure(const Json& entry, const char* key);
-std::string signed_figure(const Json& entry, const char* key);
-/// "52.1 to 60.9" (low and high); "-" where there is nothing to tell an interval from.
-std::string range_of(const Json& entry);
-std::string change_range(const Json& entry);
-/// "120", or "120 of 544" of planned ones.
-std::string count_of(const Json& entry);
-/// What the score of a task is, with the means of its metrics where there are several.
-std::string metric_text(const Json& task);
-/// "0.031", "<0.001".
-std::string p_text(double p);
+/// Foreign text with control characters replaced by blanks.
+std::string one_line(std::string text);
+/// 8192 -> "8,192", 0.5 -> "0.5", texts on one line.
+std::string value_text(const CellValue& value);
+/// The same for a setting; null -> "-", objects and lists as JSON.
+std::string setting_text(const Json& value);
+/// "8K" for 8192, else as value_text.
+std::string length_text(const CellValue& length);
 
-/// "smollm2, yarn:factor=2": the model's name, and its positions unless they are plain; "" if unknown.
-std::string model_name(const Json& settings);
+/// Per cent with one digit, losses with four; "-" when there is none.
+std::string figure(std::optional<double> x, Unit unit);
+std::string signed_figure(double x, Unit unit);
+/// "52.1 to 60.9" (low to high); "-" where the interval is a point.
+std::string range_of(const Score& score);
+std::string change_range(const Change& change);
+/// Score, range, compat and clean; "-" for each that is missing.
+std::vector<std::string> score_cells(const std::optional<Score>& score);
+/// Pairs, a, b, change, range, p and verdict.
+std::vector<std::string> change_cells(const Change& change);
+/// "120", or "120 of 544" of planned ones.
+std::string count_of(const TaskSummary& task);
+/// The metric that is the task's score, with the means of all metrics where there are several.
+std::string metric_text(const TaskSummary& task);
 
 /// "needle, clean scoring: 63.2 % (60.1 to 66.0), 544 cases"; "incomplete: 120 of 544 cases".
-std::string headline(const Json& summary);
-std::string diff_headline(const Json& diff);
-/// Sentences on cases cut, stopped, empty, tasks left out, cases not yet done.
-std::vector<std::string> remarks(const Json& summary);
+std::string headline(const Summary& summary);
+std::string diff_headline(const RunDifference& diff);
+/// Sentences about cases that were cut, stopped or empty, tasks left out, and cases still to run.
+std::vector<std::string> remarks(const Summary& summary);
 
 }  // namespace longspan

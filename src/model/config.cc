@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/settings.h"
 #include "base/text.h"
 
 namespace longspan {
@@ -57,49 +58,6 @@ const Architecture& find_architecture(const char* Architecture::*field, const st
   fail("{}: {} {} is not supported; supported are: {}", source, key, in_quotes(wanted), known);
 }
 
-/// One flat JSON object and the name that opens error sentences.
-struct Fields {
-  const Json& json;
-  std::string source;
-
-  bool has(const std::string& key) const { return json.contains(key) && !json[key].is_null(); }
-
-  int64_t integer(const std::string& key, std::optional<int64_t> otherwise, int64_t low, int64_t high) const {
-    if (!has(key)) {
-      if (otherwise) return *otherwise;
-      fail("{}: {} is missing", source, key);
-    }
-    const Json& value = json[key];
-    bool fits = value.is_number_unsigned() ? value.get<uint64_t>() <= static_cast<uint64_t>(high)
-                                           : value.is_number_integer() && value.get<int64_t>() <= high;
-    if (!fits || value.get<int64_t>() < low)
-      fail("{}: {} must be a whole number from {} to {}, not {}", source, key, low, high,
-           excerpt_json(value));
-    return value.get<int64_t>();
-  }
-
-  bool boolean(const std::string& key, bool otherwise) const {
-    if (!has(key)) return otherwise;
-    if (!json[key].is_boolean())
-      fail("{}: {} must be true or false, not {}", source, key, excerpt_json(json[key]));
-    return json[key].get<bool>();
-  }
-
-  double number(const std::string& key, std::optional<double> otherwise) const {
-    if (!has(key) && otherwise) return *otherwise;
-    if (!has(key)) fail("{}: {} is missing", source, key);
-    if (!json[key].is_number()) fail("{}: {} must be a number, not {}", source, key, excerpt_json(json[key]));
-    return json[key].get<double>();
-  }
-
-  std::string text(const std::string& key, std::optional<std::string> otherwise) const {
-    if (!has(key) && otherwise) return *otherwise;
-    if (!has(key)) fail("{}: {} is missing", source, key);
-    if (!json[key].is_string()) fail("{}: {} must be a string, not {}", source, key, excerpt_json(json[key]));
-    return json[key].get<std::string>();
-  }
-};
-
 constexpr int64_t kMaxWidth = int64_t{1} << 20, kMaxLayers = 4096, kMaxHeads = 4096, kMaxHeadDim = 4096,
                   kMaxVocab = int64_t{1} << 24, kMaxWindow = int64_t{1} << 40;
 
@@ -126,92 +84,109 @@ int64_t default_head_dim(const ModelConfig& c, const std::string& source) {
   return c.hidden_size / c.num_attention_heads;
 }
 
+/// Mixtures of experts are refused by the number of experts under `key`.
+void refuse_experts(Settings& f, const std::string& key) {
+  int64_t experts = 0;
+  f.read(key, experts, 0, kMaxWidth);
+  if (experts > 0) f.refuse(key, "mixtures of experts are not supported");
+}
+
+bool flag_of(Settings& f, const char* key, bool otherwise) {
+  f.read(key, otherwise);
+  return otherwise;
+}
+
 // ---- config.json ----
 
-void refuse_unknown_arithmetic(const Fields& f, const Architecture& row) {
+void refuse_unknown_arithmetic(Settings& f, const Architecture& row) {
   const char* key = row.gemma ? "hidden_activation" : "hidden_act";
-  std::string activation = f.text(key, row.gemma ? "gelu_pytorch_tanh" : "silu");
+  std::string supported = row.gemma ? "gelu_pytorch_tanh" : "silu", activation = supported;
+  f.read(key, activation);
   if (activation == "swish") activation = "silu";
-  if (activation != (row.gemma ? "gelu_pytorch_tanh" : "silu"))
-    fail("{}: {} {} is not supported for {}", f.source, key, in_quotes(activation), row.hf_type);
+  if (activation != supported)
+    fail("{} {} is not supported for {}", f.where(key), in_quotes(activation), row.hf_type);
   if (f.has("quantization_config"))
-    fail(
-        "{}: quantization_config: this checkpoint was quantised in a way that is not supported; use F32, "
-        "F16, BF16 or GGUF",
-        f.source);
+    f.refuse("quantization_config",
+             "this checkpoint was quantised in a way that is not supported; use F32, F16, BF16 or GGUF");
   for (const char* experts : {"num_experts", "num_local_experts", "n_routed_experts"})
-    if (f.integer(experts, 0, 0, kMaxWidth) > 0)
-      fail("{}: {}: mixtures of experts are not supported", f.source, experts);
+    refuse_experts(f, experts);
   for (const char* flag : {"rope_interleaved", "use_bidirectional_attention"})
-    if (f.boolean(flag, false)) fail("{}: {} is not supported", f.source, flag);
+    if (flag_of(f, flag, false)) fail("{} is not supported", f.where(flag));
   for (const char* cap : {"attn_logit_softcapping", "final_logit_softcapping"})
-    if (f.has(cap)) fail("{}: {} is not supported", f.source, cap);
+    if (f.has(cap)) fail("{} is not supported", f.where(cap));
 }
 
 /// sliding_window_pattern of a list that says for each layer whether it is local.
-int64_t pattern_of(const std::vector<bool>& local, const std::string& source, const char* key) {
+int64_t pattern_of(const std::vector<bool>& local, const Settings& f, const std::string& key) {
   auto first = std::find(local.begin(), local.end(), false);
   auto every = static_cast<int64_t>(first - local.begin()) + 1;
   for (size_t l = 0; l < local.size(); ++l)
     if (local[l] == ((static_cast<int64_t>(l) + 1) % every == 0))
-      fail("{}: {}: only layers that see everything at even intervals are supported", source, key);
+      f.refuse(key, "only layers that see everything at even intervals are supported");
   return every;
 }
 
 /// Gemma: every sixth layer sees everything unless the file says otherwise.
-int64_t window_pattern_from_hf(const Fields& f, int64_t layers) {
-  int64_t every = f.integer("sliding_window_pattern", 6, 1, kMaxLayers);
+int64_t window_pattern_from_hf(Settings& f, int64_t layers) {
+  int64_t every = 6;
+  f.read("sliding_window_pattern", every, 1, kMaxLayers);
   if (!f.has("layer_types")) return every;
   std::vector<bool> local;
-  for (const Json& type : f.json["layer_types"]) local.push_back(type == "sliding_attention");
+  for (const Json& type : f.any("layer_types")) local.push_back(type == "sliding_attention");
   if (static_cast<int64_t>(local.size()) != layers)
-    fail("{}: layer_types must name {} layers", f.source, layers);
-  return pattern_of(local, f.source, "layer_types");
+    fail("{} must name {} layers", f.where("layer_types"), layers);
+  return pattern_of(local, f, "layer_types");
 }
 
 /// The family's window where it has one. Qwen counts layers that keep full attention (max_window_layers);
 /// there only a model whose layers are all alike is supported.
-int64_t sliding_window_from_hf(const Fields& f, const Architecture& row, int64_t layers) {
+int64_t sliding_window_from_hf(Settings& f, const Json& json, const Architecture& row, int64_t layers) {
   if (row.sliding_window == 0) return 0;
-  bool null = f.json.contains("sliding_window") && f.json["sliding_window"].is_null();
-  int64_t window = null ? 0 : f.integer("sliding_window", row.sliding_window, 0, kMaxWindow);
+  bool null = json.contains("sliding_window") && json["sliding_window"].is_null();
+  int64_t window = null ? 0 : row.sliding_window;
+  f.read("sliding_window", window, 0, kMaxWindow);
   if (row.gemma) return window;
   if (row.max_window_layers) {
-    int64_t full = f.integer("max_window_layers", 28, 0, kMaxLayers);
-    if (!f.boolean("use_sliding_window", false) || full >= layers) window = 0;
+    int64_t full = 28;
+    f.read("max_window_layers", full, 0, kMaxLayers);
+    if (!flag_of(f, "use_sliding_window", false) || full >= layers) window = 0;
     if (window > 0 && full > 0)
-      fail("{}: max_window_layers {}: layers with different windows are not supported", f.source, full);
+      fail("{} {}: layers with different windows are not supported", f.where("max_window_layers"), full);
   }
-  if (f.has("layer_types") && f.json["layer_types"].is_array())
-    for (const Json& type : f.json["layer_types"])
+  if (const Json& types = f.any("layer_types"); types.is_array())
+    for (const Json& type : types)
       if (type != (window > 0 ? "sliding_attention" : "full_attention"))
-        fail("{}: layer_types: layers with different windows are not supported", f.source);
+        f.refuse("layer_types", "layers with different windows are not supported");
   return window;
 }
 
 /// Index writes norm_head as 0 or 1.
-bool norm_head_from_hf(const Fields& f, const Architecture& row) {
-  bool asked =
-      f.has("norm_head") && (f.json["norm_head"].is_boolean() ? f.boolean("norm_head", false)
-                                                              : f.integer("norm_head", 0, 0, 1) == 1);
-  if (asked && !row.norm_head) fail("{}: norm_head is not supported for {}", f.source, row.hf_type);
+bool norm_head_from_hf(Settings& f, const Architecture& row) {
+  bool asked = false;
+  if (f.any("norm_head").is_boolean()) {
+    f.read("norm_head", asked);
+  } else {
+    int64_t number = 0;
+    f.read("norm_head", number, 0, 1);
+    asked = number == 1;
+  }
+  if (asked && !row.norm_head) fail("{} is not supported for {}", f.where("norm_head"), row.hf_type);
   return asked;
 }
 
 /// What the position room reads. Gemma keeps rotary settings of two kinds of layers (rope_parameters by the
 /// name of the kind, or rope_local_base_freq beside rope_theta): those of the local ones go to
 /// rope_local_base_freq, the others stay.
-Json rotary_fields(const Fields& f, const Architecture& row) {
-  Json json = f.json;
-  if (row.gemma && f.has("rope_parameters") && f.json["rope_parameters"].contains("sliding_attention")) {
+Json rotary_fields(Json json, const Settings& f, const Architecture& row) {
+  if (row.gemma && f.has("rope_parameters") && json["rope_parameters"].contains("sliding_attention")) {
     Json all = json["rope_parameters"];
     if (!all["sliding_attention"].is_object())
-      fail("{}: sliding_attention in rope_parameters must be an object", f.source);
+      fail("{} must be an object", f.where("rope_parameters.sliding_attention"));
     for (const auto& [key, value] : all["sliding_attention"].items()) {
       if (key == "rope_theta") {
         json["rope_local_base_freq"] = value;
       } else if (key != "rope_type" || value != "default") {
-        fail("{}: {} of local layers is not supported", f.source, key);
+        fail("{} of local layers is not supported", f.where("rope_parameters.sliding_attention." + key));
       }
     }
     json["rope_parameters"] = all.contains("full_attention") ? all["full_attention"] : Json();
@@ -223,12 +198,14 @@ Json rotary_fields(const Fields& f, const Architecture& row) {
   return json;
 }
 
-void read_gemma_hf(ModelConfig& c, const Fields& f) {
+void read_gemma_hf(ModelConfig& c, Settings f) {
   c.sliding_window_pattern = c.sliding_window > 0 ? window_pattern_from_hf(f, c.num_hidden_layers) : 0;
-  c.rope_local_base_freq = f.number("rope_local_base_freq", 1e4);
-  c.query_pre_attn_scalar = f.number("query_pre_attn_scalar", 256);
+  c.rope_local_base_freq = 1e4;
+  f.read("rope_local_base_freq", c.rope_local_base_freq);
+  c.query_pre_attn_scalar = 256;
+  f.read("query_pre_attn_scalar", c.query_pre_attn_scalar);
   if (!(c.query_pre_attn_scalar > 0))
-    fail("{}: query_pre_attn_scalar must be above 0, not {}", f.source, c.query_pre_attn_scalar);
+    fail("{} must be above 0, not {}", f.where("query_pre_attn_scalar"), c.query_pre_attn_scalar);
 }
 
 /// What the family itself fixes, in either format.
@@ -242,30 +219,37 @@ void apply_row(ModelConfig& c, const Architecture& row) {
 }
 
 ModelConfig read_hf(const Json& json, const std::string& source) {
-  Fields f{json, source};
-  const Architecture& row =
-      find_architecture(&Architecture::hf_type, f.text("model_type", {}), source, "model_type");
+  Settings f(json, {.file = source});
+  std::string type;
+  f.require({"model_type"});
+  f.read("model_type", type);
+  const Architecture& row = find_architecture(&Architecture::hf_type, type, source, "model_type");
   refuse_unknown_arithmetic(f, row);
   ModelConfig c;
-  c.hidden_size = f.integer("hidden_size", {}, 1, kMaxWidth);
-  c.intermediate_size = f.integer("intermediate_size", {}, 1, kMaxWidth);
-  c.num_hidden_layers = f.integer("num_hidden_layers", {}, 1, kMaxLayers);
-  c.num_attention_heads = f.integer("num_attention_heads", {}, 1, kMaxHeads);
-  c.num_key_value_heads = f.integer("num_key_value_heads", c.num_attention_heads, 1, kMaxHeads);
-  c.vocab_size = f.integer("vocab_size", {}, 1, kMaxVocab);
-  bool head_dim = f.has("head_dim") || row.head_dim > 0;
-  c.head_dim = head_dim ? f.integer("head_dim", row.head_dim, 1, kMaxHeadDim) : default_head_dim(c, source);
-  Json rotary = rotary_fields(f, row);
+  f.require({"hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size"});
+  f.read("hidden_size", c.hidden_size, 1, kMaxWidth);
+  f.read("intermediate_size", c.intermediate_size, 1, kMaxWidth);
+  f.read("num_hidden_layers", c.num_hidden_layers, 1, kMaxLayers);
+  f.read("num_attention_heads", c.num_attention_heads, 1, kMaxHeads);
+  c.num_key_value_heads = c.num_attention_heads;
+  f.read("num_key_value_heads", c.num_key_value_heads, 1, kMaxHeads);
+  f.read("vocab_size", c.vocab_size, 1, kMaxVocab);
+  c.head_dim = row.head_dim;
+  if (!f.read("head_dim", c.head_dim, 1, kMaxHeadDim) && c.head_dim == 0)
+    c.head_dim = default_head_dim(c, source);
+  Json rotary = rotary_fields(json, f, row);
   c.rotary_dim = static_cast<int64_t>(static_cast<double>(c.head_dim) * rotary_fraction_from_hf(rotary));
-  c.rms_norm_eps = static_cast<float>(f.number("rms_norm_eps", 1e-6));
-  c.sliding_window = sliding_window_from_hf(f, row, c.num_hidden_layers);
-  c.tie_word_embeddings = f.boolean("tie_word_embeddings", row.tied);
-  c.o_bias = !row.qkv_bias && f.boolean(row.bias, false);
+  double eps = 1e-6;
+  f.read("rms_norm_eps", eps);
+  c.rms_norm_eps = static_cast<float>(eps);
+  c.sliding_window = sliding_window_from_hf(f, json, row, c.num_hidden_layers);
+  c.tie_word_embeddings = flag_of(f, "tie_word_embeddings", row.tied);
+  c.o_bias = !row.qkv_bias && flag_of(f, row.bias, false);
   c.attention_bias = row.qkv_bias || c.o_bias;
-  c.mlp_bias = f.boolean("mlp_bias", false);
+  c.mlp_bias = flag_of(f, "mlp_bias", false);
   c.norm_head = norm_head_from_hf(f, row);
   apply_row(c, row);
-  if (row.gemma) read_gemma_hf(c, {rotary, source});
+  if (row.gemma) read_gemma_hf(c, Settings(rotary, {.file = source}));
   check_shapes(c, source);
   c.position = position_from_hf(rotary, c.head_shape());
   return c;
@@ -290,19 +274,25 @@ std::map<std::string, std::vector<double>> rotary_factors(const Checkpoint& chec
   return lists;
 }
 
-int64_t window_pattern_from_gguf(const Fields& f, const std::string& key) {
-  if (!f.has(key) || !f.json[key].is_array()) return f.integer(key, 6, 1, kMaxLayers);
+int64_t window_pattern_from_gguf(Settings& f, const std::string& key) {
+  int64_t every = 6;
+  const Json& layers = f.any(key);
+  if (!layers.is_array()) {
+    f.read(key, every, 1, kMaxLayers);
+    return every;
+  }
   std::vector<bool> local;
-  for (const Json& layer : f.json[key]) local.push_back(layer != false && layer != 0);
-  return pattern_of(local, f.source, key.c_str());
+  for (const Json& layer : layers) local.push_back(layer != false && layer != 0);
+  return pattern_of(local, f, key);
 }
 
 /// The files do not say query_pre_attn_scalar: of the published sizes only the one of 62 layers has not
 /// head_dim.
-void read_gemma_gguf(ModelConfig& c, const Fields& f, const std::string& arch) {
+void read_gemma_gguf(ModelConfig& c, Settings& f, const std::string& arch) {
   if (c.sliding_window > 0)
     c.sliding_window_pattern = window_pattern_from_gguf(f, arch + ".attention.sliding_window_pattern");
-  c.rope_local_base_freq = f.number(arch + ".rope.freq_base_swa", 1e4);
+  c.rope_local_base_freq = 1e4;
+  f.read(arch + ".rope.freq_base_swa", c.rope_local_base_freq);
   if (c.num_hidden_layers == 62)
     c.query_pre_attn_scalar = static_cast<double>(c.hidden_size / c.num_attention_heads);
 }
@@ -316,37 +306,44 @@ Json without_local_base(const Json& metadata, const std::string& arch) {
 }
 
 ModelConfig read_gguf(const Checkpoint& checkpoint, const std::string& source) {
-  Fields f{checkpoint.metadata, source};
-  std::string arch = f.text("general.architecture", {});
+  Settings f(checkpoint.metadata, {.file = source});
+  std::string arch;
+  f.require({"general.architecture"});
+  f.read("general.architecture", arch);
   const Architecture& row = find_architecture(&Architecture::name, arch, source, "general.architecture");
   auto key = [&](const char* name) { return arch + "." + name; };
-  if (f.integer(key("expert_count"), 0, 0, kMaxWidth) > 0)
-    fail("{}: {}: mixtures of experts are not supported", source, key("expert_count"));
+  refuse_experts(f, key("expert_count"));
   for (const char* cap : {"attn_logit_softcapping", "final_logit_softcapping"})
-    if (f.has(key(cap))) fail("{}: {} is not supported", source, key(cap));
+    if (f.has(key(cap))) fail("{} is not supported", f.where(key(cap)));
 
   ModelConfig c;
-  c.hidden_size = f.integer(key("embedding_length"), {}, 1, kMaxWidth);
-  c.intermediate_size = f.integer(key("feed_forward_length"), {}, 1, kMaxWidth);
-  c.num_hidden_layers = f.integer(key("block_count"), {}, 1, kMaxLayers);
-  c.num_attention_heads = f.integer(key("attention.head_count"), {}, 1, kMaxHeads);
-  c.num_key_value_heads = f.integer(key("attention.head_count_kv"), c.num_attention_heads, 1, kMaxHeads);
-  bool head_dim = f.has(key("attention.key_length"));
-  c.head_dim =
-      head_dim ? f.integer(key("attention.key_length"), {}, 1, kMaxHeadDim) : default_head_dim(c, source);
-  if (f.integer(key("attention.value_length"), c.head_dim, 1, kMaxHeadDim) != c.head_dim)
-    fail("{}: {} differs from the key length {}, which is not supported", source,
-         key("attention.value_length"), c.head_dim);
-  c.rotary_dim = f.integer(key("rope.dimension_count"), c.head_dim, 1, kMaxHeadDim);
-  c.rms_norm_eps = static_cast<float>(f.number(key("attention.layer_norm_rms_epsilon"), {}));
-  c.sliding_window = f.integer(key("attention.sliding_window"), 0, 0, kMaxWindow);
+  f.require({key("embedding_length"), key("feed_forward_length"), key("block_count"),
+             key("attention.head_count"), key("attention.layer_norm_rms_epsilon")});
+  f.read(key("embedding_length"), c.hidden_size, 1, kMaxWidth);
+  f.read(key("feed_forward_length"), c.intermediate_size, 1, kMaxWidth);
+  f.read(key("block_count"), c.num_hidden_layers, 1, kMaxLayers);
+  f.read(key("attention.head_count"), c.num_attention_heads, 1, kMaxHeads);
+  c.num_key_value_heads = c.num_attention_heads;
+  f.read(key("attention.head_count_kv"), c.num_key_value_heads, 1, kMaxHeads);
+  if (!f.read(key("attention.key_length"), c.head_dim, 1, kMaxHeadDim))
+    c.head_dim = default_head_dim(c, source);
+  int64_t value_length = c.head_dim;
+  f.read(key("attention.value_length"), value_length, 1, kMaxHeadDim);
+  if (value_length != c.head_dim)
+    fail("{} differs from the key length {}, which is not supported", f.where(key("attention.value_length")),
+         c.head_dim);
+  c.rotary_dim = c.head_dim;
+  f.read(key("rope.dimension_count"), c.rotary_dim, 1, kMaxHeadDim);
+  double eps = 0;
+  f.read(key("attention.layer_norm_rms_epsilon"), eps);
+  c.rms_norm_eps = static_cast<float>(eps);
+  f.read(key("attention.sliding_window"), c.sliding_window, 0, kMaxWindow);
   c.attention_bias = row.qkv_bias || checkpoint.find("blk.0.attn_q.bias");
   c.o_bias = static_cast<bool>(checkpoint.find("blk.0.attn_output.bias"));
   c.mlp_bias = static_cast<bool>(checkpoint.find("blk.0.ffn_gate.bias"));
   c.tie_word_embeddings = !checkpoint.find("output.weight");
-
-  Tensor embedding = checkpoint.require("token_embd.weight");
-  c.vocab_size = f.integer(key("vocab_size"), embedding.rows(), 1, kMaxVocab);
+  c.vocab_size = checkpoint.require("token_embd.weight").rows();
+  f.read(key("vocab_size"), c.vocab_size, 1, kMaxVocab);
   apply_row(c, row);
   if (row.gemma) read_gemma_gguf(c, f, arch);
   check_shapes(c, source);

@@ -56,7 +56,7 @@ std::string distance_ticks(const AttentionMap& map) {
   return "set xtics out nomirror (" + ticks + ")\n";
 }
 
-/// A row for each head, layer 0 on top; a column for each bin; colours from the logarithm of the value.
+/// One row per head, layer 0 on top; one column per bin; the colour shows the logarithm of the value.
 std::string heat_map(const AttentionMap& map, const std::vector<double>& values, const std::string& title,
                      const std::string& colours) {
   std::string out = "$map << EOD\n";
@@ -82,7 +82,7 @@ std::string heat_map(const AttentionMap& map, const std::vector<double>& values,
   return out + colours + "plot $map matrix with image";
 }
 
-/// Density averaged over the heads of each layer, log-log, a curve a layer; distance d stands at d + 1.
+/// Density averaged over the heads of each layer, log-log, one curve per layer; distance d is drawn at d + 1.
 std::string layer_curves(const AttentionMap& map) {
   std::string out = "$curves << EOD\n";
   for (int64_t l = 0; l < map.layers; ++l) {

@@ -1,4 +1,4 @@
-// What an attention map looks like: as JSON, and as heat maps over (layer, head) and distance on one page.
+// An attention map as JSON, and as a page of heat maps over (layer, head) and distance.
 #pragma once
 
 #include <filesystem>
@@ -14,8 +14,8 @@ namespace longspan {
 /// {reach, median_distance, distance_90, mean_distance, first_token, entropy, beyond: {"1024": weight, ...}}.
 Json attention_json(const AttentionMap& map);
 
-/// FOLDER (made when absent) gets attention.html, which carries all, and beside it attention_density,
-/// attention_mass and attention_layers as .svg and .png. `title` heads the page. Error as draw says.
+/// Writes the self-contained attention.html into FOLDER (created if missing), and beside it
+/// attention_density, attention_mass and attention_layers as .svg and .png. Errors as draw.
 void write_attention_page(const std::filesystem::path& folder, const AttentionMap& map,
                           const std::string& title);
 

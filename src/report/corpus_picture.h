@@ -1,5 +1,5 @@
-// What length statistics of a corpus look like: as JSON, and as histograms by category on one page, after the
-// first figure of the Index long-context report.
+// Length statistics of a corpus as JSON, and as a page of histograms by category, after the first figure of
+// the Index long-context report.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace longspan {
 
-/// Categories by falling tokens.
+/// Categories by descending number of tokens.
 std::vector<std::pair<std::string, LengthStatistics>> largest_first(const CorpusStatistics& statistics);
 /// All categories as one.
 LengthStatistics all_categories(const CorpusStatistics& statistics);
@@ -22,9 +22,9 @@ LengthStatistics all_categories(const CorpusStatistics& statistics);
 /// longest, bins[] of {from, to (null: no end), documents, tokens}}; bad, faults[].
 Json corpus_json(const CorpusStatistics& statistics, int64_t bin, int64_t most);
 
-/// FOLDER (made when absent) gets corpus.html, which carries all, and beside it lengths.svg and .png: the
-/// share of documents and of tokens in each bin, of the whole corpus and of its largest categories. Error as
-/// draw says.
+/// Writes the self-contained corpus.html into FOLDER (created if missing), and beside it lengths.svg and
+/// .png: the share of documents and of tokens in each bin, for the whole corpus and its largest categories.
+/// Errors as draw.
 void write_corpus_page(const std::filesystem::path& folder, const CorpusStatistics& statistics, int64_t bin,
                        int64_t most, const std::string& title);
 

@@ -6,8 +6,8 @@
 #include <cmath>
 
 #include "base/text.h"
-#include "report/plot.h"
 #include "eval/wording.h"
+#include "report/plot.h"
 
 namespace longspan {
 
@@ -18,10 +18,10 @@ constexpr const char* kColours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", 
 constexpr size_t kMostLines = std::size(kColours);
 constexpr const char* kGrid = "set grid xtics ytics lt 1 lc rgb '#dddddd' lw 1\n";
 
-/// A text from outside on one line, quoted. Backquotes, which elsewhere run commands, become primes.
+/// Foreign text on one line, quoted. Backquotes, which run commands in some contexts, become primes.
 std::string label(const std::string& text) {
   std::string plain;
-  for (char c : value_text(text)) plain += c == '`' ? "\u2035" : std::string(1, c);
+  for (char c : one_line(text)) plain += c == '`' ? "\u2035" : std::string(1, c);
   return gnuplot_string(plain);
 }
 
@@ -36,23 +36,23 @@ std::string axis_text(const std::string& key) {
   return key == "length" ? "length in tokens" : key == "depth" ? "depth in per cent" : key;
 }
 
-/// Values of a numeric field as the x axis. Lengths have ticks where they are, as far as their names have
-/// room, and a logarithmic axis when they grow by a factor.
-std::string value_axis(const Json& entries, const std::string& key) {
+/// Values of a numeric field as the x axis. Lengths have ticks at their own places, as far as the labels have
+/// room, and a logarithmic axis when they grow geometrically.
+std::string value_axis(const std::vector<ScoreBy>& scores, const std::string& key) {
   if (key != "length")
     return fmt::format("set xlabel {}\n{}", label(axis_text(key)),
                        key == "depth" ? "set xrange [-2:102]\n" : "");
-  double first = entries.front()["value"], last = entries.back()["value"];
-  bool factor = last / first > std::pow(1.4, static_cast<double>(entries.size() - 1));
+  double first = scores.front().value.number(), last = scores.back().value.number();
+  bool factor = last / first > std::pow(1.4, static_cast<double>(scores.size() - 1));
   auto at = [&](double length) {
     return factor ? std::log(length / first) / std::log(last / first) : (length - first) / (last - first);
   };
   std::string out;
   double previous = -1;
-  for (const Json& entry : entries) {
-    auto length = entry["value"].get<double>();
+  for (const ScoreBy& by : scores) {
+    double length = by.value.number();
     if (at(length) - previous < 0.06) continue;
-    out += fmt::format("{}'{}' {}", out.empty() ? "" : ", ", length_text(entry["value"]), length);
+    out += fmt::format("{}'{}' {}", out.empty() ? "" : ", ", length_text(by.value), length);
     previous = at(length);
   }
   std::string range =
@@ -62,17 +62,18 @@ std::string value_axis(const Json& entries, const std::string& key) {
   return range + "set xtics (" + out + ")\nset xlabel 'length in tokens'\n";
 }
 
-bool drawable(const Json& entries) {
-  return entries.size() > 1 && std::all_of(entries.begin(), entries.end(), [](const Json& entry) {
-           return entry["value"].is_number() && entry["value"] >= 0;
+bool drawable(const std::vector<ScoreBy>& scores) {
+  return scores.size() > 1 && std::all_of(scores.begin(), scores.end(), [](const ScoreBy& by) {
+           return by.value.is_number() && by.value.number() >= 0;
          });
 }
 
-std::string points(const Json& entries) {
+std::string points(const std::vector<ScoreBy>& scores) {
   std::string out;
-  for (const Json& e : entries)
-    out += fmt::format("{} {} {} {}\n", e["value"].get<double>(), e["score"].get<double>(),
-                       e["low"].get<double>(), e["high"].get<double>());
+  for (const ScoreBy& by : scores) {
+    const Estimate& e = by.score.value;
+    out += fmt::format("{} {} {} {}\n", by.value.number(), e.mean, e.low, e.high);
+  }
   return out;
 }
 
@@ -101,34 +102,26 @@ int bars_height(size_t bars) { return 110 + 26 * static_cast<int>(bars); }
 
 }  // namespace
 
-std::string length_text(const Json& length) {
-  if (length.is_number_integer())
-    if (auto n = length.get<int64_t>(); n > 0 && n % 1024 == 0) return grouped(n / 1024) + "K";
-  return value_text(length);
-}
-
-std::string grid_part(const Json& grid) {
+std::string grid_part(const Grid& grid) {
   std::string out;
-  for (const auto& [key, value] : grid["of"].items())
+  for (const auto& [key, value] : grid.of.fields)
     out += (out.empty() ? "" : ", ") + key + " " + value_text(value);
   return out;
 }
 
-Picture heat_map(const Json& grid, const std::string& title) {
-  const Json &lengths = grid["lengths"], &depths = grid["depths"];
+Picture heat_map(const Grid& grid, const std::string& title) {
   std::string known, missing;
-  for (size_t d = 0; d < depths.size(); ++d)
-    for (size_t l = 0; l < lengths.size(); ++l) {
-      const Json& cell = grid["cells"][d][l];
-      if (cell.is_null())
-        missing += fmt::format("{} {}\n", l, d);
+  for (size_t d = 0; d < grid.depths.size(); ++d)
+    for (size_t l = 0; l < grid.lengths.size(); ++l) {
+      if (const auto& cell = grid.cells[d][l])
+        known += fmt::format("{} {} {}\n", l, d, cell->score);
       else
-        known += fmt::format("{} {} {}\n", l, d, cell["score"].get<double>());
+        missing += fmt::format("{} {}\n", l, d);
     }
   std::vector<std::string> across, down;
-  for (const Json& length : lengths) across.push_back(length_text(length));
-  for (const Json& depth : depths) down.push_back(fmt::format("{:.4g}", depth.get<double>()));
-  auto columns = static_cast<int>(lengths.size()), rows = static_cast<int>(depths.size());
+  for (const CellValue& length : grid.lengths) across.push_back(length_text(length));
+  for (const CellValue& depth : grid.depths) down.push_back(fmt::format("{:.4g}", depth.number()));
+  auto columns = static_cast<int>(across.size()), rows = static_cast<int>(down.size());
   int cell = std::clamp(900 / columns, 34, 90);
   Picture picture{"", 190 + cell * columns, 150 + std::clamp(480 / rows, 26, 44) * rows};
   picture.width = std::max(picture.width, 480);
@@ -140,7 +133,7 @@ Picture heat_map(const Json& grid, const std::string& title) {
       "set palette defined (0 '#e5484d', 50 '#f4cf4e', 100 '#30a46c')\nset cbrange [0:100]\n"
       "set cblabel 'score in per cent'\nset colorbox noborder\nplot ",
       known, missing, label(title), ticks(across), columns > 14 ? " rotate by 90 right" : "", ticks(down),
-      label(axis_text(grid["across"])), columns - 0.5, rows - 0.5);
+      label(axis_text(grid.across)), columns - 0.5, rows - 0.5);
   if (!missing.empty())
     picture.commands += "$missing using 1:2:(0.48):(0.47) with boxxyerror fc rgb '#c8c8c8'";
   if (!missing.empty() && !known.empty()) picture.commands += ", ";
@@ -151,24 +144,24 @@ Picture heat_map(const Json& grid, const std::string& title) {
   return picture;
 }
 
-Picture score_by(const Json& summary, const std::string& key) {
-  if (!summary["by"].contains(key) || !drawable(summary["by"][key])) return {};
-  const Json& entries = summary["by"][key];
-  bool per_cent = summary["unit"] == "%";
-  std::string data = fmt::format("$all << EOD\n{}EOD\n", points(entries)), lines;
+Picture score_by(const Summary& summary, const std::string& key) {
+  const std::vector<ScoreBy>& scores = by_field(summary, key);
+  if (!drawable(scores)) return {};
+  bool per_cent = summary.unit == Unit::Percent;
+  std::string data = fmt::format("$all << EOD\n{}EOD\n", points(scores)), lines;
   size_t drawn = 0;
-  if (summary["tasks"].size() > 1 && summary["tasks"].size() <= kMostLines)
-    for (const Json& task : summary["tasks"]) {
-      if (!task.contains("by") || !task["by"].contains(key) || task["unit"] != summary["unit"]) continue;
-      data += fmt::format("$t{} << EOD\n{}EOD\n", drawn, points(task["by"][key]));
+  if (key == "length" && summary.tasks.size() > 1 && summary.tasks.size() <= kMostLines)
+    for (const TaskSummary& task : summary.tasks) {
+      if (task.by_length.empty() || task.score->unit != summary.unit) continue;
+      data += fmt::format("$t{} << EOD\n{}EOD\n", drawn, points(task.by_length));
       lines += fmt::format(", $t{} with linespoints lw 1 pt 7 ps 0.4 lc rgb '{}' title {} noenhanced", drawn,
-                           kColours[drawn], label(task["name"]));
+                           kColours[drawn], label(task.name));
       ++drawn;
     }
   const char* colour = drawn > 0 ? "#202020" : kColours[0];
   Picture picture;
   picture.commands =
-      data + kGrid + value_axis(entries, key) +
+      data + kGrid + value_axis(scores, key) +
       fmt::format("set ylabel '{}'\n{}set key {}\n", per_cent ? "score in per cent" : "nats a token",
                   per_cent ? "set yrange [-2:102]\n" : "",
                   drawn > 0 ? "outside right top" : "above right horizontal") +
@@ -183,14 +176,15 @@ Picture score_by(const Json& summary, const std::string& key) {
   return picture;
 }
 
-Picture score_by_task(const Json& summary, const std::string& unit) {
+Picture score_by_task(const Summary& summary, Unit unit) {
   std::vector<Bar> bars;
-  for (const Json& task : summary["tasks"])
-    if (task["n"] > 0 && task["unit"] == unit)
-      bars.push_back(
-          {task["name"], figure(task, "score"), task["score"], task["low"], task["high"], "5b9bd0"});
+  for (const TaskSummary& task : summary.tasks) {
+    if (!task.score || task.score->unit != unit) continue;
+    const Estimate& e = task.score->value;
+    bars.push_back({task.name, figure(e.mean, unit), e.mean, e.low, e.high, "5b9bd0"});
+  }
   if (bars.empty()) return {};
-  bool per_cent = unit == "%";
+  bool per_cent = unit == Unit::Percent;
   double most = 95;
   if (!per_cent)
     most = std::max_element(bars.begin(), bars.end(), [](const Bar& a, const Bar& b) {
@@ -210,21 +204,21 @@ Picture score_by_task(const Json& summary, const std::string& unit) {
   return picture;
 }
 
-Picture loss_by_position(const Json& summary) {
+Picture loss_by_position(const Summary& summary) {
   std::string data, lines;
   double least = 1e300, most = 0;
   size_t i = 0;
-  for (const Json& curve : summary["curve"]) {
+  for (const LossCurve& curve : summary.curves) {
     if (i == 3 * kMostLines) break;
     data += fmt::format("$c{} << EOD\n", i);
-    for (const Json& point : curve["points"]) {
-      double at = std::sqrt(std::max(1.0, point[0].get<double>()) * std::max(1.0, point[1].get<double>()));
+    for (const CurvePoint& point : curve.points) {
+      double at = std::sqrt(std::max(1.0, point.first) * std::max(1.0, point.last));
       least = std::min(least, at), most = std::max(most, at);
-      data += fmt::format("{} {}\n", at, point[2].get<double>());
+      data += fmt::format("{} {}\n", at, point.nats);
     }
     data += "EOD\n";
-    std::string name = curve["task"];
-    if (!curve["length"].is_null()) name += ", " + length_text(curve["length"]);
+    std::string name = curve.task;
+    if (curve.length) name += ", " + length_text(*curve.length);
     lines += fmt::format("{}$c{} with linespoints lw 2 pt 7 ps 0.5 dt {} lc rgb '{}' title {} noenhanced",
                          i ? ", " : "plot ", i, i / kMostLines + 1, kColours[i % kMostLines], label(name));
     ++i;
@@ -237,31 +231,31 @@ Picture loss_by_position(const Json& summary) {
   return picture;
 }
 
-Picture changes(const Json& diff) {
+Picture changes(const RunDifference& diff) {
   std::vector<Bar> bars;
-  auto add = [&](const std::string& name, const Json& e) {
-    if (e["unit"] != diff["unit"]) return;
-    std::string verdict = e["verdict"];
-    bars.push_back({name, signed_figure(e, "change"), e["change"], e["low"], e["high"],
-                    verdict == "better"  ? "30a46c"
-                    : verdict == "worse" ? "e5484d"
-                                         : "909090"});
+  auto add = [&](const std::string& name, const Change& c) {
+    if (c.unit != diff.all.unit) return;
+    const Estimate& e = c.change;
+    bars.push_back({name, signed_figure(e.mean, c.unit), e.mean, e.low, e.high,
+                    c.verdict == Verdict::Better  ? "30a46c"
+                    : c.verdict == Verdict::Worse ? "e5484d"
+                                                  : "909090"});
   };
-  add("all", diff["all"]);
-  if (diff["tasks"].size() > 1)
-    for (const Json& task : diff["tasks"]) add(task["name"], task);
-  for (const auto& [key, entries] : diff["by"].items())
-    if (entries.size() > 1)
-      for (const Json& e : entries)
-        add(key + " " + (key == "length" ? length_text(e["value"]) : value_text(e["value"])), e);
+  add("all", diff.all);
+  if (diff.tasks.size() > 1)
+    for (const TaskChange& task : diff.tasks) add(task.name, task.change);
+  for (const auto& [key, of_field] : diff.by)
+    if (of_field.size() > 1)
+      for (const ChangeBy& by : of_field)
+        add(key + " " + (key == "length" ? length_text(by.value) : value_text(by.value)), by.change);
   Picture picture;
   picture.height = bars_height(bars.size());
   picture.commands =
       bar_data(bars) +
       fmt::format("set xlabel 'change from a to b in {}, and its 95 % interval'\n",
-                  diff["unit"] == "%" ? "points of a hundred" : diff["unit"].get<std::string>()) +
+                  diff.all.unit == Unit::Percent ? "points of a hundred" : name_of(diff.all.unit)) +
       "set arrow from 0, graph 0 to 0, graph 1 nohead lc rgb '#606060' lw 1\nset offsets 0, graph 0.1, 0, 0\n"
-      // The last one draws nothing: no change stands in the picture, too.
+      // The last plot draws nothing, but keeps zero inside the picture.
       "plot $d using 1:2:3:4:5 with xerrorbars pt 7 ps 0.9 lw 2 lc rgb variable, $d using 4:2:6 with labels "
       "noenhanced left offset 0.8,0 font ',10', $d using (0):2 with dots lc rgb '#606060'";
   return picture;

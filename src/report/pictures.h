@@ -1,10 +1,11 @@
-// What is drawn of a summary or a difference: commands for gnuplot with the size that suits them. Pictures
-// without anything to show have no commands.
+// Pictures of summaries and differences: gnuplot commands and a suitable size. A picture with nothing to show
+// has no commands.
 #pragma once
 
 #include <string>
 
-#include "base/json.h"
+#include "eval/diff.h"
+#include "eval/summary.h"
 
 namespace longspan {
 
@@ -13,21 +14,19 @@ struct Picture {
   int width = 960, height = 420;
 };
 
-/// A grid of the summary: lengths across, depths down, 0 % red over yellow to 100 % green, grey where no case
-/// is.
-Picture heat_map(const Json& grid, const std::string& title);
-/// Score over `key` ("length", "depth", or another with numbers) with its band; over length also a thin line
-/// for each of a few tasks.
-Picture score_by(const Json& summary, const std::string& key);
-/// Bars of the tasks of `unit` with their intervals.
-Picture score_by_task(const Json& summary, const std::string& unit);
-Picture loss_by_position(const Json& summary);
-/// Points with intervals: the whole, its tasks and lengths; green better, red worse, grey noise.
-Picture changes(const Json& diff);
+/// A grid of the summary: lengths across, depths down; 0 % red through yellow to 100 % green, grey where
+/// there is no case.
+Picture heat_map(const Grid& grid, const std::string& title);
+/// Score over `key` ("length", "depth", or another numeric field) with its interval as a band; over length
+/// also a thin line for each task when there are few.
+Picture score_by(const Summary& summary, const std::string& key);
+/// Bars with intervals for the tasks of this unit.
+Picture score_by_task(const Summary& summary, Unit unit);
+Picture loss_by_position(const Summary& summary);
+/// Points with intervals for the whole, its tasks and its lengths: green is better, red worse, grey noise.
+Picture changes(const RunDifference& diff);
 
-/// "8K" for 8192, "1,000" for 1000.
-std::string length_text(const Json& length);
-/// "needle, en": what a grid shows beside its task; "" for all cases.
-std::string grid_part(const Json& grid);
+/// "needle hat": the cases that a grid is restricted to; "" for all.
+std::string grid_part(const Grid& grid);
 
 }  // namespace longspan

@@ -9,12 +9,13 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/resource.h"
 
 namespace longspan {
 
 namespace {
 
-/// Runs gnuplot on a script file; what it printed, and its status.
+/// Runs gnuplot on a script file; returns its output and status.
 int run_gnuplot(const std::filesystem::path& script, std::string& printed) {
   std::string quoted;
   for (char c : script.string()) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
@@ -48,8 +49,8 @@ void draw_as(const std::filesystem::path& stem, const char* extension, const std
 }  // namespace
 
 std::string gnuplot_string(const std::string& text) {
-  // Doubling is how a quote is written, but gnuplot stumbles over one at either end and over two in a row: a
-  // string in the other kind of quotes is joined instead.
+  // Quotes can be doubled, but gnuplot fails on one at either end and on two in a row: they are joined as
+  // strings in the other kind of quotes instead.
   std::string out = "'";
   for (char c : text) out += c == '\'' ? std::string("'.\"'\".'") : std::string(1, c);
   return out + "'";
@@ -68,20 +69,12 @@ std::string html_page(const std::string& title, const std::string& body) {
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{0}</title>
 <style>
-:root {{ color-scheme: light dark; }}
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }}
-table {{ border-collapse: collapse; margin: 1rem 0; }}
-th, td {{ padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #8884; }}
-th:first-child, td:first-child {{ text-align: left; }}
-td.best {{ font-weight: 600; }}
-svg {{ max-width: 100%; height: auto; background: white; }}
-code, pre {{ font-family: ui-monospace, monospace; overflow-wrap: anywhere; }}
-</style></head><body>
+{1}</style></head><body>
 <h1>{0}</h1>
-{1}
+{2}
 </body></html>
 )",
-      escape_html(title), body);
+      escape_html(title), resource("pages/page.css"), body);
 }
 
 std::string inline_svg(const std::filesystem::path& svg) {

@@ -35,7 +35,7 @@ double best_subspan_em(Text prediction, Text reference, const MetricInput& input
   return line.find(squad_normalise(std::u32string(reference))) != line.npos ? 1 : 0;
 }
 
-double contains(Text prediction, Text reference, const MetricInput&) {
+double nolima_contains(Text prediction, Text reference, const MetricInput&) {
   return prediction.find(reference) != prediction.npos ? 1 : 0;
 }
 

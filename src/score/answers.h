@@ -17,7 +17,7 @@ double longbench2_answer(std::u32string_view prediction, std::u32string_view ref
 double best_subspan_em(std::u32string_view prediction, std::u32string_view reference, const MetricInput&);
 
 /// NoLiMa (arXiv 2502.05167): the reference is in the prediction as it is.
-double contains(std::u32string_view prediction, std::u32string_view reference, const MetricInput&);
+double nolima_contains(std::u32string_view prediction, std::u32string_view reference, const MetricInput&);
 
 /// MRCR: 0 unless the prediction begins with the field "random_string_to_prepend"; else difflib's ratio of
 /// what follows it, frequent characters ignored as anchors; clean does not ignore them.

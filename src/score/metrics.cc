@@ -346,7 +346,7 @@ constexpr Metric kMetrics[] = {
     {"best_subspan_em", best_subspan_em, Across::kBest, false,
      "the reference is in the first line, both normalised (Lost in the Middle)",
      "leading line feeds are skipped"},
-    {"contains", contains, Across::kBest, false, "the reference is in the prediction as it is (NoLiMa)", ""},
+    {"contains", nolima_contains, Across::kBest, false, "the reference is in the prediction as it is (NoLiMa)", ""},
     {"mrcr", mrcr, Across::kBest, false,
      "difflib's ratio behind the word to be prepended, 0 without it (MRCR)",
      "frequent characters not ignored"},

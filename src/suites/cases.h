@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "suites/cell.h"
 #include "suites/suite.h"
 #include "tokenizer/chat_format.h"
 
@@ -40,15 +41,16 @@ struct CaseText {
   // Loss
   std::vector<int32_t> ids = {};  // the window
   int64_t from = 1;               // tokens from <= i < n count, from >= 1
+  bool whole_curve = false;       // losses by position are taken of all tokens, not of those that count alone
 };
 
 struct Case {
   std::string id;   // "TASK/...": unique within a suite, the same in every run
   size_t task = 0;  // index into Suite::tasks
   CaseKind kind = CaseKind::Answer;
-  Json cell = Json::object();  // what tables and pictures group by: "length", "depth" (per cent), "needle",
-                               // "language", "document", "position", ...: numbers and strings
-  std::string source;          // "FILE:LINE" of data from a file; "": generated
+  Cell cell = {};  // what tables and pictures group by: "length", "depth" (per cent), "needle", "language",
+                   // "document", "position", ...
+  std::string source;  // "FILE:LINE" of data from a file; "": generated
   int64_t length = 0;  // tokens that prompt and answer were made to fill at most; 0: as long as the data is
   std::function<CaseText()> text = {};  // the same on every call; errors open with source
 };
@@ -58,6 +60,7 @@ struct MakeContext {
   const PromptMaker& prompts;                   // of the tested model: lengths are its tokens
   const Tokenizer* length_tokenizer = nullptr;  // counts instead, where a suite prescribes one
   std::filesystem::path data = {};              // --data: the user's file or folder; "": not given
+  const std::string* text = nullptr;            // replaces documents and haystacks (compare's text)
   uint64_t seed = 0;
   int64_t limit = 0;   // cases of a task; 0: all
   int64_t window = 0;  // tokens that the tested model reaches; 0: unknown

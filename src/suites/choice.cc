@@ -16,7 +16,6 @@
 #include "suites/cases.h"
 #include "suites/prompt.h"
 #include "suites/records.h"
-#include "suites/row.h"
 
 namespace longspan {
 
@@ -31,7 +30,7 @@ struct ChoiceSettings {
 
 ChoiceSettings read_settings(const Task& task) {
   ChoiceSettings settings;
-  Row row(task.make, "task " + task.name + ": make");
+  Settings row = make_settings(task);
   row.read("resource", settings.resource);
   row.read("file", settings.file);
   row.read("separator", settings.separator);
@@ -113,7 +112,7 @@ std::vector<Case> make_choice_cases(const Task& task, const MakeContext& context
     cases.push_back(
         {.id = fmt::format("{}/{}", task.name, cases.size()),
          .kind = CaseKind::Choice,
-         .cell = category.empty() ? Json::object() : Json{{"class", category}},
+         .cell = category.empty() ? Cell{} : Cell{{{"class", category}}},
          .source = where,
          .text = [&task, kept, choices = std::move(choices), correct, where, neutral = settings.neutral] {
            CaseText filled = fill_task(task, *kept, where);

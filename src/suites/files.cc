@@ -39,7 +39,6 @@
 #include "suites/cases.h"
 #include "suites/prompt.h"
 #include "suites/records.h"
-#include "suites/row.h"
 #include "tokenizer/regex.h"
 
 namespace longspan {
@@ -58,7 +57,7 @@ struct Slot {
   int64_t at = 0;
 };
 
-struct Cell {
+struct CellRule {
   std::string name;
   Json value;  // a path, "@index", a number, or {field, bins}
 };
@@ -69,28 +68,29 @@ struct Reading {
   std::vector<std::string> each, references, fields;
   Json where, replace;
   std::vector<Slot> slots;
-  std::vector<Cell> cells;
+  std::vector<CellRule> cells;
 };
 
 std::string spelled(const Json& value) {
   return value.is_string() ? value.get<std::string>() : dump_json(value);
 }
 
-Slot read_slot(const std::string& name, const Json& value, const std::string& where) {
+Slot read_slot(const std::string& name, const Json& value, const Settings& make) {
   Slot slot;
   slot.name = name;
   if (value.is_string()) {
     slot.of = value.get<std::string>();
     return slot;
   }
-  if (!value.is_object()) fail("{}: a path or a table was expected", where);
-  Row row(value, where);
+  std::string key = "slots." + name;
+  if (!value.is_object()) make.refuse(key, "expected a path or a table");
+  Settings row = make.inside(key, value);
   std::string pattern;
   if (row.read("strip", slot.of)) slot.kind = Slot::Kind::Strip;
   if (row.read("words", slot.of)) slot.kind = Slot::Kind::Words;
   if (row.read("match", pattern)) {
     slot.kind = Slot::Kind::Match;
-    slot.match = std::make_shared<Regex>(pattern, where);
+    slot.match = std::make_shared<Regex>(pattern, row.where("match"));
     row.read("of", slot.of);
     row.read("lower", slot.lower);
   }
@@ -102,43 +102,35 @@ Slot read_slot(const std::string& name, const Json& value, const std::string& wh
     row.read("at", slot.at, 0);
   }
   row.done();
-  if (slot.of.empty()) fail("{}: which field is it made of?", where);
+  if (slot.of.empty()) make.refuse(key, "which field is it made of?");
   return slot;
-}
-
-Json table_of(Row& row, const char* key) {
-  Json table = row.any(key);
-  if (table.is_null()) return Json::object();
-  if (!table.is_object()) row.refuse(key, "a table was expected");
-  return table;
 }
 
 Reading read_make(const Task& task) {
   Reading how;
-  Row row(task.make, task.name + ": make");
+  Settings row = make_settings(task);
   row.read("file", how.file);
   row.read("format", how.format, {"jsonl", "json"});
   row.read("each", how.each);
   row.read("references", how.references);
   row.read("messages", how.messages);
   row.read("fields", how.fields);
-  how.where = table_of(row, "where");
-  how.replace = table_of(row, "replace");
-  Json cells = table_of(row, "cell"), slots = table_of(row, "slots");
+  how.where = row.object("where");
+  how.replace = row.object("replace");
+  const Json &cells = row.object("cell"), &slots = row.object("slots");
   row.done();
   if (how.references.empty()) row.refuse("references", "which field holds them?");
   for (const auto& [field, pairs] : how.replace.items())
     for (const Json& pair : pairs)
       if (!pair.is_array() || pair.size() != 2 || !pair[0].is_string() || !pair[1].is_string() ||
           pair[0] == "")
-        row.refuse("replace", field + ": pairs of texts were expected, as [[\"from\", \"to\"]]");
-  for (const auto& [name, value] : slots.items())
-    how.slots.push_back(read_slot(name, value, fmt::format("{}: make.slots.{}", task.name, name)));
+        row.refuse("replace." + field, "expected pairs of strings, as [[\"from\", \"to\"]]");
+  for (const auto& [name, value] : slots.items()) how.slots.push_back(read_slot(name, value, row));
   for (const auto& [name, value] : cells.items()) {
     bool binned = value.is_object() && value.contains("field") && value["field"].is_string() &&
                   value.contains("bins") && value["bins"].is_array() && value.size() == 2;
     if (!value.is_string() && !value.is_number() && !binned)
-      row.refuse("cell", name + ": a field, a number or { field = \"...\", bins = [...] } was expected");
+      row.refuse("cell." + name, "expected a field, a number or { field = \"...\", bins = [...] }");
     how.cells.push_back({name, value});
   }
   return how;
@@ -308,22 +300,19 @@ std::string bin_of(const Json& value, const Json& bins, const std::string& where
   return from + "-";
 }
 
-Json cell_of(const Reading& how, const Json& fields, size_t index, const std::string& where) {
-  Json out = Json::object();
-  for (const Cell& cell : how.cells) {
-    if (cell.value.is_number()) {
-      out[cell.name] = cell.value;
-    } else if (cell.value.is_object()) {
-      out[cell.name] =
-          bin_of(at_path(fields, cell.value["field"].get<std::string>(), where), cell.value["bins"], where);
-    } else if (cell.value == kIndex) {
-      out[cell.name] = index;
-    } else {
-      const Json& value = at_path(fields, cell.value.get<std::string>(), where);
-      out[cell.name] = value.is_number() ? value : Json(spelled(value));
-    }
-  }
-  return out;
+CellValue cell_value_of(const Json& rule, const Json& fields, size_t index, const std::string& where) {
+  if (rule.is_number()) return cell_value(rule);
+  if (rule.is_object())
+    return bin_of(at_path(fields, rule["field"].get<std::string>(), where), rule["bins"], where);
+  if (rule == kIndex) return index;
+  const Json& value = at_path(fields, rule.get<std::string>(), where);
+  return value.is_number() ? cell_value(value) : CellValue(spelled(value));
+}
+
+Cell cell_of(const Reading& how, const Json& fields, size_t index, const std::string& where) {
+  Cell cell;
+  for (const CellRule& rule : how.cells) cell.add(rule.name, cell_value_of(rule.value, fields, index, where));
+  return cell;
 }
 
 /// Stable: groups are in the order of their first case.

@@ -4,8 +4,8 @@
 
 namespace longspan {
 
-std::vector<int64_t> read_lengths(Row& row) {
-  constexpr int64_t kMost = int64_t{1} << 27;  // a text of a gigabyte is a mistake
+std::vector<int64_t> read_lengths(Settings& row) {
+  constexpr int64_t kMost = int64_t{1} << 27;  // texts of a gigabyte are no longer a test but a mistake
   std::vector<int64_t> lengths;
   row.read("lengths", lengths, 1);
   if (lengths.empty()) row.refuse("lengths", "at least one is needed");
@@ -14,7 +14,7 @@ std::vector<int64_t> read_lengths(Row& row) {
   return lengths;
 }
 
-std::vector<double> read_depths(Row& row) {
+std::vector<double> read_depths(Settings& row) {
   std::vector<double> depths;
   int64_t count = 0;
   if (!row.any("depths").is_number_integer()) {

@@ -8,15 +8,14 @@
 #include <vector>
 
 #include "suites/cases.h"
-#include "suites/row.h"
 
 namespace longspan {
 
 /// The key "lengths": tokens, at least one.
-std::vector<int64_t> read_lengths(Row& row);
+std::vector<int64_t> read_lengths(Settings& row);
 
-/// The key "depths": a list of per cents, or an integer n for n evenly spaced depths from 0 to 100.
-std::vector<double> read_depths(Row& row);
+/// The key "depths": a list of per cents, or a whole number n: n depths from 0 to 100 at even distances.
+std::vector<double> read_depths(Settings& row);
 
 /// Keeps `limit` cases (0: all), evenly spaced and in their order.
 void keep_limit(std::vector<Case>& cases, int64_t limit);

@@ -1,12 +1,11 @@
 #include "suites/known_scores.h"
 
+#include <fmt/core.h>
+
 #include <cmath>
 
-#define TOML_EXCEPTIONS 1
-#include <toml++/toml.h>
-
-#include "base/error.h"
 #include "base/resource.h"
+#include "base/settings.h"
 
 namespace longspan {
 
@@ -14,26 +13,30 @@ namespace {
 
 constexpr const char* kFolder = "known_scores/";
 
-std::string text(const toml::table& table, const char* key) { return table[key].value_or(std::string()); }
-
-/// The scores of one table, one for each model and column.
-void read_table(const toml::table& table, const std::string& file, std::vector<KnownScore>& out) {
-  const toml::array *tasks = table["tasks"].as_array(), *lengths = table["lengths"].as_array();
-  const toml::table* models = table["models"].as_table();
-  if (!tasks == !lengths || !models)
-    fail("{}: a table of {} has not tasks or lengths, and models", file, text(table, "suite"));
-  size_t columns = (tasks ? tasks : lengths)->size();
-  for (const auto& [model, row] : *models) {
-    const toml::array* scores = row.as_array();
-    if (!scores || scores->size() != columns)
-      fail("{}: {} has not {} scores", file, std::string(model.str()), columns);
-    for (size_t i = 0; i < columns; ++i) {
-      KnownScore known{std::string(model.str()), text(table, "task"), 0, 0, text(table, "source")};
-      if (tasks)
-        known.task = (*tasks)[i].value_or(std::string());
-      else
-        known.length = (*lengths)[i].value_or(int64_t{0});
-      known.score = (*scores)[i].value_or(std::nan(""));
+/// What one table says, a row for each model and column.
+void read_table(Settings& table, std::string_view suite, std::string_view dialect,
+                std::vector<KnownScore>& out) {
+  std::string of_suite, of_dialect, source, task;
+  std::vector<std::string> tasks;
+  std::vector<int64_t> lengths;
+  table.require({"suite", "dialect", "source", "models"});
+  table.read("suite", of_suite);
+  table.read("dialect", of_dialect);
+  table.read("source", source);
+  table.read("task", task);
+  bool by_task = table.read("tasks", tasks), by_length = table.read("lengths", lengths, 1);
+  if (by_task == by_length) table.refuse("tasks", "either tasks or lengths are needed");
+  size_t columns = by_task ? tasks.size() : lengths.size();
+  bool wanted = of_suite == suite && of_dialect == dialect;
+  const Json& models = table.object("models");
+  for (const auto& [model, scores] : models.items()) {
+    if (!scores.is_array() || scores.size() != columns)
+      table.refuse("models." + model, fmt::format("expected a list of {} scores", columns));
+    for (size_t i = 0; wanted && i < columns; ++i) {
+      KnownScore known{model, by_task ? tasks[i] : task, by_task ? 0 : lengths[i], 0, source};
+      if (!scores[i].is_number())
+        table.refuse("models." + model, "expected numbers, nan where there is none");
+      known.score = scores[i];
       if (!std::isnan(known.score)) out.push_back(std::move(known));
     }
   }
@@ -44,14 +47,10 @@ void read_table(const toml::table& table, const std::string& file, std::vector<K
 std::vector<KnownScore> known_scores(std::string_view suite, std::string_view dialect) {
   std::vector<KnownScore> out;
   for (const std::string& file : resource_names(kFolder)) {
-    toml::table all = toml::parse(resource(file), file);
-    const toml::array* tables = all["table"].as_array();
-    if (!tables) fail("{}: holds no [[table]]", file);
-    for (const toml::node& node : *tables) {
-      const toml::table* table = node.as_table();
-      if (table && text(*table, "suite") == suite && text(*table, "dialect") == dialect)
-        read_table(*table, file, out);
-    }
+    TomlFile toml = parse_toml(resource(file), file);
+    Settings all(toml.values, {.file = file, .places = &toml.places});
+    all.tables("table", [&](Settings& table) { read_table(table, suite, dialect, out); });
+    all.done();
   }
   return out;
 }

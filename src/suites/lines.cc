@@ -12,7 +12,6 @@
 #include "suites/cases.h"
 #include "suites/grid.h"
 #include "suites/prompt.h"
-#include "suites/row.h"
 
 namespace longspan {
 
@@ -66,7 +65,7 @@ CaseText record_text(const Task& task, const LineWords& words, const LinePlan& p
 }  // namespace
 
 std::vector<Case> make_lines_cases(const Task& task, const MakeContext& context) {
-  Row row(task.make, "task " + task.name + ": make");
+  Settings row = make_settings(task);
   std::vector<int64_t> counts;
   int64_t samples = 50;
   row.read("lines", counts, 1);
@@ -84,7 +83,7 @@ std::vector<Case> make_lines_cases(const Task& task, const MakeContext& context)
       one.id = fmt::format("{}/{}/{}", task.name, lines, k);
       LinePlan plan{lines, 0, case_seed(context.seed, one.id)};
       plan.asked = static_cast<int64_t>(Random(plan.seed + 1).below(static_cast<uint64_t>(lines)));
-      one.cell = {{"lines", lines}, {"depth", plan.asked * 10 / lines * 10}};
+      one.cell.fields = {{"lines", lines}, {"depth", plan.asked * 10 / lines * 10}};
       one.text = [&task, words, plan] { return record_text(task, *words, plan); };
       cases.push_back(std::move(one));
     }

@@ -15,7 +15,6 @@
 #include "suites/grid.h"
 #include "suites/haystack.h"
 #include "suites/prompt.h"
-#include "suites/row.h"
 
 namespace longspan {
 
@@ -47,38 +46,39 @@ struct Placed {
   size_t end = 0;  // index into Haystack::ends
 };
 
-Needle read_needle(const Json& table, const std::string& where, size_t number) {
-  if (!table.is_object()) fail("{}: needles: a table {{name, text, question, answer}} was expected", where);
-  Row row(table, fmt::format("{}: needle {}", where, number));
+Needle read_needle(Settings& row, size_t number) {
   Needle needle{std::to_string(number), "", "", {}};
   row.read("name", needle.name);
   row.read("text", needle.text);
   row.read("question", needle.question);
   row.read("answer", needle.answers);
-  row.done();
-  for (const char* key : {"text", "question", "answer"})
-    if (!table.contains(key)) row.refuse(key, "is missing");
+  row.require({"text", "question", "answer"});
   if (needle.text.empty()) row.refuse("text", "is empty");
   if (needle.answers.empty()) row.refuse("answer", "is empty");
   return needle;
 }
 
 Grid read_grid(const Task& task) {
-  Row row(task.make, "task " + task.name + ": make");
+  Settings row = make_settings(task);
   Grid grid;
   grid.lengths = read_lengths(row);
   grid.depths = read_depths(row);
   row.read("together", grid.together);
   row.read("haystack", grid.haystack);
   row.read("language", grid.language);
-  Json needles = row.any("needles"), one = Json::object();
-  // The user's own needle, given by --set, replaces those of the file.
-  for (auto [own, key] : {std::pair("needle", "text"), {"question", "question"}, {"answer", "answer"}})
-    if (Json value = row.any(own); !value.is_null()) one[key] = value;
+  // A needle of the user's own, by --set, replaces those of the file.
+  Json own = Json::object();
+  for (auto [key, name] : {std::pair("needle", "text"), {"question", "question"}, {"answer", "answer"}})
+    if (const Json& value = row.any(key); !value.is_null()) own[name] = value;
+  auto add = [&](Settings& needle) { grid.needles.push_back(read_needle(needle, grid.needles.size() + 1)); };
+  if (own.empty()) {
+    row.tables("needles", add);
+  } else {
+    row.any("needles");
+    Settings needle = row.inside("", own);
+    add(needle);
+  }
   row.done();
-  if (!one.empty()) needles = Json::array({one});
-  for (const Json& table : needles)
-    grid.needles.push_back(read_needle(table, row.where(), grid.needles.size() + 1));
   if (grid.depths.empty()) row.refuse("depths", "at least one is needed");
   if (grid.needles.empty()) row.refuse("needles", "at least one is needed");
   return grid;
@@ -162,10 +162,11 @@ std::vector<Placed> place(const NeedleTexts& texts, bool together, size_t first,
 std::vector<Case> make_needle_cases(const Task& task, const MakeContext& context) {
   Grid grid = read_grid(task);
   int64_t longest = *std::max_element(grid.lengths.begin(), grid.lengths.end());
-  std::vector<std::string> documents = haystack_documents(grid.haystack);
+  std::vector<std::string> documents =
+      context.text ? std::vector{*context.text} : haystack_documents(grid.haystack);
   auto texts = std::make_shared<NeedleTexts>(task, context.prompts, grid.needles,
                                              make_haystack(documents, context.prompts.tokenizer, longest));
-  std::string source = grid.haystack;
+  std::string source = context.text ? "" : grid.haystack;
   if (texts->haystack.times > 1) source += fmt::format(" ({} times)", texts->haystack.times);
 
   using Order = std::tuple<size_t, size_t, int64_t>;
@@ -183,7 +184,8 @@ std::vector<Case> make_needle_cases(const Task& task, const MakeContext& context
         auto placed = place(*texts, grid.together, first, depth, length, around);
         Case one;
         one.id = fmt::format("{}/{}/{}/{}", task.name, length, depth, name);
-        one.cell = {{"length", length}, {"depth", depth}, {"needle", name}, {"language", grid.language}};
+        one.cell.fields = {
+            {"length", length}, {"depth", depth}, {"needle", name}, {"language", grid.language}};
         one.source = source;
         one.length = length;
         one.text = [=] { return fitted_text(*texts, placed, length, around); };

@@ -12,7 +12,6 @@
 #include "suites/haystack.h"
 #include "suites/prompt.h"
 #include "suites/records.h"
-#include "suites/row.h"
 
 namespace longspan {
 
@@ -44,7 +43,7 @@ struct BenchTexts {
 };
 
 BenchRow read_bench_row(const Task& task) {
-  Row row(task.make, "task " + task.name + ": make");
+  Settings row = make_settings(task);
   BenchRow out;
   row.read("kind", out.kind, {"single", "retrieval", "reasoning"});
   row.read("language", out.language, {"English", "Chinese"});
@@ -158,7 +157,7 @@ using BenchCases = std::vector<std::pair<BenchOrder, Case>>;
 Case bench_case(const BenchTexts& texts, const std::string& id, const std::string& source, int64_t length) {
   Case one;
   one.id = texts.task.name + "/" + id;
-  one.cell = {{"length", length}, {"language", texts.row.language}};
+  one.cell.fields = {{"length", length}, {"language", texts.row.language}};
   one.source = source;
   return one;
 }
@@ -174,7 +173,7 @@ void add_single(const std::shared_ptr<const BenchTexts>& texts, const MakeContex
       for (int64_t depth : texts->row.depths) {
         const BenchNeedle& needle = needles[bench_choice(needles.size(), repeat)];
         Case one = bench_case(*texts, fmt::format("{}/{}/{}", length, depth, repeat), source, length);
-        one.cell["depth"] = depth;
+        one.cell.add("depth", depth);
         one.text = [texts, needle, length, depth, repeat] {
           std::string hay = fill(*texts, length, repeat, {needle.text}, at_depths({depth}));
           CaseText text = fill_task(
@@ -231,8 +230,8 @@ void add_reasoning(const std::shared_ptr<const BenchTexts>& texts, const MakeCon
           const BenchQuestion& question = questions[bench_choice(questions.size(), repeat)];
           Case one =
               bench_case(*texts, fmt::format("{}/{}/{}/{}", facts, length, depth, repeat), source, length);
-          one.cell["depth"] = depth;
-          one.cell["facts"] = facts;
+          one.cell.add("depth", depth);
+          one.cell.add("facts", facts);
           one.text = [texts, question, length, depth, repeat] {
             std::string hay =
                 fill(*texts, length, repeat, question.facts, from_depth(depth, texts->row.step));

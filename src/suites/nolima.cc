@@ -20,7 +20,6 @@
 #include "suites/cases.h"
 #include "suites/prompt.h"
 #include "suites/records.h"
-#include "suites/row.h"
 
 namespace longspan {
 
@@ -51,7 +50,7 @@ struct Book {
 
 Reading read_make(const Task& task) {
   Reading how;
-  Row row(task.make, task.name + ": make");
+  Settings row = make_settings(task);
   row.read("needles", how.needles);
   row.read("haystacks", how.haystacks);
   row.read("question", how.question);
@@ -191,10 +190,10 @@ std::vector<Case> make_nolima_cases(const Task& task, const MakeContext& context
           ++made;
           Case c;
           c.id = fmt::format("{}/{}/{}/{}/{}", task.name, length, books[b]->name, test.id, d);
-          c.cell = {{"length", length},
-                    {"depth", std::round(1000 * depth) / 10},
-                    {"needle", test.id},
-                    {"question", test.kind}};
+          c.cell.fields = {{"length", length},
+                           {"depth", std::round(1000 * depth) / 10},
+                           {"needle", test.id},
+                           {"question", test.kind}};
           c.text = [&task, &tokenizer, book = books[b], test, length, depth, character, id = c.id] {
             std::string needle = replaced(test.needle, "{CHAR}", character);
             Json fields = {{"haystack", snippet(*book, tokenizer, needle, length, depth)},

@@ -12,7 +12,6 @@
 #include "suites/cases.h"
 #include "suites/grid.h"
 #include "suites/prompt.h"
-#include "suites/row.h"
 
 namespace longspan {
 
@@ -35,7 +34,7 @@ struct KeyPlace {
 };
 
 PasskeyGrid read_passkey_grid(const Task& task) {
-  Row row(task.make, "task " + task.name + ": make");
+  Settings row = make_settings(task);
   PasskeyGrid grid;
   grid.lengths = read_lengths(row);
   grid.depths = read_depths(row);
@@ -88,7 +87,7 @@ CaseText grown_text(const Task& task, const PromptMaker& prompts, int64_t key, d
 Case key_case(const Task& task, int64_t length, double depth, int64_t repeat, const std::string& name) {
   Case one;
   one.id = fmt::format("{}/{}/{}/{}", task.name, length, name, repeat);
-  one.cell = {{"length", length}, {"depth", depth}};
+  one.cell.fields = {{"length", length}, {"depth", depth}};
   return one;
 }
 

@@ -17,7 +17,11 @@
 //   longlora    all documents are one stream, without BOS; windows begin at 0, S, .. below n - L, S = 256,
 //               the last one is dropped; all of a window counts, and every window has equal weight.
 // Curve: the last `tail` tokens before a position count, and the text before them grows with the length: the
-// same tokens are scored at each length. Positions are spread over the document; the last is its end.
+// same tokens are scored at each length. There are `windows` positions, and the last is the document's end:
+//   spread      "parts" (each ends an equal part of what follows the first window) or "ends" (the first is as
+//               early as the longest window allows)
+//   longest     tokens of the longest window that the positions must hold; default the longest of the lengths
+//   whole       true: losses by position come from all of a window, not only from the counted tokens
 #include <algorithm>
 #include <memory>
 
@@ -26,7 +30,6 @@
 #include "data/documents.h"
 #include "suites/cases.h"
 #include "suites/records.h"
-#include "suites/row.h"
 
 namespace longspan {
 
@@ -35,13 +38,14 @@ namespace {
 namespace fs = std::filesystem;
 using Ids = std::vector<int32_t>;
 
-struct Settings {
+/// [task.make], read.
+struct Plan {
   std::string kind = "sliding", recipe = "strict";
   std::vector<int64_t> lengths;
   std::vector<std::string> text;
-  int64_t stride = 0, tail = 512, min_tokens = 0, samples = 0, windows = 0;
-  bool truncate = false;
-  int64_t longest() const { return *std::max_element(lengths.begin(), lengths.end()); }
+  int64_t stride = 0, tail = 512, min_tokens = 0, samples = 0, windows = 0, longest = 0;
+  std::string spread = "parts";
+  bool truncate = false, whole = false;
 };
 
 /// Tokens begin <= i < end of the text are read; those from `counted` on count.
@@ -54,7 +58,7 @@ struct Text {
   std::shared_ptr<const Ids> ids;
 };
 
-std::vector<int64_t> default_lengths(const Settings& settings, int64_t window) {
+std::vector<int64_t> default_lengths(const Plan& settings, int64_t window) {
   constexpr int64_t kUnknown = 4096, kSliding = 4096, kFirst = 1024, kLast = 32768;
   int64_t reach = window > 0 ? window : kUnknown;
   if (settings.kind == "sliding") return {std::min(reach, kSliding)};
@@ -64,11 +68,11 @@ std::vector<int64_t> default_lengths(const Settings& settings, int64_t window) {
   return lengths;
 }
 
-void check(const Settings& s, const Row& row) {
+void check(const Plan& s, const Settings& row) {
   if (s.kind == "curve") {
     if (s.recipe != "strict") row.refuse("recipe", "a curve has none: it is of kind = \"sliding\"");
     for (int64_t length : s.lengths)
-      if (length <= s.tail + 1)
+      if (length <= s.tail)
         row.refuse("lengths", fmt::format("{} tokens leave nothing before the last {} that count (tail)",
                                           length, s.tail));
   }
@@ -78,9 +82,9 @@ void check(const Settings& s, const Row& row) {
                  fmt::format("{} was given; less than the length of {} was expected", s.stride, length));
 }
 
-Settings read_settings(const Task& task, const MakeContext& context) {
-  Settings s;
-  Row row(task.make, "task " + task.name + ": make");
+Plan read_plan(const Task& task, const MakeContext& context) {
+  Plan s;
+  Settings row = make_settings(task);
   row.read("kind", s.kind, {"sliding", "curve"});
   row.read("recipe", s.recipe, {"strict", "yarn", "longlora"});
   if (!row.read("lengths", s.lengths, 4)) s.lengths = default_lengths(s, context.window);
@@ -91,8 +95,12 @@ Settings read_settings(const Task& task, const MakeContext& context) {
   row.read("samples", s.samples, 0);
   row.read("windows", s.windows, 0);
   row.read("truncate", s.truncate);
+  row.read("spread", s.spread, {"parts", "ends"});
+  row.read("longest", s.longest, 1);
+  row.read("whole", s.whole);
   row.done();
   if (s.lengths.empty()) row.refuse("lengths", "at least one is needed");
+  s.longest = std::max(s.longest, *std::max_element(s.lengths.begin(), s.lengths.end()));
   if (s.recipe != "strict" && s.stride == 0) s.stride = 256;
   if (s.truncate && s.recipe != "yarn") row.refuse("truncate", "only the recipe yarn knows it");
   bool equal_weight = task.combine == "window_mean";
@@ -104,8 +112,8 @@ Settings read_settings(const Task& task, const MakeContext& context) {
   return s;
 }
 
-/// The tokens before every window.
-Ids opening_of(const Settings& settings, const Tokenizer& tokenizer) {
+/// What stands before every window.
+Ids opening_of(const Plan& settings, const Tokenizer& tokenizer) {
   if (tokenizer.bos_id() < 0 || settings.recipe == "longlora") return {};
   if (settings.recipe == "yarn") return {tokenizer.bos_id()};
   Ids with = tokenizer.encode("a");
@@ -113,8 +121,13 @@ Ids opening_of(const Settings& settings, const Tokenizer& tokenizer) {
 }
 
 /// Calls body(name, source, text) until it returns false.
-void read_texts(const Settings& settings, const fs::path& data,
+void read_texts(const Plan& settings, const MakeContext& context,
                 const std::function<bool(std::string, std::string, const std::string&)>& body) {
+  if (context.text) {
+    body("text", "", *context.text);
+    return;
+  }
+  const fs::path& data = context.data;
   std::vector<fs::path> files;
   for (const std::string& name : settings.text) {
     files.push_back(fs::is_directory(data) ? data / name : fs::path(name));
@@ -137,10 +150,10 @@ void read_texts(const Settings& settings, const fs::path& data,
 }
 
 /// Those with `needed` tokens at least. Error when there is none.
-std::vector<Text> long_texts(const Settings& settings, const MakeContext& context, int64_t needed) {
+std::vector<Text> long_texts(const Plan& settings, const MakeContext& context, int64_t needed) {
   std::vector<Text> texts;
   int64_t seen = 0, longest = 0;
-  read_texts(settings, context.data, [&](std::string name, std::string source, const std::string& text) {
+  read_texts(settings, context, [&](std::string name, std::string source, const std::string& text) {
     Ids ids = context.prompts.tokenizer.encode(text, {.add_special = false, .parse_special = false});
     ++seen;
     longest = std::max(longest, std::ssize(ids));
@@ -186,47 +199,50 @@ std::vector<Window> longlora_windows(int64_t tokens, int64_t length, int64_t str
 }
 
 /// `room` and `longest`: tokens of the text in a window of this length and of the longest.
-std::vector<Window> curve_windows(int64_t tokens, int64_t room, int64_t longest, int64_t tail,
-                                  int64_t places) {
-  if ((tokens - longest) / places < tail && places > 1)
+std::vector<Window> curve_windows(const Settings& s, int64_t tokens, int64_t room, int64_t longest) {
+  const int64_t tail = s.tail, places = std::max<int64_t>(1, s.windows), rest = tokens - longest;
+  const bool ends = s.spread == "ends";
+  if (places > 1 && rest / (ends ? places - 1 : places) < tail)
     fail(
         "{} places with {} counted tokens each, behind {} others, do not fit into a document of {} tokens; "
         "ask for fewer with --set make.windows=N",
         places, tail, longest - tail, grouped(tokens));
   std::vector<Window> windows;
   for (int64_t place = 1; place <= places; ++place) {
-    int64_t end = longest + (tokens - longest) * place / places;
+    int64_t end = longest + rest * place / places;
+    if (ends && places > 1) end = tokens - rest * (places - place) / (places - 1);
     windows.push_back({end - room, end, end - tail});
   }
   return windows;
 }
 
-std::vector<Window> windows_of(const Settings& s, int64_t tokens, int64_t length, int64_t opening) {
+std::vector<Window> windows_of(const Plan& s, int64_t tokens, int64_t length, int64_t opening) {
   int64_t room = length - opening;
-  if (s.kind == "curve")
-    return curve_windows(tokens, room, s.longest() - opening, s.tail, std::max<int64_t>(1, s.windows));
+  if (s.kind == "curve") return curve_windows(s, tokens, room, s.longest - opening);
   if (s.recipe == "longlora") return longlora_windows(tokens, length, s.stride, s.windows);
   int64_t stride = s.stride > 0 ? s.stride : length / 2;
   return sliding_windows(tokens, room, stride, s.truncate ? 1 : s.windows);
 }
 
-Case window_case(const Text& text, const Window& w, const Ids& opening) {
-  return {.id = "", .kind = CaseKind::Loss, .source = text.source, .text = [ids = text.ids, w, opening] {
-            CaseText result;
-            result.ids = opening;
-            result.ids.insert(result.ids.end(), ids->begin() + w.begin, ids->begin() + w.end);
-            result.from = std::max<int64_t>(1, std::ssize(opening) + w.counted - w.begin);
-            return result;
-          }};
+Case window_case(const Text& text, const Window& w, const Ids& opening, bool whole) {
+  return {
+      .id = "", .kind = CaseKind::Loss, .source = text.source, .text = [ids = text.ids, w, opening, whole] {
+        CaseText result;
+        result.whole_curve = whole;
+        result.ids = opening;
+        result.ids.insert(result.ids.end(), ids->begin() + w.begin, ids->begin() + w.end);
+        result.from = std::max<int64_t>(1, std::ssize(opening) + w.counted - w.begin);
+        return result;
+      }};
 }
 
 }  // namespace
 
 std::vector<Case> make_perplexity_cases(const Task& task, const MakeContext& context) {
-  const Settings settings = read_settings(task, context);
+  const Plan settings = read_plan(task, context);
   const Ids opening = opening_of(settings, context.prompts.tokenizer);
   const bool stream = settings.recipe == "longlora";
-  int64_t needed = settings.longest() - std::ssize(opening);
+  int64_t needed = settings.longest - std::ssize(opening);
   if (stream) needed = 1;
   std::vector<Text> texts = long_texts(settings, context, std::max(needed, settings.min_tokens));
   if (stream) texts = {stream_of(texts)};
@@ -241,9 +257,9 @@ std::vector<Case> make_perplexity_cases(const Task& task, const MakeContext& con
         fail("windows of {} tokens, {} apart, need more than {} tokens, but the text has {}", grouped(length),
              settings.stride, grouped(length + settings.stride), grouped(std::ssize(*text.ids)));
       for (size_t w = 0; w < windows.size() && !full(); ++w, ++number) {
-        Case c = window_case(text, windows[w], opening);
+        Case c = window_case(text, windows[w], opening, settings.whole);
         c.id = fmt::format("{}/{}/{}", task.name, length, number);
-        c.cell = {{"document", text.name}, {"length", length}, {"window", w}};
+        c.cell.fields = {{"document", text.name}, {"length", length}, {"window", w}};
         c.length = length;
         cases.push_back(std::move(c));
       }

@@ -100,7 +100,7 @@ RulerSample RulerSamples::at(int64_t index) {
   return last_;
 }
 
-void read_ruler_keys(Row& row, RulerPlan& plan) {
+void read_ruler_keys(Settings& row, RulerPlan& plan) {
   row.read("lengths", plan.lengths, 256);
   row.read("samples", plan.samples, 1, 1'000'000);
   row.any("haystack");  // --haystack is given to every row; only needles in essays use it
@@ -129,8 +129,8 @@ std::vector<Case> ruler_cases(const Task& task, const MakeContext& context, cons
     for (int64_t i = 0; i < samples; ++i) {
       Case& one = cases.emplace_back();
       one.id = fmt::format("{}/{}/{}", task.name, length, i);
-      one.cell = {{"length", length}};
-      one.cell.update(plan.cell);
+      one.cell = plan.cell;
+      one.cell.fields.insert(one.cell.fields.begin(), {"length", length});
       one.length = length;
       one.text = [list, i] { return text_of(list->at(i)); };
     }

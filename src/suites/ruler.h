@@ -16,7 +16,6 @@
 
 #include "score/python_random.h"
 #include "suites/cases.h"
-#include "suites/row.h"
 
 namespace longspan {
 
@@ -59,8 +58,8 @@ using RulerTrial = std::function<std::optional<RulerSample>(RulerRandom&, int64_
 /// The parsed [task.make] of a row.
 struct RulerPlan {
   std::vector<int64_t> lengths = {4096, 8192, 16384, 32768, 65536, 131072};
-  int64_t samples = 500;       // of each length
-  Json cell = Json::object();  // beside {"length": N}
+  int64_t samples = 500;  // of each length
+  Cell cell;              // beside the length
   RulerBegin begin;
 };
 RulerPlan plan_ruler_niah(const Task& task);  // ruler_niah.cc
@@ -92,8 +91,8 @@ class RulerSamples {
 
 // Parts of the generators.
 
-/// The keys that all tasks have: lengths, samples.
-void read_ruler_keys(Row& row, RulerPlan& plan);
+/// The keys that all have: lengths, samples.
+void read_ruler_keys(Settings& row, RulerPlan& plan);
 
 /// Where the search begins: three times the units that a prompt of `step` units suggests. One trial.
 int64_t estimated_size(const RulerRun& run, RulerRandom& random, int64_t step, const RulerTrial& trial);

@@ -235,7 +235,7 @@ RulerMaker begin_niah(const NiahOptions& options, RulerRun run, RulerRandom& ran
 }  // namespace
 
 RulerPlan plan_ruler_niah(const Task& task) {
-  Row row(task.make, task.name);
+  Settings row = make_settings(task);
   RulerPlan plan;
   read_ruler_keys(row, plan);
   NiahOptions options;
@@ -253,7 +253,7 @@ RulerPlan plan_ruler_niah(const Task& task) {
     row.refuse("num_needle_v", fmt::format("a text has room for {} needles", kDepths));
   if (options.haystack == "essay") {
     options.essay = std::make_shared<const std::vector<std::string>>(essay_words(essay_text(essays)));
-    plan.cell["haystack"] = content_name(essays).stem().string();
+    plan.cell.add("haystack", content_name(essays).stem().string());
   }
   plan.begin = [options](const RulerRun& run, RulerRandom& random) {
     return begin_niah(options, run, random);

@@ -219,7 +219,7 @@ RulerMaker begin_qa(const std::shared_ptr<const QaData>& data, const RulerRun& r
 }  // namespace
 
 RulerPlan plan_ruler_qa(const Task& task, const fs::path& data_path) {
-  Row row(task.make, task.name);
+  Settings row = make_settings(task);
   RulerPlan plan;
   read_ruler_keys(row, plan);
   std::string dataset = "squad";
@@ -230,7 +230,7 @@ RulerPlan plan_ruler_qa(const Task& task, const fs::path& data_path) {
   if (data->questions.empty() || data->documents.empty())
     fail("{}: there is no question with a document in it", file.string());
   plan.samples = std::min<int64_t>(plan.samples, std::ssize(data->questions));
-  plan.cell["data"] = source->cell;
+  plan.cell.add("data", source->cell);
   plan.begin = [data](const RulerRun& run, RulerRandom& random) { return begin_qa(data, run, random); };
   return plan;
 }

@@ -122,7 +122,7 @@ RulerMaker begin_vt(const VtOptions& options, const RulerRun& run, RulerRandom& 
 }  // namespace
 
 RulerPlan plan_ruler_vt(const Task& task) {
-  Row row(task.make, task.name);
+  Settings row = make_settings(task);
   RulerPlan plan;
   read_ruler_keys(row, plan);
   VtOptions options;

@@ -182,7 +182,7 @@ RulerMaker begin_fwe(const FweOptions& options, RulerRun run, RulerRandom& rando
 }  // namespace
 
 RulerPlan plan_ruler_cwe(const Task& task) {
-  Row row(task.make, task.name);
+  Settings row = make_settings(task);
   RulerPlan plan;
   read_ruler_keys(row, plan);
   CweInputs inputs;
@@ -201,7 +201,7 @@ RulerPlan plan_ruler_cwe(const Task& task) {
 }
 
 RulerPlan plan_ruler_fwe(const Task& task) {
-  Row row(task.make, task.name);
+  Settings row = make_settings(task);
   RulerPlan plan;
   read_ruler_keys(row, plan);
   FweOptions options;

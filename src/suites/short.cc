@@ -7,7 +7,6 @@
 #include "base/error.h"
 #include "suites/cases.h"
 #include "suites/records.h"
-#include "suites/row.h"
 
 namespace longspan {
 
@@ -28,7 +27,7 @@ std::vector<Case> make_short_loss_cases(const Task& task, const MakeContext& con
   std::vector<std::string> classes;
   std::string source = "short/documents.jsonl.zst";
   int64_t tokens = 1024;
-  Row row(task.make, "task " + task.name + ": make");
+  Settings row = make_settings(task);
   row.read("class", classes);
   row.read("resource", source);
   row.read("tokens", tokens, 2);
@@ -41,7 +40,7 @@ std::vector<Case> make_short_loss_cases(const Task& task, const MakeContext& con
     auto text = std::make_shared<const std::string>(text_field(record, "text", where));
     cases.push_back({.id = task.name + "/" + text_field(record, "id", where),
                      .kind = CaseKind::Loss,
-                     .cell = {{"class", category}},
+                     .cell = {{{"class", category}}},
                      .source = where,
                      .text = [&tokenizer = context.prompts.tokenizer, text, tokens, where] {
                        return whole_document(tokenizer, *text, tokens, where);

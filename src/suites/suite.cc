@@ -5,16 +5,11 @@
 
 #include <algorithm>
 #include <set>
-#include <sstream>
-
-#define TOML_EXCEPTIONS 1
-#include <toml++/toml.h>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/resource.h"
 #include "base/text.h"
-#include "suites/row.h"
 
 namespace longspan {
 
@@ -31,69 +26,28 @@ constexpr NamedTruncation kTruncations[] = {
     {"refuse", Truncation::Refuse}, {"middle", Truncation::Middle}, {"text-middle", Truncation::TextMiddle},
     {"left", Truncation::Left},     {"right", Truncation::Right},   {"words", Truncation::Words}};
 
-Json json_from_toml(std::string_view text, const std::string& source) {
-  try {
-    std::stringstream json;
-    json << toml::json_formatter(toml::parse(text, source));
-    return parse_json(json.str(), source);
-  } catch (const toml::parse_error& e) {
-    fail("{}:{}: {}", source, e.source().begin.line, e.description());
-  }
+std::vector<const char*> truncation_names() {
+  std::vector<const char*> names;
+  for (const NamedTruncation& t : kTruncations) names.push_back(t.name);
+  return names;
 }
 
-/// Tables are laid over tables, everything else replaces what was there.
-void lay_over(Json& below, const Json& above) {
-  for (const auto& [key, value] : above.items()) {
-    if (value.is_object() && below.contains(key) && below[key].is_object())
-      lay_over(below[key], value);
-    else
-      below[key] = value;
-  }
+SettingsOrigin origin_of(const Task& task) {
+  return {.file = task.file, .section = "task " + task.name, .path = "", .places = &task.places};
 }
 
-/// A value as the user spells it behind "=": TOML, or else plain text.
-Json value_of(const std::string& spelled) {
-  try {
-    std::stringstream json;
-    json << toml::json_formatter(toml::parse("value = " + spelled));
-    return Json::parse(json.str())["value"];
-  } catch (const toml::parse_error&) {
-    return spelled;
-  }
-}
-
-/// One of --set, applied if it is for this row.
-void override_row(Json& row, const std::string& text, const std::set<std::string>& names) {
-  size_t equals = text.find('=');
-  if (equals == 0 || equals == text.npos)
-    fail("--set {}: KEY=VALUE or TASK.KEY=VALUE was expected, as new_tokens=32 or make.lengths=[4096]", text);
-  std::string key = text.substr(0, equals);
-  // The task's name may hold points: the longest that fits is meant.
-  std::string owner;
-  for (const std::string& name : names)
-    if (key.starts_with(name + ".") && name.size() > owner.size()) owner = name;
-  if (!owner.empty()) {
-    if (row.value("name", "") != owner) return;
-    key = key.substr(owner.size() + 1);
-  }
-  Json layer = value_of(text.substr(equals + 1));
-  for (size_t dot; (dot = key.rfind('.')) != key.npos; key.resize(dot))
-    layer = {{key.substr(dot + 1), layer}};
-  lay_over(row, {{key, layer}});
-}
-
-Task read_task(const Json& merged, const std::string& file) {
+Task read_task(TomlFile&& merged, const std::string& name) {
   Task task;
-  task.row = merged;
-  Row row(merged, file + ": task " + merged.value("name", "?"));
+  task.name = name;
+  task.file = std::move(merged.file);
+  task.row = std::move(merged.values);
+  task.places = std::move(merged.places);
+  Settings row(task.row, origin_of(task));
   row.read("name", task.name);
   row.read("what", task.what);
   row.read("category", task.category);
   row.read("maker", task.maker);
-  if (Json make = row.any("make"); !make.is_null()) {
-    if (!make.is_object()) row.refuse("make", "a table was expected");
-    task.make = make;
-  }
+  task.make = row.object("make");
   row.read("system", task.system);
   row.read("prompt", task.prompt);
   row.read("prefix", task.prefix);
@@ -105,12 +59,29 @@ Task read_task(const Json& merged, const std::string& file) {
   row.read("metrics", task.metrics);
   row.read("combine", task.combine, {"", "mean", "geometric_mean", "window_mean"});
   std::string truncate = name_of(task.truncate);
-  row.read("truncate", truncate, {"refuse", "middle", "text-middle", "left", "right", "words"});
+  row.read("truncate", truncate, truncation_names());
   task.truncate = truncation_of(truncate);
   row.read("reserve", task.reserve, 0, int64_t{1} << 40);
   row.done();
   if (task.metrics.empty()) row.refuse("metrics", "at least one is needed");
   return task;
+}
+
+std::set<std::string> task_names(const Json& rows, const Settings& top) {
+  std::set<std::string> names;
+  for (const Json& row : rows) {
+    std::string name;
+    if (row.is_object() && row.contains("name") && row["name"].is_string()) name = row["name"];
+    if (name.empty()) top.refuse("task", "each needs a name");
+    if (!names.insert(name).second) top.refuse("task", "duplicate name " + name);
+  }
+  return names;
+}
+
+/// Whether a row belongs to the dialect: its key `only`.
+bool has_dialect(Settings row, const std::string& dialect) {
+  std::vector<std::string> only;
+  return !row.read("only", only) || std::find(only.begin(), only.end(), dialect) != only.end();
 }
 
 std::string pick_dialect(const Suite& suite, const std::string& wanted, const std::string& file) {
@@ -153,12 +124,9 @@ SuiteText find_suite(const std::string& suite) {
 }  // namespace
 
 Truncation truncation_of(const std::string& name) {
-  std::vector<const char*> names;
-  for (const NamedTruncation& t : kTruncations) {
+  for (const NamedTruncation& t : kTruncations)
     if (name == t.name) return t.truncation;
-    names.push_back(t.name);
-  }
-  fail("truncation {} is unknown; there are {}", excerpt(name), fmt::join(names, ", "));
+  fail("truncation {} is unknown; there are {}", excerpt(name), fmt::join(truncation_names(), ", "));
 }
 
 const char* name_of(Truncation truncation) {
@@ -179,47 +147,49 @@ std::vector<std::string> suite_names() {
 Suite read_suite(const std::string& name, const std::string& dialect, const std::vector<std::string>& tasks,
                  const std::vector<std::string>& overrides) {
   auto [file, text] = find_suite(name);
-  Json top = json_from_toml(text, file);
+  TomlFile toml = parse_toml(text, file);
   Suite suite;
-  Row row(top, file);
-  row.read("name", suite.name);
-  row.read("what", suite.what);
-  row.read("paper", suite.paper);
-  row.read("data", suite.data);
-  row.read("dialects", suite.dialects);
-  Json defaults = row.any("defaults"), dialect_layers = row.any("dialect"), rows = row.any("task");
-  row.done();
-  if (suite.name.empty()) row.refuse("name", "the suite needs one");
-  if (!rows.is_array() || rows.empty()) row.refuse("task", "at least one [[task]] is needed");
+  Settings top(toml.values, {.file = file, .places = &toml.places});
+  top.read("name", suite.name);
+  top.read("what", suite.what);
+  top.read("paper", suite.paper);
+  top.read("data", suite.data);
+  top.read("dialects", suite.dialects);
+  const Json &defaults = top.object("defaults"), &dialects = top.object("dialect"), &rows = top.any("task");
+  top.done();
+  if (suite.name.empty()) top.refuse("name", "the suite needs one");
+  if (!rows.is_array() || rows.empty()) top.refuse("task", "at least one [[task]] is needed");
   suite.dialect = pick_dialect(suite, dialect, file);
-  std::set<std::string> names;
-  for (const Json& task : rows) {
-    std::string own = task.is_object() && task.contains("name") && task["name"].is_string()
-                          ? task["name"].get<std::string>()
-                          : "";
-    if (own.empty()) row.refuse("task", "each needs a name");
-    if (!names.insert(own).second) row.refuse("task", own + " is there twice");
-  }
-  for (const Json& task : rows) {
-    Json merged = defaults.is_object() ? defaults : Json::object();
-    auto lay = [&](const Json& layers) {
-      if (layers.is_object() && layers.contains(suite.dialect)) lay_over(merged, layers[suite.dialect]);
+  std::set<std::string> names = task_names(rows, top);
+  std::vector<Override> sets;
+  for (const std::string& one : overrides) sets.push_back(parse_override(one, names));
+  for (size_t i = 0; i < rows.size(); ++i) {
+    TomlFile row{file};
+    auto lay_dialect = [&](const Json& of_dialects, const std::string& path) {
+      if (of_dialects.is_object() && of_dialects.contains(suite.dialect))
+        lay_over(row, of_dialects[suite.dialect], toml.places, path + "." + suite.dialect);
     };
-    lay(dialect_layers);
-    Json own = task, own_dialects = task.value("dialect", Json());
+    std::string path = fmt::format("task.{}", i);
+    Json own = rows[i];
+    lay_over(row, defaults, toml.places, "defaults");
+    lay_dialect(dialects, "dialect");
+    if (!has_dialect(top.inside(path, own), suite.dialect)) continue;
     own.erase("dialect");
-    std::vector<std::string> only;
-    if (Row(task, file + ": task " + task.value("name", "?")).read("only", only) &&
-        std::find(only.begin(), only.end(), suite.dialect) == only.end())
-      continue;
     own.erase("only");
-    lay_over(merged, own);
-    lay(own_dialects);
-    for (const std::string& text_of_one : overrides) override_row(merged, text_of_one, names);
-    suite.tasks.push_back(read_task(merged, file));
+    lay_over(row, own, toml.places, path);
+    lay_dialect(rows[i].value("dialect", Json()), path + ".dialect");
+    for (const Override& one : sets)
+      if (one.owner.empty() || one.owner == rows[i]["name"]) apply_override(row, one);
+    suite.tasks.push_back(read_task(std::move(row), rows[i]["name"]));
   }
   keep_tasks(suite.tasks, tasks, file);
   return suite;
+}
+
+Settings make_settings(const Task& task) {
+  SettingsOrigin origin = origin_of(task);
+  origin.path = "make";
+  return {task.make, origin};
 }
 
 std::string fill_slots(std::string_view text, const Json& fields, const std::string& where,

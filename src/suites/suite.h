@@ -20,7 +20,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/json.h"
+#include "base/settings.h"
 
 namespace longspan {
 
@@ -59,7 +59,11 @@ struct Task {
   Truncation truncate = Truncation::Refuse;
   int64_t reserve = 0;  // Truncation::TextMiddle
   Json row;             // the whole merged row, for the report
+  std::string file;     // of the suite
+  Places places;        // where the keys of `row` stand
 };
+/// Reads [task.make]. The task outlives the reader.
+Settings make_settings(const Task& task);
 
 struct Suite {
   std::string name, what, paper, data;  // data: how the user gets the files
@@ -69,9 +73,9 @@ struct Suite {
 };
 
 /// `suite`: a name of suite_names(), or a file ending in .toml. `dialect` "": the first. `tasks`: names to
-/// keep in this order, empty: all. `overrides`: "KEY=VALUE" for every row or "TASK.KEY=VALUE" for one, the
-/// value in TOML's spelling (a bare word counts as a string); keys of the maker are written make.KEY. Error
-/// names the file, the task and the key; an unknown suite, dialect or task lists those there are.
+/// keep in this order, empty: all. `overrides`: "KEY=VALUE" for every row or "TASK.KEY=VALUE" for one
+/// (base/settings.h); keys of the maker are written make.KEY. Error names the file, the task and the key; an
+/// unknown suite, dialect or task lists those there are.
 Suite read_suite(const std::string& suite, const std::string& dialect, const std::vector<std::string>& tasks,
                  const std::vector<std::string>& overrides);
 

@@ -1,4 +1,4 @@
-// Kinds code (across files) and short (an ordinary instruction).
+// The kinds "code" (questions across source files) and "short" (an ordinary instruction).
 #include <algorithm>
 #include <cctype>
 #include <cstring>
@@ -17,7 +17,7 @@ struct File {
   size_t begin = 0, end = 0;  // bytes of the context, without the header
 };
 
-/// From a line at random on, where more than `needed` bytes are there.
+/// The text from a random line on, if it has more than `needed` bytes; otherwise all of it.
 std::string_view part_of(const std::string& text, size_t needed, Random& random) {
   std::string_view all = text;
   if (all.size() <= needed) return all;
@@ -25,7 +25,7 @@ std::string_view part_of(const std::string& text, size_t needed, Random& random)
   return line == std::string_view::npos ? all : all.substr(line + 1);
 }
 
-/// Lines of the file until the tokens are enough. Tokens added.
+/// Appends lines of the file until `room` tokens are reached. Returns the number of tokens added.
 int64_t append_file(SynthMaker& m, const SourceText& source, int64_t room, std::string& context,
                     std::vector<File>& files) {
   constexpr size_t kBytesPerToken = 3, kBlock = 800;
@@ -47,7 +47,7 @@ int64_t append_file(SynthMaker& m, const SourceText& source, int64_t room, std::
   return had;
 }
 
-/// Files of one collection, from one at random on; of others when it is used up.
+/// Consecutive files, starting at a random one, until the context is full; their places.
 std::vector<File> fill_with_files(SynthMaker& m, std::string& context) {
   std::vector<const SourceText*> all = m.texts("code");
   if (all.empty()) return {};
@@ -99,7 +99,7 @@ std::vector<Line> lines_of(std::string_view text, const std::vector<File>& files
   return lines;
 }
 
-/// The `n` lines behind line i of the same file, all with something in them; empty when there are not.
+/// The `n` lines after line i; "" unless all of them are in the same file and none is blank.
 std::string lines_after(std::string_view text, const std::vector<Line>& lines, size_t i, size_t n) {
   if (i + n >= lines.size()) return "";
   for (size_t j = i + 1; j <= i + n; ++j)
@@ -109,7 +109,7 @@ std::string lines_after(std::string_view text, const std::vector<Line>& lines, s
   return std::string(stripped(text.substr(lines[i + 1].begin, lines[i + n].end - lines[i + 1].begin)));
 }
 
-/// Names defined in one file only, with the line.
+/// Names that are defined in exactly one file, each with its line.
 std::vector<std::pair<std::string, size_t>> definitions(std::string_view text,
                                                         const std::vector<Line>& lines) {
   std::map<std::string, std::vector<size_t>> by_name;

@@ -9,14 +9,14 @@ namespace longspan {
 
 namespace {
 constexpr size_t kLeastPieceBytes = 200;
-constexpr int64_t kBytesPerToken = 4;  // a guess of how much text a stretch needs
+constexpr int64_t kBytesPerToken = 4;  // an estimate of how much text a stretch needs
 }  // namespace
 
 int64_t SynthMaker::tokens(std::string_view text) const {
   return static_cast<int64_t>(tokenizer.encode(text, {.add_special = false, .parse_special = false}).size());
 }
 
-/// The density 1 + w (1 - 2 d) is a mixture: 2 (1 - d) with weight w, else uniform.
+/// The density 1 + w (1 - 2 d) is a mixture: 2 (1 - d) with weight w, and uniform with weight 1 - w.
 double SynthMaker::depth() {
   bool far = random.uniform() < job.far_weight;
   double u = random.uniform();
@@ -40,7 +40,7 @@ std::vector<const SourceText*> SynthMaker::texts(const std::string& needs) const
 
 namespace {
 
-/// The index of a text, in proportion to its bytes.
+/// Index of a random text, with probability proportional to its bytes.
 size_t draw_text(const std::vector<const SourceText*>& from, Random& random) {
   uint64_t bytes = 0;
   for (const SourceText* text : from) bytes += text->text.size();
@@ -52,7 +52,7 @@ size_t draw_text(const std::vector<const SourceText*>& from, Random& random) {
   return from.size() - 1;
 }
 
-/// A place at random where a paragraph begins, with `needed` bytes behind it where there are as many.
+/// A random place where a paragraph begins and `needed` bytes follow, where the text has that many.
 size_t draw_begin(std::string_view text, size_t needed, Random& random) {
   if (text.size() <= needed) return 0;
   size_t at = text.find('\n', random.below(text.size() - needed));
@@ -65,7 +65,7 @@ size_t draw_begin(std::string_view text, size_t needed, Random& random) {
 std::vector<std::string> stretch(SynthMaker& m, std::vector<const SourceText*> from, int64_t tokens) {
   std::vector<const SourceText*> all = from;
   int64_t have = 0;
-  for (bool whole : {false, true}) {  // at first from anywhere; whole documents when that leaves too little
+  for (bool whole : {false, true}) {  // first from random places; whole documents if that gives too little
     std::vector<std::string> pieces;
     have = 0;
     for (from = all; have < tokens && !from.empty();) {

@@ -1,11 +1,12 @@
-// The making of one synthetic record: what a kind's function gets and gives, and what they share. A kind is
-// asked for a context of so many tokens, again and with the same random numbers, until the whole conversation
-// has its length.
+// How one synthetic record is made: what the function of a kind receives and returns, and the helpers that
+// all kinds share. A kind is asked for a context of a given number of tokens, repeatedly and with the same
+// random numbers, until the whole conversation has its target length.
 #pragma once
 
 #include <string>
 #include <vector>
 
+#include "synth/slots.h"
 #include "synth/sources.h"
 #include "synth/templates.h"
 
@@ -13,10 +14,10 @@ namespace longspan {
 
 struct SynthTurn {
   std::string question, answer;
-  double depth = 0;  // 0..1: the place in the context, farthest from the questions, that the answer rests on
+  double depth = 0;  // 0..1 in the context: the place that the answer needs and that is farthest from the end
 };
 
-/// The first message is opening, context, first question. `masked`: bytes of the context.
+/// The first message consists of opening, context and first question. `masked`: byte ranges of the context.
 struct SynthDraft {
   std::string opening, context;
   std::vector<SynthTurn> turns;
@@ -34,26 +35,28 @@ struct SynthMaker {
   int64_t turns = 0;
 
   int64_t tokens(std::string_view text) const;
-  /// A depth as the job wants them.
+  /// Draws a depth from the job's distribution.
   double depth();
-  const char* any(const std::vector<const char*>& texts) { return texts[random.below(texts.size())]; }
-  /// A question or an answer of kind or kind.variant, with x.
+  const std::string& any(const std::vector<std::string>& texts) { return texts[random.below(texts.size())]; }
+  /// Draws a question or an answer of `kind` + `variant` ("", ".reverse", ...) and puts x in.
   std::string ask(const std::string& variant, const std::string& x);
   std::string reply(const std::string& variant, const std::string& x);
   std::string open() { return any(phrases(kind, language).openings); }
-  /// The texts of an input in the record's language.
+  /// The texts of an input that are in the record's language.
   std::vector<const SourceText*> texts(const std::string& needs) const;
 };
 
-/// Pieces of text (with the white space behind them) of `tokens` tokens or a little more, from one document
-/// if it is long enough, else from several. Error when all of them do not hold as much.
+/// Pieces of text, each with the white space that follows it, of `tokens` tokens or slightly more in all:
+/// from one document if it is long enough, otherwise from several. Error when all of them together are too
+/// short.
 std::vector<std::string> stretch(SynthMaker& maker, std::vector<const SourceText*> from, int64_t tokens);
 std::string joined(const std::vector<std::string>& pieces);
 
-/// Whether a sentence can be given in quotation marks: 30 to 400 bytes, no such marks in it.
+/// Whether a sentence can be put in quotation marks: 30 to 400 bytes, and no quotation marks inside.
 bool quotable(std::string_view sentence);
 
-/// Of sorted places the unused one nearest to `at`, which becomes used; -1 when all are used.
+/// Index of the unused place nearest to `at`, which is then marked as used; -1 when all are used. `places` is
+/// sorted.
 int64_t take_nearest(const std::vector<size_t>& places, std::vector<bool>& used, double at);
 
 template <typename T>

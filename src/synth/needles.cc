@@ -1,4 +1,5 @@
-// Kinds whose answers were put into the context: facts, multi_needle, key_value; and quote, which finds them.
+// Kinds whose answers are put into the context (facts, multi_needle, key_value), and quote, which finds its
+// answers there.
 #include <algorithm>
 #include <cassert>
 #include <set>
@@ -12,12 +13,12 @@ namespace {
 
 struct Insert {
   std::string text;
-  double depth = 0;                // wanted, then had
+  double depth = 0;                // first the wanted one, then the actual one
   std::pair<size_t, size_t> span;  // bytes of the context
 };
 
-/// The pieces with the inserts between them, each as a piece of its own: the white space behind it is that of
-/// the piece before.
+/// The pieces with the inserts between them. Each insert is followed by the same white space as the piece
+/// before it.
 std::string insert(const std::vector<std::string>& pieces, std::vector<Insert*> inserts) {
   std::stable_sort(inserts.begin(), inserts.end(), [](auto* a, auto* b) { return a->depth < b->depth; });
   size_t total = 0, before = 0, next = 0;
@@ -77,7 +78,7 @@ SynthDraft make_facts(SynthMaker& m) {
     const FactTemplate& row = *rows[m.random.below(rows.size())];
     Slots slots;
     draw_slots(row.fact, m.language, m.random, slots);
-    // Two facts with one question would have two answers.
+    // Two facts with the same question would give it two answers.
     if (!asked.insert(fill(row.questions[0], slots)).second) continue;
     inserts.push_back({fill(row.fact, slots), m.depth(), {}});
     draft.turns.push_back(
@@ -131,7 +132,7 @@ SynthDraft make_multi_needle(SynthMaker& m) {
 }
 
 SynthDraft make_quote(SynthMaker& m) {
-  constexpr size_t kLeast = 20, kMost = 400;  // of the sentence that is wanted
+  constexpr size_t kLeast = 20, kMost = 400;  // bytes of the sentence that is the answer
   SynthDraft draft{.opening = m.open(), .context = "", .turns = {}};
   draft.context = stripped(joined(stretch(m, m.texts("documents"), m.context_tokens)));
   std::string_view text = draft.context;
@@ -162,7 +163,7 @@ SynthDraft make_quote(SynthMaker& m) {
 
 namespace {
 
-/// How a table is written: a line with {k} and {v}.
+/// How a table is written; a line holds {k} and {v}.
 struct TableStyle {
   const char *begin, *line, *end;
 };
@@ -189,7 +190,7 @@ const char* any_of(SynthMaker& m, std::span<const Names> table) {
   std::vector<const char*> texts;
   for (const Names& row : table)
     if (row.language == m.language) texts.push_back(row.text);
-  return m.any(texts);
+  return texts[m.random.below(texts.size())];
 }
 
 }  // namespace
@@ -207,7 +208,7 @@ SynthDraft make_key_value(SynthMaker& m) {
     draw_slots(key_form, m.language, m.random, a);
     draw_slots(value_form, m.language, m.random, b);
     std::string key = fill(key_form, a), value = fill(value_form, b);
-    // One of them twice costs a draw; there are more values than any context holds.
+    // A duplicate costs one more draw; there are more values than any context holds.
     if (keys.contains(key) || values.contains(value)) continue;
     keys.insert(key);
     values.insert(value);

@@ -1,4 +1,4 @@
-// Kinds whose context is given text and whose answers stand in it already: articles with questions, numbered
+// Kinds whose context is existing text that already contains the answers: articles with questions, numbered
 // passages, chapters.
 #include <algorithm>
 #include <map>
@@ -15,7 +15,8 @@ double part(size_t at, size_t size) {
   return static_cast<double>(at) / static_cast<double>(std::max<size_t>(size, 1));
 }
 
-/// The turns about an article that stands at `at` in the context: the answer's own place where it is quoted.
+/// A turn about an article that begins at `at` in the context. Its depth is where the article quotes the
+/// answer, or else where the article begins.
 SynthTurn question_turn(SynthMaker& m, const SourceQuestion& q, std::string_view article, size_t at,
                         size_t size) {
   size_t found = article.find(q.answer);
@@ -54,8 +55,8 @@ SynthDraft make_multi_document_qa(SynthMaker& m) {
     int64_t best = take_nearest(places, used, m.depth() * static_cast<double>(draft.context.size()));
     if (best < 0) break;
     auto i = static_cast<size_t>(best);
-    // "Summarize the meeting" does not tell which; a question with a quoted answer mostly does. "No" is found
-    // everywhere.
+    // "Summarize the meeting" does not say which one; a question whose answer is quoted mostly does. Very
+    // short answers such as "No" are found everywhere.
     std::vector<SourceQuestion> quoted;
     for (const SourceQuestion& q : shown[i]->questions)
       if (q.answer.size() >= kLeastAnswer && shown[i]->text.find(q.answer) != std::string::npos)
@@ -69,21 +70,21 @@ SynthDraft make_multi_document_qa(SynthMaker& m) {
 
 namespace {
 
-/// Pieces of the article from a place at random on, as many as fit.
+/// As many pieces of the article, from a random place on, as `tokens` allow.
 std::string excerpt(SynthMaker& m, const SourceText& article, int64_t tokens) {
   return std::string(stripped(joined(stretch(m, {&article}, tokens))));
 }
 
 }  // namespace
 
-/// A document longer than the context is cut, and asked only what the rest answers; a shorter one stands
-/// among other text.
+/// A document longer than the context is cut, and only questions that the remainder answers are asked; a
+/// shorter one is surrounded by other text.
 SynthDraft make_document_qa(SynthMaker& m) {
   SynthDraft draft{.opening = m.open(), .context = "", .turns = {}};
   std::vector<const SourceText*> articles = m.texts("questions"), large;
   for (const SourceText* article : articles)
     if (static_cast<int64_t>(article->text.size()) >= m.job.target_tokens) large.push_back(article);
-  // A long document is the point: about a quarter of the context at least, where there is one.
+  // Long documents are the point of this kind: at least about a quarter of the context, where there are any.
   const std::vector<const SourceText*>& from = large.empty() ? articles : large;
   const SourceText& article = *from[m.random.below(from.size())];
   int64_t length = m.tokens(article.text);
@@ -115,7 +116,7 @@ namespace {
 
 struct Passages {
   std::string context;
-  std::vector<size_t> places;  // where each begins, header included
+  std::vector<size_t> places;  // where each begins, at its header
 };
 
 Passages number(const std::vector<std::string>& passages, const std::string& language) {
@@ -129,7 +130,7 @@ Passages number(const std::vector<std::string>& passages, const std::string& lan
   return numbered;
 }
 
-/// The pieces in groups of about `bytes`.
+/// The pieces joined into groups of about `bytes` bytes.
 std::vector<std::string> grouped_pieces(const std::vector<std::string>& pieces, size_t bytes) {
   std::vector<std::string> groups;
   std::string group;
@@ -205,7 +206,7 @@ SynthDraft make_passage_count(SynthMaker& m) {
 
 namespace {
 
-/// A heading, where what stands under it ends, and whether it is told from all others by its words.
+/// A heading, where its section ends, and whether no other heading has the same words.
 struct Section {
   std::string title;
   size_t begin = 0, body = 0, end = 0;
@@ -224,7 +225,7 @@ std::vector<Section> sections(std::string_view text) {
   return found;
 }
 
-/// A sentence under the heading that stands only there; empty when there is none.
+/// A sentence of the section that occurs nowhere else in the text; empty when there is none.
 std::string_view sentence_under(SynthMaker& m, std::string_view text, const Section& section) {
   std::string_view body = text.substr(section.body, section.end - section.body);
   std::vector<std::string_view> candidates;
@@ -237,7 +238,7 @@ std::string_view sentence_under(SynthMaker& m, std::string_view text, const Sect
   return text.find(chosen, text.find(chosen) + 1) == std::string_view::npos ? chosen : std::string_view();
 }
 
-/// One turn for each section that allows it, after the list of all.
+/// Adds a turn for each section that allows one.
 void ask_sections(SynthMaker& m, const std::vector<Section>& all, SynthDraft& draft) {
   std::string_view text = draft.context;
   std::vector<size_t> places;

@@ -17,7 +17,7 @@ constexpr int64_t kMostSourceBytes = int64_t{4} << 30;
 
 bool space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
-/// Bytes of the mark at text[i] that may end a sentence, or 0.
+/// Bytes of the punctuation mark at text[i] if it may end a sentence, else 0.
 size_t end_mark(std::string_view text, size_t i) {
   if (text[i] == '.' || text[i] == '!' || text[i] == '?') return 1;
   for (const char* mark : {"。", "！", "？"})
@@ -37,14 +37,14 @@ size_t skip_closing(std::string_view text, size_t i) {
   return i;
 }
 
-/// "Mr.", "J.", "St.": a point that ends no sentence.
+/// Whether the full stop belongs to an abbreviation ("Mr.", "J.", "St.") and does not end the sentence.
 bool abbreviation(std::string_view text, size_t point) {
   size_t begin = point;
   while (begin > 0 && std::isalpha(static_cast<unsigned char>(text[begin - 1]))) --begin;
   return point - begin <= 3 && begin < point && std::isupper(static_cast<unsigned char>(text[begin]));
 }
 
-/// The end of a sentence whose mark stands at i, or 0 when it is none.
+/// Where the sentence ends whose final mark is at i; 0 when text[i] does not end a sentence.
 size_t sentence_end(std::string_view text, size_t i) {
   size_t mark = end_mark(text, i);
   if (mark == 0) return 0;
@@ -63,8 +63,8 @@ size_t skip_space(std::string_view text, size_t i) {
   return i;
 }
 
-/// A line break that ends a paragraph: an empty line follows, or the line ends as a sentence does. Else the
-/// text is wrapped.
+/// Whether a line break ends a paragraph: a blank line follows, or the line ends like a sentence. Otherwise
+/// the text is merely wrapped.
 bool ends_paragraph(std::string_view text, size_t begin, size_t newline) {
   size_t next = newline + 1;
   while (next < text.size() && (text[next] == ' ' || text[next] == '\r')) ++next;
@@ -98,8 +98,8 @@ std::string string_field(const Json& fields, const char* key) {
   return found != fields.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
-/// Questions that have an answer. Of accepted alternatives the first is taken; where a question has a
-/// "category" (contracts), all its answers together are the answer.
+/// Questions that have an answer. Of several accepted answers the first is used; where a question has a
+/// "category" (contracts), all its answers together form the answer.
 std::vector<SourceQuestion> questions_of(const Json& fields) {
   std::vector<SourceQuestion> questions;
   if (!fields.is_object() || !fields.contains("qas") || !fields["qas"].is_array()) return questions;
@@ -171,7 +171,7 @@ void read_into(const std::vector<std::filesystem::path>& files, const char* what
       text_needed);
 }
 
-/// Bytes of the number of a heading ("4.1. ", "12 "), or 0.
+/// Bytes of the section number that opens a heading ("4.1. ", "12. "), or 0.
 size_t section_number(std::string_view line) {
   size_t i = 0, points = 0;
   while (i < line.size() && (std::isdigit(static_cast<unsigned char>(line[i])) || line[i] == '.'))
@@ -183,7 +183,7 @@ size_t section_number(std::string_view line) {
              : 0;
 }
 
-/// 第...回, 第...章 at the head of the line.
+/// Whether the line begins with 第...回, 第...章 or the like.
 bool chinese_heading(std::string_view line) {
   if (!line.starts_with("第")) return false;
   std::string_view head = line.substr(0, std::min<size_t>(line.size(), 24));

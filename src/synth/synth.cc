@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// What a chat template adds: to each message, and once (a system message of its own).
+// Tokens that a chat template adds: to each message, and once (its own system message).
 constexpr int64_t kMessageTokens = 8, kConversationTokens = 32;
 constexpr double kLeastPart = 0.9, kAimedPart = 0.965;
 constexpr int64_t kLeastTarget = 256, kMostTarget = int64_t{1} << 22;
@@ -32,7 +32,7 @@ struct KindRow {
   SynthDraft (*make)(SynthMaker&);
 };
 
-// THE kinds.
+// THE table of kinds.
 constexpr KindRow kKinds[] = {
     {{"facts", "many facts hidden in a text, a question about each", "documents"}, 0.40, make_facts},
     {{"multi_document_qa", "articles, and questions that each one of them answers", "questions"},
@@ -62,8 +62,8 @@ const KindRow& kind_row(const std::string& name) {
   fail("mix: there is no kind {}; there are {}", in_quotes(name), names);
 }
 
-/// The languages that a kind can be made in. A kind without texts of a language follows the job's other
-/// texts.
+/// The languages that a kind can be made in, with weights. A kind whose input has no language follows the
+/// job's other texts.
 std::vector<std::pair<std::string, double>> languages(const SynthJob& job, const SynthSources& sources,
                                                       const SynthKind& kind) {
   std::string needs = kind.needs;
@@ -81,7 +81,7 @@ std::vector<std::pair<std::string, double>> languages(const SynthJob& job, const
   return found;
 }
 
-/// The mix with every kind possible. Error when one is not.
+/// The mix of the job, or the default. Error when one of its kinds cannot be made.
 std::vector<std::pair<std::string, double>> checked_mix(const SynthJob& job, const SynthSources& sources) {
   if (job.language != "en" && job.language != "zh" && job.language != "any")
     fail("language must be en, zh or any, not {}", excerpt(job.language));
@@ -94,7 +94,7 @@ std::vector<std::pair<std::string, double>> checked_mix(const SynthJob& job, con
   if (mix.empty()) {
     for (const KindRow& row : kKinds)
       if (!languages(job, sources, row.kind).empty()) mix.emplace_back(row.kind.name, row.share);
-    // Documents without chapters are no fault where nobody asked for summaries.
+    // Documents without chapters are fine as long as nobody asked for summaries.
     bool chapters = false;
     for (const SourceText& d : sources.documents) chapters = chapters || d.headings > 0;
     if (!chapters) std::erase_if(mix, [](const auto& entry) { return entry.first == "summary"; });
@@ -128,7 +128,7 @@ int64_t turns_of(const SynthJob& job) {
   return std::clamp<int64_t>((kTurns * job.target_tokens + kTurnsAt / 2) / kTurnsAt, 1, kMostTurns);
 }
 
-/// Opening, context and question, without those that are empty.
+/// Opening, context and question, leaving out what is empty.
 std::string first_message(const SynthDraft& draft) {
   std::string text = draft.opening;
   for (std::string_view more : {stripped(draft.context), std::string_view(draft.turns[0].question)})
@@ -142,7 +142,7 @@ int64_t code_points(std::string_view text) {
   return n;
 }
 
-/// The record without id, kind and language; "tokens" tells its length.
+/// The record without id, kind and language; "tokens" is its length.
 Json record_of(const SynthMaker& maker, const SynthDraft& draft) {
   Json messages = Json::array(), masked = Json::array(), depths = Json::array();
   int64_t tokens = kConversationTokens;
@@ -155,7 +155,7 @@ Json record_of(const SynthMaker& maker, const SynthDraft& draft) {
     say("assistant", draft.turns[i].answer);
     depths.push_back(draft.turns[i].depth);
   }
-  // The context may have lost white space at its begin.
+  // White space at the beginning of the context may have been stripped.
   auto begin = static_cast<int64_t>(draft.opening.size() + (draft.opening.empty() ? 0 : 2));
   auto lost = static_cast<size_t>(stripped(draft.context).data() - draft.context.data());
   std::string_view first = messages[0]["content"].get_ref<const std::string&>();
@@ -168,8 +168,8 @@ Json record_of(const SynthMaker& maker, const SynthDraft& draft) {
   return {{"messages", messages}, {"masked", masked}, {"answers_at", depths}, {"tokens", tokens}};
 }
 
-/// Contexts of other lengths until the whole has its length; other random numbers when that does not help
-/// (long articles leave gaps).
+/// Varies the length of the context until the whole conversation has its target length, and takes other
+/// random numbers when that does not help (long articles leave gaps).
 Json fitted_record(SynthMaker maker, const KindRow& row) {
   constexpr int kDraws = 8, kFits = 5;
   int64_t target = maker.job.target_tokens, last = 0;
@@ -212,7 +212,7 @@ Json make_record(const SynthJob& job, const SynthSources& sources, const Mix& mi
   return record;
 }
 
-/// A file under a temporary name until it is whole.
+/// A file that has a temporary name until it is complete.
 class LinesFile {
  public:
   explicit LinesFile(const fs::path& path) : path_(path), part_(path.string() + ".part") {

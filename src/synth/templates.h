@@ -1,55 +1,52 @@
-// The words of synthetic records, as tables: facts to hide and what is asked about them, and how each kind
-// opens, asks and answers, in English and Chinese. Slots stand in braces: "{town}", "{town2}" are two
-// different values of one pool. None of the words is a needle of an evaluation (a test holds this).
+// The words of synthetic records: facts to hide and what is asked about them, how each kind opens, asks and
+// answers, and the pools that slots draw from. resources/synth/LANGUAGE.toml holds them, in English and
+// Chinese. Slots stand in braces: "{town}" and "{town2}" are two different values of one pool. The order of
+// rows and words is part of the random draw.
 #pragma once
 
-#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "base/random.h"
-
 namespace longspan {
 
-/// A fact of one answer. The questions name all that tells it from others of the same row.
+/// A fact with one answer. The questions name everything that distinguishes it from other facts of the row.
 struct FactTemplate {
-  const char* language;
-  const char* fact;
-  std::vector<const char*> questions;
-  const char* answer;    // the bare answer: a slot
-  const char* sentence;  // the answer as a sentence
+  std::string language;
+  std::string fact;
+  std::vector<std::string> questions;
+  std::string answer;    // the bare answer: a slot
+  std::string sentence;  // the answer as a sentence
 };
 const std::vector<FactTemplate>& fact_templates();
 
-/// Facts of one {subject} of which each names one {item}; the question wants all of them.
+/// Facts about one {subject}, each of which names one {item}; a question asks for all items.
 struct ListTemplate {
-  const char* language;
-  const char* subject;  // pools
-  const char* item;
-  const char* fact;
-  std::vector<const char*> questions;
+  std::string language;
+  std::string subject, item;  // names of pools
+  std::string fact;
+  std::vector<std::string> questions;
 };
 const std::vector<ListTemplate>& list_templates();
 
-/// How a kind of record speaks. Openings stand before the context; of facts those of odd index want a bare
-/// answer, those of even index a sentence.
+/// The wording of a kind of record. Openings precede the context; for the kind "facts", openings with an odd
+/// index ask for bare answers and those with an even index for sentences.
 struct Phrases {
-  const char* kind;
-  const char* language;
-  std::vector<const char*> openings, questions, answers;
+  std::string kind;
+  std::string language;
+  std::vector<std::string> openings, questions, answers;
 };
 const std::vector<Phrases>& phrase_tables();
 /// Requires that there is such a row.
 const Phrases& phrases(std::string_view kind, std::string_view language);
 
-using Slots = std::map<std::string, std::string>;
-/// A value of a pool: person, town, object, job, animal, colour, food, number, year, code, time, date, ...
-/// Requires that there is such a pool.
-std::string draw_value(std::string_view pool, std::string_view language, Random& random);
-/// Draws values for all slots of `text` that have none, different ones for slots of one pool.
-void draw_slots(std::string_view text, std::string_view language, Random& random, Slots& slots);
-/// Requires that all slots have values.
-std::string fill(std::string_view text, const Slots& slots);
+/// A value is one of `first`, followed by `between` and one of `second` where there are any.
+struct Pool {
+  std::string name;
+  std::string language;
+  std::vector<std::string> first, second;
+  std::string between;
+};
+const std::vector<Pool>& pools();
 
 }  // namespace longspan

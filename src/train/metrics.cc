@@ -7,10 +7,11 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <limits>
+#include <sstream>
 
 #include "base/error.h"
 #include "base/file.h"
-#include "train/trainer.h"
 
 namespace longspan {
 
@@ -70,6 +71,41 @@ std::string lines_until(const fs::path& path, int64_t step) {
   return kept;
 }
 
+/// NaN where JSON has null or nothing.
+double number_of(const Json& json, const char* key) {
+  auto found = json.find(key);
+  bool known = found != json.end() && !found->is_null();
+  return known ? found->get<double>() : std::numeric_limits<double>::quiet_NaN();
+}
+
+StepReport step_from_json(const Json& json) {
+  StepReport r;
+  r.step = json.at("step");
+  r.steps = json.value("steps", int64_t{0});
+  r.stage = json.value("stage", "");
+  r.tokens = json.value("tokens", int64_t{0});
+  r.memory = json.value("memory", int64_t{0});
+  r.suspicious = json.value("suspicious", std::vector<std::string>());
+  for (auto [key, field] : {std::pair("loss", &r.loss),
+                            {"short_loss", &r.short_loss},
+                            {"divergence", &r.divergence},
+                            {"grad_norm", &r.grad_norm},
+                            {"lr", &r.lr},
+                            {"tokens_per_s", &r.tokens_per_s},
+                            {"mfu", &r.mfu},
+                            {"seconds", &r.seconds},
+                            {"seconds_left", &r.seconds_left}})
+    *field = number_of(json, key);
+  return r;
+}
+
+ValidationReport validation_from_json(const Json& json) {
+  ValidationReport r{json.at("step"), {}};
+  for (const auto& [length, loss] : json.at("validation").items())
+    r.loss.emplace_back(std::stoll(length), loss.is_null() ? std::nan("") : loss.get<double>());
+  return r;
+}
+
 FILE* open_file(const fs::path& path, const char* mode) {
   FILE* file = std::fopen(path.c_str(), mode);
   if (!file) fail("{}: cannot be written: {}", path.string(), std::strerror(errno));
@@ -101,6 +137,25 @@ Json validation_json(const ValidationReport& r) {
   Json losses = Json::object();
   for (const auto& [length, loss] : r.loss) losses[std::to_string(length)] = loss;
   return {{"step", r.step}, {"validation", losses}};
+}
+
+MetricsHistory read_metrics(const fs::path& file) {
+  MetricsHistory history;
+  std::istringstream lines(read_file(file));
+  int64_t number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    std::string where = fmt::format("{}:{}", file.string(), ++number);
+    Json json = parse_json(line, where);
+    try {
+      if (json.contains("validation"))
+        history.validation.push_back(validation_from_json(json));
+      else
+        history.steps.push_back(step_from_json(json));
+    } catch (const std::exception& e) {  // of another type, or a length that is not a number
+      fail("{}: is not a step of a training run: {}", where, e.what());
+    }
+  }
+  return history;
 }
 
 uint32_t crc32c(std::string_view bytes) {

@@ -10,16 +10,22 @@
 #include <vector>
 
 #include "base/json.h"
+#include "train/trainer.h"
 
 namespace longspan {
-
-struct StepReport;
-struct ValidationReport;
 
 /// step, steps, stage, loss, grad_norm, lr, tokens_per_s, mfu, ...; figures that there are not are left out.
 Json step_json(const StepReport& report);
 /// {"step": n, "validation": {"4096": loss, ...}}
 Json validation_json(const ValidationReport& report);
+
+/// What a run wrote, in order.
+struct MetricsHistory {
+  std::vector<StepReport> steps;
+  std::vector<ValidationReport> validation;
+};
+/// metrics.jsonl. Error names the line that is neither of the two.
+MetricsHistory read_metrics(const std::filesystem::path& file);
 
 /// CRC32C (Castagnoli, reflected 0x82f63b78) and TFRecord's mask of it.
 uint32_t crc32c(std::string_view bytes);

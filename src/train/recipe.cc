@@ -5,12 +5,12 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <sstream>
 
 #include "base/error.h"
+#include "base/file.h"
+#include "base/settings.h"
 #include "base/text.h"
 #include "tokenizer/chat_template.h"
-#include "train/toml_section.h"
 
 namespace longspan {
 
@@ -18,28 +18,19 @@ namespace fs = std::filesystem;
 
 namespace {
 
-OnBadDocument on_bad_named(Section& s, const std::string& name) {
-  if (name == "skip") return OnBadDocument::Skip;
-  if (name == "fail") return OnBadDocument::Fail;
-  s.refuse("on_bad", "\"skip\" or \"fail\" was expected");
-}
-
-/// What text and conversations have in common: length, weight, files, positions. T: TextOptions, ChatOptions.
+/// The keys that texts and conversations share: length, weight, files, positions. T: TextOptions or
+/// ChatOptions.
 template <typename T>
-void read_row_data(Section& s, T& options, double& weight, std::vector<fs::path>& files, int64_t length,
+void read_row_data(Settings& s, T& options, double& weight, std::vector<fs::path>& files, int64_t length,
                    const fs::path& base) {
   options.row_tokens = length;
   s.read("length", options.row_tokens, 2, length);
   s.read("weight", weight, 0);
   s.read("files", files, base);
   std::string positions = "sequential";
-  s.read("positions", positions);
-  if (positions == "skipped")
-    options.positions = TrainingPositions::Skipped;
-  else if (positions == "randomised")
-    options.positions = TrainingPositions::Randomised;
-  else if (positions != "sequential")
-    s.refuse("positions", "\"sequential\", \"skipped\" or \"randomised\" was expected");
+  s.read("positions", positions, {"sequential", "skipped", "randomised"});
+  if (positions == "skipped") options.positions = TrainingPositions::Skipped;
+  if (positions == "randomised") options.positions = TrainingPositions::Randomised;
   bool target = s.read("position_target", options.position_target, 2);
   s.read("position_chunks", options.position_chunks, 2);
   s.read("position_share", options.position_share, 0, 1);
@@ -47,22 +38,20 @@ void read_row_data(Section& s, T& options, double& weight, std::vector<fs::path>
   if (skipped && options.position_target < options.row_tokens)
     s.refuse("positions", fmt::format("skipped positions need position_target, at least the length {}",
                                       options.row_tokens));
-  if (target && !skipped) s.refuse("position_target", "is of positions = \"skipped\" only");
+  if (target && !skipped) s.refuse("position_target", "only positions = \"skipped\" have one");
 }
 
-TextData read_text_data(Section& s, int64_t length, const fs::path& base) {
+TextData read_text_data(Settings& s, int64_t length, const fs::path& base) {
   TextData data;
   TextOptions& o = data.options;
   read_row_data(s, o, data.weight, data.files, length, base);
   s.read("shards", o.folders, base);
   std::string windows = "packed";
-  s.read("rows", windows);
-  if (windows != "packed" && windows != "overlapping")
-    s.refuse("rows", "\"packed\" or \"overlapping\" was expected");
+  s.read("rows", windows, {"packed", "overlapping"});
   o.overlapping = windows == "overlapping";
   s.read("min_tokens", o.min_tokens, 0);
-  s.table("categories", [&](Section& c) { o.categories = c.numbers(); });
-  s.tables("up_sampling", [&](Section& u) {
+  s.table("categories", [&](Settings& c) { o.categories = c.numbers(0); });
+  s.tables("up_sampling", [&](Settings& u) {
     TextOptions::LongOnes ones;
     u.read("tokens", ones.tokens, 1);
     u.read("times", ones.times, 0);
@@ -73,7 +62,7 @@ TextData read_text_data(Section& s, int64_t length, const fs::path& base) {
   return data;
 }
 
-ChatData read_chat_data(Section& s, int64_t length, const fs::path& base) {
+ChatData read_chat_data(Settings& s, int64_t length, const fs::path& base) {
   ChatData data;
   ChatOptions& o = data.options;
   read_row_data(s, o, data.weight, o.files, length, base);
@@ -81,18 +70,18 @@ ChatData read_chat_data(Section& s, int64_t length, const fs::path& base) {
   s.read("text_weight", o.text_weight, 0);
   s.read("answer_weight", o.answer_weight, 0);
   std::string on_bad = "skip";
-  s.read("on_bad", on_bad);
-  o.on_bad = on_bad_named(s, on_bad);
+  s.read("on_bad", on_bad, {"skip", "fail"});
+  o.on_bad = on_bad == "skip" ? OnBadDocument::Skip : OnBadDocument::Fail;
   if (o.files.empty()) s.refuse("files", "conversations (JSONL with \"messages\") are needed");
   if (o.text_weight + o.answer_weight <= 0)
     s.refuse("answer_weight", "text_weight and answer_weight are both 0");
   return data;
 }
 
-RowData read_data(Section& s, int64_t length, const fs::path& base) {
+RowData read_data(Settings& s, int64_t length, const fs::path& base) {
   RowData data;
-  s.tables("text", [&](Section& t) { data.text.push_back(read_text_data(t, length, base)); });
-  s.tables("chat", [&](Section& c) { data.chat.push_back(read_chat_data(c, length, base)); });
+  s.tables("text", [&](Settings& t) { data.text.push_back(read_text_data(t, length, base)); });
+  s.tables("chat", [&](Settings& c) { data.chat.push_back(read_chat_data(c, length, base)); });
   double sum = 0;
   for (const TextData& t : data.text) sum += t.weight;
   for (const ChatData& c : data.chat) sum += c.weight;
@@ -100,7 +89,7 @@ RowData read_data(Section& s, int64_t length, const fs::path& base) {
   return data;
 }
 
-void read_short(Section& s, ShortRows& rows, const fs::path& base) {
+void read_short(Settings& s, ShortRows& rows, const fs::path& base) {
   s.read("rows", rows.rows, 0);
   s.read("tokens", rows.tokens, 2);
   s.read("cross_entropy", rows.cross_entropy, 0);
@@ -113,17 +102,13 @@ void read_short(Section& s, ShortRows& rows, const fs::path& base) {
     s.refuse("rows", "short rows without weight: give cross_entropy or divergence");
 }
 
-void read_schedule(Section& s, Schedule& schedule) {
+void read_schedule(Settings& s, Schedule& schedule) {
   std::string decay = "cosine";
   if (!s.read("lr", schedule.lr, 0)) s.refuse("lr", "a learning rate is needed");
   s.read("warmup", schedule.warmup, 0);
   s.read("final", schedule.final, 0, 1);
   s.read("decay_share", schedule.decay_share, 0, 1);
-  if (s.read("schedule", decay)) try {
-      decay_named(decay);
-    } catch (const Error& e) {
-      s.refuse("schedule", e.what());
-    }
+  s.read("schedule", decay, decay_names());
   schedule.decay = decay_named(decay);
   if (schedule.warmup > schedule.steps)
     s.refuse("warmup", fmt::format("{} steps of warm-up in a stage of {}", schedule.warmup, schedule.steps));
@@ -136,7 +121,7 @@ int64_t shortest_rows(const Stage& stage) {
   return least;
 }
 
-Stage read_stage(Section& s, size_t number, const fs::path& base) {
+Stage read_stage(Settings& s, size_t number, const fs::path& base) {
   Stage stage;
   stage.name = fmt::format("stage {}", number + 1);
   s.read("name", stage.name);
@@ -155,11 +140,11 @@ Stage read_stage(Section& s, size_t number, const fs::path& base) {
   if (by_tokens) stage.steps = (tokens + stage.batch_tokens - 1) / stage.batch_tokens;
   stage.schedule.steps = stage.steps;
   read_schedule(s, stage.schedule);
-  s.table("short", [&](Section& t) { read_short(t, stage.short_rows, base); });
+  s.table("short", [&](Settings& t) { read_short(t, stage.short_rows, base); });
   return stage;
 }
 
-void read_trained(Section& s, Trained& t) {
+void read_trained(Settings& s, Trained& t) {
   s.read("all", t.all);
   s.read("lora_rank", t.lora_rank, 0, 1 << 16);
   s.read("lora_alpha", t.lora_alpha, 0);
@@ -173,24 +158,24 @@ void read_trained(Section& s, Trained& t) {
     t.projections = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
 }
 
-void read_running(Section& s, Recipe& r, const fs::path& base) {
-  s.table("optimizer", [&](Section& o) {
+void read_running(Settings& s, Recipe& r, const fs::path& base) {
+  s.table("optimizer", [&](Settings& o) {
     o.read("beta1", r.beta1, 0, 1);
     o.read("beta2", r.beta2, 0, 1);
     o.read("eps", r.eps, 0);
     o.read("weight_decay", r.weight_decay, 0);
     o.read("clip", r.clip, 0);
   });
-  s.table("plan", [&](Section& p) {
+  s.table("plan", [&](Settings& p) {
     p.read("recompute", r.plan.recompute);
     p.read("head_chunk", r.plan.head_chunk, 1, 1 << 20);
   });
-  s.table("snapshots", [&](Section& p) {
+  s.table("snapshots", [&](Settings& p) {
     p.read("steps", r.snapshot_steps, 0);
     p.read("minutes", r.snapshot_minutes, 0);
     p.read("kept", r.snapshots_kept, 1);
   });
-  s.table("validation", [&](Section& v) {
+  s.table("validation", [&](Settings& v) {
     v.read("steps", r.validation_steps, 0);
     v.read("files", r.validation_files, base);
     v.read("lengths", r.validation_lengths, 2);
@@ -200,8 +185,8 @@ void read_running(Section& s, Recipe& r, const fs::path& base) {
   });
 }
 
-void read_result(Section& s, Recipe& r) {
-  s.table("result", [&](Section& t) {
+void read_result(Settings& s, Recipe& r) {
+  s.table("result", [&](Settings& t) {
     t.read("averaged", r.averaged, 0);
     t.read("original_share", r.original_share, 0, 1);
     t.read("merge", r.merge);
@@ -209,7 +194,7 @@ void read_result(Section& s, Recipe& r) {
     if (t.read("type", type)) {
       r.type = dtype_from_name(type);
       if (!r.type || is_quantised(*r.type) || *r.type == DType::I32)
-        t.refuse("type", "\"f32\", \"f16\" or \"bf16\" was expected");
+        t.refuse("type", "expected \"f32\", \"f16\" or \"bf16\"");
     }
     if (r.averaged > 1 && r.snapshot_steps == 0)
       t.refuse("averaged", "averaging snapshots needs snapshots by steps: [snapshots] steps");
@@ -217,14 +202,12 @@ void read_result(Section& s, Recipe& r) {
   });
 }
 
-/// Everything that decides the numbers; not where they are written or how often.
-uint64_t digest_of(const toml::table& table) {
-  toml::table numbers = table;
+/// Of everything that decides the numbers, but not where they are written or how often.
+uint64_t digest_of(const Json& recipe) {
+  nlohmann::json numbers = recipe;  // its keys are sorted, so the order of overrides does not count
   for (const char* key : {"name", "source", "output", "snapshots", "result", "validation"})
     numbers.erase(key);
-  std::ostringstream text;
-  text << toml::json_formatter(numbers);
-  std::string bytes = text.str();
+  std::string bytes = numbers.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   return XXH64(bytes.data(), bytes.size(), 0);
 }
 
@@ -244,12 +227,13 @@ int64_t Recipe::steps() const {
 }
 
 Recipe read_recipe(const fs::path& file, const std::vector<std::string>& overrides) {
-  toml::table table = parse_toml(file, overrides);
+  TomlFile toml = parse_toml(read_file(file), file.string());
+  for (const std::string& text : overrides) apply_override(toml, parse_override(text));
   fs::path base = file.parent_path();
   Recipe r;
   r.file = file;
-  r.digest = digest_of(table);
-  Section s(table, "");
+  r.digest = digest_of(toml.values);
+  Settings s(toml.values, {.file = file.string(), .places = &toml.places});
   r.name = file.stem().string();
   s.read("name", r.name);
   s.read("source", r.source);
@@ -263,17 +247,14 @@ Recipe read_recipe(const fs::path& file, const std::vector<std::string>& overrid
   int64_t seed = 1;
   s.read("seed", seed, 0);
   r.seed = static_cast<uint64_t>(seed);
-  if (s.read("compute", compute)) {
-    if (compute != "f32" && compute != "bf16") s.refuse("compute", "\"f32\" or \"bf16\" was expected");
+  if (s.read("compute", compute, {"f32", "bf16"}))
     r.compute = compute == "f32" ? Compute::F32 : Compute::BF16;
-  }
   s.read("jump", r.jump, 1);
-  s.table("trained", [&](Section& t) { read_trained(t, r.trained); });
-  if (!table.contains("trained"))
-    s.refuse("trained", "what trains is needed: [trained] all = true or lora_rank");
+  s.table("trained", [&](Settings& t) { read_trained(t, r.trained); });
+  if (!s.has("trained")) s.refuse("trained", "what trains is needed: [trained] all = true or lora_rank");
   read_running(s, r, base);
   read_result(s, r);
-  s.tables("stage", [&](Section& t) { r.stages.push_back(read_stage(t, r.stages.size(), base)); });
+  s.tables("stage", [&](Settings& t) { r.stages.push_back(read_stage(t, r.stages.size(), base)); });
   if (r.stages.empty()) s.refuse("stage", "a recipe needs at least one [[stage]]");
   s.done();
   return r;

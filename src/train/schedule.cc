@@ -1,12 +1,10 @@
 #include "train/schedule.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 #include <iterator>
 #include <numbers>
-
-#include "base/error.h"
-#include "base/text.h"
 
 namespace longspan {
 
@@ -21,10 +19,17 @@ constexpr Named kDecays[] = {
 
 }  // namespace
 
+std::vector<const char*> decay_names() {
+  std::vector<const char*> names;
+  for (const Named& row : kDecays) names.push_back(row.name);
+  return names;
+}
+
 Decay decay_named(std::string_view name) {
   for (const Named& row : kDecays)
     if (name == row.name) return row.decay;
-  fail("schedule {} is unknown; there are constant, linear, cosine and wsd", in_quotes(name));
+  assert(false);
+  return Decay::Cosine;
 }
 
 double learning_rate(const Schedule& s, int64_t step) {

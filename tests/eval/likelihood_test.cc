@@ -50,6 +50,17 @@ class Likelihood : public ProgramTest {
     return text;
   }
 
+  /// Both scorings agree on choices.
+  static void expect_score(const ChoiceScores& result, const std::string& metric, double score) {
+    for (const MetricScore& s : result.scores)
+      if (s.metric == metric) {
+        EXPECT_EQ(s.compat, score) << metric;
+        EXPECT_EQ(s.clean, score) << metric;
+        return;
+      }
+    ADD_FAILURE() << "no " << metric;
+  }
+
   std::unique_ptr<Engine> engine_;
 };
 
@@ -58,25 +69,21 @@ TEST_F(Likelihood, SumsOfChoicesAreThoseOfTheWholeText) {
   const std::vector<std::string> endings = {" the lazy dog", " me", " a hundred and twenty moons"};
   CaseText text = choices(endings, 1);
   Sequence sequence(*engine_, 256);
-  Json result = run_choice(sequence, *engine_, prompt_of(start), text, {});
+  ChoiceScores result = run_choice(sequence, *engine_, prompt_of(start), text, {}).value();
   size_t before = ids_of(start).size();
   size_t best = 0, best_per_byte = 0;
   std::vector<double> sums;
   for (size_t k = 0; k < endings.size(); ++k) {
     sums.push_back(sum_of(start + endings[k], before));
-    EXPECT_NEAR(result["logprobs"][k].get<double>(), sums[k], 1e-4 * std::abs(sums[k]));
-    EXPECT_EQ(result["bytes"][k], endings[k].size());
+    EXPECT_NEAR(result.logprobs[k], sums[k], 1e-4 * std::abs(sums[k]));
     auto per_byte = [&](size_t i) { return sums[i] / static_cast<double>(endings[i].size()); };
     if (sums[k] > sums[best]) best = k;
     if (per_byte(k) > per_byte(best_per_byte)) best_per_byte = k;
   }
   EXPECT_EQ(best, 1u);  // the shortest
-  EXPECT_EQ(result["correct"], 1);
-  EXPECT_EQ(result["prompt_tokens"], before);
-  EXPECT_EQ(result["read_tokens"], before);
-  Json right = {{"compat", 1.0}, {"clean", 1.0}}, wrong = {{"compat", 0.0}, {"clean", 0.0}};
-  EXPECT_EQ(result["scores"]["accuracy"], right);
-  EXPECT_EQ(result["scores"]["accuracy_per_byte"], best_per_byte == 1 ? right : wrong);
+  EXPECT_EQ(result.read_tokens, static_cast<int64_t>(before));
+  expect_score(result, "accuracy", 1);
+  expect_score(result, "accuracy_per_byte", best_per_byte == 1 ? 1 : 0);
 }
 
 TEST_F(Likelihood, TheGainIsOverANeutralPrompt) {
@@ -85,14 +92,14 @@ TEST_F(Likelihood, TheGainIsOverANeutralPrompt) {
   CaseText text = choices(endings, 0);
   text.neutral = "answer:";
   Sequence sequence(*engine_, 256);
-  Json result = run_choice(sequence, *engine_, prompt_of(start), text, {});
+  ChoiceScores result = run_choice(sequence, *engine_, prompt_of(start), text, {}).value();
   std::vector<double> gains;
   for (size_t k = 0; k < endings.size(); ++k) {
     double alone = sum_of("answer:" + endings[k], ids_of("answer:").size());
-    EXPECT_NEAR(result["neutral_logprobs"][k].get<double>(), alone, 1e-3);
+    EXPECT_NEAR(result.neutral_logprobs[k], alone, 1e-3);
     gains.push_back(sum_of(start + endings[k], ids_of(start).size()) - alone);
   }
-  EXPECT_EQ(result["scores"]["accuracy_gain"]["clean"], gains[0] >= gains[1] ? 1.0 : 0.0);
+  expect_score(result, "accuracy_gain", gains[0] >= gains[1] ? 1 : 0);
   EXPECT_EQ(sequence.ids().size() + 1, ids_of(start).size());
 }
 
@@ -100,12 +107,11 @@ TEST_F(Likelihood, WhatTheSequenceSharesIsNotReadAgain) {
   CaseText text = choices({" one", " two"}, 0);
   Prompt prompt = prompt_of("a long road leads to rome and back");
   Sequence fresh(*engine_, 256), used(*engine_, 256);
-  Json expected = run_choice(fresh, *engine_, prompt, text, {});
+  ChoiceScores expected = run_choice(fresh, *engine_, prompt, text, {}).value();
   used.feed(ids_of("a long road leads elsewhere"));
-  Json result = run_choice(used, *engine_, prompt, text, {});
-  EXPECT_EQ(result["read_tokens"].get<size_t>(), prompt.ids.size() - ids_of("a long road leads ").size());
-  for (size_t k = 0; k < 2; ++k)
-    EXPECT_NEAR(result["logprobs"][k].get<double>(), expected["logprobs"][k].get<double>(), 1e-3);
+  ChoiceScores result = run_choice(used, *engine_, prompt, text, {}).value();
+  EXPECT_EQ(static_cast<size_t>(result.read_tokens), prompt.ids.size() - ids_of("a long road leads ").size());
+  for (size_t k = 0; k < 2; ++k) EXPECT_NEAR(result.logprobs[k], expected.logprobs[k], 1e-3);
   EXPECT_EQ(used.ids(), std::vector<int32_t>(prompt.ids.begin(), prompt.ids.end() - 1));
 }
 
@@ -113,9 +119,9 @@ TEST_F(Likelihood, ATokenMayReachOverTheSeam) {
   // "xa" + "b" is x, ab: all choices are counted from behind x, the part that they share.
   ASSERT_EQ(ids_of("xab").size(), 2u);
   Sequence sequence(*engine_, 256);
-  Json result = run_choice(sequence, *engine_, prompt_of("xa"), choices({"b", "c"}, 0), {});
-  EXPECT_NEAR(result["logprobs"][0].get<double>(), sum_of("xab", 1), 1e-4);
-  EXPECT_NEAR(result["logprobs"][1].get<double>(), sum_of("xac", 1), 1e-4);
+  ChoiceScores result = run_choice(sequence, *engine_, prompt_of("xa"), choices({"b", "c"}, 0), {}).value();
+  EXPECT_NEAR(result.logprobs[0], sum_of("xab", 1), 1e-4);
+  EXPECT_NEAR(result.logprobs[1], sum_of("xac", 1), 1e-4);
   EXPECT_THROW(run_choice(sequence, *engine_, prompt_of("a"), choices({"b", "c"}, 0), {}), Error);
   EXPECT_THROW(run_choice(sequence, *engine_, prompt_of(""), choices({"b", "c"}, 0), {}), Error);
 }
@@ -124,7 +130,7 @@ TEST_F(Likelihood, AChoicesRoomHoldsTheLongest) {
   CaseText text = choices({"b", " a hundred and twenty moons"}, 0);
   Prompt prompt = prompt_of("xa");
   Sequence sequence(*engine_, std::ssize(prompt.ids) + choice_room(engine_->tokenizer(), text));
-  EXPECT_FALSE(run_choice(sequence, *engine_, prompt, text, {}).is_null());
+  EXPECT_TRUE(run_choice(sequence, *engine_, prompt, text, {}).has_value());
 }
 
 TEST_F(Likelihood, APromptThatWasCutIsTakenAsItWasFitted) {
@@ -133,9 +139,9 @@ TEST_F(Likelihood, APromptThatWasCutIsTakenAsItWasFitted) {
   prompt.ids.insert(prompt.ids.begin(), engine_->tokenizer().token_id("a"));
   prompt.cut = 3;
   Sequence sequence(*engine_, 256);
-  Json result = run_choice(sequence, *engine_, prompt, choices({" one", " two"}, 0), {});
-  EXPECT_EQ(result["read_tokens"], prompt.ids.size());
-  EXPECT_NEAR(result["logprobs"][0].get<double>(), sum_of("aquick fox one", prompt.ids.size()), 1e-4);
+  ChoiceScores result = run_choice(sequence, *engine_, prompt, choices({" one", " two"}, 0), {}).value();
+  EXPECT_EQ(result.read_tokens, std::ssize(prompt.ids));
+  EXPECT_NEAR(result.logprobs[0], sum_of("aquick fox one", prompt.ids.size()), 1e-4);
 }
 
 TEST_F(Likelihood, ALossCountsTokensAndTheirBytes) {
@@ -146,19 +152,18 @@ TEST_F(Likelihood, ALossCountsTokensAndTheirBytes) {
   Sequence(*engine_, 256).score(text.ids, logprobs);
   double expected = -std::accumulate(logprobs.begin() + 19, logprobs.end(), 0.0);
   Sequence sequence(*engine_, 256);
-  Json result = run_loss(sequence, *engine_, text, {});
-  EXPECT_NEAR(result["nll"].get<double>(), expected, 1e-3);
-  EXPECT_EQ(result["tokens"], text.ids.size() - 20);
-  EXPECT_EQ(result["bytes"], text.ids.size() - 20 + 1);  // "ab" is one token
-  EXPECT_EQ(result["scores"], Json::object());
+  WindowLoss result = run_loss(sequence, *engine_, text, {}).value();
+  EXPECT_NEAR(result.nll, expected, 1e-3);
+  EXPECT_EQ(result.tokens, std::ssize(text.ids) - 20);
+  EXPECT_EQ(result.bytes, std::ssize(text.ids) - 20 + 1);  // "ab" is one token
   double sum = 0;
   int64_t count = 0;
-  for (const Json& bucket : result["buckets"]) {
-    sum += bucket[2].get<double>();
-    count += bucket[3].get<int64_t>();
+  for (const PositionBucket& bucket : result.buckets) {
+    sum += bucket.sum;
+    count += bucket.count;
   }
-  EXPECT_NEAR(sum, result["nll"].get<double>(), 1e-9);
-  EXPECT_EQ(count, result["tokens"]);
+  EXPECT_NEAR(sum, result.nll, 1e-9);
+  EXPECT_EQ(count, result.tokens);
 }
 
 TEST_F(Likelihood, StoppedByProgress) {
@@ -166,8 +171,8 @@ TEST_F(Likelihood, StoppedByProgress) {
   CaseText text = choices({" one", " two"}, 0);
   text.ids = ids_of("a text");
   Sequence sequence(*engine_, 256), other(*engine_, 256);
-  EXPECT_TRUE(run_loss(sequence, *engine_, text, stop).is_null());
-  EXPECT_TRUE(run_choice(other, *engine_, prompt_of("a prompt"), text, stop).is_null());
+  EXPECT_FALSE(run_loss(sequence, *engine_, text, stop).has_value());
+  EXPECT_FALSE(run_choice(other, *engine_, prompt_of("a prompt"), text, stop).has_value());
 }
 
 TEST_F(Likelihood, ProgressEndsAtTheTotal) {

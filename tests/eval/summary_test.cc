@@ -12,17 +12,19 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class Summary : public RunFolders {
+class Summaries : public RunFolders {
  protected:
-  Json of(const Json& settings, const Lines& lines) {
+  Summary made(const Json& settings, const Lines& lines) {
     fs::path run = folder("run");
     write_settings(run, settings);
     write_lines(run / "results.jsonl", lines);
     return summarise(read_run(run));
   }
+  /// As summary.json holds it.
+  Json of(const Json& settings, const Lines& lines) { return to_json(made(settings, lines)); }
 };
 
-using ReadRun = Summary;
+using ReadRun = Summaries;
 
 const Json* row_of(const Json& rows, const std::string& key, const Json& value) {
   for (const Json& row : rows)
@@ -46,7 +48,7 @@ TEST_F(ReadRun, ShardsDuplicatesAndAnUnfinishedLine) {
     if (i > 0) {
       EXPECT_LT(results.cases[i - 1].id, results.cases[i].id);
     }
-    first_file += results.cases[i].result["prediction"] != "of the second file";
+    first_file += results.cases[i].prediction != "of the second file";
   }
   EXPECT_EQ(first_file, 20);
 }
@@ -111,8 +113,9 @@ TEST_F(ReadRun, BadSettingsAreNamed) {
   EXPECT_EQ(read_run(run).cases.size(), 0u);
 }
 
-TEST_F(Summary, OfANeedleGrid) {
-  Json s = of(settings_of("needle", {task_row("needle", 30, {"presence"})}), needle_lines());
+TEST_F(Summaries, OfANeedleGrid) {
+  Summary summary = made(settings_of("needle", {task_row("needle", 30, {"presence"})}), needle_lines());
+  Json s = to_json(summary);
   EXPECT_DOUBLE_EQ(s["score"], 80);
   EXPECT_NEAR(s["low"], 62.69, 0.01);  // Wilson, 24 of 30
   EXPECT_NEAR(s["high"], 90.49, 0.01);
@@ -135,25 +138,26 @@ TEST_F(Summary, OfANeedleGrid) {
   EXPECT_EQ(s["grids"][1]["of"], (Json{{"needle", "<b>hat</b>"}}));
   EXPECT_EQ(s["cost"]["tokens"], 30000);
   EXPECT_DOUBLE_EQ(s["cost"]["reuse"], 0.6);
-  std::string table = summary_table(s);
+  std::string table = summary_table(summary);
   EXPECT_NE(table.find("80.0  62.7 to 90.5"), table.npos) << table;
 }
 
-TEST_F(Summary, MissingCellsAndUnfinishedRuns) {
+TEST_F(Summaries, MissingCellsAndUnfinishedRuns) {
   Lines lines = needle_lines();
   lines.erase(lines.begin() + 28, lines.end());  // 8192 tokens, depth 100
-  Json s =
-      of(settings_of("needle", {task_row("needle", 30, {"presence"}), task_row("later", 5, {"presence"})}),
-         lines);
+  Summary summary =
+      made(settings_of("needle", {task_row("needle", 30, {"presence"}), task_row("later", 5, {"presence"})}),
+           lines);
+  Json s = to_json(summary);
   EXPECT_TRUE(s["grids"][0]["cells"][4][2].is_null());
   EXPECT_EQ(s["complete"], false);
   EXPECT_EQ(s["planned"], 35);
   EXPECT_TRUE(s["tasks"][1]["score"].is_null());
-  EXPECT_NE(summary_table(s).find("incomplete: 28 of 35 cases"), std::string::npos);
-  EXPECT_NE(summary_table(s).find("28 of 30"), std::string::npos);
+  EXPECT_NE(summary_table(summary).find("incomplete: 28 of 35 cases"), std::string::npos);
+  EXPECT_NE(summary_table(summary).find("28 of 30"), std::string::npos);
 }
 
-TEST_F(Summary, CategoriesAreAveragedFirst) {
+TEST_F(Summaries, CategoriesAreAveragedFirst) {
   Lines lines;
   auto add = [&](const std::string& task, std::vector<double> scores) {
     for (size_t i = 0; i < scores.size(); ++i)
@@ -179,7 +183,7 @@ TEST_F(Summary, CategoriesAreAveragedFirst) {
   EXPECT_DOUBLE_EQ(clean["compat"], s["compat"]);
 }
 
-TEST_F(Summary, EqualTasksOfRightAndWrongHaveOneWilsonInterval) {
+TEST_F(Summaries, EqualTasksOfRightAndWrongHaveOneWilsonInterval) {
   Lines lines;
   for (const char* task : {"a", "b"})
     for (int i = 0; i < 5; ++i)
@@ -190,7 +194,7 @@ TEST_F(Summary, EqualTasksOfRightAndWrongHaveOneWilsonInterval) {
   EXPECT_NEAR(s["high"], 94.33178, 1e-4);
 }
 
-TEST_F(Summary, MetricsAreCombined) {
+TEST_F(Summaries, MetricsAreCombined) {
   for (auto [combine, score] : {std::pair("geometric_mean", 50.0), {"mean", 62.5}, {"", 25.0}}) {
     Lines lines;
     for (int i = 0; i < 4; ++i) {
@@ -205,7 +209,7 @@ TEST_F(Summary, MetricsAreCombined) {
   }
 }
 
-TEST_F(Summary, LossesArePooledOverTokens) {
+TEST_F(Summaries, LossesArePooledOverTokens) {
   Lines lines = {{"a/0", loss("a", {{"length", 64}}, 30, 10, 50)},
                  {"b/0", loss("b", {{"length", 64}}, 60, 40, 150)}};
   Json s = of(settings_of("perplexity", {task_row("a", 1, {"loss"}), task_row("b", 1, {"loss"})}), lines);
@@ -218,7 +222,7 @@ TEST_F(Summary, LossesArePooledOverTokens) {
   EXPECT_EQ(s["curve"][0]["points"][0], (Json{1.0, 5.0, 30 * 0.6 / 5, 5.0}));
 }
 
-TEST_F(Summary, WindowsMayWeighTheSame) {
+TEST_F(Summaries, WindowsMayWeighTheSame) {
   Lines lines = {{"a/0", loss("a", Json::object(), 30, 10, 50)},
                  {"a/1", loss("a", Json::object(), 40, 40, 150)}};
   Json s = of(settings_of("perplexity", {task_row("a", 2, {"loss"}, "", "window_mean")}), lines);
@@ -226,7 +230,7 @@ TEST_F(Summary, WindowsMayWeighTheSame) {
   EXPECT_DOUBLE_EQ(s["perplexity"], std::exp(2.0));
 }
 
-TEST_F(Summary, LossesStandBesideChoices) {
+TEST_F(Summaries, LossesStandBesideChoices) {
   Json choice = {
       {"task", "trivia"},
       {"kind", "choice"},

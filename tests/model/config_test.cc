@@ -189,7 +189,7 @@ TEST(Config, GemmaInTheNewerWay) {
   json["rope_parameters"]["sliding_attention"]["rope_type"] = "linear";
   EXPECT_TRUE(says(hf(json), "rope_type of local layers is not supported"));
   json["rope_parameters"]["sliding_attention"] = 7;
-  EXPECT_TRUE(says(hf(json), "sliding_attention in rope_parameters must be an object"));
+  EXPECT_TRUE(says(hf(json), "rope_parameters.sliding_attention must be an object"));
 }
 
 TEST(Config, GemmaRefusals) {

@@ -1,15 +1,16 @@
 // compare: the list of methods, what a method becomes at a length, cases that are the same as
 // Sequence::score, and results that survive interruption.
-#include "report/compare_report.h"
-
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <fstream>
+#include <set>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "cli/program.h"
+#include "eval/diff.h"
+#include "report/compare_report.h"
 
 namespace longspan {
 namespace {
@@ -72,8 +73,19 @@ class Compare : public ProgramTest {
     settings_.windows = 2;
     settings_.passkeys = 0;
   }
-  ComparePlan plan() { return plan_compare(*engine_, model_, text_, settings_); }
-  fs::path results() { return dir_ / "results.jsonl"; }
+  ComparePlan plan() { return plan_compare(*engine_, model_, text_, settings_, {}); }
+  /// The windows of a row, in order.
+  static std::vector<std::vector<int32_t>> windows(const ComparePlan& p, size_t row) {
+    std::vector<std::vector<int32_t>> ids;
+    for (const Case& c : p.cases_of(p.rows[row]).cases)
+      if (c.kind == CaseKind::Loss) ids.push_back(c.text().ids);
+    return ids;
+  }
+  static const CaseResult& result(const ComparePlan& p, const CompareResults& results, size_t row, size_t k) {
+    const CaseResult* found = results.at(p.rows[row].folder).find(p.cases_of(p.rows[row]).cases[k].id);
+    EXPECT_TRUE(found);
+    return *found;
+  }
 
   std::string model_, text_;
   std::unique_ptr<Engine> engine_;
@@ -91,118 +103,176 @@ double tail_nll(const Engine& engine, const CompareRow& row, const std::vector<i
 
 TEST_F(Compare, LossIsThatOfScoreOnTheSameWindow) {
   ComparePlan p = plan();
-  ASSERT_EQ(p.cases.size(), 12u);
-  ResultStore store;
-  ASSERT_TRUE(run_compare(*engine_, p, store));
-  for (const CompareCase& c : p.cases)
-    EXPECT_NEAR(store.find(c.key)->at("nll").get<double>(), tail_nll(*engine_, p.rows[c.row], c.ids, 16),
-                1e-5);
-  Json rows = compare_summary(p, store)["rows"];
+  ASSERT_EQ(p.rows.size(), 6u);
+  CompareResults results = open_results(p, "");
+  ASSERT_TRUE(run_compare(*engine_, p, results));
+  std::vector<ComparedRow> rows = compare_summary(p, results).rows;
   ASSERT_EQ(rows.size(), 6u);
-  EXPECT_NEAR(rows[1]["nll"].get<double>(),
-              (store.find(p.cases[2].key)->at("nll").get<double>() +
-               store.find(p.cases[3].key)->at("nll").get<double>()) /
-                  2,
-              1e-12);
-  EXPECT_NE(rows[1]["nll"], rows[3]["nll"]);
+  for (size_t r = 0; r < 6; ++r) {
+    auto ids = windows(p, r);
+    ASSERT_EQ(ids.size(), 2u);
+    double sum = 0;
+    for (size_t k = 0; k < 2; ++k) {
+      double nll = tail_nll(*engine_, p.rows[r], ids[k], 16);
+      const CaseResult& window = result(p, results, r, k);
+      EXPECT_EQ(window.tokens, 16);
+      EXPECT_NEAR(window.nll / 16, nll, 1e-5);
+      sum += nll;
+    }
+    EXPECT_NEAR(rows[r].nll, sum / 2, 1e-5);
+  }
+  EXPECT_NE(rows[1].nll, rows[3].nll);
 }
 
 TEST_F(Compare, EveryLengthEndsAtTheSamePlace) {
   ComparePlan p = plan();
-  auto tail_of = [](const CompareCase& c) { return std::vector<int32_t>(c.ids.end() - 48, c.ids.end()); };
-  EXPECT_EQ(p.cases[0].ids.size(), 48u);
-  EXPECT_EQ(p.cases[2].ids.size(), 96u);
-  EXPECT_EQ(tail_of(p.cases[0]), tail_of(p.cases[2]));
-  EXPECT_EQ(tail_of(p.cases[1]), tail_of(p.cases[3]));
-  EXPECT_NE(tail_of(p.cases[0]), tail_of(p.cases[1]));
+  auto tail_of = [](const std::vector<int32_t>& ids) {
+    return std::vector<int32_t>(ids.end() - 48, ids.end());
+  };
+  auto shorter = windows(p, 0), longer = windows(p, 1);
+  EXPECT_EQ(shorter[0].size(), 48u);
+  EXPECT_EQ(longer[0].size(), 96u);
+  EXPECT_EQ(tail_of(shorter[0]), tail_of(longer[0]));
+  EXPECT_EQ(tail_of(shorter[1]), tail_of(longer[1]));
+  EXPECT_NE(tail_of(shorter[0]), tail_of(shorter[1]));
   std::vector<int32_t> ids = engine_->tokenizer().encode(text_);
-  EXPECT_EQ(tail_of(p.cases[1]), std::vector<int32_t>(ids.end() - 48, ids.end()));
+  EXPECT_EQ(longer[0], std::vector<int32_t>(ids.begin(), ids.begin() + 96));  // the first place there is
+  EXPECT_EQ(tail_of(shorter[1]), std::vector<int32_t>(ids.end() - 48, ids.end()));
 }
 
 TEST_F(Compare, LossByPositionCoversTheLongestWindow) {
+  settings_.windows = 1;
   ComparePlan p = plan();
-  ResultStore store;
-  ASSERT_TRUE(run_compare(*engine_, p, store));
-  const CompareCase& longest = p.cases[2];
-  Json buckets = store.find(longest.key)->at("by_position");
+  CompareResults results = open_results(p, "");
+  ASSERT_TRUE(run_compare(*engine_, p, results));
+  Comparison comparison = compare_summary(p, results);
   std::vector<float> logprobs;
-  Sequence(*engine_, 96, p.rows[longest.row].stretched.position).score(longest.ids, logprobs);
-  double sum = 0, of_buckets = 0;
+  Sequence(*engine_, 96, p.rows[1].stretched.position).score(windows(p, 1)[0], logprobs);
+  double sum = 0, of_positions = 0;
   for (float l : logprobs) sum -= l;
-  int next = 1;
-  for (const Json& b : buckets) {
-    EXPECT_EQ(b[0], next);
-    next = b[1].get<int>() + 1;
-    of_buckets += b[2].get<double>() * (next - b[0].get<int>());
+  int64_t next = 1;
+  for (const PositionLoss& loss : comparison.rows[1].by_position) {
+    EXPECT_EQ(loss.first, next);
+    next = loss.last + 1;
+    of_positions += loss.nll * static_cast<double>(next - loss.first);
   }
   EXPECT_EQ(next, 96);
-  EXPECT_NEAR(of_buckets, sum, 1e-3);
-  EXPECT_FALSE(store.find(p.cases[0].key)->contains("by_position"));
+  EXPECT_NEAR(of_positions, sum, 1e-3);
+  EXPECT_TRUE(comparison.rows[0].by_position.empty());
 }
 
 TEST_F(Compare, WhatIsDoneIsNotDoneAgainAndTheResultIsTheSame) {
   ComparePlan p = plan();
-  std::string whole;
-  {
-    ResultStore store(results());
-    int64_t calls = 0;
-    // Stops inside the fourth case: three are kept.
-    EXPECT_FALSE(run_compare(*engine_, p, store, [&](int64_t, int64_t) { return ++calls < 4; }));
-  }
-  auto lines = [&] {
-    std::string text = read_file(results());
-    return std::count(text.begin(), text.end(), '\n');
+  auto summary = [&] {
+    CompareResults results = open_results(p, dir_ / "runs");
+    return dump_json(to_json(compare_summary(p, results)));
   };
-  EXPECT_EQ(lines(), 3);
+  auto known = [&] { return count_cases(p, open_results(p, dir_ / "runs")).known; };
   {
-    ResultStore store(results());
-    EXPECT_FALSE(compare_summary(p, store)["complete"].get<bool>());
-    EXPECT_TRUE(store.find(p.cases[2].key));
-    EXPECT_FALSE(store.find(p.cases[3].key));
-    EXPECT_TRUE(run_compare(*engine_, p, store));
-    whole = compare_summary(p, store).dump();
+    CompareResults results = open_results(p, dir_ / "runs");
+    auto stop = [&](int64_t, int64_t) { return count_cases(p, results).known < 3; };
+    EXPECT_FALSE(run_compare(*engine_, p, results, stop));
+    EXPECT_FALSE(compare_summary(p, results).complete);
   }
-  EXPECT_EQ(lines(), 12);
-  {  // a crash in the middle of a line
-    std::string text = read_file(results());
-    std::ofstream(results(), std::ios::binary) << text.substr(0, text.size() - 30);
-    ResultStore store(results());
-    EXPECT_EQ(lines(), 11);
-    EXPECT_FALSE(store.find(p.cases[11].key));
-    EXPECT_TRUE(run_compare(*engine_, p, store));
-  }
+  EXPECT_EQ(known(), 3);
   {
-    ResultStore store(results());
-    EXPECT_TRUE(run_compare(*engine_, p, store, [](int64_t, int64_t) { return false; }));  // nothing is left
-    Json again = compare_summary(p, store);
-    EXPECT_TRUE(again["complete"].get<bool>());
-    Json before = parse_json(whole, "before");
-    for (size_t r = 0; r + 1 < before["rows"].size(); ++r) EXPECT_EQ(again["rows"][r], before["rows"][r]);
-    EXPECT_EQ(again["rows"].back()["nll"], before["rows"].back()["nll"]);
-    whole = again.dump();
+    CompareResults results = open_results(p, dir_ / "runs");
+    EXPECT_TRUE(run_compare(*engine_, p, results));
   }
-  ResultStore store(results());
-  EXPECT_EQ(compare_summary(p, store).dump(), whole);
+  EXPECT_EQ(known(), 12);
+  const std::string whole = summary();
+  fs::path last = dir_ / "runs" / p.rows.back().folder / "results.jsonl";
+  const std::string lines = read_file(last);
+  std::ofstream(last, std::ios::binary) << lines.substr(0, lines.size() - 30);  // a crash within a line
+  EXPECT_EQ(known(), 11);
+  {
+    CompareResults results = open_results(p, dir_ / "runs");
+    EXPECT_TRUE(run_compare(*engine_, p, results));
+    auto never = [](int64_t, int64_t) { return false; };
+    EXPECT_TRUE(run_compare(*engine_, p, results, never));  // nothing is left
+  }
+  Json before = parse_json(whole, "before"), after = parse_json(summary(), "after");
+  for (size_t r = 0; r < before["rows"].size(); ++r) {
+    EXPECT_EQ(after["rows"][r]["nll"], before["rows"][r]["nll"]);
+    if (r + 1 < before["rows"].size()) {
+      EXPECT_EQ(after["rows"][r], before["rows"][r]);
+    }
+  }
+  EXPECT_EQ(summary(), summary());
+}
+
+TEST_F(Compare, ARowIsARunOfEval) {
+  settings_.methods = {"none", "linear"};
+  ComparePlan p = plan();
+  {
+    CompareResults results = open_results(p, dir_ / "runs");
+    ASSERT_TRUE(run_compare(*engine_, p, results));
+  }
+  RunResults none = read_run(dir_ / "runs" / p.rows[1].folder),
+             linear = read_run(dir_ / "runs" / p.rows[3].folder);
+  EXPECT_EQ(linear.settings.position, describe(p.rows[3].stretched.position));
+  RunDifference diff = compare_runs(none, linear);
+  EXPECT_EQ(diff.pairs, 2u);
+  Comparison comparison = compare_summary(p, open_results(p, dir_ / "runs"));
+  EXPECT_NEAR(diff.all.change.mean, comparison.rows[3].nll - comparison.rows[1].nll, 1e-12);
 }
 
 TEST_F(Compare, OtherSettingsAreNeverMixed) {
-  ResultStore store;
-  ComparePlan first = plan();
-  ASSERT_TRUE(run_compare(*engine_, first, store));
-  auto known = [&](const ComparePlan& p) {
-    return std::count_if(p.cases.begin(), p.cases.end(),
-                         [&](const CompareCase& c) { return store.find(c.key); });
+  {
+    CompareResults results = open_results(plan(), dir_ / "runs");
+    ASSERT_TRUE(run_compare(*engine_, plan(), results));
+  }
+  auto known = [&] {
+    ComparePlan p = plan();
+    return count_cases(p, open_results(p, dir_ / "runs")).known;
   };
-  EXPECT_EQ(known(first), 12);
+  EXPECT_EQ(known(), 12);
   settings_.tail = 17;
-  EXPECT_EQ(known(plan()), 0);
+  EXPECT_EQ(known(), 0);
   settings_.tail = 16;
   settings_.methods.push_back("ntk:factor=4");
-  EXPECT_EQ(known(plan()), 12);
-  text_[text_.size() - 3] = 'q';
-  EXPECT_EQ(known(plan()), 6);  // of each row but those of ntk, the window that ends elsewhere
+  EXPECT_EQ(known(), 12);
+  settings_.methods.back() = "linear:factor=3";  // what "linear" became at 96 tokens
+  EXPECT_EQ(known(), 14);
   text_.insert(0, "a");
-  EXPECT_EQ(known(plan()), 0);
+  EXPECT_EQ(known(), 0);
+}
+
+TEST_F(Compare, PassKeysAreHiddenInTheText) {
+  settings_.lengths = {300, 400};
+  settings_.methods = {"none"};
+  settings_.passkeys = 3;
+  settings_.windows = 1;
+  ComparePlan p = plan();
+  std::set<double> depths;
+  std::set<std::string> numbers;
+  for (const Case& c : p.cases_of(p.rows[1]).cases) {
+    if (c.kind != CaseKind::Answer) continue;
+    CaseText text = c.text();
+    ASSERT_EQ(text.references.size(), 1u);
+    const std::string said = " The pass key is " + text.references[0] + ". Remember it.";
+    size_t at = text.user.find(said);
+    ASSERT_NE(at, text.user.npos) << text.user;
+    EXPECT_EQ(text_.find(text.references[0]), text_.npos);
+    std::string hidden = text.user;
+    hidden.erase(at, said.size());
+    size_t begin = hidden.find(text_.substr(0, 40));
+    ASSERT_NE(begin, hidden.npos);
+    // What surrounds the key is the beginning of the text.
+    size_t end = hidden.find("\n\nWhat is the pass key?");
+    ASSERT_NE(end, hidden.npos);
+    EXPECT_EQ(hidden.substr(begin, end - begin), text_.substr(0, end - begin));
+    Prompt prompt = case_prompt(engine_->prompts(), p.cases_of(p.rows[1]), c, text);
+    EXPECT_LE(std::ssize(prompt.ids), 400 - 24);
+    EXPECT_GE(std::ssize(prompt.ids), 400 - 24 - 50);  // a sentence less
+    depths.insert(c.cell.at("depth").number());
+    numbers.insert(text.references[0]);
+  }
+  EXPECT_EQ(depths, (std::set<double>{100.0 / 6, 50, 500.0 / 6}));
+  EXPECT_EQ(numbers.size(), 1u);
+  settings_.seed = 1;
+  ComparePlan other = plan();
+  EXPECT_FALSE(numbers.contains(other.cases_of(other.rows[1]).cases.back().text().references[0]));
 }
 
 TEST_F(Compare, WhatCannotBeDoneIsSaidBeforeAnythingIsDone) {
@@ -230,16 +300,23 @@ TEST_F(Compare, WhatCannotBeDoneIsSaidBeforeAnythingIsDone) {
 
 TEST(ResultStore, ForeignLinesAreNamed) {
   fs::path file = fs::path(testing::TempDir()) / ("results-" + std::to_string(::getpid()) + ".jsonl");
-  std::ofstream(file) << "{\"case\":{\"a\":1},\"result\":{\"nll\":2}}\n[1]\n";
+  CaseResult loss;
+  loss.id = "a/1";
+  loss.task = "a";
+  loss.kind = CaseKind::Loss;
+  loss.nll = 2, loss.tokens = 1;
+  std::ofstream(file) << result_line(loss) << "[1]\n";
   try {
     ResultStore store(file);
     FAIL() << "read";
   } catch (const Error& e) {
-    EXPECT_NE(std::string(e.what()).find("line 2"), std::string::npos) << e.what();
+    EXPECT_NE(std::string(e.what()).find(":2: "), std::string::npos) << e.what();
   }
-  std::ofstream(file) << "{\"case\":{\"a\":1},\"result\":{\"nll\":2}}\n";
+  std::ofstream(file) << result_line(loss);
   ResultStore store(file);
-  EXPECT_EQ(*store.find({{"a", 1}}), Json({{"nll", 2}}));
+  ASSERT_TRUE(store.find("a/1"));
+  EXPECT_EQ(store.find("a/1")->nll, 2);
+  EXPECT_FALSE(store.find("a/2"));
   EXPECT_THROW(ResultStore second(file), Error);  // one writer at a time
   fs::remove(file);
 }

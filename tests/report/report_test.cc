@@ -82,7 +82,8 @@ TEST_F(Report, HostileTextsStayTexts) {
   std::string evil = "</script><script>alert(1)</script>\"'`<!-- \x01 \xE2\x80\xA8 @macro `id`\n";
   Json settings =
       settings_of("needle", {task_row(evil, 1, {"presence"}), task_row("$x; ''", 1, {"presence"})});
-  for (const char* key : {"model", "command", "what", "jieba", "endpoint"}) settings[key] = evil;
+  for (const char* key : {"model", "command", "what", "jieba"}) settings[key] = evil;
+  settings["endpoint"] = {{"url", evil}, {"model", evil}, {"chat", false}};
   settings["missing"] = {evil};
   settings["overrides"] = {evil};
   write_settings(run, settings);
@@ -167,13 +168,16 @@ TEST_F(Report, ARunWithoutACaseHasAPage) {
 
 TEST(Wording, AModelGoesByNameAndPositions) {
   auto name = [](const char* position) {
-    return model_name({{"model", "models/tiny.gguf"}, {"position", position}});
+    RunSettings settings;
+    settings.model = "models/tiny.gguf";
+    settings.position = position;
+    return model_name(settings);
   };
   EXPECT_EQ(name("rope:base=10000"), "tiny.gguf");
   EXPECT_EQ(name("yarn:base=100000,factor=2,original=8192"), "tiny.gguf, yarn:factor=2");
   EXPECT_EQ(name("abf:base=500000,original=8192"), "tiny.gguf, abf:base=500000");
   EXPECT_EQ(name("alibi"), "tiny.gguf, alibi");
-  EXPECT_EQ(model_name(Json::object()), "");
+  EXPECT_EQ(model_name(RunSettings()), "");
 }
 
 }  // namespace

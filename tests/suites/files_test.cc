@@ -58,9 +58,9 @@ TEST_F(FileCases, RecordsBecomeCasesInWhichADocumentStaysTogether) {
   EXPECT_EQ(cases[1].id, "qa/4");
   EXPECT_EQ(cases[2].id, "qa/3");
   EXPECT_EQ(cases[0].source, (dir_ / "qa.jsonl").string() + ":1");
-  EXPECT_EQ(cases[0].cell, Json({{"language", "zh"}, {"depth", 50}, {"words", "0-3999"}}));
-  EXPECT_EQ(cases[2].cell["words"], "4000-7999");
-  EXPECT_EQ(cases[1].cell["words"], "8000-");
+  EXPECT_EQ(cases[0].cell, (Cell{{{"language", "zh"}, {"depth", 50}, {"words", "0-3999"}}}));
+  EXPECT_EQ(cases[2].cell.at("words"), "4000-7999");
+  EXPECT_EQ(cases[1].cell.at("words"), "8000-");
   CaseText text = cases[0].text();
   EXPECT_EQ(text.user, "one a");
   EXPECT_EQ(text.user.substr(text.document_begin, text.document_end - text.document_begin), "one");
@@ -90,7 +90,7 @@ TEST_F(FileCases, ListsOfARecordAreTakenApart) {
   ASSERT_EQ(cases.size(), 2u);
   EXPECT_EQ(cases[0].id, "qa/2/1");
   EXPECT_EQ(cases[1].id, "qa/2/2");
-  EXPECT_EQ(cases[1].cell, Json({{"place", 2}}));
+  EXPECT_EQ(cases[1].cell, (Cell{{{"place", 2}}}));
   EXPECT_EQ(cases[0].text().user, "d a there? 3");
   EXPECT_EQ(cases[0].text().references, Strings{"x  y z"});
   EXPECT_EQ(cases[1].text().user, "d b 1");
@@ -185,17 +185,17 @@ TEST_F(FileCases, FaultsNameFileAndLine) {
 TEST_F(FileCases, FaultsOfTheRowNameTheKey) {
   write("qa.jsonl", "{}\n");
   task_.make = {{"references", "a"}, {"refs", "b"}};
-  EXPECT_TRUE(error("").starts_with("qa: make: refs: is unknown; here there are file, format"));
+  EXPECT_TRUE(error("").starts_with("task qa: make.refs is unknown; known keys: file, format"));
   task_.make = Json::object();
-  EXPECT_EQ(error(""), "qa: make: references: which field holds them?");
+  EXPECT_EQ(error(""), "task qa: make.references: which field holds them?");
   task_.make = {{"references", "a"}, {"format", "csv"}};
-  EXPECT_TRUE(error("").starts_with("qa: make: format: \"csv\" is unknown"));
+  EXPECT_TRUE(error("").starts_with("task qa: make.format must be \"jsonl\" or \"json\", not \"csv\""));
   task_.make = {{"references", "a"}, {"replace", {{"q", {"from"}}}}};
-  EXPECT_TRUE(error("").starts_with("qa: make: replace: q: pairs of texts were expected"));
+  EXPECT_TRUE(error("").starts_with("task qa: make.replace.q: expected pairs of strings"));
   task_.make = {{"references", "a"}, {"slots", {{"x", {{"match", "("}, {"of", "q"}}}}}};
-  EXPECT_TRUE(error("").starts_with("qa: make.slots.x: "));
+  EXPECT_TRUE(error("").starts_with("task qa: make.slots.x.match: "));
   task_.make = {{"references", "a"}, {"slots", {{"x", {{"lower", true}}}}}};
-  EXPECT_TRUE(error("").starts_with("qa: make.slots.x: lower: is unknown"));
+  EXPECT_TRUE(error("").starts_with("task qa: make.slots.x.lower is unknown"));
 }
 
 TEST_F(FileCases, DataAreFoundByName) {

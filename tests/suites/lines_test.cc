@@ -38,10 +38,10 @@ TEST_F(Lines, HoldWhatIsAskedOnce) {
       found = line.substr(line.find('<') + 1);
       EXPECT_EQ(line, "line " + asked + ": REGISTER_CONTENT is <" + one.text().references.at(0) + ">");
     }
-    EXPECT_EQ(number, one.cell["lines"]);
+    EXPECT_EQ(one.cell.at("lines"), number);
     EXPECT_EQ(std::ssize(names), number);
     ASSERT_GE(at, 0);
-    EXPECT_EQ(one.cell["depth"], at * 10 / number * 10);
+    EXPECT_EQ(one.cell.at("depth"), at * 10 / number * 10);
     EXPECT_TRUE(user.ends_with("? I need the number. "));
     first.insert(user.substr(record, 60));
   }

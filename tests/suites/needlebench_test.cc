@@ -190,7 +190,7 @@ TEST_F(NeedleBenchCases, RunOutOfTheBoxInTheOrderOfTheirBeginnings) {
   EXPECT_TRUE(missing.empty());
   ASSERT_EQ(cases.size(), 2u * (2 * 11 * 10 + 2 * 25));
   EXPECT_EQ(cases[0].id, "single_en/4000/0/0");
-  EXPECT_EQ(cases[0].cell, Json({{"length", 4000}, {"language", "English"}, {"depth", 0}}));
+  EXPECT_EQ(cases[0].cell, (Cell{{{"length", 4000}, {"language", "English"}, {"depth", 0}}}));
   int64_t tokens = 0, read = 0;
   std::vector<int32_t> before;
   for (size_t i = 0; i < 220; i += 1) {

@@ -34,7 +34,7 @@ TEST_F(Passkeys, GrowUntilTheLengthIsFull) {
     ASSERT_NE(at, std::string::npos);
     double before = static_cast<double>(at - head.size());
     double filler = static_cast<double>(text.user.size() - head.size() - said.size() - 38);
-    EXPECT_NEAR(100 * before / filler, one.cell["depth"].get<double>(), 0.5);
+    EXPECT_NEAR(100 * before / filler, one.cell.at("depth").number(), 0.5);
     if (at > head.size() + 4) {
       EXPECT_EQ(text.user.substr(head.size(), 5), "The g");
     }
@@ -71,7 +71,8 @@ TEST_F(Passkeys, FaultsAreNamed) {
     return std::string();
   };
   EXPECT_NE(fault("make.lengths=[50]").find("50 tokens do not hold a key"), std::string::npos);
-  EXPECT_NE(fault("make.form=words").find("\"words\" is unknown"), std::string::npos);
+  EXPECT_NE(fault("make.form=words").find("make.form must be \"tokens\" or \"characters\", not \"words\""),
+            std::string::npos);
 }
 
 }  // namespace

@@ -84,7 +84,7 @@ TEST_F(Perplexity, StrictCountsEachTokenOnce) {
   once[0] = 0;  // nothing stands before it
   EXPECT_EQ(counts(cases), once);
   EXPECT_EQ(cases[3].id, "t/16/3");
-  EXPECT_EQ(cases[3].cell, (Json{{"document", data_}, {"length", 16}, {"window", 3}}));
+  EXPECT_EQ(cases[3].cell, (Cell{{{"document", data_}, {"length", 16}, {"window", 3}}}));
   EXPECT_EQ(windows(make({{"lengths", 16}, {"windows", 2}})), (Strings{"0-16 1", "8-24 8"}));
   EXPECT_EQ(windows(make({{"lengths", {16, 32}}}, "", 1)), (Strings{"0-16 1", "0-32 1"}));
 }
@@ -123,11 +123,11 @@ TEST_F(Perplexity, LongLoraCountsWholeWindowsAndDropsTheLast) {
 TEST_F(Perplexity, TheCurveCountsTheSameTokensAtEachLength) {
   auto cases = make({{"kind", "curve"}, {"lengths", {8, 16, 32}}, {"tail", 4}, {"windows", 2}});
   EXPECT_EQ(windows(cases), (Strings{"33-41 4", "42-50 4", "25-41 12", "34-50 12", "9-41 28", "18-50 28"}));
-  std::map<std::string, std::string> tails;
+  std::map<int64_t, std::string> tails;  // by window
   for (const Case& c : cases) {
     CaseText text = c.text();
     auto tail = prompts_.tokenizer.decode(std::span(text.ids).subspan(static_cast<size_t>(text.from)));
-    EXPECT_EQ(tails.try_emplace(dump_json(c.cell["window"]), tail).first->second, tail);
+    EXPECT_EQ(tails.try_emplace(*c.cell.at("window").whole(), tail).first->second, tail);
   }
   EXPECT_EQ(tails.size(), 2u);
   EXPECT_NE(fault({{"kind", "curve"}, {"lengths", 48}, {"tail", 4}, {"windows", 2}}).find("do not fit"),
@@ -143,7 +143,7 @@ TEST_F(Perplexity, DocumentsThatAreTooShortArePassedOver) {
   task_.name = "t";
   auto cases = make({{"lengths", 32}, {"windows", 1}});
   ASSERT_EQ(cases.size(), 1u);
-  EXPECT_EQ(cases[0].cell["document"], "long");
+  EXPECT_EQ(cases[0].cell.at("document"), "long");
   EXPECT_EQ(cases[0].source, data_ + ":2");
   EXPECT_EQ(make({{"lengths", 4}, {"windows", 1}, {"samples", 1}})[0].source, data_ + ":1");
   EXPECT_THROW(make({{"lengths", 4}, {"text", "nowhere.txt"}}), MissingData);

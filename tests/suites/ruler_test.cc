@@ -181,7 +181,7 @@ TEST(Ruler, QuestionsOfNaturalQuestionsInsteadOfSquad) {
   const Suite ruler = suite();
   const Task& task = task_of(ruler, "qa_1");
   const RulerPlan plan = plan_ruler_qa(task, folder);
-  EXPECT_EQ(plan.cell, Json({{"data", "qa_nq"}}));
+  EXPECT_EQ(plan.cell, (Cell{{{"data", "qa_nq"}}}));
   EXPECT_EQ(plan.samples, 60);
   const RulerSample sample = RulerSamples(run_of(task, 300), plan.begin).at(5);
   EXPECT_NE(sample.user.find("T5\nIt is number 5."), std::string::npos);
@@ -208,7 +208,7 @@ TEST(Ruler, KeysOfRowsAreChecked) {
   Task task = task_of(ruler, "vt");
   task.make["haystack"] = "book.txt";  // said to the whole suite
   EXPECT_EQ(plan_ruler_vt(task).samples, 500);
-  EXPECT_EQ(plan_of(task_of(ruler, "niah_single_2")).cell, Json({{"haystack", "essays"}}));
+  EXPECT_EQ(plan_of(task_of(ruler, "niah_single_2")).cell, (Cell{{{"haystack", "essays"}}}));
   task.make["num_chain"] = 2;
   EXPECT_NE(error_of([&] { plan_ruler_vt(task); }).find("num_chain"), std::string::npos);
   task = task_of(ruler, "niah_multivalue");

@@ -48,7 +48,7 @@ TEST_F(Short, EveryTaskHasItsCases) {
       EXPECT_TRUE(prompts.insert(task.name + text.user).second) << c.id;
       continue;
     }
-    EXPECT_EQ("loss_" + c.cell["class"].get<std::string>(), task.name);
+    EXPECT_EQ("loss_" + *c.cell.at("class").text(), task.name);
     EXPECT_LE(text.ids.size(), 1024u);
     EXPECT_EQ(text.from, 1);
   }
@@ -117,7 +117,7 @@ TEST_F(Short, QuestionsOfTheUser) {
   EXPECT_EQ(cases[0].source, file + ":1");
   EXPECT_EQ(once.user, "once upon");
   EXPECT_EQ(once.correct, 2u);
-  EXPECT_EQ(cases[1].cell, (Json{{"class", "tales"}}));
+  EXPECT_EQ(cases[1].cell, (Cell{{{"class", "tales"}}}));
   EXPECT_EQ(rain.user, "it rains\n\nQuestion: what?\nAnswer:");
   EXPECT_EQ(make("choice", file, {"make.class=\"tales\"", "make.separator=\"\""})[0].text().choices[0],
             "a time");

@@ -66,7 +66,7 @@ TEST_F(SuiteFiles, LongBench2) {
             std::string::npos)
       << text.user;
   EXPECT_EQ(text.user.substr(text.document_begin, text.document_end - text.document_begin), "doc");
-  EXPECT_EQ(cases_[0].cell, Json({{"difficulty", "hard"}, {"domain", "Code"}, {"size", "short"}}));
+  EXPECT_EQ(cases_[0].cell, (Cell{{{"difficulty", "hard"}, {"domain", "Code"}, {"size", "short"}}}));
 }
 
 TEST_F(SuiteFiles, Mrcr) {
@@ -82,7 +82,7 @@ TEST_F(SuiteFiles, Mrcr) {
   EXPECT_EQ(text.user, "c");
   EXPECT_EQ(text.turns.size(), 2u);
   EXPECT_EQ(text.fields["random_string_to_prepend"], "R");
-  EXPECT_EQ(cases_[0].cell, Json({{"characters", "32768-65535"}, {"needles", 2}}));
+  EXPECT_EQ(cases_[0].cell, (Cell{{{"characters", "32768-65535"}, {"needles", 2}}}));
   record = {{"context", "long"}, {"question", "Prepend  xYz1 to the second poem."}, {"answer", "xYz1 poem"}};
   text = first("mrcr", "opencompass", "4needle", "4needle.jsonl", record);
   EXPECT_EQ(text.user, "long\nPrepend  xYz1 to the second poem.");

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "score/metrics.h"
 #include "suites/cases.h"
@@ -50,6 +51,40 @@ TEST(Suites, AllReadInEveryDialectAndNameWhatExists) {
         EXPECT_TRUE(task.make.contains("messages") || !task.prompt.empty()) << name << " " << task.name;
       }
   }
+}
+
+TEST(Suites, FaultsNameFileLineTaskAndKey) {
+  const std::string file = testing::TempDir() + "longspan-suite.toml";
+  auto write = [&](const std::string& text) {
+    write_file_atomic(
+        file, "name = \"s\"\ndialects = [\"one\", \"two\"]\n[defaults]\nmetrics = [\"presence\"]\n" + text);
+  };
+  auto error = [&](const char* dialect, const std::vector<std::string>& sets = {}) -> std::string {
+    try {
+      read_suite(file, dialect, {}, sets);
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "no error";
+  };
+  write(
+      "[dialect.two]\nnew_tokens = 0\n[[task]]\nname = \"a.b\"\n[[task]]\nname = "
+      "\"a\"\n[task.dialect.one]\nchat = 3\n");
+  EXPECT_EQ(error("two"),
+            file + ":6:1: task a.b: new_tokens must be a whole number from 1 to 1048576, not 0");
+  EXPECT_EQ(error("one"), file + ":12:1: task a: chat must be true or false, not 3");
+  EXPECT_EQ(error("two", {"a.b.new_tokens=1", "a.new_tokens=2"}), "no error");
+  EXPECT_EQ(error("two", {"a.b.new_tokens=1", "a.new_tokens=x"}),
+            "--set a.new_tokens=x: task a: new_tokens must be a whole number from 1 to 1048576, not \"x\"");
+  EXPECT_EQ(error("two", {"new_tokens=1", "tokens=1"}).substr(0, 54),
+            "--set tokens=1: task a.b: tokens is unknown; known keys");
+  EXPECT_EQ(error("three"), file + ": there is no dialect three; there are one, two");
+  write("[[task]]\nname = \"a\"\n[[task]]\nname = \"a\"\n");
+  EXPECT_EQ(error("one"), file + ":5:1: task: duplicate name a");
+  write("prompt = \"x\"\nprompts = \"y\"\n[[task]]\nname = \"a\"\n");
+  EXPECT_TRUE(error("one").starts_with(
+      file + ":6:1: task a: prompts is unknown (did you mean prompt?); known keys: name"));
+  std::filesystem::remove(file);
 }
 
 TEST(Suites, LongBenchAsksInItsOwnWords) {

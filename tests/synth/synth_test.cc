@@ -596,19 +596,19 @@ TEST_F(Synth, NoTemplateIsANeedleOfAnEvaluation) {
   std::map<std::string, size_t> facts;
   for (const FactTemplate& row : fact_templates()) {
     ++facts[row.language];
-    for (const char* text : {row.fact, row.answer, row.sentence}) expect_allowed(text);
-    for (const char* text : row.questions) expect_allowed(text);
+    for (const std::string& text : {row.fact, row.answer, row.sentence}) expect_allowed(text);
+    for (const std::string& text : row.questions) expect_allowed(text);
     EXPECT_GE(row.questions.size(), 2u) << row.fact;
   }
   EXPECT_GE(facts["en"], 24u);
   EXPECT_GE(facts["zh"], 24u);
   for (const ListTemplate& row : list_templates()) {
     expect_allowed(row.fact);
-    for (const char* text : row.questions) expect_allowed(text);
+    for (const std::string& text : row.questions) expect_allowed(text);
   }
   for (const Phrases& row : phrase_tables())
     for (const auto* texts : {&row.openings, &row.questions, &row.answers})
-      for (const char* text : *texts) expect_allowed(text);
+      for (const std::string& text : *texts) expect_allowed(text);
   job_.target_tokens = 4000;
   for (const Json& record : written(job_, 200))
     for (const Json& message : record["messages"]) expect_allowed(message["content"].get<std::string>());

@@ -68,6 +68,14 @@ TEST_F(MetricsTest, LinesOfStepsThatAreDoneAgainAreDropped) {
   EXPECT_EQ(read[3]["step"], 3);
   EXPECT_EQ(read[3]["loss"], 9);
   EXPECT_FALSE(read[3].contains("divergence"));
+  MetricsHistory history = read_metrics(dir_ / "metrics.jsonl");
+  ASSERT_EQ(history.steps.size(), 3u);
+  EXPECT_EQ(history.steps[2].step, 3);
+  EXPECT_EQ(history.steps[2].loss, 9);
+  EXPECT_TRUE(std::isnan(history.steps[2].divergence));
+  ASSERT_EQ(history.validation.size(), 1u);
+  EXPECT_EQ(history.validation[0].step, 2);
+  EXPECT_EQ(history.validation[0].loss, validation.loss);
   for (const auto& entry : fs::directory_iterator(dir_ / "tensorboard")) {
     std::vector<std::string> all = records(read_file(entry.path()));
     ASSERT_GE(all.size(), 2u);
