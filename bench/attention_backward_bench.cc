@@ -25,7 +25,7 @@ struct Matrix {
   Tensor view;
   Matrix(DType dtype, int64_t rows, int64_t cols, Random& random)
       : memory(static_cast<size_t>(dtype_bytes(dtype, rows * cols))) {
-    view = matrix_view(memory.data(), dtype, rows, cols);
+    view = host_matrix(memory.data(), dtype, rows, cols);
     for (int64_t i = 0; i < rows * cols; ++i) {
       auto x = static_cast<float>(2 * random.uniform() - 1);
       if (dtype == DType::F32)
@@ -36,15 +36,23 @@ struct Matrix {
   }
 };
 
-/// Pages of keys or values, which are rows of a matrix.
+/// A pool of pages of keys or values, which are rows of a matrix.
 struct Cache {
   Matrix rows;
-  std::vector<void*> pages;
-  KvPages view;
+  std::vector<int32_t> pages;
   Cache(DType dtype, int64_t tokens, Random& random)
       : rows(dtype, (tokens + kPageTokens - 1) / kPageTokens * kPageTokens, kKvHeads * kHeadDim, random) {
-    for (int64_t n = 0; n < rows.view.rows(); n += kPageTokens) pages.push_back(rows.view.row<std::byte>(n));
-    view = {pages, dtype, kKvHeads, kHeadDim};
+    for (int64_t n = 0; n < rows.view.rows(); n += kPageTokens)
+      pages.push_back(static_cast<int32_t>(pages.size()));
+  }
+  KvPages view() {
+    Tensor table = host_vector(pages.data(), DType::I32, std::ssize(pages));
+    return {rows.view.row<std::byte>(0),
+            kPageTokens * rows.view.row_stride,
+            table,
+            rows.view.dtype,
+            kKvHeads,
+            kHeadDim};
   }
 };
 
@@ -75,20 +83,27 @@ void measure(const Kernels& how, DType dtype, int64_t tokens, int64_t zone_count
     keys.emplace_back(dtype, tokens, random);
   }
   for (size_t z = 0; z < q.size(); ++z) {
-    zones.push_back(
-        {static_cast<int64_t>(z) * tokens / 4, q[z].view, {keys[z].pages, dtype, kKvHeads, kHeadDim}});
+    zones.push_back({static_cast<int64_t>(z) * tokens / 4, q[z].view, keys[z].view()});
     g.q[z] = dq[z].view, g.keys[z] = dkeys[z].view;
   }
   Cache values(dtype, tokens, random);
   Matrix dout = floats(width), out(dtype, tokens, width, random), log_sum = floats(kHeads),
          dvalues = floats(kv_width);
   g.values = dvalues.view;
-  AttentionShape shape{.heads = kHeads, .kv_heads = kKvHeads, .head_dim = kHeadDim, .scale = 0.125f};
-  double forward = seconds([&] { how.attention(out.view, {}, {zones.data(), 1}, values.view, shape); });
+  int32_t rows[] = {0, static_cast<int32_t>(tokens)}, past = 0;
+  AttentionShape shape{.heads = kHeads,
+                       .kv_heads = kKvHeads,
+                       .head_dim = kHeadDim,
+                       .sequences = {.rows = host_vector(rows, DType::I32, 2),
+                                     .past = host_vector(&past, DType::I32, 1),
+                                     .most_rows = tokens,
+                                     .most_keys = tokens},
+                       .scale = 0.125f};
+  double forward = seconds([&] { how.attention(out.view, {}, {zones.data(), 1}, values.view(), shape); });
   for (int64_t t = 0; t < tokens; ++t)  // about what it is for such small scores
     for (int64_t h = 0; h < kHeads; ++h) log_sum.view.row(t)[h] = std::log(static_cast<float>(t + 1));
   double backward = seconds(
-      [&] { how.attention_backward(g, dout.view, out.view, log_sum.view, zones, values.view, shape); });
+      [&] { how.attention_backward(g, dout.view, out.view, log_sum.view, zones, values.view(), shape); });
   double pairs =
       0.5 * static_cast<double>(tokens) * static_cast<double>(tokens + 1) * static_cast<double>(width);
   fmt::print(
@@ -107,8 +122,7 @@ int main(int argc, char** argv) {
   std::string_view only = argc > 4 ? argv[4] : "";
   for (int r = 0; r < repetitions; ++r)
     for (const Kernels* how : all_kernels()) {
-      if (how == &kernels_named("reference") || !how->supported() || (!only.empty() && only != how->name))
-        continue;
+      if (how == all_kernels()[0] || !how->supported() || (!only.empty() && only != how->name)) continue;
       DType dtype = std::string_view(how->name) == "avx512_bf16" ? DType::BF16 : DType::F32;
       for (int64_t zones : {1, 2, 3}) measure(*how, dtype, tokens, zones);
     }

@@ -65,10 +65,10 @@ const Case kCases[] = {
     {"xPos", 1, 32768, 9, 3, 64, {0}, 0, 1, false, true},
 };
 
-/// Pages of random values in one block of memory.
+/// A pool of pages of random values, all of one sequence.
 struct Cache {
   std::vector<uint16_t> memory;
-  std::vector<void*> pages;
+  std::vector<int32_t> pages;
   KvPages view;
   Cache(DType dtype, const Case& c, Random& random) {
     int64_t pages_needed = (c.total + kPageTokens - 1) / kPageTokens,
@@ -81,8 +81,13 @@ struct Cache {
       if (dtype == DType::F16) memory[static_cast<size_t>(i)] = f32_to_f16(x);
       if (dtype == DType::BF16) memory[static_cast<size_t>(i)] = f32_to_bf16(x);
     }
-    for (int64_t p = 0; p < pages_needed; ++p) pages.push_back(memory.data() + p * page * unit);
-    view = {pages, dtype, c.kv_heads, c.head_dim};
+    for (int64_t p = 0; p < pages_needed; ++p) pages.push_back(static_cast<int32_t>(p));
+    view = {reinterpret_cast<std::byte*>(memory.data()),
+            dtype_bytes(dtype, page),
+            host_vector(pages.data(), DType::I32, pages_needed),
+            dtype,
+            c.kv_heads,
+            c.head_dim};
   }
 };
 
@@ -97,38 +102,54 @@ struct Data {
   std::vector<Cache> caches;  // keys of each zone, values
   std::vector<std::vector<float>> q;
   std::vector<float> out;
-  std::vector<int64_t> starts;
+  std::vector<int32_t> rows, past, starts;
   std::vector<float> slopes, decay;
   std::vector<AttentionZone> zones;
 
-  Data(DType dtype, const Case& c) : out(static_cast<size_t>(c.tokens * c.heads * c.head_dim)) {
+  Data(DType dtype, const Case& c)
+      : out(static_cast<size_t>(c.tokens * c.heads * c.head_dim)),
+        rows{0, static_cast<int32_t>(c.tokens)},
+        past{static_cast<int32_t>(c.total - c.tokens)} {
     Random random(7);
     for (size_t i = 0; i <= c.from.size(); ++i) caches.emplace_back(dtype, c, random);
     for (size_t z = 0; z < c.from.size(); ++z) {
       std::vector<float>& x = q.emplace_back(out.size());
       for (float& value : x) value = static_cast<float>(random.normal());
       zones.push_back(
-          {c.from[z], matrix_view(x.data(), DType::F32, c.tokens, c.heads * c.head_dim), caches[z].view});
+          {c.from[z], host_matrix(x.data(), DType::F32, c.tokens, c.heads * c.head_dim), caches[z].view});
     }
     for (int64_t t = 0; t < c.tokens && c.documents > 1; ++t)
-      starts.push_back(t / (c.total / c.documents) * (c.total / c.documents));
+      starts.push_back(static_cast<int32_t>(t / (c.total / c.documents) * (c.total / c.documents)));
     if (c.slopes) slopes.assign(static_cast<size_t>(c.heads), 0.001f);
     if (c.decay) decay.assign(static_cast<size_t>(c.head_dim), -0.001f);
   }
 };
+
+/// Null where there are none.
+template <class T>
+Tensor view_of(DType dtype, std::vector<T>& values) {
+  return values.empty() ? Tensor{} : host_vector(values.data(), dtype, std::ssize(values));
+}
 
 /// One run.
 double seconds(const Implementation& how, const Case& c, Data& data, bool plain) {
   AttentionShape shape{.heads = c.heads,
                        .kv_heads = c.kv_heads,
                        .head_dim = c.head_dim,
-                       .past = c.total - c.tokens,
+                       .sequences = {.rows = view_of(DType::I32, data.rows),
+                                     .past = view_of(DType::I32, data.past),
+                                     .most_rows = c.tokens,
+                                     .most_keys = c.total},
                        .scale = 0.125f,
                        .chunk = c.chunk};
-  if (!plain) shape.starts = data.starts, shape.slopes = data.slopes, shape.decay = data.decay;
+  if (!plain) {
+    shape.starts = view_of(DType::I32, data.starts);
+    shape.slopes = view_of(DType::F32, data.slopes);
+    shape.decay = view_of(DType::F32, data.decay);
+  }
   std::span<const AttentionZone> zones = data.zones;
   double start = now();
-  how.attention(matrix_view(data.out.data(), how.out, c.tokens, c.heads * c.head_dim), {},
+  how.attention(host_matrix(data.out.data(), how.out, c.tokens, c.heads * c.head_dim), {},
                 zones.first(plain ? 1 : zones.size()), data.caches.back().view, shape);
   return now() - start;
 }

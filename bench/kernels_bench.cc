@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/random.h"
-#include "kernels/kernels.h"
+#include "kernels/cpu/cpu.h"
 
 namespace longspan {
 namespace {
@@ -40,12 +40,11 @@ void linear(benchmark::State& state, DType dtype, Shape shape, int64_t tokens, D
   auto memory = random_bytes(random, bytes * copies),
        in = random_bytes(random, dtype_bytes(x_dtype, tokens * shape.cols));
   std::vector<float> out(static_cast<size_t>(tokens * shape.features));
-  Tensor x = matrix_view(in.data(), x_dtype, tokens, shape.cols);
-  Tensor y = matrix_view(out.data(), DType::F32, tokens, shape.features);
+  Tensor x = host_matrix(in.data(), x_dtype, tokens, shape.cols);
+  Tensor y = host_matrix(out.data(), DType::F32, tokens, shape.features);
   std::vector<Linear> weights;
   for (int64_t i = 0; i < copies; ++i)
-    weights.push_back(
-        {matrix_view(memory.data() + i * bytes, dtype, shape.features, shape.cols), {}, nullptr});
+    weights.push_back({host_matrix(memory.data() + i * bytes, dtype, shape.features, shape.cols), {}});
   size_t turn = 0;
   for (int i = 0; i < 3; ++i) kernels().linear(y, x, weights[0], false);  // packs, wakes the threads
   for (auto _ : state) kernels().linear(y, x, weights[turn++ % weights.size()], false);
@@ -59,7 +58,7 @@ void linear(benchmark::State& state, DType dtype, Shape shape, int64_t tokens, D
 void add_all() {
   constexpr DType kDTypes[] = {DType::F32,  DType::F16,  DType::BF16, DType::Q8_0, DType::Q4_0, DType::Q4_1,
                                DType::Q5_0, DType::Q5_1, DType::Q4_K, DType::Q5_K, DType::Q6_K};
-  DType x_dtype = preferred_compute(kernels()) == Compute::BF16 ? DType::BF16 : DType::F32;
+  DType x_dtype = kernels().preferred == Compute::BF16 ? DType::BF16 : DType::F32;
   for (DType dtype : kDTypes)
     for (Shape shape : kShapes)
       for (int64_t tokens : {1, 4, 8, 64, 512}) {

@@ -47,11 +47,7 @@ Prompts fit_document(const Engine& engine, const Options& o, const std::string& 
 }
 
 Prefill feed_prompt(Sequence& sequence, const std::vector<int32_t>& ids, const Options& o) {
-  const std::vector<int32_t>& held = sequence.ids();
-  auto common = std::mismatch(ids.begin(), ids.end(), held.begin(), held.end()).first - ids.begin();
-  common = std::min<std::ptrdiff_t>(
-      common, static_cast<std::ptrdiff_t>(ids.size()) - 1);  // the last one gives the logits
-  sequence.truncate(common);
+  int64_t common = sequence.keep_prefix(ids);
   Prefill result{.tokens = static_cast<int64_t>(ids.size()), .reused = common};
   double start = seconds_now();
   ProgressBar bar("reading", o.quiet);

@@ -51,7 +51,7 @@ int attention(const AttentionOptions& o) {
     ProgressBar bar("reading", o.quiet);
     map = attention_map(
         engine.model(), spec, ids,
-        {.queries = o.queries, .chunk = engine.options().chunk, .cache_dtype = engine.options().cache_dtype},
+        {.queries = o.queries, .chunk = engine.options().chunk, .cache_types = engine.options().cache_types},
         [&](int64_t done, int64_t total) { return bar.update(done, total); });
   }
   if (!map) return kExitInterrupted;

@@ -58,11 +58,11 @@ Row measure(const Engine& engine, const BenchOptions& o, bool writing, int64_t n
 
 int bench(const BenchOptions& o) {
   Engine engine = open_engine(o);
-  const char* compute = engine.model().compute == Compute::F32 ? "f32" : "bf16";
+  const char* compute = name(engine.model().compute);
   if (!o.json)
     print_now(fmt::format("{} threads, {} kernels, {} products, {} cache\n{:<16}{:>12}{:>24}\n", threads(),
-                          engine.model().kernels->name, compute, name(engine.options().cache_dtype), "test",
-                          "tokens/s", "least .. most"));
+                          engine.model().kernels().name, compute, describe(engine.options().cache_types),
+                          "test", "tokens/s", "least .. most"));
   arm_interrupt();
   Json rows = Json::array();
   for (int64_t depth : o.depths)
@@ -84,7 +84,7 @@ int bench(const BenchOptions& o) {
       }
   if (o.json)
     print_json({{"threads", threads()},
-                {"kernels", engine.model().kernels->name},
+                {"kernels", engine.model().kernels().name},
                 {"compute", compute},
                 {"rows", rows},
                 {"peak_bytes", peak_bytes()}});

@@ -46,9 +46,9 @@ std::string command_line(const CompareOptions& o) {
 RunSettings settings_of(const CompareOptions& o, const Engine& engine) {
   RunSettings settings;
   settings.model = o.model;
-  settings.cache_type = name(engine.options().cache_dtype);
+  settings.cache_type = describe(engine.options().cache_types);
   settings.compute = engine.model().compute == Compute::F32 ? "f32" : "bf16";
-  settings.kernels = engine.model().kernels->name;
+  settings.kernels = engine.model().kernels().name;
   settings.chunk = o.chunk;
   settings.chat_template = o.chat_template;
   settings.data = o.file;

@@ -77,6 +77,7 @@ int convert(const ExtendOptions& o) {
 int merge(const ExtendOptions& o) {
   Checkpoint checkpoint = open_checkpoint(resolve_model(o.model));
   Model model;
+  model.device = host_device(kernels());
   model.config = read_config(checkpoint);
   model.weights = load_weights(checkpoint, model.config);
   ModelWish wish;

@@ -55,36 +55,36 @@ int info(const Options& o) {
   int64_t context = o.context > 0 ? o.context
                     : window > 0  ? window
                                   : std::max<int64_t>(config.position.trained_context, 4096);
-  Compute compute = engine.compute.value_or(preferred_compute(k));
-  MemoryPlan plan = plan_memory(checkpoint, config, k, compute, engine.cache_dtype, engine.chunk, context);
-  Json facts = {{"architecture", config.architecture},
-                {"parameters", checkpoint.parameters()},
-                {"layers", config.num_hidden_layers},
-                {"hidden", config.hidden_size},
-                {"heads", config.num_attention_heads},
-                {"kv_heads", config.num_key_value_heads},
-                {"head_dim", config.head_dim},
-                {"vocab", config.vocab_size},
-                {"native_context", config.position.trained_context},
-                {"position", describe(config.position)},
-                {"growth", growth(config.position, config.head_shape())},
-                {"window", window > 0 ? Json(window) : Json()},
-                {"tokenizer", load_tokenizer(checkpoint).kind()},
-                {"weights_bytes", checkpoint.tensor_bytes()},
-                {"kv_bytes_per_token",
-                 KvCache::bytes_per_token(config, engine.cache_dtype, key_copies(config, context))},
-                {"kernels", k.name},
-                {"compute", compute == Compute::F32 ? "f32" : "bf16"},
-                {"context", context},
-                {"memory",
-                 {{"weights", plan.weights},
-                  {"copied", plan.copied},
-                  {"packed", plan.packed},
-                  {"kv_cache", plan.kv_cache},
-                  {"activations", plan.activations},
-                  {"program", plan.program},
-                  {"total", plan.total()}}},
-                {"memory_to_score", plan.scoring}};
+  Compute compute = engine.compute.value_or(k.preferred);
+  MemoryPlan plan = plan_memory(checkpoint, config, k, compute, engine.cache_types, engine.chunk, context);
+  Json facts = {
+      {"architecture", config.architecture},
+      {"parameters", checkpoint.parameters()},
+      {"layers", config.num_hidden_layers},
+      {"hidden", config.hidden_size},
+      {"heads", config.num_attention_heads},
+      {"kv_heads", config.num_key_value_heads},
+      {"head_dim", config.head_dim},
+      {"vocab", config.vocab_size},
+      {"native_context", config.position.trained_context},
+      {"position", describe(config.position)},
+      {"growth", growth(config.position, config.head_shape())},
+      {"window", window > 0 ? Json(window) : Json()},
+      {"tokenizer", load_tokenizer(checkpoint).kind()},
+      {"weights_bytes", checkpoint.tensor_bytes()},
+      {"kv_bytes_per_token", kv_bytes_per_token(config, engine.cache_types, key_copies(config, context))},
+      {"kernels", k.name},
+      {"compute", compute == Compute::F32 ? "f32" : "bf16"},
+      {"context", context},
+      {"memory",
+       {{"weights", plan.weights},
+        {"copied", plan.copied},
+        {"packed", plan.packed},
+        {"kv_cache", plan.kv_cache},
+        {"activations", plan.activations},
+        {"program", plan.program},
+        {"total", plan.total()}}},
+      {"memory_to_score", plan.scoring}};
   if (o.json)
     print_json(facts);
   else

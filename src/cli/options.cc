@@ -21,6 +21,16 @@ void add_position_option(CLI::App& app, Options& o) {
   app.add_option("--position", o.position, "position method NAME:key=value,... (longspan methods)");
 }
 
+/// What CLI11 prints of a --cache-type that cannot be read; empty when it can.
+std::string cache_type_problem(const std::string& text) {
+  try {
+    parse_cache_types(text);
+    return {};
+  } catch (const Error& e) {
+    return e.what();
+  }
+}
+
 void add_engine_options(CLI::App& app, Options& o) {
   app.add_option("-t,--threads", o.threads, "threads; default the physical cores")
       ->check(CLI::Range(1, 1024).description(""));
@@ -28,8 +38,9 @@ void add_engine_options(CLI::App& app, Options& o) {
   app.add_option("--seed", o.seed, "seed of everything random");
   add_position_option(app, o);
   app.add_option("--adapter", o.adapter, "directory of a LoRA adapter (PEFT), as `longspan train` writes it");
-  app.add_option("--cache-type", o.cache_type, "keys and values: f32, f16 (default), bf16")
-      ->check(CLI::IsMember({"f32", "f16", "bf16"}, CLI::ignore_case).description(""));
+  app.add_option("--cache-type", o.cache_type,
+                 "keys and values: " + cache_type_names() + "; default f16; or each side: k=f16,v=bf16")
+      ->check(CLI::Validator(cache_type_problem, ""));
   app.add_option("--compute", o.compute, "products: f32, bf16; default what the CPU does best")
       ->check(CLI::IsMember({"f32", "bf16"}, CLI::ignore_case).description(""));
   app.add_option("--kernels", o.kernels, "implementation: reference, avx2, ...; default the best");
@@ -61,7 +72,7 @@ void add_sampling_options(CLI::App& app, SamplingOptions& s) {
 EngineOptions engine_options(const Options& o) {
   EngineOptions e;
   e.position = o.position;
-  e.cache_dtype = *dtype_from_name(o.cache_type);
+  e.cache_types = parse_cache_types(o.cache_type);
   if (!o.compute.empty()) e.compute = dtype_from_name(o.compute) == DType::F32 ? Compute::F32 : Compute::BF16;
   e.kernels = o.kernels;
   e.chat_template = o.chat_template;

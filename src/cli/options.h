@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "generate/engine.h"
+#include "generate/sequence.h"
 
 namespace longspan {
 

@@ -25,7 +25,7 @@ struct PlanOptions : Options {
 /// The memory of one method and cache type, against what is available.
 struct MemoryRow {
   std::string position;
-  DType cache_dtype = DType::F16;
+  CacheTypes cache_types;
   int64_t key_copies = 1;
   MemoryPlan plan;
   bool fits = false;
@@ -45,17 +45,17 @@ struct Plan {
 };
 
 MemoryRow memory_row(const PlanOptions& o, const Checkpoint& checkpoint, const ModelConfig& stretched,
-                     DType cache_dtype, int64_t available) {
+                     CacheTypes cache_types, int64_t available) {
   EngineOptions engine = engine_options(o);
   const Kernels& k = engine.kernels.empty() ? kernels() : kernels_named(engine.kernels);
   MemoryRow row;
   row.position = describe(stretched.position);
-  row.cache_dtype = cache_dtype;
+  row.cache_types = cache_types;
   row.key_copies = key_copies(stretched, o.to);
-  row.plan = plan_memory(checkpoint, stretched, k, engine.compute.value_or(preferred_compute(k)), cache_dtype,
+  row.plan = plan_memory(checkpoint, stretched, k, engine.compute.value_or(k.preferred), cache_types,
                          engine.chunk, o.to);
   row.fits = row.plan.total() <= available;
-  row.longest = longest_context(row.plan, stretched, cache_dtype, row.key_copies, available);
+  row.longest = longest_context(row.plan, stretched, cache_types, row.key_copies, available);
   return row;
 }
 
@@ -71,8 +71,12 @@ std::vector<MemoryRow> memory_rows(const PlanOptions& o, const Checkpoint& check
   for (const std::string& position : positions) {
     ModelConfig stretched = plan.config;
     stretched.position = parse_position(position, plan.config.position);
-    for (DType dtype : {DType::F32, DType::F16, DType::BF16})
-      rows.push_back(memory_row(o, checkpoint, stretched, dtype, plan.available));
+    std::vector<CacheTypes> types;
+    for (DType dtype : cache_dtypes()) types.push_back({dtype, dtype});
+    if (CacheTypes wanted = parse_cache_types(o.cache_type); wanted.keys != wanted.values)
+      types.push_back(wanted);
+    for (CacheTypes cache : types)
+      rows.push_back(memory_row(o, checkpoint, stretched, cache, plan.available));
   }
   return rows;
 }
@@ -102,9 +106,9 @@ double gpu_hours(const PlanOptions& o, const Plan& plan, double tokens, int64_t 
 }
 
 const MemoryRow& wanted_row(const PlanOptions& o, const Plan& plan) {
-  DType dtype = *dtype_from_name(o.cache_type);
+  CacheTypes wanted = parse_cache_types(o.cache_type);
   for (const MemoryRow& row : plan.memory)
-    if (row.cache_dtype == dtype) return row;
+    if (row.cache_types == wanted) return row;
   return plan.memory.front();
 }
 
@@ -123,7 +127,7 @@ Json plan_json(const PlanOptions& o, const Plan& plan) {
                        {"gpu_hours", gpu_hours(o, plan, r.tokens, o.to)}});
   for (const MemoryRow& m : plan.memory)
     memory.push_back({{"method", m.position},
-                      {"cache_type", name(m.cache_dtype)},
+                      {"cache_type", describe(m.cache_types)},
                       {"key_copies", m.key_copies},
                       {"kv_bytes", m.plan.kv_cache},
                       {"total_bytes", m.plan.total()},
@@ -223,7 +227,7 @@ std::string memory_text(const PlanOptions& o, const Plan& plan) {
                          m.key_copies > 1 ? fmt::format(" (keeps {} copies of the keys)", m.key_copies) : "");
     shown = m.position;
     out += fmt::format("    {:<5} keys and values {:>10}  total {:>10}  {}; up to {} tokens fit\n",
-                       name(m.cache_dtype), human_bytes(static_cast<double>(m.plan.kv_cache)),
+                       describe(m.cache_types), human_bytes(static_cast<double>(m.plan.kv_cache)),
                        human_bytes(static_cast<double>(m.plan.total())), m.fits ? "fits" : "does not fit",
                        grouped(m.longest));
   }

@@ -29,7 +29,6 @@ void refuse_length(const Engine& engine, const Options& o, int64_t tokens, int64
   auto trained = static_cast<double>(std::max<int64_t>(1, engine.config().position.trained_context));
   double factor = std::ceil(static_cast<double>(tokens) / trained * 10) / 10;
   PositionSpec spec = position_spec(engine.config().position, engine.config().head_shape(), tokens);
-  auto key_copies = static_cast<int64_t>(rotations(spec).keys.size());
   fail(
       "the text is {} tokens{}, the window is {}, and {} tokens would need {} of cache; stretch the window "
       "with --position "
@@ -37,7 +36,7 @@ void refuse_length(const Engine& engine, const Options& o, int64_t tokens, int64
       grouped(tokens - answer), answer > 0 ? fmt::format(" and {} for the answer", grouped(answer)) : "",
       grouped(window_tokens(engine.config(), o)), grouped(tokens),
       human_bytes(static_cast<double>(
-          KvCache::bytes(engine.config(), engine.options().cache_dtype, tokens, key_copies))),
+          kv_bytes(engine.config(), engine.options().cache_types, tokens, key_copies(spec)))),
       factor, tokens);
 }
 

@@ -1,5 +1,4 @@
-// Scores of a sampled query are one product with the keys laid out as columns, so that the loop over keys is
-// plain streaming multiply-adds. The softmax is computed here, over all keys that the query sees.
+// The kernels give the attention weights of a sample of the queries; here they become sums by distance.
 #include "eval/attention_map.h"
 
 #include <algorithm>
@@ -15,78 +14,38 @@ namespace longspan {
 
 namespace {
 
-/// Statistics of one query at one head.
+constexpr int64_t kMostWeights = int64_t{1} << 24;  // that exist at once, floats
+
+/// What one query at one head gives.
 struct Gathered {
   std::vector<double> bins;                     // [B] weights
   std::vector<double> beyond;                   // [beyond]
   double first = 0, entropy = 0, distance = 0;  // distance: sum of weight times distance
 };
 
-/// The query at m sees the keys begin .. m.
+/// Keys begin .. m are seen by the query at m.
 struct Query {
   int64_t m, row, begin;
-  int64_t first_key() const { return std::max<int64_t>(1, begin); }  // the first token is counted separately
+  int64_t first_key() const { return std::max<int64_t>(1, begin); }  // the first token stands apart
   int64_t distances() const { return m + 1 - first_key(); }
 };
 
-/// One head's keys 0 .. count - 1 as columns: [pages, D, kPageTokens] F32.
-std::vector<float> key_columns(const KvPages& keys, int64_t head, int64_t count) {
-  int64_t pages = (count + kPageTokens - 1) / kPageTokens, d = keys.head_dim;
-  std::vector<float> out(static_cast<size_t>(pages * d * kPageTokens));
-  parallel_for(pages, [&](int64_t page) {
-    Tensor rows = matrix_view(keys.pages[static_cast<size_t>(page)], keys.dtype, keys.heads * kPageTokens, d);
-    std::vector<float> key(static_cast<size_t>(d));
-    float* columns = out.data() + page * d * kPageTokens;
-    for (int64_t n = 0; n < std::min(kPageTokens, count - page * kPageTokens); ++n) {
-      dequantise(key.data(), rows.row(head * kPageTokens + n), keys.dtype, d);
-      for (int64_t i = 0; i < d; ++i) columns[i * kPageTokens + n] = key[static_cast<size_t>(i)];
-    }
-  });
-  return out;
-}
-
-/// exp(decay[i] r) at [i][length - 1 - r]: rising with the key's index, as the columns of keys are.
-std::vector<float> decay_table(std::span<const float> decay, int64_t length) {
-  std::vector<float> table(decay.size() * static_cast<size_t>(length));
-  for (size_t i = 0; i < decay.size(); ++i)
-    for (int64_t r = 0; r < length; ++r)
-      table[i * static_cast<size_t>(length) + static_cast<size_t>(length - 1 - r)] =
-          std::exp(decay[i] * static_cast<float>(r));
-  return table;
-}
-
-/// One past the last key that is far enough from m for a zone.
-int64_t zone_end(const AttentionZone& zone, int64_t chunk, int64_t m) {
-  int64_t end = chunk == 0 ? m + 1 - zone.from : (m / chunk + 1 - zone.from) * chunk;
-  return std::clamp<int64_t>(end, 0, m + 1);
-}
-
 class Gatherer {
  public:
-  Gatherer(AttentionMap& map, int64_t wanted)
-      : map_(map), stride_(std::max<int64_t>(1, map.length / std::max<int64_t>(1, wanted))) {}
+  Gatherer(Device& device, AttentionMap& map, int64_t wanted)
+      : device_(device),
+        map_(map),
+        stride_(std::max<int64_t>(1, map.length / std::max<int64_t>(1, wanted))) {}
 
   void observe(int64_t layer, std::span<const AttentionZone> zones, const AttentionShape& shape) {
-    assert(shape.causal && shape.positions.empty() && shape.starts.empty());
+    assert(shape.causal && !shape.positions && !shape.starts && shape.sequences.count == 1);
     std::vector<Query> queries = sample(zones[0].q.rows(), shape);
-    if (queries.empty()) return;
-    if (!shape.decay.empty() && decay_.empty()) decay_ = decay_table(shape.decay, map_.length);
-    auto group = shape.heads / shape.kv_heads, count = static_cast<int64_t>(queries.size());
-    std::vector<Gathered> found(static_cast<size_t>(count * group));
-    for (int64_t kv_head = 0; kv_head < shape.kv_heads; ++kv_head) {
-      std::vector<std::vector<float>> columns;
-      for (const AttentionZone& zone : zones)
-        columns.push_back(key_columns(zone.keys, kv_head, queries.back().m + 1));
-      parallel_for(count * group, [&](int64_t i) {
-        const Query& query = queries[static_cast<size_t>(i / group)];
-        found[static_cast<size_t>(i)] =
-            gather(query, scores(query, kv_head * group + i % group, zones, columns, shape));
-      });
-      // Summed in query order, whatever the number of threads.
-      for (int64_t i = 0; i < count * group; ++i)
-        add(layer, kv_head * group + i % group, queries[static_cast<size_t>(i / group)],
-            found[static_cast<size_t>(i)]);
-    }
+    // The weights of a few queries at a time: [queries H, keys].
+    auto at_once =
+        static_cast<size_t>(std::max<int64_t>(1, kMostWeights / (map_.heads * shape.sequences.most_keys)));
+    for (size_t first = 0; first < queries.size(); first += at_once)
+      gather_part(layer, zones, shape,
+                  std::span(queries).subspan(first, std::min(at_once, queries.size() - first)));
     for (const Query& query : queries) count_query(layer, query);
   }
 
@@ -112,76 +71,53 @@ class Gatherer {
  private:
   bool is_late(const Query& query) const { return 2 * query.m >= map_.length - 1; }
 
+  void gather_part(int64_t layer, std::span<const AttentionZone> zones, const AttentionShape& shape,
+                   std::span<const Query> queries) {
+    int64_t keys = shape.sequences.most_keys, count = std::ssize(queries) * map_.heads;
+    std::vector<int32_t> rows;
+    for (const Query& query : queries) rows.push_back(static_cast<int32_t>(query.row));
+    Arena memory(device_);
+    Tensor on_device = memory.vector("rows", DType::I32, std::ssize(rows));
+    device_.upload(on_device, std::span<const int32_t>(rows));
+    Tensor weights = memory.matrix("attention weights", DType::F32, count, keys);
+    device_.kernels().attention_weights(weights, zones, shape, on_device);
+    std::vector<float> all = device_.download<float>(weights);
+    std::vector<Gathered> found(static_cast<size_t>(count));
+    parallel_for(count, [&](int64_t i) {
+      const Query& query = queries[static_cast<size_t>(i / map_.heads)];
+      found[static_cast<size_t>(i)] = gather(
+          query, std::span(all).subspan(static_cast<size_t>(i * keys), static_cast<size_t>(query.m + 1)));
+    });
+    // Added in the order of the queries, however many threads found them.
+    for (int64_t i = 0; i < count; ++i)
+      add(layer, i % map_.heads, queries[static_cast<size_t>(i / map_.heads)], found[static_cast<size_t>(i)]);
+  }
+
   std::vector<Query> sample(int64_t rows, const AttentionShape& shape) const {
     std::vector<Query> queries;
     for (int64_t t = 0; t < rows; ++t) {
-      int64_t m = shape.past + t;
+      int64_t m = shape.sequences.most_keys - rows + t;
       if (m < 1 || (map_.length - 1 - m) % stride_ != 0) continue;
       queries.push_back({m, t, shape.window > 0 ? std::max<int64_t>(0, m + 1 - shape.window) : 0});
     }
     return queries;
   }
 
-  /// [m + 1]; entries before query.begin are undefined.
-  std::vector<float> scores(const Query& query, int64_t head, std::span<const AttentionZone> zones,
-                            const std::vector<std::vector<float>>& columns,
-                            const AttentionShape& shape) const {
-    std::vector<float> out(static_cast<size_t>(query.m + 1));
-    for (size_t z = 0; z < zones.size(); ++z) {
-      // Distances fall as keys rise: the next zone's keys end where this one's begin.
-      int64_t end = zone_end(zones[z], shape.chunk, query.m);
-      int64_t begin = z + 1 < zones.size() ? zone_end(zones[z + 1], shape.chunk, query.m) : 0;
-      add_products(out.data(), zones[z].q.row(query.row) + head * shape.head_dim, columns[z], shape, query.m,
-                   std::max(begin, query.begin), end);
-    }
-    if (!shape.slopes.empty())
-      for (int64_t n = query.begin; n <= query.m; ++n)
-        out[static_cast<size_t>(n)] -=
-            shape.slopes[static_cast<size_t>(head)] * static_cast<float>(query.m - n);
-    return out;
-  }
-
-  void add_products(float* out, const float* q, const std::vector<float>& columns,
-                    const AttentionShape& shape, int64_t m, int64_t begin, int64_t end) const {
-    for (int64_t page = begin / kPageTokens; page * kPageTokens < end; ++page) {
-      int64_t from = std::max(begin, page * kPageTokens), to = std::min(end, (page + 1) * kPageTokens);
-      for (int64_t i = 0; i < shape.head_dim; ++i) {
-        const float* k = columns.data() + (page * shape.head_dim + i) * kPageTokens - page * kPageTokens;
-        const float* fade = shape.decay.empty() ? nullptr : decay_.data() + (i + 1) * map_.length - 1 - m;
-        float x = q[i] * shape.scale;
-        if (fade) {
-#pragma omp simd
-          for (int64_t n = from; n < to; ++n) out[n] += x * k[n] * fade[n];
-        } else {
-#pragma omp simd
-          for (int64_t n = from; n < to; ++n) out[n] += x * k[n];
-        }
-      }
-    }
-  }
-
-  /// The softmax of one query, and where its weights are added.
-  Gathered gather(const Query& query, std::vector<float> weights) const {
-    auto begin = weights.begin() + query.begin;
-    float largest = *std::max_element(begin, weights.end());
-    double total = 0, score = 0, distance = 0;
-    for (auto w = begin; w != weights.end(); ++w) {
-      float below = *w - largest;
-      *w = std::exp(below);
-      total += *w;
-      score += static_cast<double>(*w) * below;
+  /// What becomes of the weights of one query, one for each key up to its own.
+  Gathered gather(const Query& query, std::span<const float> weights) const {
+    Gathered g;
+    for (int64_t n = query.begin; n <= query.m; ++n) {
+      auto w = static_cast<double>(weights[static_cast<size_t>(n)]);
+      if (w > 0) g.entropy -= w * std::log(w);
     }
     for (int64_t n = query.first_key(); n < query.m; ++n)
-      distance += weights[static_cast<size_t>(n)] * static_cast<double>(query.m - n);
+      g.distance += static_cast<double>(weights[static_cast<size_t>(n)]) * static_cast<double>(query.m - n);
     auto between = [&](int64_t near, int64_t far) {  // weight at distances near .. far - 1
       int64_t from = std::max(query.first_key(), query.m + 1 - far), to = query.m + 1 - near;
       if (from >= to) return 0.0;
-      return std::accumulate(weights.begin() + from, weights.begin() + to, 0.0) / total;
+      return std::accumulate(weights.begin() + from, weights.begin() + to, 0.0);
     };
-    Gathered g;
-    g.first = query.begin == 0 ? weights[0] / total : 0;
-    g.entropy = std::log(total) - score / total;
-    g.distance = distance / total;
+    g.first = query.begin == 0 ? static_cast<double>(weights[0]) : 0;
     for (int64_t d : map_.beyond) g.beyond.push_back(between(d + 1, map_.length));
     for (int64_t b = 0; b < map_.bins(); ++b)
       g.bins.push_back(between(map_.edges[static_cast<size_t>(b)], map_.edges[static_cast<size_t>(b + 1)]));
@@ -219,9 +155,9 @@ class Gatherer {
     late_ += is_late(query);
   }
 
+  Device& device_;
   AttentionMap& map_;
   int64_t stride_, late_ = 0;
-  std::vector<float> decay_;  // decay_table, or empty
 };
 
 AttentionMap empty_map(const ModelConfig& config, int64_t length) {
@@ -262,19 +198,15 @@ std::optional<AttentionMap> attention_map(const Model& model, const PositionSpec
   auto length = static_cast<int64_t>(ids.size());
   if (length < 2) fail("the text has {} token: attention over distance needs at least 2", length);
   AttentionMap map = empty_map(model.config, length);
-  Gatherer gatherer(map, options.queries);
-  KvCache cache(model.config, options.cache_dtype, static_cast<int64_t>(rotations(spec).keys.size()));
-  Activations activations = make_activations(model.config, spec, std::min(options.chunk, length));
-  AttentionObserver observer = [&](int64_t layer, std::span<const AttentionZone> zones,
-                                   const AttentionShape& shape) { gatherer.observe(layer, zones, shape); };
-  for (int64_t past = 0; past < length;) {
-    int64_t count = std::min(length - past, activations.rows);
-    forward(model, spec, cache,
-            {ids.subspan(static_cast<size_t>(past), static_cast<size_t>(count)), past, observer},
-            activations);
-    past += count;
-    if (progress && !progress(past, length)) return std::nullopt;
-  }
+  Gatherer gatherer(*model.device, map, options.queries);
+  KvCache cache(std::make_shared<KvPool>(
+      *model.device, kv_layout(model.config, options.cache_types, key_copies(spec)), pages_for(length)));
+  Activations activations = make_activations(model, spec, std::min(options.chunk, length));
+  Reading reading{.progress = progress};
+  reading.observer = [&](int64_t layer, std::span<const AttentionZone> zones, const AttentionShape& shape) {
+    gatherer.observe(layer, zones, shape);
+  };
+  if (!read(model, cache, spec, ids, activations, reading)) return std::nullopt;
   gatherer.finish();
   return map;
 }
@@ -283,7 +215,7 @@ double distance_quantile(std::span<const int64_t> edges, std::span<const double>
   double wanted = share * std::accumulate(weights.begin(), weights.end(), 0.0), sum = 0;
   for (size_t b = 0; b < weights.size(); ++b) {
     if (weights[b] > 0 && sum + weights[b] >= wanted) {
-      // A bin of one distance needs no interpolation.
+      // A bin of one distance has nothing to interpolate.
       auto last = static_cast<double>(edges[b + 1] - 1 - edges[b]);
       return static_cast<double>(edges[b]) + last * (wanted - sum) / weights[b];
     }

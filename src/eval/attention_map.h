@@ -19,7 +19,7 @@ namespace longspan {
 struct AttentionMapOptions {
   int64_t queries = 256;  // roughly: every k-th is sampled, counting back from the last
   int64_t chunk = 512;    // tokens a forward pass
-  DType cache_dtype = DType::F16;
+  CacheTypes cache_types;
 };
 
 /// Statistics of one head, averaged over the late queries: those sampled from the second half of the text,

@@ -115,8 +115,8 @@ CompareRow plan_row(const Engine& engine, const Checkpoint& checkpoint, const st
   ModelConfig config = engine.config();
   config.position = row.stretched.position;
   const Model& model = engine.model();
-  MemoryPlan memory = plan_memory(checkpoint, config, *model.kernels, model.compute,
-                                  engine.options().cache_dtype, engine.options().chunk, length);
+  MemoryPlan memory = plan_memory(checkpoint, config, model.kernels(), model.compute,
+                                  engine.options().cache_types, engine.options().chunk, length);
   row.kv_bytes = memory.kv_cache;
   row.memory_bytes = memory.total() + memory.scoring;
   int64_t more = memory.kv_cache + memory.activations + memory.scoring;  // than the loaded model takes

@@ -47,11 +47,11 @@ Seam find_seam(const Tokenizer& tokenizer, const Prompt& prompt, const CaseText&
   return seam;
 }
 
-/// Tokens of the prompt that the sequence does not hold yet. The last one is read again with every choice:
-/// its logits give the probability of the choice's first token.
-int64_t unread(const Sequence& sequence, const Seam& seam) {
-  auto before = std::span(seam.prompt).first(seam.prompt.size() - 1);
-  return std::ssize(seam.prompt) - common_prefix(before, sequence.ids());
+/// Keeps what the sequence shares with the prompt and returns the number of tokens left to read: at least the
+/// last one, which is read again with every choice, since its logits give the probability of the choice's
+/// first token.
+int64_t keep_shared(Sequence& sequence, const Seam& seam) {
+  return std::ssize(seam.prompt) - sequence.keep_prefix(seam.prompt);
 }
 
 int64_t tokens_of_choices(const Seam& seam) {
@@ -64,9 +64,8 @@ int64_t tokens_of_choices(const Seam& seam) {
 std::vector<double> sums_behind(Sequence& sequence, const Seam& seam,
                                 const std::function<bool(int64_t)>& going) {
   auto before = std::span(seam.prompt).first(seam.prompt.size() - 1);
-  int64_t read = unread(sequence, seam), done = 0;
+  int64_t read = keep_shared(sequence, seam), done = 0;
   auto part = [&](int64_t of_step, int64_t) { return going(done + of_step); };
-  sequence.truncate(std::ssize(seam.prompt) - read);
   if (!sequence.feed(before.subspan(sequence.ids().size()), part)) return {};
   done = read - 1;
   std::vector<double> sums;
@@ -147,7 +146,7 @@ std::optional<ChoiceScores> run_choice(Sequence& sequence, const Engine& engine,
                                        const CaseText& text, const Progress& progress) {
   const Tokenizer& tokenizer = engine.tokenizer();
   const Seam seam = find_seam(tokenizer, prompt, text);
-  const int64_t read = unread(sequence, seam), asked = read + tokens_of_choices(seam);
+  const int64_t read = keep_shared(sequence, seam), asked = read + tokens_of_choices(seam);
   std::optional<Seam> neutral;
   int64_t total = asked;
   if (!text.neutral.empty()) {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "eval/case_result.h"
-#include "generate/engine.h"
+#include "generate/sequence.h"
 #include "suites/cases.h"
 #include "suites/prompt.h"
 

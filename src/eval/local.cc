@@ -24,10 +24,7 @@ class Reader {
     int64_t declared = depends_on_length(length) ? length : kAnyLength;
     if (!sequence_ || sequence_->declared_length() != declared || depends_on_history())
       sequence_.emplace(engine_, declared, position_);
-    const std::vector<int32_t>& held = sequence_->ids();
-    auto common = std::mismatch(ids.begin(), ids.end(), held.begin(), held.end()).first - ids.begin();
-    common = std::max<std::ptrdiff_t>(0, std::min<std::ptrdiff_t>(common, std::ssize(ids) - 1));
-    sequence_->truncate(common / engine_.options().chunk * engine_.options().chunk);
+    sequence_->keep_prefix(ids, engine_.options().chunk);
     return *sequence_;
   }
 

@@ -1,6 +1,9 @@
 #include "generate/engine.h"
 
 #include <malloc.h>
+#include <unistd.h>
+
+#include <algorithm>
 
 #include "base/error.h"
 #include "model/adapter_files.h"
@@ -23,7 +26,7 @@ ModelConfig configured(const Checkpoint& checkpoint, const EngineOptions& option
 Model load_model(const Checkpoint& checkpoint, const EngineSetup& setup, const EngineOptions& options) {
   Model model;
   model.config = setup.config;
-  model.kernels = setup.kernels;
+  model.device = host_device(*setup.kernels);
   model.compute = setup.compute;
   model.weights = load_weights(checkpoint, model.config);
   if (!options.adapter.empty()) load_adapter(options.adapter, model);
@@ -36,7 +39,7 @@ EngineSetup engine_setup(const Checkpoint& checkpoint, const EngineOptions& opti
   if (options.chunk < 1) fail("chunk of {} tokens: must be at least 1", options.chunk);
   ModelConfig config = configured(checkpoint, options);
   const Kernels& chosen = options.kernels.empty() ? kernels() : kernels_named(options.kernels);
-  return {std::move(config), &chosen, options.compute.value_or(preferred_compute(chosen)),
+  return {std::move(config), &chosen, options.compute.value_or(chosen.preferred),
           load_prompt_maker(checkpoint, options.chat_template)};
 }
 
@@ -54,6 +57,21 @@ Engine::Engine(Checkpoint&& checkpoint, EngineSetup setup, const EngineOptions& 
   // The vocabulary lives in the tokenizer now: the metadata's copy of it would double its memory.
   checkpoint.metadata = Json();
   ::malloc_trim(0);
+}
+
+Activations& Engine::step_buffers(const PositionSpec& spec) const {
+  Rotations r = rotations(spec);
+  std::array<int64_t, 3> key{std::ssize(r.queries), std::ssize(r.keys), rope_tables(config(), spec)};
+  auto found = buffers_.find(key);
+  if (found == buffers_.end())
+    found = buffers_.emplace(key, make_activations(model_, spec, options_.chunk)).first;
+  return found->second;
+}
+
+std::shared_ptr<KvPool> Engine::make_pool(int64_t copies, int64_t tokens) const {
+  KvLayout layout = kv_layout(config(), options_.cache_types, copies);
+  int64_t machine = ::sysconf(_SC_PHYS_PAGES) * ::sysconf(_SC_PAGESIZE) / layout.page_bytes() + 1;
+  return std::make_shared<KvPool>(*model_.device, layout, std::clamp<int64_t>(pages_for(tokens), 1, machine));
 }
 
 }  // namespace longspan

@@ -1,20 +1,15 @@
-// Engine: a loaded model with its tokenizer and chat format. Sequence: one text on it, with its cache.
-// A sequence declares its length when it starts: that fixes its frequencies for life, so that feeding a text
-// at once, in chunks or token by token gives the same logits (length-dependent methods included). Only
-// length=current breaks this on purpose: each feed takes the frequencies of the text so far while older keys
-// keep theirs, as transformers' generate and XVERSE's released code do.
+// Engine: a loaded model with its tokenizer and chat format, and the buffers of its steps.
 #pragma once
 
+#include <array>
 #include <filesystem>
-#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/file.h"
-#include "base/progress.h"
-#include "generate/sampler.h"
 #include "model/forward.h"
 #include "tokenizer/chat_format.h"
 
@@ -22,8 +17,8 @@ namespace longspan {
 
 struct EngineOptions {
   std::string position;            // --position text; empty: the model's own
-  DType cache_dtype = DType::F16;  // F32, F16, BF16
-  std::optional<Compute> compute;  // default: preferred_compute of the kernels
+  CacheTypes cache_types;          // of keys and values
+  std::optional<Compute> compute;  // default: what suits the kernels
   std::string kernels;             // name; empty: the best
   std::string chat_template;       // built-in name or file; empty: the model's own
   int64_t chunk = 512;             // tokens a forward pass
@@ -55,6 +50,12 @@ class Engine {
   const Tokenizer& tokenizer() const { return prompts_.tokenizer; }
   const ChatFormat& chat() const { return prompts_.chat; }
   const EngineOptions& options() const { return options_; }
+  /// The buffers of a step under `spec`: one set for all sequences whose specs need as much, which therefore
+  /// take turns.
+  Activations& step_buffers(const PositionSpec& spec) const;
+  /// Memory for the caches of sequences that need `copies` rotations of their keys, with room for `tokens`
+  /// tokens (or for what the machine could ever hold).
+  std::shared_ptr<KvPool> make_pool(int64_t copies, int64_t tokens) const;
 
  private:
   Engine(Checkpoint&& checkpoint, const EngineOptions& options);
@@ -62,67 +63,8 @@ class Engine {
   EngineOptions options_;
   Model model_;
   PromptMaker prompts_;
-  std::vector<MappedFile> files_;  // weights that were not converted lie here
+  mutable std::map<std::array<int64_t, 3>, Activations> buffers_;  // by how many rotations a spec asks for
+  std::vector<MappedFile> files_;                                  // weights that were not converted lie here
 };
-
-class Sequence {
- public:
-  /// `declared_length`: tokens that the text may reach. A method that depends on the length uses it, unless
-  /// --position gave length=. The engine must outlive the sequence.
-  Sequence(const Engine& engine, int64_t declared_length);
-  /// Under another position method than the engine's.
-  Sequence(const Engine& engine, int64_t declared_length, const PositionConfig& position);
-
-  /// Feeds ids in chunks; afterwards logits() is for the last one. False when progress asked to stop (what
-  /// was fed stays). Error when the declared length is exceeded.
-  bool feed(std::span<const int32_t> ids, const Progress& progress = {});
-
-  /// Feeds ids and appends log p(ids[i] | all before it), natural log, for from <= i < n (from >= 1: what was
-  /// fed before does not predict the first). False when progress asked to stop: `out` then holds those
-  /// computed.
-  bool score(std::span<const int32_t> ids, std::vector<float>& out, const Progress& progress = {},
-             size_t from = 1);
-  /// Seconds that score() spent on the logits of the tokens it scored: the rest of its time went into
-  /// reading.
-  double head_seconds() const { return head_seconds_; }
-
-  /// [V] after the last token fed.
-  std::span<float> logits() { return logits_; }
-  /// Forgets all but the first n tokens; logits() is void until the next feed.
-  void truncate(int64_t n);
-  const std::vector<int32_t>& ids() const { return ids_; }
-  int64_t declared_length() const { return declared_; }
-  const PositionSpec& spec() const { return spec_; }
-
- private:
-  Tensor forward_chunk(std::span<const int32_t> ids);
-  void append_log_probs(Tensor hidden, std::span<const int32_t> next, std::vector<float>& out);
-  void follow_current_length(size_t more);
-
-  const Engine& engine_;
-  PositionConfig position_;
-  int64_t declared_;
-  PositionSpec spec_;
-  KvCache cache_;
-  Activations activations_;
-  std::vector<int32_t> ids_;
-  std::vector<float> logits_;
-  double head_seconds_ = 0;
-};
-
-enum class StopReason { Length, EndToken, StopString, Interrupted };
-
-struct Generation {
-  std::vector<int32_t> ids;  // without the end token
-  std::string text;          // valid UTF-8, without the stop string
-  StopReason reason = StopReason::Length;
-  double seconds = 0;  // decoding, without what was fed before
-};
-
-/// Samples up to max_tokens tokens after what the sequence was fed. on_text receives text as soon as it is
-/// whole UTF-8 and cannot be the beginning of a stop string; returning false interrupts.
-Generation generate(Sequence& sequence, const Engine& engine, int64_t max_tokens,
-                    const SamplingOptions& sampling,
-                    const std::function<bool(std::string_view)>& on_text = {});
 
 }  // namespace longspan

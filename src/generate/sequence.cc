@@ -1,95 +1,123 @@
-// Feeding, scoring and continuing one text.
+// Feeding, scoring and continuing one text, or several side by side.
+#include "generate/sequence.h"
+
 #include <algorithm>
+#include <cassert>
 #include <chrono>
 
 #include "base/error.h"
 #include "base/text.h"
-#include "generate/engine.h"
 
 namespace longspan {
 
 Sequence::Sequence(const Engine& engine, int64_t declared_length)
     : Sequence(engine, declared_length, engine.config().position) {}
 
-Sequence::Sequence(const Engine& engine, int64_t declared_length, const PositionConfig& position)
+Sequence::Sequence(const Engine& engine, int64_t declared_length, const PositionConfig& position,
+                   std::shared_ptr<KvPool> pool)
     : engine_(engine),
       position_(position),
       declared_(declared_length),
       spec_(position_spec(position, engine.config().head_shape(), declared_length)),
-      cache_(engine.config(), engine.options().cache_dtype,
-             static_cast<int64_t>(rotations(spec_).keys.size())),
-      activations_(make_activations(
-          engine.config(), spec_, std::min(engine.options().chunk, std::max<int64_t>(1, declared_length)))) {}
+      cache_(pool ? std::move(pool) : engine.make_pool(key_copies(spec_), declared_length)) {}
 
-Tensor Sequence::forward_chunk(std::span<const int32_t> ids) {
-  auto past = static_cast<int64_t>(ids_.size()), count = static_cast<int64_t>(ids.size());
-  if (past + count > declared_)
-    fail("the text grew to {} tokens, but the sequence was declared for {}; ask for a longer context",
-         past + count, declared_);
-  cache_.reserve(past + count);
-  Tensor hidden = forward(engine_.model(), spec_, cache_, Batch{ids, past}, activations_);
-  ids_.insert(ids_.end(), ids.begin(), ids.end());
-  return hidden;
+void Sequence::prepare(size_t more) {
+  auto length = static_cast<int64_t>(ids_.size() + more);
+  if (length > declared_)
+    fail("the text grew to {} tokens, but the sequence was declared for {}; ask for a longer context", length,
+         declared_);
+  auto given = position_.values.find("length");
+  if (given != position_.values.end() && given->second == kCurrentLength)
+    spec_ = position_spec(position_, engine_.config().head_shape(), length);
 }
 
-void Sequence::follow_current_length(size_t more) {
-  auto length = position_.values.find("length");
-  if (length == position_.values.end() || length->second != kCurrentLength) return;
-  spec_ = position_spec(position_, engine_.config().head_shape(), static_cast<int64_t>(ids_.size() + more));
+void Sequence::took(std::span<const int32_t> ids) { ids_.insert(ids_.end(), ids.begin(), ids.end()); }
+
+bool Sequence::read_ids(std::span<const int32_t> ids, Reading reading) {
+  prepare(ids.size());
+  int64_t before = cache_.length();
+  auto taken = [&] { return static_cast<size_t>(cache_.length() - before); };
+  try {
+    bool whole = read(engine_.model(), cache_, spec_, ids, engine_.step_buffers(spec_), reading);
+    took(ids.first(taken()));
+    return whole;
+  } catch (...) {
+    took(ids.first(taken()));
+    throw;
+  }
 }
 
 bool Sequence::feed(std::span<const int32_t> ids, const Progress& progress) {
-  follow_current_length(ids.size());
-  for (size_t done = 0; done < ids.size();) {
-    size_t count = std::min(ids.size() - done, static_cast<size_t>(activations_.rows));
-    Tensor hidden = forward_chunk(ids.subspan(done, count));
-    done += count;
-    if (done == ids.size()) {
-      Tensor last =
-          head_logits(engine_.model(), hidden.slice(static_cast<int64_t>(count) - 1, 1), activations_);
-      logits_.assign(last.row(0), last.row(0) + last.cols());
-    }
-    if (progress && !progress(static_cast<int64_t>(done), static_cast<int64_t>(ids.size()))) return false;
-  }
-  return true;
-}
-
-/// Row r of hidden predicts next[r].
-void Sequence::append_log_probs(Tensor hidden, std::span<const int32_t> next, std::vector<float>& out) {
-  auto start = std::chrono::steady_clock::now();
-  for (size_t r = 0; r < next.size(); r += kHeadRows) {
-    size_t rows = std::min(next.size() - r, static_cast<size_t>(kHeadRows));
-    Tensor logits = head_logits(
-        engine_.model(), hidden.slice(static_cast<int64_t>(r), static_cast<int64_t>(rows)), activations_);
-    size_t at = out.size();
-    out.resize(at + rows);
-    engine_.model().kernels->log_prob(vector_view(out.data() + at, DType::F32, static_cast<int64_t>(rows)),
-                                      logits, next.subspan(r, rows));
-  }
-  head_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  Reading reading{.from = ids.empty() ? 0 : ids.size() - 1, .to = ids.size(), .progress = progress};
+  reading.on_hidden = [&](Tensor hidden, size_t) {
+    Tensor logits = head_logits(engine_.model(), hidden, engine_.step_buffers(spec_));
+    logits_ = engine_.model().device->download<float>(logits);
+  };
+  return read_ids(ids, reading);
 }
 
 bool Sequence::score(std::span<const int32_t> ids, std::vector<float>& out, const Progress& progress,
                      size_t from) {
-  follow_current_length(ids.size());
-  for (size_t done = 0; done < ids.size();) {
-    size_t count = std::min(ids.size() - done, static_cast<size_t>(activations_.rows));
-    Tensor hidden = forward_chunk(ids.subspan(done, count));
-    size_t first = std::max(from, done + 1),           // the first token that this chunk is asked about
-        end = std::min(ids.size(), done + count + 1);  // the last token of all predicts nothing
-    if (first < end)
-      append_log_probs(
-          hidden.slice(static_cast<int64_t>(first - done - 1), static_cast<int64_t>(end - first)),
-          ids.subspan(first, end - first), out);
-    done += count;
-    if (progress && !progress(static_cast<int64_t>(done), static_cast<int64_t>(ids.size()))) return false;
-  }
-  return true;
+  // Row i predicts id i + 1; the last of all predicts nothing.
+  Reading reading{.from = from - 1, .to = ids.empty() ? 0 : ids.size() - 1, .progress = progress};
+  reading.on_hidden = [&](Tensor hidden, size_t first) {
+    auto start = std::chrono::steady_clock::now();
+    append_log_probs(engine_.model(), hidden, ids.subspan(first + 1, static_cast<size_t>(hidden.rows())),
+                     engine_.step_buffers(spec_), out);
+    head_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  return read_ids(ids, reading);
+}
+
+int64_t Sequence::keep_prefix(std::span<const int32_t> ids, int64_t multiple) {
+  auto common = std::mismatch(ids.begin(), ids.end(), ids_.begin(), ids_.end()).first - ids.begin();
+  common = std::max<int64_t>(0, std::min<int64_t>(common, std::ssize(ids) - 1));
+  truncate(common / multiple * multiple);
+  return cache_.length();
 }
 
 void Sequence::truncate(int64_t n) {
   cache_.truncate(n);
   ids_.resize(static_cast<size_t>(n));
+}
+
+void feed_together(std::span<Sequence* const> sequences, std::span<const std::span<const int32_t>> ids) {
+  assert(!sequences.empty() && sequences.size() == ids.size());
+  const Engine& engine = sequences[0]->engine_;
+  const Model& model = engine.model();
+  for (size_t s = 0; s < sequences.size(); ++s) sequences[s]->prepare(ids[s].size());
+  Activations& a = engine.step_buffers(sequences[0]->spec_);
+  std::vector<size_t> done(sequences.size(), 0);
+  for (;;) {
+    Batch batch;
+    std::vector<size_t> members, ended;  // of this step; of those, who reach their end
+    int64_t room = a.rows;
+    for (size_t s = 0; s < sequences.size() && room > 0; ++s) {
+      auto count = std::min(ids[s].size() - done[s], static_cast<size_t>(room));
+      if (count == 0) continue;
+      batch.sequences.push_back(
+          {&sequences[s]->cache_, &sequences[s]->spec_, ids[s].subspan(done[s], count)});
+      members.push_back(s);
+      room -= static_cast<int64_t>(count);
+      done[s] += count;
+      if (done[s] < ids[s].size()) continue;
+      batch.logits_rows.push_back(static_cast<int32_t>(a.rows - room - 1));
+      ended.push_back(s);
+    }
+    if (members.empty()) return;
+    Tensor hidden = forward(model, batch, a);
+    for (size_t i = 0; i < members.size(); ++i) sequences[members[i]]->took(batch.sequences[i].ids);
+    for (size_t first = 0; first < ended.size(); first += kHeadRows) {
+      auto count = std::min(ended.size() - first, static_cast<size_t>(kHeadRows));
+      Tensor logits =
+          head_logits(model, hidden.slice(static_cast<int64_t>(first), static_cast<int64_t>(count)), a);
+      std::vector<float> all = model.device->download<float>(logits);
+      for (size_t i = 0; i < count; ++i) {
+        auto from = all.begin() + static_cast<ptrdiff_t>(i) * logits.cols();
+        sequences[ended[first + i]]->logits_.assign(from, from + logits.cols());
+      }
+    }
+  }
 }
 
 namespace {

@@ -16,7 +16,7 @@ const Kernels& choose() {
   if (const char* forced = std::getenv("LONGSPAN_KERNELS"); forced && *forced) return kernels_named(forced);
   const Kernels* best = kAll[0];
   for (const Kernels* k : kAll)
-    if (k->supported()) best = k;
+    if (k->on_host && k->supported()) best = k;
   return *best;
 }
 }  // namespace
@@ -46,8 +46,17 @@ const Kernels& kernels_named(std::string_view name) {
   fail("kernels \"{}\" are unknown; there are: {}", name, known);
 }
 
-Compute preferred_compute(const Kernels& k) {
-  return std::string_view(k.name) == "avx512_bf16" ? Compute::BF16 : Compute::F32;
+const char* name(Compute compute) { return compute == Compute::F32 ? "f32" : "bf16"; }
+
+std::shared_ptr<void>& PackedCopies::of(const void* owner) {
+  for (auto& [who, copy] : copies_)
+    if (who == owner) return copy;
+  return copies_.emplace_back(owner, nullptr).second;
+}
+
+std::span<const DType> cache_dtypes() {
+  static constexpr DType kTypes[] = {DType::F32, DType::F16, DType::BF16};
+  return kTypes;
 }
 
 }  // namespace longspan

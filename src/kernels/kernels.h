@@ -13,23 +13,50 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "position/position.h"
 #include "tensor/tensor.h"
 
 namespace longspan {
 
 /// Precision of dense products and of the activations that feed them.
 enum class Compute : uint8_t { F32, BF16 };
+/// "f32", "bf16".
+const char* name(Compute compute);
 
-/// A dense layer: y = x W^T + b. `packed` is what an implementation made of the weight for itself at first
-/// use (or at prepare): derived data, owned here so that it lives and dies with the weight.
+/// Of the gate of a gated MLP: silu(x) = x sigmoid(x); gelu in its tanh form (Hendrycks 2016).
+enum class Activation : uint8_t { Silu, GeluTanh };
+
+/// What implementations made of a weight for themselves (packed copies): derived data, kept beside the weight
+/// so that it lives and dies with it, each under the key of the implementation that can read it.
+class PackedCopies {
+ public:
+  /// The entry of `owner`, empty at first. The caller serialises access.
+  std::shared_ptr<void>& of(const void* owner);
+  void clear() { copies_.clear(); }
+
+ private:
+  std::vector<std::pair<const void*, std::shared_ptr<void>>> copies_;
+};
+
+/// A dense layer: y = x W^T + b.
 struct Linear {
   Tensor weight;  // [N, C], any dtype of the table in dtype.h
   Tensor bias;    // [N] F32, or null
-  mutable std::shared_ptr<void> packed;
+  mutable PackedCopies packed{};
 
   explicit operator bool() const { return static_cast<bool>(weight); }
+};
+
+/// A low-rank product that stands beside a projection: y += scale * (x A^T) B^T (LoRA, Hu 2021, arXiv
+/// 2106.09685).
+struct Adapter {
+  Linear a, b;  // [r, C], [N, r]
+  float scale = 1;
+
+  explicit operator bool() const { return static_cast<bool>(a.weight); }
 };
 
 /// cos and sin of the angles of T positions, made once a forward pass and shared by its layers; both are
@@ -39,14 +66,30 @@ struct RopeTable {
   Tensor sin;  // [T, rotary/2] F32
 };
 
-/// One layer's keys or values of one sequence: pages of kPageTokens tokens; a page holds [K, kPageTokens, D]
-/// contiguous, so one head's keys within a page are one stream.
+/// Which way rope turns: Back is the transpose, which gradients go through.
+enum class Turn : uint8_t { Forward, Back };
+
+/// The sequences whose rows stand side by side in a batch of T rows: sequence s has rows rows[s] .. rows[s +
+/// 1]
+/// - 1, and past[s] keys before the first of them. past may be negative: see AttentionShape.
+struct Sequences {
+  int64_t count = 1;      // S
+  Tensor rows;            // [S + 1] I32, rising from 0 to T
+  Tensor past;            // [S] I32
+  int64_t most_rows = 0;  // of any sequence: what a device plans its launch for
+  int64_t most_keys = 0;  // the largest past + rows
+};
+
+/// One layer's keys or values of the sequences of a batch, in pages of kPageTokens tokens of one pool: a page
+/// holds [K, kPageTokens, D] contiguous, so one head's keys within a page are one stream.
 constexpr int64_t kPageTokens = 256;
 struct KvPages {
-  std::span<void* const> pages;
-  DType dtype = DType::F32;  // F32, F16, BF16
-  int64_t heads = 0;         // K
-  int64_t head_dim = 0;      // D
+  std::byte* memory = nullptr;  // of page 0, in the memory of `device`
+  int64_t stride = 0;           // bytes from one page to the next
+  Tensor table;                 // [S, P] I32: the pages of each sequence, in order
+  DType dtype = DType::F32;     // F32, F16, BF16
+  int64_t heads = 0;            // K
+  int64_t head_dim = 0;         // D
 };
 
 /// One range of distances of attention, with queries and keys rotated for it (FlagAttention's piecewise
@@ -58,23 +101,23 @@ struct AttentionZone {
 };
 constexpr int64_t kMaxAttentionZones = 3;
 
-/// Query t and key n stand at positions[past + t] and positions[n] (their indices where positions is empty);
-/// the distance is the difference. Query t sees keys starts[t] <= n <= past + t, bottom-right aligned: past
-/// may be negative, and a query without any visible key gives zeros.
+/// In each sequence of T rows query t and key n stand at positions[past + t] and positions[n] (their indices
+/// where positions is null); the distance is the difference. Query t sees keys starts[t] <= n <= past + t,
+/// bottom-right aligned: past may be negative, and a query without any visible key gives zeros. Positions and
+/// starts are for a single sequence.
 struct AttentionShape {
   int64_t heads = 0;     // H
   int64_t kv_heads = 0;  // K, divides H
   int64_t head_dim = 0;  // D, any size; multiples of 16 are fast
-  int64_t past = 0;      // keys before the first query's own: there are past + T keys
-  float scale = 1.0f;    // multiplies q.k
-  int64_t window = 0;    // sliding window: only distances below it are seen; 0 is no window
-  bool causal = true;    // false: every query sees all keys from starts[t]
-  int64_t chunk = 0;  // zones count distance in tokens (0) or in chunks: floor(m / chunk) - floor(n / chunk)
-  // [past + T], not falling within a document; whole numbers below 2^24 are exact
-  std::span<const float> positions{};
-  std::span<const int64_t> starts{};  // [T] first key of the query's document, not falling; empty: 0
-  std::span<const float> slopes{};    // [H] ALiBi: slopes[h] times the distance is subtracted from the score
-  std::span<const float> decay{};  // [D] xPos: product i of q.k is multiplied by exp(decay[i] distance), <= 0
+  Sequences sequences;
+  float scale = 1.0f;  // multiplies q.k
+  int64_t window = 0;  // sliding window: only distances below it are seen; 0 is no window
+  bool causal = true;  // false: every query sees all keys from starts[t]
+  int64_t chunk = 0;   // zones count distance in tokens (0) or in chunks: floor(m / chunk) - floor(n / chunk)
+  Tensor positions{};  // [past + T] F32, not falling within a document; whole numbers below 2^24 are exact
+  Tensor starts{};     // [T] I32 first key of the query's document, not falling; null: 0
+  Tensor slopes{};     // [H] F32 ALiBi: slopes[h] times the distance is subtracted from the score; or null
+  Tensor decay{};  // [D] F32 xPos: product i of q.k is multiplied by exp(decay[i] distance), <= 0; or null
 };
 
 /// What attention_backward writes: gradients of each zone's q [T, H * D] and keys [past + T, K * D], and of
@@ -90,13 +133,52 @@ struct AdamW {
   int64_t step = 1;
 };
 
+/// One tensor that AdamW updates, all F32 and of one shape.
+struct AdamWTensor {
+  Tensor value, gradient, m, v;
+  bool decays = false;  // AdamW::decay applies
+};
+
+/// Scalars that the host reads once a step ("[1] F64") are written by the device: nothing here makes the host
+/// wait.
 struct Kernels {
   const char* name;         // "reference", "avx2", "avx512", "avx512_bf16"
   const char* description;  // for --help and info
-  bool (*supported)();      // by this processor
+  bool on_host;             // reads and writes the memory of the host
+  Compute preferred;        // the precision of dense products that suits it: BF16 where it is native
+  bool (*supported)();      // by this machine
 
-  /// out[t] = table[ids[t]], dequantised.  out [T, C] F32; table [V, C] any dtype.
-  void (*embed)(Tensor out, Tensor table, std::span<const int32_t> ids);
+  /// The type in which activations feed products of `rows` rows under `compute`.
+  DType (*product_dtype)(Compute compute, int64_t rows);
+
+  // Movement
+
+  /// out[t] = x[t], converted.  x [T, C] of any dtype; out [T, C] F32, BF16 or F16, or of x's own dtype (then
+  /// a copy); rows may be strided.
+  void (*convert)(Tensor out, Tensor x);
+  /// out[i] = x[rows[i]], converted.  x [T, C] F32; rows [n] I32, 0 <= rows[i] < T; out [n, C] F32 or BF16.
+  void (*gather)(Tensor out, Tensor x, Tensor rows);
+  /// out[rows[i]] = x[i]; other rows stay.  x [n, C] F32; rows [n] I32, each once; out [T, C] F32.
+  void (*scatter)(Tensor out, Tensor x, Tensor rows);
+  /// Every element becomes `value`.  x F32, BF16, F16 or F64 of any shape.
+  void (*fill)(Tensor x, float value);
+
+  // Elementwise
+
+  /// to += x.  [T, C] F32 both.
+  void (*add)(Tensor to, Tensor x);
+  /// x[t] *= factor factors[t].  x [T, C] F32; factors [T] F32, or null: 1.
+  void (*scale)(Tensor x, float factor, Tensor factors);
+  /// x = a x + b y.  [T, C] F32 both.
+  void (*axpby)(Tensor x, float a, Tensor y, float b);
+  /// out = activation(gate) * up.  gate, up [T, F] F32 (rows may be strided); out [T, F] F32 or BF16 (Shazeer
+  /// 2020, arXiv 2002.05202).
+  void (*gate)(Tensor out, Tensor gate, Tensor up, Activation activation);
+
+  // The layer
+
+  /// out[t] = table[ids[t]], dequantised.  out [T, C] F32; table [V, C] any dtype; ids [T] I32.
+  void (*embed)(Tensor out, Tensor table, Tensor ids);
 
   /// out = x * rsqrt(mean(x^2) + eps) * weight.  x [T, C] F32; weight [C] F32; out [T, C] F32 or BF16 (Zhang
   /// 2019).
@@ -106,45 +188,59 @@ struct Kernels {
   /// F32 x gives F32 precision at any T; BF16 x lets W be rounded to BF16.
   void (*linear)(Tensor out, Tensor x, const Linear& w, bool accumulate);
 
+  /// out += scale (x A^T) B^T.  x [T, C] F32 or BF16; out [T, N] F32; low [T, r] F32 is overwritten by scale
+  /// x A^T.
+  void (*low_rank)(Tensor out, Tensor low, Tensor x, const Adapter& adapter);
+
+  /// w += scale B A: the adapter becomes part of the weight.  w [N, C] F32; A, B F32.
+  void (*merge)(Tensor w, const Adapter& adapter);
+
   /// Bytes of packed data that `linear` will make of w when products of many rows run in `compute`; 0 if it
   /// reads W as it lies.
   int64_t (*packed_bytes)(const Linear& w, Compute compute);
 
-  /// Rotates x in place, rotate-half pairing: (x_i, x_{i+r/2}) by the angle of frequency i, r the rotary
-  /// size; dimensions beyond r stay.  x [T, heads * D] F32 (Su 2021, arXiv 2104.09864; layout of HF Llama).
-  void (*rope)(Tensor x, const RopeTable& table, int64_t heads, int64_t head_dim);
+  /// cos and sin of map(positions[t]) inv_freq[i], times `scale`.  positions [T] F64. The angle is formed in
+  /// double: in F32 it is off by 0.04 rad at 1M tokens.
+  void (*rope_table)(const RopeTable& table, Tensor positions, const Rotation& rotation, double scale);
 
-  /// Writes T rows of one layer's keys (or values) into pages at positions past .. past + T - 1, converting
-  /// to the cache's dtype.  x [T, K * D] F32.
-  void (*store_kv)(const KvPages& pages, Tensor x, int64_t past);
+  /// Rotates x in place, rotate-half pairing: (x_i, x_{i+r/2}) by the angle of frequency i (or back by it), r
+  /// the rotary size; dimensions beyond r stay.  x [T, heads * D] F32 (Su 2021, arXiv 2104.09864; layout of
+  /// HF Llama).
+  void (*rope)(Tensor x, const RopeTable& table, int64_t heads, int64_t head_dim, Turn turn);
 
-  /// out[t, h] = softmax_n(scale q[t, h] . k[n, h / (H/K)]) v[n], over the visible n, q and k those of the
-  /// zone of their distance.  out [T, H * D] F32 or BF16; log_sum [T, H] F32 or null: ln of the sum of
-  /// exp(scores), -inf for a row that sees nothing. Online softmax over tiles (Milakov 2018; Dao 2023, arXiv
-  /// 2307.08691).
+  /// Writes the rows of each sequence's keys (or values) into its pages at past .. past + rows - 1,
+  /// converting to the cache's dtype.  x [T, K * D] F32; past >= 0.
+  void (*store_kv)(const KvPages& pages, Tensor x, const Sequences& sequences);
+
+  /// out[t, h] = softmax_n(scale q[t, h] . k[n, h / (H/K)]) v[n], over the visible n of the row's sequence, q
+  /// and k those of the zone of their distance.  out [T, H * D] F32 or BF16; log_sum [T, H] F32 or null: ln
+  /// of the sum of exp(scores), -inf for a row that sees nothing. Online softmax over tiles (Milakov 2018;
+  /// Dao 2023, arXiv 2307.08691).
   void (*attention)(Tensor out, Tensor log_sum, std::span<const AttentionZone> zones, const KvPages& values,
                     const AttentionShape& shape);
 
-  /// Gradients of attention, overwritten; dout [T, H * D] F32, out (F32 or BF16) and log_sum as attention
-  /// wrote them. p = exp(s - log_sum), ds = p (dout . v - dout . out) scale, in the zone of each pair (Dao
-  /// 2022, arXiv 2205.14135).
-  void (*attention_backward)(const AttentionGradients& gradients, Tensor dout, Tensor out, Tensor log_sum,
-                             std::span<const AttentionZone> zones, const KvPages& values,
-                             const AttentionShape& shape);
+  /// The weights themselves, of some rows: out[i * H + h, n] = softmax_n of row rows[i], 0 where it does not
+  /// see n.  rows [m] I32; out [m H, N] F32 with N >= past + T. One sequence.
+  void (*attention_weights)(Tensor out, std::span<const AttentionZone> zones, const AttentionShape& shape,
+                            Tensor rows);
 
-  /// out = silu(gate) * up.  gate, up [T, F] F32 (rows may be strided); out [T, F] F32 or BF16 (Shazeer
-  /// 2020).
-  void (*swiglu)(Tensor out, Tensor gate, Tensor up);
-
-  /// log softmax at one index a row: out[t] = x[t, target[t]] - logsumexp(x[t]).  x [T, V] F32; out [T] F32.
-  void (*log_prob)(Tensor out, Tensor x, std::span<const int32_t> targets);
+  /// log softmax at one index a row: out[t] = x[t, target[t]] - logsumexp(x[t]).  x [T, V] F32; targets [T]
+  /// I32; out [T] F32.
+  void (*log_prob)(Tensor out, Tensor x, Tensor targets);
 
   // Backward: a gradient is named d and what it belongs to. Gradients of weights are added to (a batch is
   // many passes), gradients of activations overwritten unless said otherwise. Results do not depend on the
   // number of threads: a run that is resumed elsewhere gives the same bits.
 
-  /// dtable[ids[t]] += dout[t].  dtable [V, C], dout [T, C] F32.
-  void (*embed_backward)(Tensor dtable, Tensor dout, std::span<const int32_t> ids);
+  /// Gradients of attention over one sequence, overwritten; dout [T, H * D] F32, out (F32 or BF16) and
+  /// log_sum as attention wrote them. p = exp(s - log_sum), ds = p (dout . v - dout . out) scale, in the zone
+  /// of each pair (Dao 2022, arXiv 2205.14135).
+  void (*attention_backward)(const AttentionGradients& gradients, Tensor dout, Tensor out, Tensor log_sum,
+                             std::span<const AttentionZone> zones, const KvPages& values,
+                             const AttentionShape& shape);
+
+  /// dtable[ids[t]] += dout[t].  dtable [V, C], dout [T, C] F32; ids [T] I32.
+  void (*embed_backward)(Tensor dtable, Tensor dout, Tensor ids);
 
   /// dx += r (w dout - x r^2 mean(w dout x)), r = rsqrt(mean(x^2) + eps); dweight += sum_t dout x r. dx [T,
   /// C], dout [T, C], x [T, C] F32; dweight [C] F32 or null.
@@ -158,46 +254,44 @@ struct Kernels {
   /// [T, C] both F32 or both BF16, sums in F32.
   void (*linear_weight_gradient)(Tensor dweight, Tensor dbias, Tensor dout, Tensor x);
 
-  /// dgate = dout up (s + gate s (1 - s)), s = sigmoid(gate); dup = dout gate s.  All [T, F]; gate, up, dout
-  /// F32, dgate and dup F32 or BF16.
-  void (*swiglu_backward)(Tensor dgate, Tensor dup, Tensor dout, Tensor gate, Tensor up);
+  /// dgate = dout up activation'(gate), dup = dout activation(gate).  All [T, F]; gate, up, dout F32, dgate
+  /// and dup F32 or BF16. silu' = s + gate s (1 - s) with s = sigmoid(gate).
+  void (*gate_backward)(Tensor dgate, Tensor dup, Tensor dout, Tensor gate, Tensor up, Activation activation);
 
-  /// Cross-entropy and, in place of the logits, its gradient: returns sum_t weights[t] * -ln p(targets[t])
-  /// and leaves scale * weights[t] * (p - one_hot). Rows of weight 0 become 0 and their target is not read.
-  double (*cross_entropy)(Tensor logits, std::span<const int32_t> targets, std::span<const float> weights,
-                          double scale);
+  /// Cross-entropy and, in place of the logits, its gradient: loss += sum_t weights[t] * -ln p(targets[t]);
+  /// the logits become scale * weights[t] * (p - one_hot). Rows of weight 0 become 0 and their target is not
+  /// read. loss [1] F64; logits [T, V] F32; targets [T] I32; weights [T] F32.
+  void (*cross_entropy)(Tensor loss, Tensor logits, Tensor targets, Tensor weights, double scale);
 
-  /// sum_t weights[t] KL(softmax(original[t]) || softmax(logits[t])), and in place of the logits its gradient
-  /// scale * weights[t] * (p - p_original).
-  double (*divergence)(Tensor logits, Tensor original, std::span<const float> weights, double scale);
+  /// loss += sum_t weights[t] KL(softmax(original[t]) || softmax(logits[t])), and in place of the logits its
+  /// gradient scale * weights[t] * (p - p_original). Shapes as above.
+  void (*divergence)(Tensor loss, Tensor logits, Tensor original, Tensor weights, double scale);
 
-  /// One step of AdamW (Loshchilov 2019, arXiv 1711.05101) on any shape; step counts from 1:
+  /// One step of AdamW (Loshchilov 2019, arXiv 1711.05101) on tensors of any shape; step counts from 1:
   /// m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2 with g = gradient * scale,
-  /// value -= lr (m / (1 - beta1^step) / (sqrt(v / (1 - beta2^step)) + eps) + decay value).  All F32.
-  void (*adamw)(Tensor value, Tensor gradient, Tensor m, Tensor v, const AdamW& settings);
+  /// value -= lr (m / (1 - beta1^step) / (sqrt(v / (1 - beta2^step)) + eps) + decay value).
+  void (*adamw)(std::span<const AdamWTensor> tensors, const AdamW& settings);
 
-  /// Sum of the squares of all elements, in double, in a fixed order.  x F32 of any shape.
-  double (*sum_of_squares)(Tensor x);
+  /// sum = the squares of all elements of all tensors added up, in double, in a fixed order.  sum [1] F64; x
+  /// F32 of any shape.
+  void (*sum_of_squares)(Tensor sum, std::span<const Tensor> x);
 };
 
 /// All implementations compiled in, slowest first; row 0 is reference.
 std::span<const Kernels* const> all_kernels();
 
-/// The best supported implementation, or the one named by $LONGSPAN_KERNELS (Error when unknown or
-/// unsupported here, listing what there is). Chosen once.
+/// The best supported implementation on the host, or the one named by $LONGSPAN_KERNELS (Error when unknown
+/// or unsupported here, listing what there is). Chosen once.
 const Kernels& kernels();
 /// By name; Error as above.
 const Kernels& kernels_named(std::string_view name);
 
-/// The precision of dense products that suits an implementation: BF16 where the processor multiplies it
-/// natively.
-Compute preferred_compute(const Kernels& k);
+/// The types of caches that attention and store_kv take: F32, F16, BF16.
+std::span<const DType> cache_dtypes();
 
-/// Rows of x from which `linear` runs as a blocked product on packed weights; below it streams W as it lies.
-constexpr int64_t kGemmRows = 8;
-
-/// Dequantises n consecutive elements (a multiple of the dtype's block) to F32; the specification of every
-/// block format. Formulas: GGUF specification; layouts in kernels/reference/dequantise.cc.
+/// Dequantises n consecutive elements (a multiple of the dtype's block) of host memory to F32; the
+/// specification of every block format. Formulas: GGUF specification; layouts in
+/// kernels/reference/dequantise.cc.
 void dequantise(float* out, const void* in, DType dtype, int64_t n);
 
 }  // namespace longspan

@@ -64,7 +64,7 @@ Tensor to_f32(const Tensor& t, Arena& memory) {
     std::memcpy(raw.data(), t.row<std::byte>(r), raw.size());
     dequantise(out.row(r), raw.data(), t.dtype, t.cols());
   }
-  return t.dims == 1 ? vector_view(out.data, DType::F32, t.cols()) : out;
+  return t.dims == 1 ? host_vector(out.data, DType::F32, t.cols()) : out;
 }
 
 /// A place in the model that a file's tensor may take: its name without prefix, what lies there.
@@ -75,6 +75,7 @@ struct Place {
   Adapter* adapter = nullptr;  // or A (first) or B of this one
   bool first = false;
   int64_t outputs = 0, inputs = 0;  // of the projection
+  float offset = 0;                 // what the file holds is so much less
 };
 
 std::vector<Place> places_of(Model& model) {
@@ -82,11 +83,16 @@ std::vector<Place> places_of(Model& model) {
   Weights& w = model.weights;
   places.push_back({"model.embed_tokens.weight", &w.embedding});
   places.push_back({"lm_head.weight", &w.head.weight, &w.head});
-  places.push_back({"model.norm.weight", &w.final_norm});
+  places.push_back(
+      {.name = "model.norm.weight", .tensor = &w.final_norm, .offset = norm_offset(model.config)});
+  const TensorNames& names = parameter_names(model.config);
   for (size_t l = 0; l < w.layers.size(); ++l) {
     std::string layer = fmt::format("model.layers.{}.", l);
     for (const Norm& norm : kNorms)
-      places.push_back({layer + norm.path + ".weight", &(w.layers[l].*norm.weight)});
+      if (const char* path = names.*norm.path)
+        places.push_back({.name = layer + path + ".weight",
+                          .tensor = &(w.layers[l].*norm.weight),
+                          .offset = norm_offset(model.config)});
     for (const Role& role : kRoles) {
       Linear& linear = w.layers[l].*role.linear;
       places.push_back({layer + role.path + ".weight", &linear.weight, &linear});
@@ -106,31 +112,40 @@ bool fits(const Place& place, const Tensor& t) {
   return place.first ? t.dims == 2 && t.cols() == place.inputs : t.dims == 2 && t.rows() == place.outputs;
 }
 
-void put(const Place& place, const Tensor& t, float scale, Model& model) {
+/// Returns the file's own values, in memory of the model's.
+Tensor put(const Place& place, const Tensor& t, float scale, Model& model) {
   Tensor value = to_f32(t, model.weights.copies);
-  if (place.tensor) {
-    Weights& w = model.weights;
-    bool tied = place.tensor == &w.embedding && w.head.weight.data == w.embedding.data;
-    *place.tensor = value;
-    if (place.product) place.product->packed.reset();
-    if (tied) w.head.weight = value, w.head.packed.reset();
-  } else {
+  if (!place.tensor) {
     (place.first ? place.adapter->a : place.adapter->b).weight = value;
     place.adapter->scale = scale;
+    return value;
   }
+  Weights& w = model.weights;
+  bool tied = place.tensor == &w.embedding && w.head.weight.data == w.embedding.data;
+  Tensor filed = value;
+  if (place.offset != 0) {
+    value = to_f32(t, model.weights.copies);
+    for (int64_t i = 0; i < value.cols(); ++i) value.row(0)[i] += place.offset;
+  }
+  *place.tensor = value;
+  if (place.product) place.product->packed.clear();
+  if (tied) w.head.weight = value, w.head.packed.clear();
+  return filed;
 }
 
 }  // namespace
 
-void write_adapter(const fs::path& directory, const std::vector<Parameter>& parameters,
-                   const Trained& trained, const std::string& base_model, const std::string& position) {
+void write_adapter(const fs::path& directory, const TrainingModel& model, const Trained& trained,
+                   const std::string& base_model, const std::string& position) {
   std::error_code error;
   fs::create_directories(directory, error);
   if (error) fail("{}: cannot be made: {}", directory.string(), error.message());
   std::vector<TensorSource> tensors;
   std::set<std::string> whole;
-  for (const Parameter& p : parameters) {
-    tensors.push_back(as_it_lies({of_adapter(p.name) ? p.name : kPrefix + p.name, p.value}));
+  Arena memory;
+  for (const Parameter& p : model.parameters) {
+    std::string name = of_adapter(p.name) ? p.name : kPrefix + p.name;
+    tensors.push_back(as_it_lies({name, as_filed(model, p, memory)}));
     if (!of_adapter(p.name)) whole.insert(module_of(p.name));
   }
   double alpha = trained.lora_alpha > 0 ? trained.lora_alpha : static_cast<double>(trained.lora_rank);
@@ -178,8 +193,8 @@ std::vector<NamedTensor> load_adapter(const fs::path& directory, Model& model) {
       fail("{}: {} of {} x {} does not fit the model: the adapter is of another one", file.string(),
            excerpt(named.name), named.tensor.rows(), named.tensor.cols());
     check_finite(named, file.string());
-    put(*place, named.tensor, scale, model);
-    if (place->tensor) whole.push_back({name, *place->tensor});
+    Tensor filed = put(*place, named.tensor, scale, model);
+    if (place->tensor) whole.push_back({name, filed});
   }
   for (LayerAdapters& layer : model.adapters)
     for (const Role& role : kRoles) {
@@ -194,21 +209,19 @@ std::vector<NamedTensor> load_adapter(const fs::path& directory, Model& model) {
 std::vector<NamedTensor> merged_weights(const Model& model, Arena& memory) {
   std::vector<NamedTensor> merged;
   const Weights& w = model.weights;
+  const Kernels& k = model.kernels();
   for (size_t l = 0; l < model.adapters.size(); ++l)
     for (const Role& role : kRoles) {
       const Adapter& adapter = model.adapters[l].*role.adapter;
       const Tensor& from = (w.layers[l].*role.linear).weight;
       if (!adapter) continue;
-      Tensor out = memory.matrix("merged weights", DType::F32, from.rows(), from.cols());
-      parallel_for(from.rows(), [&](int64_t n) {
-        float* row = out.row(n);
-        dequantise(row, from.row<std::byte>(n), from.dtype, from.cols());
-        for (int64_t r = 0; r < adapter.a.weight.rows(); ++r) {
-          float factor = adapter.scale * adapter.b.weight.row(n)[r];
-          for (int64_t c = 0; c < from.cols(); ++c) row[c] += factor * adapter.a.weight.row(r)[c];
-        }
-      });
-      merged.push_back({fmt::format("model.layers.{}.{}.weight", l, role.path), out});
+      Arena here(*model.device);
+      Arena& owner = model.device->is_host() ? memory : here;
+      Tensor out = owner.matrix("merged weights", DType::F32, from.rows(), from.cols());
+      k.convert(out, from);
+      k.merge(out, adapter);
+      merged.push_back(
+          {fmt::format("model.layers.{}.{}.weight", l, role.path), to_host(*model.device, out, memory)});
     }
   return merged;
 }

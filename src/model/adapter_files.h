@@ -14,8 +14,8 @@ namespace longspan {
 
 /// Names of the tensors are those of the parameters. Files appear when they are whole, the configuration
 /// last.
-void write_adapter(const std::filesystem::path& directory, const std::vector<Parameter>& parameters,
-                   const Trained& trained, const std::string& base_model, const std::string& position);
+void write_adapter(const std::filesystem::path& directory, const TrainingModel& model, const Trained& trained,
+                   const std::string& base_model, const std::string& position);
 
 /// The position text of longspan.json; empty when there is none.
 std::string adapter_position(const std::filesystem::path& directory);

@@ -8,12 +8,11 @@
 #include <string>
 
 #include "checkpoint/checkpoint.h"
+#include "kernels/kernels.h"
 #include "model/tensor_names.h"
 #include "position/position.h"
 
 namespace longspan {
-
-enum class Activation : uint8_t { Silu, GeluTanh };  // of the gate
 
 struct ModelConfig {
   std::string architecture;         // row of the table: "llama", "qwen2", ...

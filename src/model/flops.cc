@@ -94,7 +94,7 @@ double training_flops_per_token(const ModelConfig& c, int64_t n) {
 double measured_peak(const Kernels& k, Compute compute) {
   DType dtype = compute == Compute::BF16 ? DType::BF16 : DType::F32;
   Arena memory;
-  Linear w{memory.matrix("peak", dtype, kPeakSize, kPeakSize), {}, {}};
+  Linear w{memory.matrix("peak", dtype, kPeakSize, kPeakSize), {}};
   Tensor x = memory.matrix("peak", dtype, kPeakRows, kPeakSize);
   Tensor out = memory.matrix("peak", DType::F32, kPeakRows, kPeakSize);
   Random random(1);

@@ -5,15 +5,13 @@
 #include <algorithm>
 #include <cassert>
 
-#include "model/block.h"
-
 namespace longspan {
 
 namespace {
 
-/// A [rows, cols] view of a buffer that was made wide enough for F32.
+/// The first rows of a buffer that was made wide enough for F32.
 Tensor typed(const Tensor& buffer, DType dtype, int64_t rows) {
-  return matrix_view(buffer.data, dtype, rows, buffer.cols());
+  return buffer.viewed(dtype, rows, buffer.cols());
 }
 
 LayerBuffers cut(const Activations& a, int64_t rows, DType dtype) {
@@ -29,17 +27,20 @@ LayerBuffers cut(const Activations& a, int64_t rows, DType dtype) {
           .log_sum = {},
           .gate = a.gate.slice(0, rows),
           .up = a.up.slice(0, rows),
-          .mlp = typed(a.mlp, dtype, rows)};
+          .mlp = typed(a.mlp, dtype, rows),
+          .low_rank = a.low_rank};
 }
 
 struct Part {
   const char* label;
   Tensor Activations::*tensor;
   int64_t rows, cols;
+  DType dtype = DType::F32;
 };
 
 /// Every buffer and its size, for making and for predicting.
-std::vector<Part> parts(const ModelConfig& c, const PositionSpec& spec, int64_t rows, int64_t head_rows) {
+std::vector<Part> parts(const ModelConfig& c, const PositionSpec& spec, int64_t rows, int64_t head_rows,
+                        int64_t rank) {
   Rotations r = rotations(spec);
   auto queries = static_cast<int64_t>(r.queries.size()), keys = static_cast<int64_t>(r.keys.size());
   int64_t q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim;
@@ -55,70 +56,138 @@ std::vector<Part> parts(const ModelConfig& c, const PositionSpec& spec, int64_t 
           {"gate", &Activations::gate, rows, c.intermediate_size},
           {"up", &Activations::up, rows, c.intermediate_size},
           {"mlp", &Activations::mlp, rows, c.intermediate_size},
+          {"low_rank", &Activations::low_rank, rank > 0 ? rows : 0, rank},
           {"cos", &Activations::cos, tables * rows, c.rotary_dim / 2},
           {"sin", &Activations::sin, tables * rows, c.rotary_dim / 2},
-          {"logits", &Activations::logits, head_rows, c.vocab_size}};
+          {"hidden", &Activations::hidden, rows, c.hidden_size},
+          {"head_input", &Activations::head_input, head_rows, c.hidden_size},
+          {"logits", &Activations::logits, head_rows, c.vocab_size},
+          {"targets", &Activations::targets, 1, kHeadRows, DType::I32},
+          {"log_probs", &Activations::log_probs, 1, kHeadRows}};
 }
 
-LayerKv layer_kv(const KvCache& cache, int64_t layer, const LayerKind& kind) {
-  LayerKv kv{{}, cache.values(layer)};
-  for (size_t r = 0; r < kind.positions.keys.size(); ++r)
-    kv.keys.push_back(cache.keys(layer, static_cast<int64_t>(r)));
+PassRows rows_of(const Batch& batch) {
+  PassRows rows;
+  for (const BatchSequence& s : batch.sequences)
+    rows.add(s.ids, s.cache->length(), *s.spec, s.cache->pages());
+  return rows;
+}
+
+/// Room in every cache for its part of the batch.
+void reserve(const Batch& batch) {
+  for (const BatchSequence& s : batch.sequences)
+    s.cache->reserve(s.cache->length() + static_cast<int64_t>(s.ids.size()));
+}
+
+LayerKv layer_kv(const KvPool& pool, int64_t layer, const LayerKind& kind, Tensor table) {
+  LayerKv kv{{}, pool.values(layer, table)};
+  for (size_t r = 0; r < kind.keys.size(); ++r)
+    kv.keys.push_back(pool.keys(layer, static_cast<int64_t>(r), table));
   return kv;
 }
 
 }  // namespace
 
-Activations make_activations(const ModelConfig& config, const PositionSpec& spec, int64_t rows) {
+int64_t Batch::rows() const {
+  int64_t n = 0;
+  for (const BatchSequence& s : sequences) n += static_cast<int64_t>(s.ids.size());
+  return n;
+}
+
+Activations make_activations(const Model& model, const PositionSpec& spec, int64_t rows) {
   assert(rows > 0);
   Activations a;
   a.rows = rows;
-  for (const Part& p : parts(config, spec, rows, kHeadRows))
-    if (p.rows > 0) a.*p.tensor = a.arena.matrix(p.label, DType::F32, p.rows, p.cols);
+  a.arena = Arena(*model.device);
+  for (const Part& p : parts(model.config, spec, rows, kHeadRows, model.adapter_rank()))
+    if (p.rows > 0) a.*p.tensor = a.arena.matrix(p.label, p.dtype, p.rows, p.cols);
+  a.inputs = PassInputs::make(*model.device, a.arena, model.config, rows);
   return a;
 }
 
-int64_t activation_bytes(const ModelConfig& config, const PositionSpec& spec, int64_t rows,
-                         int64_t head_rows) {
-  int64_t bytes = 0;
-  for (const Part& p : parts(config, spec, rows, head_rows))
-    bytes += p.rows * dtype_bytes(DType::F32, p.cols);
+int64_t activation_bytes(const ModelConfig& config, const PositionSpec& spec, int64_t rows, int64_t head_rows,
+                         int64_t adapter_rank) {
+  int64_t bytes = PassInputs::bytes(config, rows);
+  for (const Part& p : parts(config, spec, rows, head_rows, adapter_rank))
+    bytes += p.rows * dtype_bytes(p.dtype, p.cols);
   return bytes;
 }
 
-Tensor forward(const Model& model, const PositionSpec& spec, KvCache& cache, const Batch& batch,
-               Activations& a) {
+Tensor forward(const Model& model, const Batch& batch, Activations& a) {
   const ModelConfig& c = model.config;
-  auto rows = static_cast<int64_t>(batch.ids.size());
-  assert(rows > 0 && rows <= a.rows && batch.past >= 0 && batch.past <= cache.length());
-  LayerBuffers b = cut(a, rows, activation_dtype(model, rows));
-  embed_tokens(model, b.residual, batch.ids);
-  cache.reserve(batch.past + rows);
-  LayerKinds kinds = layer_kinds(c, spec, batch, a.cos, a.sin);
+  const Kernels& k = model.kernels();
+  int64_t count = batch.rows();
+  const KvPool& pool = *batch.sequences[0].cache->pool();
+  assert(count > 0 && count <= a.rows);
+  for ([[maybe_unused]] const BatchSequence& s : batch.sequences)
+    assert(s.cache->pool().get() == &pool && !s.ids.empty());
+  reserve(batch);
+  LayerKinds kinds = prepare_pass(*model.device, c, rows_of(batch), a.inputs, a.cos, a.sin);
+  LayerBuffers b = cut(a, count, k.product_dtype(model.compute, count));
+  embed_tokens(model, b.residual, a.inputs.ids);
   for (int64_t l = 0; l < c.num_hidden_layers; ++l) {
     const LayerKind& kind = kinds.of(c, l);
-    attend(model, l, kind, b, layer_kv(cache, l, kind), batch.observer);
-    gate_mlp(model, l, b);
-    add_mlp(model, l, b);
+    const LayerAdapters& low = adapters_of(model, l);
+    attend(model, l, low, kind, b, layer_kv(pool, l, kind, a.inputs.table), batch.observer);
+    gate_mlp(model, l, low, b);
+    add_mlp(model, l, low, b);
   }
-  cache.set_length(batch.past + rows);
-  Tensor hidden = typed(a.normed, DType::F32, rows);
-  model.kernels->rmsnorm(hidden, b.residual, model.weights.final_norm, c.rms_norm_eps);
+  for (const BatchSequence& s : batch.sequences)
+    s.cache->set_length(s.cache->length() + static_cast<int64_t>(s.ids.size()));
+  if (batch.logits_rows.empty()) return {};
+  int64_t wanted = std::ssize(batch.logits_rows);
+  Tensor hidden = a.hidden.slice(0, wanted), rows = a.inputs.wanted.viewed(DType::I32, wanted);
+  model.device->upload(rows, std::span<const int32_t>(batch.logits_rows));
+  k.gather(hidden, b.residual, rows);
+  k.rmsnorm(hidden, hidden, model.weights.final_norm, c.rms_norm_eps);
   return hidden;
 }
 
 Tensor head_logits(const Model& model, Tensor hidden, Activations& a) {
+  const Kernels& k = model.kernels();
   int64_t rows = hidden.rows();
-  assert(rows <= kHeadRows && rows <= a.rows && hidden.dtype == DType::F32);
-  if (activation_dtype(model, rows) == DType::BF16) {
-    Tensor rounded = typed(a.residual, DType::BF16, rows);  // free since the final norm
-    for (int64_t t = 0; t < rows; ++t)
-      std::transform(hidden.row(t), hidden.row(t) + hidden.cols(), rounded.row<uint16_t>(t), f32_to_bf16);
+  assert(rows <= kHeadRows && hidden.dtype == DType::F32);
+  DType dtype = k.product_dtype(model.compute, rows);
+  if (dtype != hidden.dtype) {
+    Tensor rounded = typed(a.head_input, dtype, rows);
+    k.convert(rounded, hidden);
     hidden = rounded;
   }
   Tensor logits = a.logits.slice(0, rows);
-  model.kernels->linear(logits, hidden, model.weights.head, false);
+  k.linear(logits, hidden, model.weights.head, false);
   return logits;
+}
+
+void append_log_probs(const Model& model, Tensor hidden, std::span<const int32_t> targets, Activations& a,
+                      std::vector<float>& out) {
+  assert(std::ssize(targets) == hidden.rows());
+  for (int64_t r = 0; r < hidden.rows(); r += kHeadRows) {
+    int64_t rows = std::min(kHeadRows, hidden.rows() - r);
+    Tensor logits = head_logits(model, hidden.slice(r, rows), a);
+    Tensor target = a.targets.viewed(DType::I32, rows), log_probs = a.log_probs.viewed(DType::F32, rows);
+    model.device->upload(target, targets.subspan(static_cast<size_t>(r), static_cast<size_t>(rows)));
+    model.kernels().log_prob(log_probs, logits, target);
+    std::vector<float> part = model.device->download<float>(log_probs);
+    out.insert(out.end(), part.begin(), part.end());
+  }
+}
+
+bool read(const Model& model, KvCache& cache, const PositionSpec& spec, std::span<const int32_t> ids,
+          Activations& a, const Reading& reading) {
+  for (size_t done = 0; done < ids.size();) {
+    size_t count = std::min(ids.size() - done, static_cast<size_t>(a.rows));
+    Batch batch{.sequences = {{&cache, &spec, ids.subspan(done, count)}},
+                .logits_rows = {},
+                .observer = reading.observer};
+    size_t first = std::max(reading.from, done), end = std::min(reading.to, done + count);
+    for (size_t i = first; i < end; ++i) batch.logits_rows.push_back(static_cast<int32_t>(i - done));
+    Tensor hidden = forward(model, batch, a);
+    done += count;
+    if (first < end && reading.on_hidden) reading.on_hidden(hidden, first);
+    if (reading.progress && !reading.progress(static_cast<int64_t>(done), static_cast<int64_t>(ids.size())))
+      return false;
+  }
+  return true;
 }
 
 }  // namespace longspan

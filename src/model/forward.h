@@ -1,72 +1,92 @@
-// forward: one loop over layers for every mode. The caller gives token ids and where they stand in the
-// sequence; keys and values go to the cache; what comes out is the hidden state of each row after the final
-// norm. The head runs apart, in chunks of rows, so that logits of a long text are never stored whole.
+// forward: one loop over layers for every mode. A batch holds tokens of one or several sequences, each with
+// its cache: chunks of prompts and single tokens side by side. What comes out are the hidden states of the
+// rows that want logits, after the final norm. The head runs apart, in chunks of rows, so that logits of a
+// long text are never stored whole.
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
+#include <vector>
 
-#include "model/adapter.h"
-#include "model/kv_cache.h"
-#include "model/weights.h"
+#include "base/progress.h"
+#include "model/block.h"
 
 namespace longspan {
 
-/// Called at each layer with what attention is about to read: rotated queries, the cache's keys, the shape.
-/// All of it lives for the call only.
-using AttentionObserver =
-    std::function<void(int64_t layer, std::span<const AttentionZone> zones, const AttentionShape& shape)>;
-
-/// The one input of forward: T consecutive tokens of one sequence, after `past` cached ones; or, without
-/// cached ones, tokens of several documents side by side, with their positions and where their documents
-/// start.
-struct Batch {
+/// The next tokens of one sequence: T_s >= 1 of them follow the cache.length() tokens that its cache holds.
+/// `spec` is the position spec of the whole sequence (its declared length), the same for each call on that
+/// sequence; the pool holds as many copies of keys as it asks for.
+struct BatchSequence {
+  KvCache* cache = nullptr;
+  const PositionSpec* spec = nullptr;
   std::span<const int32_t> ids;
-  int64_t past = 0;
-  AttentionObserver observer{};         // or none
-  std::span<const double> positions{};  // [T]; empty: past + t
-  std::span<const int64_t> starts{};    // [T] as in AttentionShape; empty: one document
 };
 
-/// Buffers of one layer, reused by all (inference plan). Sized for `rows` tokens.
+/// Sequences share one pool, and their specs differ in frequencies alone. Rows are counted through the
+/// sequences.
+struct Batch {
+  std::vector<BatchSequence> sequences;
+  std::vector<int32_t> logits_rows;  // rows whose hidden states are wanted, rising
+  AttentionObserver observer{};      // or none
+
+  int64_t rows() const;
+};
+
+/// Buffers of a step, reused by all layers and by all steps (inference plan). Sized for `rows` tokens.
 struct Activations {
   int64_t rows = 0;
-  Tensor residual;   // [T, C] F32
-  Tensor normed;     // [T, C] F32 or BF16 (two views of one buffer)
-  Tensor q, k, v;    // [T, H D], [T, K D], [T, K D] F32, before rotation
-  Tensor rotated_q;  // [(R - 1) T, H D] F32: all rotations of the queries but one, which turns in place
-  Tensor rotated_k;  // [T, K D] F32, one rotation of the keys at a time; null where there is but one
-  Tensor attended;   // [T, H D] F32 or BF16
-  Tensor gate, up;   // [T, F] F32
-  Tensor mlp;        // [T, F] F32 or BF16
-  Tensor cos, sin;   // [R T, r/2] F32: of each rotation of queries and keys
-  Tensor logits;     // [kHeadRows, V] F32
+  Tensor residual;    // [T, C] F32
+  Tensor normed;      // [T, C] F32 or BF16 (two views of one buffer)
+  Tensor q, k, v;     // [T, H D], [T, K D], [T, K D] F32, before rotation
+  Tensor rotated_q;   // [(R - 1) T, H D] F32: all rotations of the queries but one, which turns in place
+  Tensor rotated_k;   // [T, K D] F32, one rotation of the keys at a time; null where there is but one
+  Tensor attended;    // [T, H D] F32 or BF16
+  Tensor gate, up;    // [T, F] F32
+  Tensor mlp;         // [T, F] F32 or BF16
+  Tensor low_rank;    // [T, r] F32; null without adapters
+  Tensor cos, sin;    // [R T, r/2] F32: of each rotation of queries and keys
+  Tensor hidden;      // [T, C] F32: of the rows that want logits, after the final norm
+  Tensor head_input;  // [kHeadRows, C] F32 or BF16
+  Tensor logits;      // [kHeadRows, V] F32
+  Tensor targets;     // [kHeadRows] I32
+  Tensor log_probs;   // [kHeadRows] F32
+  PassInputs inputs;
   Arena arena;
 };
 constexpr int64_t kHeadRows = 64;
 
-/// Buffers for chunks of at most `rows` tokens under `spec` (or one that asks for as many rotations).
-Activations make_activations(const ModelConfig& config, const PositionSpec& spec, int64_t rows);
-/// `head_rows`: rows of logits that will be asked for at once (1 when only the last token is wanted).
+/// Buffers for steps of at most `rows` tokens under `spec` (or one that asks for as many rotations).
+Activations make_activations(const Model& model, const PositionSpec& spec, int64_t rows);
+/// `head_rows`: rows of logits that will be asked for at once (1 when only the last token is wanted);
+/// `adapter_rank`: of the model.
 int64_t activation_bytes(const ModelConfig& config, const PositionSpec& spec, int64_t rows,
-                         int64_t head_rows = kHeadRows);
+                         int64_t head_rows = kHeadRows, int64_t adapter_rank = 0);
 
-struct Model {
-  ModelConfig config;
-  Weights weights;
-  std::vector<LayerAdapters> adapters{};  // [L], or none
-  const Kernels* kernels = nullptr;
-  Compute compute = Compute::F32;
-};
-
-/// Runs the batch through all layers. Keys and values are stored at past .. past + T - 1 and the cache's
-/// length set. `spec` is the position spec of the whole sequence (its declared length), the same for each
-/// call on that sequence; the cache holds as many copies of keys as it asks for. Returns [T, C] F32, a view
-/// into `a`, valid until the next call.
-Tensor forward(const Model& model, const PositionSpec& spec, KvCache& cache, const Batch& batch,
-               Activations& a);
+/// Runs the batch through all layers, at most a.rows tokens. Keys and values are stored behind those that the
+/// caches hold, and the caches' lengths set. Returns [n, C] F32, a row for each of batch.logits_rows (null
+/// for none): a view into `a`, valid until the next call. Error names an id outside the vocabulary, or says
+/// that the pool is full; the caches are then as before.
+Tensor forward(const Model& model, const Batch& batch, Activations& a);
 
 /// logits = head(hidden rows), for at most kHeadRows rows: [rows, V] F32, a view into `a`.
 Tensor head_logits(const Model& model, Tensor hidden, Activations& a);
+
+/// Appends log p(targets[i]) under row i of `hidden`, natural log, for any number of rows.
+void append_log_probs(const Model& model, Tensor hidden, std::span<const int32_t> targets, Activations& a,
+                      std::vector<float>& out);
+
+/// What is wanted while a text is read: the hidden states of ids from .. to - 1, given in order as they come.
+struct Reading {
+  size_t from = 0, to = 0;
+  std::function<void(Tensor hidden, size_t first)> on_hidden{};  // rows of ids first, first + 1, ...
+  AttentionObserver observer{};
+  Progress progress{};
+};
+
+/// Feeds ids to a cache in passes of at most a.rows tokens. False when progress asked to stop: what was read
+/// until then stays in the cache.
+bool read(const Model& model, KvCache& cache, const PositionSpec& spec, std::span<const int32_t> ids,
+          Activations& a, const Reading& reading);
 
 }  // namespace longspan

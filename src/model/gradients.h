@@ -14,7 +14,7 @@ struct LinearGradient {
 };
 
 struct LayerGradients {
-  Tensor attn_norm, q_norm, k_norm, mlp_norm;
+  Tensor attn_norm, q_norm, k_norm, attn_post_norm, mlp_norm, mlp_post_norm;
   LinearGradient q, k, v, o, gate, up, down;
 };
 
@@ -23,5 +23,9 @@ struct Gradients {
   LinearGradient head;  // its weight is the embedding's where the two are tied
   std::vector<LayerGradients> layers;
 };
+
+/// At the end of a pass: what it added on behalf of parameters that the model multiplies with in another form
+/// goes on to their own gradients.
+void finish_gradients(TrainingModel& model);
 
 }  // namespace longspan

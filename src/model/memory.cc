@@ -18,24 +18,22 @@ constexpr int64_t kVocabularyEntryBytes = 220;
 // The same for training, with its rows: rounded up.
 constexpr int64_t kTrainingProgramBytes = int64_t{64} << 20;
 
-int64_t key_copies(const PositionSpec& spec) { return static_cast<int64_t>(rotations(spec).keys.size()); }
-
-int64_t validation_bytes(const ModelConfig& config, DType cache_dtype, const TrainingShape::Held& v) {
-  return KvCache::bytes(config, cache_dtype, v.tokens, key_copies(v.spec)) +
+int64_t validation_bytes(const ModelConfig& config, CacheTypes types, const TrainingShape::Held& v) {
+  return kv_bytes(config, types, v.tokens, key_copies(v.spec)) +
          activation_bytes(config, v.spec, std::min(v.chunk, v.tokens));
 }
 
 }  // namespace
 
 MemoryPlan plan_memory(const Checkpoint& checkpoint, const ModelConfig& config, const Kernels& k,
-                       Compute compute, DType cache_dtype, int64_t chunk, int64_t context) {
+                       Compute compute, CacheTypes cache_types, int64_t chunk, int64_t context) {
   WeightsPlan weights = plan_weights(checkpoint, config, k, compute);
   MemoryPlan plan;
   plan.weights = weights.mapped;
   plan.copied = weights.copied;
   plan.packed = weights.packed;
   PositionSpec spec = position_spec(config.position, config.head_shape(), context);
-  plan.kv_cache = KvCache::bytes(config, cache_dtype, context, key_copies(spec));
+  plan.kv_cache = kv_bytes(config, cache_types, context, key_copies(spec));
   plan.activations = activation_bytes(config, spec, std::min(chunk, context), 1);
   plan.scoring = weights.packed_head + (kHeadRows - 1) * dtype_bytes(DType::F32, config.vocab_size);
   plan.program = kProgramBytes + kVocabularyEntryBytes * config.vocab_size;
@@ -46,10 +44,10 @@ int64_t key_copies(const ModelConfig& config, int64_t context) {
   return key_copies(position_spec(config.position, config.head_shape(), context));
 }
 
-int64_t longest_context(const MemoryPlan& plan, const ModelConfig& config, DType cache_dtype, int64_t copies,
-                        int64_t available) {
+int64_t longest_context(const MemoryPlan& plan, const ModelConfig& config, CacheTypes cache_types,
+                        int64_t copies, int64_t available) {
   int64_t rest = available - (plan.total() - plan.kv_cache);
-  int64_t page = KvCache::bytes(config, cache_dtype, 1, copies);
+  int64_t page = kv_bytes(config, cache_types, 1, copies);
   return std::max<int64_t>(0, rest / page) * kPageTokens;
 }
 
@@ -60,13 +58,12 @@ MemoryTable plan_training_memory(const Checkpoint& checkpoint, const ModelConfig
   // Backward packs the other side of a product, too.
   int64_t packed = 2 * (weights.packed + weights.packed_head);
   int64_t buffers = 0, validation = 0;
+  DType kv = shape.compute == Compute::BF16 ? DType::BF16 : DType::F32;
   for (const TrainingShape::Rows& rows : shape.stages)
-    buffers =
-        std::max(buffers, training_buffer_bytes(config, shape.compute, rows.spec, rows.tokens, shape.plan));
+    buffers = std::max(buffers, training_buffer_bytes(config, shape.compute, rows.spec, rows.tokens,
+                                                      shape.plan, shape.trained.lora_rank));
   for (const TrainingShape::Held& held : shape.validations)
-    validation =
-        std::max(validation,
-                 validation_bytes(config, shape.compute == Compute::BF16 ? DType::BF16 : DType::F32, held));
+    validation = std::max(validation, validation_bytes(config, {kv, kv}, held));
   MemoryTable table = {
       {"weights of the file", weights.mapped},
       {"copied weights", weights.copied},

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/kv_pool.h"
 #include "model/training.h"
 
 namespace longspan {
@@ -26,14 +27,14 @@ struct MemoryPlan {
 
 /// Of a context of `context` tokens that is read in chunks of `chunk`.
 MemoryPlan plan_memory(const Checkpoint& checkpoint, const ModelConfig& config, const Kernels& k,
-                       Compute compute, DType cache_dtype, int64_t chunk, int64_t context);
+                       Compute compute, CacheTypes cache_types, int64_t chunk, int64_t context);
 
 /// Sets of keys that the config's position method keeps for a context of that length.
 int64_t key_copies(const ModelConfig& config, int64_t context);
 
 /// Tokens, whole pages, whose cache fits into `available` bytes beside everything else of the plan.
-int64_t longest_context(const MemoryPlan& plan, const ModelConfig& config, DType cache_dtype, int64_t copies,
-                        int64_t available);
+int64_t longest_context(const MemoryPlan& plan, const ModelConfig& config, CacheTypes cache_types,
+                        int64_t copies, int64_t available);
 
 /// A training run as memory sees it.
 struct TrainingShape {

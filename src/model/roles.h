@@ -24,15 +24,25 @@ inline constexpr Role kRoles[] = {
 };
 
 struct Norm {
-  const char* path;
+  const char* TensorNames::*path;  // of parameter_names
   Tensor LayerWeights::*weight;
   Tensor LayerGradients::*gradient;
 };
 inline constexpr Norm kNorms[] = {
-    {"input_layernorm", &LayerWeights::attn_norm, &LayerGradients::attn_norm},
-    {"self_attn.q_norm", &LayerWeights::q_norm, &LayerGradients::q_norm},
-    {"self_attn.k_norm", &LayerWeights::k_norm, &LayerGradients::k_norm},
-    {"post_attention_layernorm", &LayerWeights::mlp_norm, &LayerGradients::mlp_norm},
+    {&TensorNames::attn_norm, &LayerWeights::attn_norm, &LayerGradients::attn_norm},
+    {&TensorNames::q_norm, &LayerWeights::q_norm, &LayerGradients::q_norm},
+    {&TensorNames::k_norm, &LayerWeights::k_norm, &LayerGradients::k_norm},
+    {&TensorNames::attn_post_norm, &LayerWeights::attn_post_norm, &LayerGradients::attn_post_norm},
+    {&TensorNames::mlp_norm, &LayerWeights::mlp_norm, &LayerGradients::mlp_norm},
+    {&TensorNames::mlp_post_norm, &LayerWeights::mlp_post_norm, &LayerGradients::mlp_post_norm},
 };
+
+/// Hugging Face's names of the family. Norms that it lacks have none.
+inline const TensorNames& parameter_names(const ModelConfig& config) {
+  return config.post_norms ? kGemmaNames : kHuggingFaceNames;
+}
+
+/// What Hugging Face's files hold of a norm is so much less than its weight (Gemma).
+inline float norm_offset(const ModelConfig& config) { return config.post_norms ? 1.0f : 0.0f; }
 
 }  // namespace longspan

@@ -9,21 +9,15 @@
 
 #include "base/error.h"
 #include "base/random.h"
-#include "base/threads.h"
 #include "model/roles.h"
 
 namespace longspan {
 
 namespace {
 
-void check(const ModelConfig& c, const Trained& t) {
-  if (c.post_norms || c.activation != Activation::Silu)
-    fail(
-        "training of the architecture {} is not supported; supported are those with two norms a layer and "
-        "SwiGLU",
-        c.architecture);
-  if (c.norm_head && t.embeddings)
-    fail("training the head of a model with NormHead is not supported: leave embeddings out");
+constexpr float kUnitEps = 1e-30f;  // a row of zeros stays one
+
+void check(const Trained& t) {
   if (!t.all && t.lora_rank <= 0 && !t.norms && !t.embeddings)
     fail("nothing trains: ask for all weights, a LoRA rank, norms or embeddings");
   if (t.all && t.lora_rank > 0) fail("all weights and adapters cannot train together: choose one");
@@ -46,23 +40,36 @@ bool adapted(const Trained& t, const char* role) {
 struct Maker {
   TrainingModel& model;
 
-  /// A value of ours in the place of `tensor`, and its gradient.
-  Tensor own(Tensor& tensor, const std::string& name, bool decays) {
+  /// A value of our own in the place of `tensor`, and its gradient.
+  Tensor own(Tensor& tensor, const std::string& name, bool decays, float offset = 0) {
     if (!tensor) return {};
-    Tensor value = model.memory.matrix("trained weights", DType::F32, tensor.rows(), tensor.cols());
-    parallel_for(tensor.rows(), [&](int64_t t) {
-      dequantise(value.row(t), tensor.row<std::byte>(t), tensor.dtype, tensor.cols());
-    });
-    bool vector = tensor.dims == 1;
-    tensor = vector ? vector_view(value.data, DType::F32, value.cols()) : value;
-    return add(tensor, name, decays);
+    tensor = copied(tensor);
+    return add(tensor, name, decays, offset);
   }
 
-  Tensor add(Tensor value, const std::string& name, bool decays) {
+  Tensor copied(const Tensor& tensor) {
+    Tensor value = model.memory.matrix("trained weights", DType::F32, tensor.rows(), tensor.cols());
+    model.model.kernels().convert(value, tensor);
+    return tensor.dims == 1 ? value.viewed(DType::F32, value.cols()) : value;
+  }
+
+  Tensor add(Tensor value, const std::string& name, bool decays, float offset = 0) {
     Tensor gradient = model.memory.matrix("gradients", DType::F32, value.rows(), value.cols());
-    if (value.dims == 1) gradient = vector_view(gradient.data, DType::F32, value.cols());
-    model.parameters.push_back({name, value, gradient, decays});
+    if (value.dims == 1) gradient = gradient.viewed(DType::F32, value.cols());
+    model.parameters.push_back({name, value, gradient, decays, offset});
     return gradient;
+  }
+
+  /// The head of a model with NormHead: the parameter's rows may have any length.
+  Tensor own_unit_head(Tensor& head, const std::string& name) {
+    UnitHead& u = model.unit_head;
+    u.raw = copied(head);
+    u.raw_gradient = add(u.raw, name, false);
+    u.unit = head = copied(head);
+    u.unit_gradient = model.memory.matrix("gradients", DType::F32, head.rows(), head.cols());
+    u.scale = model.memory.vector("trained weights", DType::F32, head.cols());
+    model.model.kernels().fill(u.scale, static_cast<float>(1 / std::sqrt(static_cast<double>(head.cols()))));
+    return u.unit_gradient;
   }
 
   /// A in U(-1/sqrt(C), 1/sqrt(C)) as PEFT draws it, B zero.
@@ -74,9 +81,9 @@ struct Maker {
     double alpha = trained.lora_alpha > 0 ? trained.lora_alpha : static_cast<double>(rank);
     adapter.scale = static_cast<float>(alpha / static_cast<double>(rank));
     double bound = 1 / std::sqrt(static_cast<double>(inputs));
-    for (int64_t r = 0; r < rank; ++r)
-      for (int64_t i = 0; i < inputs; ++i)
-        adapter.a.weight.row(r)[i] = static_cast<float>(bound * (2 * random.uniform() - 1));
+    std::vector<float> start(static_cast<size_t>(rank * inputs));
+    for (float& x : start) x = static_cast<float>(bound * (2 * random.uniform() - 1));
+    model.model.device->upload(adapter.a.weight, std::span<const float>(start));
     gradient.a = add(adapter.a.weight, name + ".lora_A.weight", true);
     gradient.b = add(adapter.b.weight, name + ".lora_B.weight", true);
   }
@@ -84,11 +91,13 @@ struct Maker {
 
 }  // namespace
 
-TrainingModel make_training_model(const Checkpoint& checkpoint, const ModelConfig& config, const Kernels& k,
-                                  Compute compute, const Trained& trained, uint64_t seed) {
-  check(config, trained);
+TrainingModel make_training_model(const Checkpoint& checkpoint, const ModelConfig& config,
+                                  std::shared_ptr<Device> device, Compute compute, const Trained& trained,
+                                  uint64_t seed) {
+  check(trained);
   TrainingModel m;
-  m.model = {config, load_weights(checkpoint, config), {}, &k, compute};
+  m.memory = Arena(*device);
+  m.model = {config, load_weights(checkpoint, config), {}, std::move(device), compute};
   m.gradients = std::make_shared<Gradients>();
   m.gradients->layers.resize(static_cast<size_t>(config.num_hidden_layers));
   if (trained.lora_rank > 0) m.model.adapters.resize(static_cast<size_t>(config.num_hidden_layers));
@@ -96,19 +105,22 @@ TrainingModel make_training_model(const Checkpoint& checkpoint, const ModelConfi
   Gradients& g = *m.gradients;
   Maker maker{m};
   bool norms = trained.all || trained.norms;
+  const TensorNames& names = parameter_names(config);
 
   if (trained.embeddings) {
     bool tied = w.head.weight.data == w.embedding.data;
     g.embedding = maker.own(w.embedding, "model.embed_tokens.weight", false);
     if (tied) w.head.weight = w.embedding, g.head.weight = g.embedding;
-    if (!tied) g.head.weight = maker.own(w.head.weight, "lm_head.weight", false);
+    if (!tied && config.norm_head) g.head.weight = maker.own_unit_head(w.head.weight, "lm_head.weight");
+    if (!tied && !config.norm_head) g.head.weight = maker.own(w.head.weight, "lm_head.weight", false);
   }
   for (size_t l = 0; l < w.layers.size(); ++l) {
     std::string layer = fmt::format("model.layers.{}.", l);
     for (const Norm& norm : kNorms)
       if (norms)
-        g.layers[l].*norm.gradient =
-            maker.own(w.layers[l].*norm.weight, layer + norm.path + ".weight", false);
+        if (const char* path = names.*norm.path)
+          g.layers[l].*norm.gradient =
+              maker.own(w.layers[l].*norm.weight, layer + path + ".weight", false, norm_offset(config));
     for (size_t r = 0; r < std::size(kRoles); ++r) {
       const Role& role = kRoles[r];
       Linear& linear = w.layers[l].*role.linear;
@@ -123,20 +135,36 @@ TrainingModel make_training_model(const Checkpoint& checkpoint, const ModelConfi
       }
     }
   }
-  if (norms) g.final_norm = maker.own(w.final_norm, "model.norm.weight", false);
+  if (norms) g.final_norm = maker.own(w.final_norm, "model.norm.weight", false, norm_offset(config));
   return m;
+}
+
+void finish_gradients(TrainingModel& m) {
+  const UnitHead& u = m.unit_head;
+  if (!u) return;
+  m.model.kernels().rmsnorm_backward(u.raw_gradient, {}, u.unit_gradient, u.raw, u.scale, kUnitEps);
+  m.model.kernels().fill(u.unit_gradient, 0);
+}
+
+Tensor as_filed(const TrainingModel& m, const Parameter& p, Arena& memory) {
+  if (m.model.device->is_host() && p.offset == 0) return p.value;
+  std::vector<float> values = m.model.device->download<float>(p.value);
+  Tensor out = memory.matrix("parameters on their way to a file", DType::F32, p.value.rows(), p.value.cols());
+  for (size_t i = 0; i < values.size(); ++i) out.row(0)[i] = values[i] - p.offset;
+  return p.value.dims == 1 ? out.viewed(DType::F32, out.cols()) : out;
 }
 
 void parameters_changed(TrainingModel& m) {
   Gradients& g = *m.gradients;
-  if (g.head.weight) m.model.weights.head.packed.reset();
+  if (g.head.weight) m.model.weights.head.packed.clear();
+  if (const UnitHead& u = m.unit_head) m.model.kernels().rmsnorm(u.unit, u.raw, u.scale, kUnitEps);
   for (size_t l = 0; l < g.layers.size(); ++l)
     for (const Role& role : kRoles) {
       const LinearGradient& gradient = g.layers[l].*role.gradient;
-      if (gradient.weight) (m.model.weights.layers[l].*role.linear).packed.reset();
+      if (gradient.weight) (m.model.weights.layers[l].*role.linear).packed.clear();
       if (gradient.a) {
         Adapter& adapter = m.model.adapters[l].*role.adapter;
-        adapter.a.packed.reset(), adapter.b.packed.reset();
+        adapter.a.packed.clear(), adapter.b.packed.clear();
       }
     }
 }

@@ -1,5 +1,5 @@
 // Training of a model: parameters with gradients, low-rank adapters, and the gradient of one row. Forward is
-// the block of forward.cc; backward is the same block reversed. The plan decides what is kept: everything of
+// the layer of block.cc; backward is the same layer reversed. The plan decides what is kept: everything of
 // every layer, or (recompute) only the residual stream between layers, in which case backward runs the block
 // again: the same code on the same numbers, so both plans give the same bits. The head and the loss run in
 // chunks of tokens; logits are never stored whole.
@@ -31,21 +31,37 @@ struct Parameter {
   Tensor value;         // F32 [rows, cols] or [cols]
   Tensor gradient;      // F32, of the same shape; passes add to it
   bool decays = false;  // weight decay applies: matrices, but no embedding and no norm
+  float offset = 0;     // what files hold is so much less than the value
+};
+
+/// The head of a model with NormHead while it trains: logits are products with its rows divided by their L2
+/// norm.
+struct UnitHead {
+  Tensor raw, raw_gradient;    // of the parameter, [V, C] F32
+  Tensor unit, unit_gradient;  // of the rows of length 1 that the model multiplies with
+  Tensor scale;                // [C] F32: 1 / sqrt(C), which makes rmsnorm a division by the L2 norm
+
+  explicit operator bool() const { return static_cast<bool>(raw); }
 };
 
 struct TrainingModel {
   Model model;  // trained weights and adapters are F32 in `memory`; frozen ones lie as they were loaded
   std::vector<Parameter> parameters;  // in a fixed order
   Arena memory;
-  std::shared_ptr<struct Gradients>
-      gradients;  // what backward adds to; the tensors are those of `parameters`
+  // What backward adds to; the tensors are those of `parameters`.
+  std::shared_ptr<struct Gradients> gradients;
+  UnitHead unit_head;  // null unless the head of a model with NormHead trains
 };
 
 /// Error when nothing trains or a projection is unknown. The checkpoint must outlive the result. `seed` of A.
-TrainingModel make_training_model(const Checkpoint& checkpoint, const ModelConfig& config, const Kernels& k,
-                                  Compute compute, const Trained& trained, uint64_t seed);
+TrainingModel make_training_model(const Checkpoint& checkpoint, const ModelConfig& config,
+                                  std::shared_ptr<Device> device, Compute compute, const Trained& trained,
+                                  uint64_t seed);
 /// Tells the kernels that values of parameters changed: packed copies are made anew.
 void parameters_changed(TrainingModel& model);
+/// The parameter as files hold it, in memory of the host: its own where nothing needs to change, else in
+/// `memory`.
+Tensor as_filed(const TrainingModel& model, const Parameter& parameter, Arena& memory);
 
 struct TrainingPlan {
   bool recompute = true;
@@ -56,24 +72,37 @@ struct TrainingPlan {
 class TrainingBuffers;
 std::shared_ptr<TrainingBuffers> make_training_buffers(const TrainingModel& model, const PositionSpec& spec,
                                                        int64_t tokens, const TrainingPlan& plan);
-/// Bytes of those buffers, from shapes alone.
+int64_t training_buffer_bytes(const TrainingBuffers& buffers);
+/// The same from shapes alone. `adapter_rank`: 0 without adapters.
 int64_t training_buffer_bytes(const ModelConfig& config, Compute compute, const PositionSpec& spec,
-                              int64_t tokens, const TrainingPlan& plan);
+                              int64_t tokens, const TrainingPlan& plan, int64_t adapter_rank);
 
-struct RowLoss {
-  double loss = 0;      // sum of weight * -ln p(target), natural log
+/// What of a row counts.
+struct RowCount {
   double weight = 0;    // sum of weights
   int64_t targets = 0;  // targets of weight > 0
 };
 
-/// Adds to every parameter's gradient that of  scale * sum_t weights[t] * -ln p(targets[t]).  scale 0: loss
-/// only.
-RowLoss row_gradient(TrainingModel& model, const PositionSpec& spec, const TrainingRow& row, double scale,
-                     TrainingBuffers& buffers);
+/// Adds to every parameter's gradient that of  scale * sum_t weights[t] * -ln p(targets[t]), and to `loss`
+/// [1] F64 the sum itself (natural log), on the device: the host does not wait.  scale 0: loss only.
+RowCount add_row_gradient(TrainingModel& model, const PositionSpec& spec, const TrainingRow& row,
+                          double scale, TrainingBuffers& buffers, Tensor loss);
 
 /// Adds the gradient of  scale * sum_t weights[t] KL(p_original(t) || p(t)), where p_original is `original`
 /// (null: this model without its adapters) under its own positions, of one zone (Hinton 2015, arXiv
-/// 1503.02531); logits of both exist in chunks only. loss is the sum of the divergences.
+/// 1503.02531); logits of both exist in chunks only. `loss` grows by the sum of the divergences.
+RowCount add_row_divergence(TrainingModel& model, const PositionSpec& spec, const Model* original,
+                            const PositionSpec& original_spec, const TrainingRow& row, double scale,
+                            TrainingBuffers& buffers, Tensor loss);
+
+struct RowLoss {
+  double loss = 0;  // of one row
+  double weight = 0;
+  int64_t targets = 0;
+};
+/// The same for a single row, whose loss is waited for.
+RowLoss row_gradient(TrainingModel& model, const PositionSpec& spec, const TrainingRow& row, double scale,
+                     TrainingBuffers& buffers);
 RowLoss row_divergence(TrainingModel& model, const PositionSpec& spec, const Model* original,
                        const PositionSpec& original_spec, const TrainingRow& row, double scale,
                        TrainingBuffers& buffers);

@@ -219,7 +219,7 @@ struct CopyJob {
 /// The empty tensor that a copy will fill.
 Tensor allocate_copy(Arena& arena, const Tensor& t, const Copy& copy) {
   if (t.dims == 1)
-    return vector_view(arena.allocate("norms and biases", copied_bytes(t, copy)), DType::F32,
+    return host_vector(arena.allocate("norms and biases", copied_bytes(t, copy)), DType::F32,
                        copied_rows(t, copy));
   return arena.matrix(copy.label, t.dtype, copied_rows(t, copy), t.cols());
 }

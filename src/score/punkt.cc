@@ -11,9 +11,9 @@
 #include <unordered_set>
 #include <utility>
 
+#include "base/compressed.h"
 #include "base/json.h"
 #include "base/resource.h"
-#include "base/compressed.h"
 #include "score/words.h"
 #include "tokenizer/unicode.h"
 

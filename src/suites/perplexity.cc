@@ -199,7 +199,7 @@ std::vector<Window> longlora_windows(int64_t tokens, int64_t length, int64_t str
 }
 
 /// `room` and `longest`: tokens of the text in a window of this length and of the longest.
-std::vector<Window> curve_windows(const Settings& s, int64_t tokens, int64_t room, int64_t longest) {
+std::vector<Window> curve_windows(const Plan& s, int64_t tokens, int64_t room, int64_t longest) {
   const int64_t tail = s.tail, places = std::max<int64_t>(1, s.windows), rest = tokens - longest;
   const bool ends = s.spread == "ends";
   if (places > 1 && rest / (ends ? places - 1 : places) < tail)

@@ -1,42 +1,34 @@
 #include "tensor/arena.h"
 
-#include <sys/mman.h>
-
 #include <utility>
-
-#include "base/error.h"
-#include "base/text.h"
 
 namespace longspan {
 
-namespace {
-constexpr int64_t kHugePage = int64_t{2} << 20;
-}
-
 Arena::~Arena() { release(); }
-Arena::Arena(Arena&& other) noexcept : blocks_(std::exchange(other.blocks_, {})) {}
+Arena::Arena(Arena&& other) noexcept : device_(other.device_), blocks_(std::exchange(other.blocks_, {})) {}
 Arena& Arena::operator=(Arena&& other) noexcept {
+  std::swap(device_, other.device_);
   std::swap(blocks_, other.blocks_);
   return *this;
 }
 
 void* Arena::allocate(std::string label, int64_t bytes) {
-  if (bytes <= 0) bytes = 1;
-  void* p = ::mmap(nullptr, static_cast<size_t>(bytes), PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (p == MAP_FAILED)
-    fail("out of memory: {} ({}) was refused by the system", label, human_bytes(static_cast<double>(bytes)));
-  if (bytes >= 4 * kHugePage) ::madvise(p, static_cast<size_t>(bytes), MADV_HUGEPAGE);
-  blocks_.push_back({std::move(label), p, bytes});
-  return p;
+  void* data = device_ ? device_->allocate(label, bytes) : allocate_on_host(label, bytes);
+  blocks_.push_back({std::move(label), data, bytes});
+  return data;
 }
 
 Tensor Arena::matrix(std::string label, DType dtype, int64_t rows, int64_t cols) {
-  return matrix_view(allocate(std::move(label), rows * dtype_bytes(dtype, cols)), dtype, rows, cols);
+  void* data = allocate(std::move(label), rows * dtype_bytes(dtype, cols));
+  return device_ ? device_->matrix(data, dtype, rows, cols) : host_matrix(data, dtype, rows, cols);
+}
+
+Tensor Arena::vector(std::string label, DType dtype, int64_t n) {
+  return matrix(std::move(label), dtype, 1, n).viewed(dtype, n);
 }
 
 void Arena::release() {
-  for (const Block& b : blocks_) ::munmap(b.data, static_cast<size_t>(b.bytes));
+  for (const Block& b : blocks_) device_ ? device_->free(b.data, b.bytes) : free_on_host(b.data, b.bytes);
   blocks_.clear();
 }
 
@@ -55,6 +47,15 @@ std::vector<std::pair<std::string, int64_t>> Arena::table() const {
     if (!found) rows.emplace_back(b.label, b.bytes);
   }
   return rows;
+}
+
+Tensor to_host(Device& device, const Tensor& tensor, Arena& host) {
+  if (!tensor.device) return tensor;
+  Tensor copy = tensor;
+  copy.device = nullptr;
+  copy.data = host.allocate("copies from the device", tensor.bytes());
+  device.download(copy.data, tensor.data, tensor.bytes());
+  return copy;
 }
 
 }  // namespace longspan

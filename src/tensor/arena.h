@@ -1,5 +1,6 @@
-// Arena: the owner of memory. Every allocation has a label, so that the program can say who holds what.
-// Memory is zeroed by the system and touched only when written: what is reserved and not used costs nothing.
+// Arena: the owner of memory on one device. Every allocation has a label, so that the program can say who
+// holds what. Memory is zeroed; on the host it is touched only when written: what is reserved and not used
+// costs nothing.
 #pragma once
 
 #include <cstdint>
@@ -7,20 +8,23 @@
 #include <utility>
 #include <vector>
 
-#include "tensor/tensor.h"
+#include "tensor/device.h"
 
 namespace longspan {
 
 class Arena {
  public:
+  /// On the host.
   Arena() = default;
+  /// The device must outlive the arena.
+  explicit Arena(Device& device) : device_(&device) {}
   ~Arena();
   Arena(Arena&& other) noexcept;
   Arena& operator=(Arena&& other) noexcept;
 
-  /// A zeroed contiguous matrix, 64-byte aligned (2 MiB pages are asked for when it is large). Throws Error
-  /// when the system refuses, with the label and the bytes.
+  /// A zeroed contiguous matrix, 64-byte aligned. Error when memory is refused, with the label and the bytes.
   Tensor matrix(std::string label, DType dtype, int64_t rows, int64_t cols);
+  Tensor vector(std::string label, DType dtype, int64_t n);
   void* allocate(std::string label, int64_t bytes);
   void release();
 
@@ -34,7 +38,11 @@ class Arena {
     void* data;
     int64_t bytes;
   };
+  Device* device_ = nullptr;  // null: the host
   std::vector<Block> blocks_;
 };
+
+/// The tensor itself where it lies on the host, else a copy of it in `host`.
+Tensor to_host(Device& device, const Tensor& tensor, Arena& host);
 
 }  // namespace longspan

@@ -14,6 +14,7 @@ constexpr DTypeInfo kTypes[] = {
     {DType::I32, "I32", 1, 4},       {DType::Q8_0, "Q8_0", 32, 34},   {DType::Q4_0, "Q4_0", 32, 18},
     {DType::Q4_1, "Q4_1", 32, 20},   {DType::Q5_0, "Q5_0", 32, 22},   {DType::Q5_1, "Q5_1", 32, 24},
     {DType::Q4_K, "Q4_K", 256, 144}, {DType::Q5_K, "Q5_K", 256, 176}, {DType::Q6_K, "Q6_K", 256, 210},
+    {DType::F64, "F64", 1, 8},
 };
 }  // namespace
 

@@ -1,5 +1,5 @@
 // Element types: one row each. Quantised types are blocks of 32 or 256 weights with their scales, laid out as
-// in GGUF.
+// in GGUF. F64 is for sums that a device writes and the host reads, never for weights.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace longspan {
 
-enum class DType : uint8_t { F32, F16, BF16, I32, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K };
+enum class DType : uint8_t { F32, F16, BF16, I32, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K, F64 };
 
 struct DTypeInfo {
   DType dtype;

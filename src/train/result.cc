@@ -17,10 +17,11 @@ namespace {
 
 bool is_adapter(const Parameter& p) { return p.name.find(".lora_") != std::string::npos; }
 
-std::vector<NamedTensor> whole_parameters(const TrainingModel& model) {
+/// As files hold them: their own memory or in `memory`.
+std::vector<NamedTensor> whole_parameters(const TrainingModel& model, Arena& memory) {
   std::vector<NamedTensor> whole;
   for (const Parameter& p : model.parameters)
-    if (!is_adapter(p)) whole.push_back({p.name, p.value});
+    if (!is_adapter(p)) whole.push_back({p.name, as_filed(model, p, memory)});
   return whole;
 }
 
@@ -38,10 +39,10 @@ void check_writable(const Recipe& recipe, const Checkpoint& checkpoint, const Tr
     named_weights(model.model.weights, model.model.config);
     return;
   }
-  for (const NamedTensor& t : whole_parameters(model))
-    if (!checkpoint.find(t.name))
+  for (const Parameter& p : model.parameters)
+    if (!is_adapter(p) && !checkpoint.find(p.name))
       fail("{}: its files have no tensor {}: this family can train adapters only", checkpoint.path.string(),
-           excerpt(t.name));
+           excerpt(p.name));
 }
 
 void average(const Recipe& recipe, const Checkpoint& checkpoint, TrainingModel& model) {
@@ -51,16 +52,13 @@ void average(const Recipe& recipe, const Checkpoint& checkpoint, TrainingModel& 
     average_snapshots(files, model);
   }
   if (recipe.original_share <= 0) return;
-  TrainingModel original = make_training_model(checkpoint, model.model.config, *model.model.kernels,
+  TrainingModel original = make_training_model(checkpoint, model.model.config, model.model.device,
                                                model.model.compute, recipe.trained, recipe.seed);
   auto share = static_cast<float>(recipe.original_share);
   for (size_t i = 0; i < model.parameters.size(); ++i) {
     const Parameter& p = model.parameters[i];
     if (p.name.find(".lora_A") != std::string::npos) continue;  // B alone scales the product; its start is 0
-    auto* value = static_cast<float*>(p.value.data);
-    const auto* old = static_cast<const float*>(original.parameters[i].value.data);
-    for (int64_t n = 0; n < p.value.rows() * p.value.cols(); ++n)
-      value[n] = (1 - share) * value[n] + share * old[n];
+    model.model.kernels().axpby(p.value, 1 - share, original.parameters[i].value, share);
   }
   parameters_changed(model);
 }
@@ -73,18 +71,17 @@ void write_result(const Recipe& recipe, const Checkpoint& checkpoint, const Trai
   wish.window = extended_context(*wish.position);
   for (const Stage& stage : recipe.stages) wish.window = std::max(wish.window, stage_reach(stage));
   wish.type = recipe.type;
-  wish.replaced = whole_parameters(model);
+  Arena memory;
+  wish.replaced = whole_parameters(model, memory);
   auto say = [&](const std::string& what, const fs::path& where) {
     if (note) note(fmt::format("{}: {}", where.string(), what));
   };
-  Arena merged;
   if (recipe.trained.lora_rank > 0) {
     fs::path folder = recipe.output / "adapter";
-    write_adapter(folder, model.parameters, recipe.trained, checkpoint.path.string(),
-                  describe(*wish.position));
+    write_adapter(folder, model, recipe.trained, checkpoint.path.string(), describe(*wish.position));
     say(fmt::format("the adapter, trained under {}", describe(*wish.position)), folder);
     if (!recipe.merge) return;
-    for (NamedTensor& t : merged_weights(model.model, merged)) wish.replaced.push_back(std::move(t));
+    for (NamedTensor& t : merged_weights(model.model, memory)) wish.replaced.push_back(std::move(t));
   }
   wish.directory = recipe.output / (recipe.trained.lora_rank > 0 ? "merged" : "model");
   if (there(wish.directory)) {

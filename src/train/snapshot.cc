@@ -138,6 +138,11 @@ void check_parameters(const Opened& o, const fs::path& path, const std::vector<P
     fail("{}: the snapshot is of other parameters: model or [trained] of the recipe changed", path.string());
 }
 
+void write_tensor(Writer& out, Device& device, const Tensor& t) {
+  Arena copy;
+  out.write(to_host(device, t, copy).data, tensor_bytes(t));
+}
+
 fs::path name_of(const fs::path& folder, int64_t step) {
   return folder / fmt::format("step-{:08}.snapshot", step);
 }
@@ -146,10 +151,11 @@ fs::path name_of(const fs::path& folder, int64_t step) {
 
 Moments make_moments(const TrainingModel& model) {
   Moments m;
+  m.memory = Arena(*model.model.device);
   for (const Parameter& p : model.parameters)
     for (std::vector<Tensor>* list : {&m.first, &m.second}) {
       Tensor t = m.memory.matrix("moments", DType::F32, p.value.rows(), p.value.cols());
-      list->push_back(p.value.dims == 1 ? vector_view(t.data, DType::F32, p.value.cols()) : t);
+      list->push_back(p.value.dims == 1 ? t.viewed(DType::F32, p.value.cols()) : t);
     }
   return m;
 }
@@ -169,7 +175,7 @@ void write_snapshot(const fs::path& folder, const RunState& state, const Trainin
     out.write(header.data(), header.size());
     for (size_t i = 0; i < model.parameters.size(); ++i)
       for (const Tensor& t : {model.parameters[i].value, moments.first[i], moments.second[i]})
-        out.write(t.data, tensor_bytes(t));
+        write_tensor(out, *model.model.device, t);
     out.keep_as(name_of(folder, state.step));
   }
   std::vector<fs::path> all = snapshots(folder);
@@ -194,7 +200,7 @@ RunState read_snapshot(const fs::path& file, TrainingModel& model, Moments& mome
     const std::byte* at = o.data.data();
     for (size_t i = 0; i < model.parameters.size(); ++i)
       for (const Tensor& t : {model.parameters[i].value, moments.first[i], moments.second[i]}) {
-        std::memcpy(t.data, at, tensor_bytes(t));
+        model.model.device->upload(t.data, at, static_cast<int64_t>(tensor_bytes(t)));
         at += tensor_bytes(t);
       }
     parameters_changed(model);
@@ -214,14 +220,14 @@ void average_snapshots(const std::vector<fs::path>& files, TrainingModel& model)
   size_t offset = 0;
   for (Parameter& p : model.parameters) {
     auto n = static_cast<size_t>(p.value.rows() * p.value.cols());
-    auto* value = static_cast<float*>(p.value.data);
     std::vector<double> sum(n, 0);
     piece.resize(n);
     for (const Opened& o : opened) {
       std::memcpy(piece.data(), o.data.data() + offset, n * sizeof(float));
       for (size_t i = 0; i < n; ++i) sum[i] += piece[i];
     }
-    for (size_t i = 0; i < n; ++i) value[i] = static_cast<float>(sum[i] / static_cast<double>(files.size()));
+    for (size_t i = 0; i < n; ++i) piece[i] = static_cast<float>(sum[i] / static_cast<double>(files.size()));
+    model.model.device->upload(p.value, std::span<const float>(piece));
     offset += 3 * n * sizeof(float);
   }
   parameters_changed(model);

@@ -2,10 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
-
-#include "base/threads.h"
 
 namespace longspan {
 
@@ -62,58 +59,64 @@ StagePositions stage_positions(const Stage& stage, const ModelConfig& model) {
   return {stage_position(stage, model), model.head_shape(), stage_spec(stage, model)};
 }
 
+StepScalars make_step_scalars(const TrainingModel& model) {
+  StepScalars s;
+  s.memory = Arena(*model.model.device);
+  for (Tensor* t : {&s.loss, &s.short_loss, &s.divergence, &s.squares})
+    *t = s.memory.vector("losses", DType::F64, 1);
+  return s;
+}
+
 StepLoss batch_gradient(TrainingModel& model, const StagePositions& positions, const Original& original,
-                        const ShortRows& wish, const StepRows& step, TrainingBuffers& buffers) {
-  StepLoss out{0, kNone, kNone, 0};
+                        const ShortRows& wish, const StepRows& step, TrainingBuffers& buffers,
+                        StepScalars& scalars) {
+  const Kernels& k = model.model.kernels();
+  for (const Tensor& t : {scalars.loss, scalars.short_loss, scalars.divergence}) k.fill(t, 0);
   // A batch without any target has no loss and no gradient.
   auto scaled = [](double wanted, double weight) { return weight > 0 ? wanted / weight : 0; };
+  StepLoss out{0, kNone, kNone, 0, 0};
   double scale = scaled(1, weight_of(step.rows, true));
-  for (const TrainingRow& row : step.rows) {
-    RowLoss loss = row_gradient(model, positions.of(row), row, scale, buffers);
-    out.loss += loss.loss * scale;
-    out.targets += loss.targets;
-  }
-  if (step.short_rows.empty()) return out;
-  if (wish.cross_entropy > 0) {
-    double mean = scaled(1, weight_of(step.short_rows, true));
-    out.short_loss = 0;
+  for (const TrainingRow& row : step.rows)
+    out.targets += add_row_gradient(model, positions.of(row), row, scale, buffers, scalars.loss).targets;
+  bool shorts = !step.short_rows.empty() && wish.cross_entropy > 0,
+       divergence = !step.short_rows.empty() && wish.divergence > 0;
+  double short_mean = shorts ? scaled(1, weight_of(step.short_rows, true)) : 0,
+         divergence_mean = divergence ? scaled(1, weight_of(step.short_rows, false)) : 0;
+  if (shorts)
     for (const TrainingRow& row : step.short_rows)
-      out.short_loss +=
-          mean * row_gradient(model, positions.of(row), row, wish.cross_entropy * mean, buffers).loss;
-  }
-  if (wish.divergence > 0) {
-    double mean = scaled(1, weight_of(step.short_rows, false));
-    out.divergence = 0;
+      add_row_gradient(model, positions.of(row), row, wish.cross_entropy * short_mean, buffers,
+                       scalars.short_loss);
+  if (divergence)
     for (const TrainingRow& row : step.short_rows)
-      out.divergence += mean * row_divergence(model, positions.of(row), original.model, original.spec, row,
-                                              wish.divergence * mean, buffers)
-                                   .loss;
-  }
+      add_row_divergence(model, positions.of(row), original.model, original.spec, row,
+                         wish.divergence * divergence_mean, buffers, scalars.divergence);
+  std::vector<Tensor> gradients;
+  for (const Parameter& p : model.parameters) gradients.push_back(p.gradient);
+  k.sum_of_squares(scalars.squares, gradients);
+
+  auto read = [&](const Tensor& t) { return model.model.device->download<double>(t)[0]; };
+  out.loss = read(scalars.loss) * scale;
+  if (shorts) out.short_loss = read(scalars.short_loss) * short_mean;
+  if (divergence) out.divergence = read(scalars.divergence) * divergence_mean;
+  out.gradient_norm = std::sqrt(read(scalars.squares));
   return out;
 }
 
 void zero_gradients(TrainingModel& model) {
-  parallel_for(static_cast<int64_t>(model.parameters.size()), [&](int64_t i) {
-    const Tensor& g = model.parameters[static_cast<size_t>(i)].gradient;
-    std::memset(g.data, 0, static_cast<size_t>(g.bytes()));
-  });
-}
-
-double gradient_norm(const TrainingModel& model) {
-  double sum = 0;
-  for (const Parameter& p : model.parameters) sum += model.model.kernels->sum_of_squares(p.gradient);
-  return std::sqrt(sum);
+  for (const Parameter& p : model.parameters) model.model.kernels().fill(p.gradient, 0);
 }
 
 void update(TrainingModel& model, Moments& moments, const Recipe& recipe, double lr, double norm,
             int64_t step) {
   AdamW settings{.lr = lr, .beta1 = recipe.beta1, .beta2 = recipe.beta2, .eps = recipe.eps, .step = step};
   if (recipe.clip > 0 && norm > recipe.clip) settings.scale = recipe.clip / norm;
+  settings.decay = recipe.weight_decay;
+  std::vector<AdamWTensor> tensors;
   for (size_t i = 0; i < model.parameters.size(); ++i) {
-    Parameter& p = model.parameters[i];
-    settings.decay = p.decays ? recipe.weight_decay : 0;
-    model.model.kernels->adamw(p.value, p.gradient, moments.first[i], moments.second[i], settings);
+    const Parameter& p = model.parameters[i];
+    tensors.push_back({p.value, p.gradient, moments.first[i], moments.second[i], p.decays});
   }
+  model.model.kernels().adamw(tensors, settings);
   parameters_changed(model);
 }
 

@@ -1,4 +1,4 @@
-// One step of training: rows, gradient, update. Pure functions of the recipe, the sources and how many rows
+// One step of training: rows, gradient, update. All follows from the recipe, the sources and how many rows
 // were taken.
 #pragma once
 
@@ -41,21 +41,28 @@ struct Original {
 };
 
 struct StepLoss {
-  double loss = 0;        // of long rows: sum of weight * -ln p over the sum of weights
-  double short_loss = 0;  // NaN where it has no weight
-  double divergence = 0;  // NaN where it has no weight
-  int64_t targets = 0;    // of long rows
+  double loss = 0;           // of long rows: sum of weight * -ln p over the sum of weights
+  double short_loss = 0;     // NaN where it has no weight
+  double divergence = 0;     // NaN where it has no weight
+  double gradient_norm = 0;  // L2, over all parameters
+  int64_t targets = 0;       // of long rows
 };
 
+/// What a step writes on the device and the host reads once: losses and the gradient's norm.
+struct StepScalars {
+  Tensor loss, short_loss, divergence, squares;  // [1] F64
+  Arena memory;
+};
+StepScalars make_step_scalars(const TrainingModel& model);
+
 /// Adds the gradient of  loss + cross_entropy * short_loss + divergence * KL  to every parameter's; each of
-/// the three is a mean over its weights in the whole batch, however it lies in rows.
+/// the three is a mean over its weights in the whole batch, however it lies in rows. Waits for the device
+/// once, at the end.
 StepLoss batch_gradient(TrainingModel& model, const StagePositions& positions, const Original& original,
-                        const ShortRows& short_rows, const StepRows& rows, TrainingBuffers& buffers);
+                        const ShortRows& short_rows, const StepRows& rows, TrainingBuffers& buffers,
+                        StepScalars& scalars);
 
 void zero_gradients(TrainingModel& model);
-/// L2 norm over all gradients.
-double gradient_norm(const TrainingModel& model);
-
 /// AdamW on every parameter, decay where it decays; gradients are scaled by min(1, clip / norm). `step`
 /// counts from 1.
 void update(TrainingModel& model, Moments& moments, const Recipe& recipe, double lr, double norm,

@@ -41,6 +41,7 @@ struct Run {
   const TrainerEvents& events;
   TrainingModel model;
   Moments moments;
+  StepScalars scalars{};
   std::unique_ptr<Model> original_model{};  // loaded where the trained one cannot stand for it
   Original original{};
   RunState state{};
@@ -84,7 +85,7 @@ void prepare_original(Run& run) {
   run.original.spec = position_spec(config.position, config.head_shape(), 0);
   if (!loads_original(run.recipe)) return;
   run.original_model = std::make_unique<Model>(Model{
-      config, load_weights(run.checkpoint, config), {}, run.model.model.kernels, run.model.model.compute});
+      config, load_weights(run.checkpoint, config), {}, run.model.model.device, run.model.model.compute});
   run.original.model = run.original_model.get();
 }
 
@@ -170,8 +171,9 @@ StepReport one_step(Run& run, const Stage& stage, const StageRows& sources, cons
   double begin = seconds_now();
   StepRows rows = next_rows(stage, sources, run.state);
   zero_gradients(run.model);
-  StepLoss loss = batch_gradient(run.model, positions, run.original, stage.short_rows, rows, buffers);
-  double norm = gradient_norm(run.model);
+  StepLoss loss =
+      batch_gradient(run.model, positions, run.original, stage.short_rows, rows, buffers, run.scalars);
+  double norm = loss.gradient_norm;
   check_finite(run, rows, loss, norm);
   double lr = learning_rate(stage.schedule, run.state.stage_step + 1);
   update(run.model, run.moments, run.recipe, lr, norm, run.state.step + 1);
@@ -226,7 +228,7 @@ MemoryTable training_memory(const Recipe& recipe, const Checkpoint& checkpoint) 
   const Kernels& k = kernels();
   TrainingShape shape{.trained = recipe.trained,
                       .plan = recipe.plan,
-                      .compute = recipe.compute.value_or(preferred_compute(k)),
+                      .compute = recipe.compute.value_or(k.preferred),
                       .original = loads_original(recipe)};
   for (const Stage& stage : recipe.stages) {
     shape.stages.push_back({stage_spec(stage, config), row_tokens(stage)});
@@ -252,11 +254,12 @@ bool train(const Recipe& recipe, const Checkpoint& checkpoint, const TrainingDat
           checkpoint,
           data,
           events,
-          make_training_model(checkpoint, config, k, recipe.compute.value_or(preferred_compute(k)),
+          make_training_model(checkpoint, config, host_device(k), recipe.compute.value_or(k.preferred),
                               recipe.trained, recipe.seed),
           {}};
   check_writable(recipe, checkpoint, run.model);
   run.moments = make_moments(run.model);
+  run.scalars = make_step_scalars(run.model);
   prepare_original(run);
   if (resume) resume_run(run);
   run.state.recipe_digest = recipe.digest;

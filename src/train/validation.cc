@@ -10,28 +10,19 @@ namespace {
 /// Sum of -ln p of the last `scored` tokens; nothing when stopped.
 std::optional<double> tail_loss(const Model& model, const PositionSpec& spec, std::span<const int32_t> ids,
                                 int64_t scored, Activations& a, const std::function<bool()>& stop) {
-  auto n = static_cast<int64_t>(ids.size());
-  KvCache cache(model.config, model.compute == Compute::BF16 ? DType::BF16 : DType::F32,
-                static_cast<int64_t>(rotations(spec).keys.size()));
+  DType dtype = model.compute == Compute::BF16 ? DType::BF16 : DType::F32;
+  KvCache cache(std::make_shared<KvPool>(
+      *model.device, kv_layout(model.config, {dtype, dtype}, key_copies(spec)), pages_for(std::ssize(ids))));
+  std::vector<float> log_probs;
+  // Row t predicts token t + 1.
+  Reading reading{.from = ids.size() - 1 - static_cast<size_t>(scored), .to = ids.size() - 1};
+  reading.on_hidden = [&](Tensor hidden, size_t first) {
+    append_log_probs(model, hidden, ids.subspan(first + 1, static_cast<size_t>(hidden.rows())), a, log_probs);
+  };
+  reading.progress = [&](int64_t, int64_t) { return !stop || !stop(); };
+  if (!read(model, cache, spec, ids, a, reading)) return std::nullopt;
   double sum = 0;
-  std::vector<float> logs(kHeadRows);
-  for (int64_t past = 0; past < n; past += kValidationChunk) {
-    if (stop && stop()) return std::nullopt;
-    int64_t count = std::min(kValidationChunk, n - past);
-    cache.reserve(past + count);
-    Tensor hidden =
-        forward(model, spec, cache,
-                Batch{ids.subspan(static_cast<size_t>(past), static_cast<size_t>(count)), past}, a);
-    // Row t predicts token t + 1: rows n - 1 - scored .. n - 2 count.
-    int64_t end = std::min(past + count, n - 1);
-    for (int64_t row = std::max(past, n - 1 - scored); row < end; row += kHeadRows) {
-      int64_t rows = std::min(kHeadRows, end - row);
-      Tensor logits = head_logits(model, hidden.slice(row - past, rows), a);
-      model.kernels->log_prob(vector_view(logs.data(), DType::F32, rows), logits,
-                              ids.subspan(static_cast<size_t>(row) + 1, static_cast<size_t>(rows)));
-      for (int64_t i = 0; i < rows; ++i) sum -= logs[static_cast<size_t>(i)];
-    }
-  }
+  for (float x : log_probs) sum -= x;
   return sum;
 }
 
@@ -44,7 +35,7 @@ std::vector<std::pair<int64_t, double>> validation_loss(const Model& model, cons
   std::vector<std::pair<int64_t, double>> losses;
   for (int64_t length : lengths) {
     PositionSpec spec = position_spec(position, model.config.head_shape(), length);
-    Activations a = make_activations(model.config, spec, std::min(kValidationChunk, length));
+    Activations a = make_activations(model, spec, std::min(kValidationChunk, length));
     int64_t scored = std::min(kValidatedTokens, length - 1);
     double sum = 0;
     for (const std::vector<int32_t>& text : texts) {

@@ -22,7 +22,7 @@ TEST_P(CheckFinite, FindsEveryBadValue) {
   const int64_t rows = 2, cols = 2 * info.block_elements, blocks = 4;
   // All bytes 0x3b: finite in every float type; as integers of a block anything is fine.
   std::vector<uint8_t> bytes(static_cast<size_t>(dtype_bytes(dtype, rows * cols)), 0x3b);
-  NamedTensor t{"blk.0.w", matrix_view(bytes.data(), dtype, rows, cols)};
+  NamedTensor t{"blk.0.w", host_matrix(bytes.data(), dtype, rows, cols)};
   EXPECT_NO_THROW(check_finite(t, "m.gguf"));
   bool wide = dtype == DType::F32 || dtype == DType::BF16;  // the exponent's bits: 8, or 5 for halves
   for (int64_t b = 0; b < blocks; ++b) {
@@ -53,7 +53,7 @@ INSTANTIATE_TEST_SUITE_P(Types, CheckFinite,
 TEST(CheckFiniteBlocks, IntegersAreNotMistakenForScales) {
   std::vector<uint8_t> bytes(34, 0xff);
   bytes[0] = 0, bytes[1] = 0x3c;  // d = 1, all weights -1
-  EXPECT_NO_THROW(check_finite({"w", matrix_view(bytes.data(), DType::Q8_0, 1, 32)}, "m"));
+  EXPECT_NO_THROW(check_finite({"w", host_matrix(bytes.data(), DType::Q8_0, 1, 32)}, "m"));
 }
 
 }  // namespace

@@ -15,9 +15,9 @@ struct Values {
   std::vector<float> w = {1, 2, 3, 4, 5, 6};
   std::vector<uint16_t> h = {0x3c00, 0xc000, 0x3c01};
   std::vector<NamedTensor> tensors() {
-    return {{"w", matrix_view(w.data(), DType::F32, 2, 3)},
-            {"h", vector_view(h.data(), DType::F16, 3)},
-            {"b", matrix_view(h.data(), DType::BF16, 3, 1)}};
+    return {{"w", host_matrix(w.data(), DType::F32, 2, 3)},
+            {"h", host_vector(h.data(), DType::F16, 3)},
+            {"b", host_matrix(h.data(), DType::BF16, 3, 1)}};
   }
   std::vector<TensorSource> sources() {
     std::vector<TensorSource> out;

@@ -26,7 +26,7 @@ class Likelihood : public ProgramTest {
     tokenizer["model"]["merges"] = {"a b"};
     write_file_atomic(model + "/tokenizer.json", dump_json(tokenizer));
     EngineOptions options;
-    options.cache_dtype = DType::F32;
+    options.cache_types = {DType::F32, DType::F32};
     options.compute = Compute::F32;
     engine_ = std::make_unique<Engine>(model, options);
   }

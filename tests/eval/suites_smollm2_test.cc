@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "checkpoint/checkpoint.h"
 #include "eval/likelihood.h"
-#include "generate/engine.h"
+#include "generate/sequence.h"
 #include "model/model_files.h"
 #include "suites/fixture.h"
 

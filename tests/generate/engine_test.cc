@@ -1,11 +1,10 @@
 // Engine and Sequence: the real model's greedy tokens against transformers, stop strings, streaming, the
 // declared length.
-#include "generate/engine.h"
-
 #include <gtest/gtest.h>
 
 #include "base/error.h"
 #include "base/json.h"
+#include "generate/sequence.h"
 
 namespace longspan {
 namespace {
@@ -20,7 +19,7 @@ class SmolLM2Slow : public ::testing::Test {
   static Engine exact() {
     EngineOptions options;
     options.compute = Compute::F32;
-    options.cache_dtype = DType::F32;
+    options.cache_types = {DType::F32, DType::F32};
     return Engine(smollm2(), options);
   }
 };
@@ -71,7 +70,7 @@ TEST_F(SmolLM2Slow, LengthDependentMethodGivesTheSameScoresHoweverTheTextIsCut) 
   for (int64_t chunk : {int64_t{150}, int64_t{1}, int64_t{7}, int64_t{64}}) {
     EngineOptions options;
     options.compute = Compute::F32;
-    options.cache_dtype = DType::F32;
+    options.cache_types = {DType::F32, DType::F32};
     options.position = "dynamic_ntk:factor=2,original=64";
     options.chunk = chunk;
     Engine engine(smollm2(), options);

@@ -6,7 +6,7 @@
 #include <fstream>
 
 #include "base/file.h"
-#include "generate/engine.h"
+#include "generate/sequence.h"
 
 namespace longspan {
 namespace {
@@ -30,8 +30,8 @@ TEST(MemoryPlanSlow, IsWithinFivePercentOfWhatIsResident) {
   MemoryPlan plan;
   {
     Checkpoint checkpoint = open_checkpoint(path);
-    plan = plan_memory(checkpoint, read_config(checkpoint), kernels(), preferred_compute(kernels()),
-                       options.cache_dtype, options.chunk, kContext);
+    plan = plan_memory(checkpoint, read_config(checkpoint), kernels(), kernels().preferred,
+                       options.cache_types, options.chunk, kContext);
   }
   Engine engine(path, options);
   Sequence sequence(engine, kContext);

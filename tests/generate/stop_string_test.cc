@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "generate/engine.h"
+#include "generate/sequence.h"
 #include "model/family.h"
 
 namespace longspan {

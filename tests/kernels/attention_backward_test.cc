@@ -12,59 +12,39 @@
 #include <string>
 #include <vector>
 
-#include "base/random.h"
 #include "base/threads.h"
-#include "kernels/kernels.h"
-#include "kernels/random_tensor.h"
+#include "kernels/cache.h"
 
 namespace longspan {
 namespace {
-
-/// A layer's keys or values, and the numbers that are in them.
-struct Cache {
-  OwnedTensor rows;
-  std::vector<std::vector<std::byte>> memory;
-  std::vector<void*> pages;
-  KvPages view;
-
-  Cache(DType dtype, int64_t total, int64_t heads, int64_t d, Random& random) {
-    rows = normal_matrix(random, DType::F32, total, heads * d);
-    auto page = static_cast<size_t>(dtype_bytes(dtype, heads * kPageTokens * d));
-    for (int64_t n = 0; n < total; n += kPageTokens) memory.emplace_back(page, std::byte{0xff});
-    for (auto& m : memory) pages.push_back(m.data());
-    view = {pages, dtype, heads, d};
-    for (int64_t n = 0; n < total; ++n)
-      for (int64_t i = 0; i < heads * d; ++i) {
-        float& x = rows.row(n)[i];
-        if (dtype == DType::BF16) x = bf16_to_f32(f32_to_bf16(x));
-        if (dtype == DType::F16) x = f16_to_f32(f32_to_f16(x));
-      }
-    kernels_named("reference").store_kv(view, rows, 0);
-  }
-};
 
 struct Case {
   int64_t tokens = 1, past = 0, heads = 1, kv_heads = 1, d = 16, window = 0, chunk = 0;
   bool causal = true;
   std::vector<int64_t> zone_from = {0};
   std::vector<float> positions = {}, slopes = {}, decay = {};
-  std::vector<int64_t> starts = {};
+  std::vector<int32_t> starts = {};
   DType pages = DType::F32, out = DType::F32;
 
   int64_t keys() const { return std::max<int64_t>(past + tokens, 0); }
-  AttentionShape shape() const {
+  float scale() const { return 0.8f / std::sqrt(static_cast<float>(d)); }
+  OwnedSequences sequences() const {
+    return OwnedSequences({static_cast<int32_t>(tokens)}, {static_cast<int32_t>(past)});
+  }
+  /// `one` is of sequences(); views of this case.
+  AttentionShape shape(const Sequences& one) const {
     return {.heads = heads,
             .kv_heads = kv_heads,
             .head_dim = d,
-            .past = past,
-            .scale = 0.8f / std::sqrt(static_cast<float>(d)),
+            .sequences = one,
+            .scale = scale(),
             .window = window,
             .causal = causal,
             .chunk = chunk,
-            .positions = positions,
-            .starts = starts,
-            .slopes = slopes,
-            .decay = decay};
+            .positions = view_of(DType::F32, positions),
+            .starts = view_of(DType::I32, starts),
+            .slopes = view_of(DType::F32, slopes),
+            .decay = view_of(DType::F32, decay)};
   }
 };
 
@@ -88,7 +68,7 @@ struct Data {
   std::vector<AttentionZone> zones;
 
   /// `forward` makes out and log_sum.
-  Data(const Case& c, uint64_t seed, const Kernels& forward = kernels_named("reference"))
+  Data(const Case& c, uint64_t seed, const Kernels& forward = reference())
       : random(seed), values(c.pages, c.keys(), c.kv_heads, c.d, random) {
     keys.reserve(c.zone_from.size());
     for (int64_t from : c.zone_from) {
@@ -99,7 +79,7 @@ struct Data {
     dout = normal_matrix(random, DType::F32, c.tokens, c.heads * c.d, 20);
     out = make_matrix(c.out, c.tokens, c.heads * c.d, 8);
     log_sum = make_matrix(DType::F32, c.tokens, c.heads, 4);
-    forward.attention(out, log_sum, zones, values.view, c.shape());
+    forward.attention(out, log_sum, zones, values.view, c.shape(c.sequences()));
   }
 };
 
@@ -126,7 +106,7 @@ Result run(decltype(Kernels::attention_backward) backward, const Case& c, const 
   }
   r.values = make_matrix(DType::F32, c.keys(), c.kv_heads * c.d, 8);
   g.values = r.values;
-  backward(g, data.dout, data.out, data.log_sum, data.zones, data.values.view, c.shape());
+  backward(g, data.dout, data.out, data.log_sum, data.zones, data.values.view, c.shape(c.sequences()));
   return r;
 }
 
@@ -190,7 +170,7 @@ struct Exact {
       dot += decay * q[z][static_cast<size_t>((t * c.heads + h) * c.d + i)] *
              keys[z][static_cast<size_t>((n * c.kv_heads + h * c.kv_heads / c.heads) * c.d + i)];
     }
-    dot *= c.shape().scale;
+    dot *= c.scale();
     return c.slopes.empty() ? dot : dot - c.slopes[static_cast<size_t>(h)] * distance;
   }
   std::vector<double> row(int64_t t, int64_t h) const {
@@ -239,11 +219,12 @@ double difference_error(Exact& exact, const Data& data, std::vector<double>& x, 
 
 /// Positions that grow by 1 to 3 and start again with each document; documents of `length` or so.
 void draw_documents(Case& c, Random& random, int64_t length) {
-  int64_t document = 0;
+  int32_t document = 0;
   float at = 0;
-  std::vector<int64_t> first_key;
+  std::vector<int32_t> first_key;
   for (int64_t n = 0; n < c.keys(); ++n) {
-    if (length > 0 && random.below(static_cast<uint64_t>(length)) == 0) document = n, at = 0;
+    if (length > 0 && random.below(static_cast<uint64_t>(length)) == 0)
+      document = static_cast<int32_t>(n), at = 0;
     c.positions.push_back(at);
     at += 1 + static_cast<float>(random.below(3));
     first_key.push_back(document);
@@ -292,7 +273,7 @@ TEST(AttentionBackward, ReferenceIsTheDerivativeOfTheFormula) {
         for (int64_t i = 0; i < c.d; ++i)
           EXPECT_NEAR(data.out.row(t)[h * c.d + i], want[static_cast<size_t>(i)], 1e-6) << describe(c);
       }
-    Result got = run(kernels_named("reference").attention_backward, c, data);
+    Result got = run(reference().attention_backward, c, data);
     double tolerance = 1e-6 * largest(got);
     for (size_t z = 0; z < c.zone_from.size(); ++z) {
       EXPECT_LE(difference_error(exact, data, exact.q[z], got.q[z]), tolerance) << describe(c);
@@ -305,7 +286,7 @@ TEST(AttentionBackward, ReferenceIsTheDerivativeOfTheFormula) {
 std::vector<const Kernels*> implementations() {
   std::vector<const Kernels*> result;
   for (const Kernels* k : all_kernels())
-    if (k->supported() && k != &kernels_named("reference")) result.push_back(k);
+    if (k->supported() && k != &reference()) result.push_back(k);
   return result;
 }
 
@@ -347,7 +328,7 @@ double tolerance(const Kernels& k, const Case& c) {
 
 void expect_reference(const Case& c, uint64_t seed) {
   Data data(c, seed);
-  Result want = run(kernels_named("reference").attention_backward, c, data);
+  Result want = run(reference().attention_backward, c, data);
   for (const Kernels* k : implementations())
     EXPECT_LE(error(run(k->attention_backward, c, data), want), tolerance(*k, c))
         << k->name << ": " << describe(c);
@@ -364,7 +345,7 @@ TEST(AttentionBackward, AgreesWithTheReferenceAfterItsOwnForward) {
   Random random(14);
   for (uint64_t n = 0; n < 30; ++n) {
     Case c = draw_case(random);
-    Result want = run(kernels_named("reference").attention_backward, c, Data(c, n));
+    Result want = run(reference().attention_backward, c, Data(c, n));
     for (const Kernels* k : implementations())
       EXPECT_LE(error(run(k->attention_backward, c, Data(c, n, *k)), want),
                 c.out == DType::BF16 ? 0.02 : tolerance(*k, c))

@@ -1,5 +1,4 @@
-// What the tests of attention share: the implementations with their tolerances, and caches of random keys.
-// Cache memory beyond the last key is NaN: whoever lets it take part is found out.
+// What the tests of attention share: the implementations with their tolerances.
 #pragma once
 
 #include <algorithm>
@@ -9,8 +8,8 @@
 #include <vector>
 
 #include "base/random.h"
+#include "kernels/cache.h"
 #include "kernels/cpu/attention.h"
-#include "kernels/kernels.h"
 
 namespace longspan {
 
@@ -39,24 +38,6 @@ inline std::vector<Implementation> implementations() {
     if (i.supported) result.push_back(i);
   return result;
 }
-
-/// A layer's keys or values in separately allocated pages, so that a sanitizer sees the end of each.
-struct Cache {
-  std::vector<std::vector<std::byte>> memory;
-  std::vector<void*> pages;
-  KvPages view;
-
-  Cache(DType dtype, int64_t total, int64_t heads, int64_t d, Random& random) {
-    total = std::max<int64_t>(total, 0);
-    auto page = static_cast<size_t>(dtype_bytes(dtype, heads * kPageTokens * d));
-    for (int64_t n = 0; n < total; n += kPageTokens) memory.emplace_back(page, std::byte{0xff});
-    for (auto& m : memory) pages.push_back(m.data());
-    view = {pages, dtype, heads, d};
-    std::vector<float> rows(static_cast<size_t>(total * heads * d));
-    for (float& x : rows) x = static_cast<float>(random.normal());
-    kernels_named("reference").store_kv(view, matrix_view(rows.data(), DType::F32, total, heads * d), 0);
-  }
-};
 
 /// Largest difference over the largest wanted element; infinite when anything is not a number.
 inline double error(const std::vector<float>& got, const std::vector<float>& want) {

@@ -19,11 +19,11 @@ struct Case {
   float magnitude = 1;
 
   int64_t width() const { return heads * d; }
-  AttentionShape shape() const {
+  AttentionShape shape(const Sequences& sequences) const {
     return {.heads = heads,
             .kv_heads = kv_heads,
             .head_dim = d,
-            .past = past,
+            .sequences = sequences,
             .scale = 1.0f / std::sqrt(static_cast<float>(d)),
             .window = window};
   }
@@ -48,7 +48,7 @@ struct Data {
         values(c.dtype, c.past + c.tokens, c.kv_heads, c.d, random),
         q_memory(static_cast<size_t>(c.tokens * (c.width() + c.extra))) {
     for (float& x : q_memory) x = c.magnitude * static_cast<float>(random.normal());
-    q = matrix_view(q_memory.data(), DType::F32, c.tokens, c.width());
+    q = host_matrix(q_memory.data(), DType::F32, c.tokens, c.width());
     q.row_stride = (c.width() + c.extra) * static_cast<int64_t>(sizeof(float));
   }
 };
@@ -60,10 +60,11 @@ std::vector<float> run(Attention attention, DType out, const Case& c, const Data
   std::vector<float> f32(static_cast<size_t>(c.tokens * stride), 5.0f);
   std::vector<uint16_t> bf16(f32.size(), f32_to_bf16(5.0f));
   void* memory = out == DType::F32 ? static_cast<void*>(f32.data()) : static_cast<void*>(bf16.data());
-  Tensor view = matrix_view(memory, out, c.tokens, c.width());
+  Tensor view = host_matrix(memory, out, c.tokens, c.width());
   view.row_stride = dtype_bytes(out, stride);
   AttentionZone zone{0, data.q, data.keys.view};
-  attention(view, {}, {&zone, 1}, data.values.view, c.shape());
+  OwnedSequences one({static_cast<int32_t>(c.tokens)}, {static_cast<int32_t>(c.past)});
+  attention(view, {}, {&zone, 1}, data.values.view, c.shape(one));
   std::vector<float> result;
   for (int64_t t = 0; t < c.tokens; ++t)
     for (int64_t i = 0; i < stride; ++i) {
@@ -80,7 +81,7 @@ std::vector<float> run(Attention attention, DType out, const Case& c, const Data
 void expect_reference(const Case& c) {
   SCOPED_TRACE(describe(c));
   Data data(c);
-  std::vector<float> want = run(kernels_named("reference").attention, DType::F32, c, data);
+  std::vector<float> want = run(reference().attention, DType::F32, c, data);
   for (const Implementation& how : implementations()) {
     EXPECT_LE(error(run(how.attention, DType::F32, c, data), want), how.f32_tolerance) << how.name << " F32";
     EXPECT_LE(error(run(how.attention, DType::BF16, c, data), want), how.bf16_tolerance)
@@ -137,7 +138,7 @@ TEST(Attention, KeysAndValuesMayDifferInType) {
     Data data(c);
     Cache values(DType::F32, c.past + c.tokens, c.kv_heads, c.d, data.random);
     std::swap(data.values, values);
-    std::vector<float> want = run(kernels_named("reference").attention, DType::F32, c, data);
+    std::vector<float> want = run(reference().attention, DType::F32, c, data);
     for (const Implementation& how : implementations())
       EXPECT_LE(error(run(how.attention, DType::F32, c, data), want), how.f32_tolerance) << how.name;
   }
@@ -154,10 +155,8 @@ TEST(Attention, LargeScoresSelectOneKey) {
       for (int64_t h = 0; h < c.heads; ++h) {
         auto n = static_cast<int64_t>(data.random.below(static_cast<uint64_t>(c.past + t + 1)));
         int64_t at = (h / 3 * kPageTokens + n % kPageTokens) * c.d;
-        const auto* k =
-            static_cast<const uint16_t*>(data.keys.pages[static_cast<size_t>(n / kPageTokens)]) + at;
-        const auto* v =
-            static_cast<const uint16_t*>(data.values.pages[static_cast<size_t>(n / kPageTokens)]) + at;
+        const auto* k = static_cast<const uint16_t*>(data.keys.page(n)) + at;
+        const auto* v = static_cast<const uint16_t*>(data.values.page(n)) + at;
         for (int64_t i = 0; i < c.d; ++i) {
           data.q.row(t)[h * c.d + i] = 1000.0f * bf16_to_f32(k[i]);
           want.push_back(bf16_to_f32(v[i]));

@@ -1,5 +1,6 @@
 // Attention with everything that AttentionShape can say — zones, positions, documents, windows, slopes,
-// decay, no causality, fewer keys than queries — on every implementation against the reference loops.
+// decay, no causality, fewer keys than queries — on every implementation against the reference loops, and the
+// weights of such attention.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -44,17 +45,19 @@ struct Data {
   std::vector<Cache> caches;  // keys of each zone, values
   std::vector<std::vector<float>> q;
   std::vector<float> positions, slopes, decay;
-  std::vector<int64_t> starts;
+  std::vector<int32_t> starts;
   std::vector<AttentionZone> zones;
+  OwnedSequences one;
   AttentionShape shape;
 
-  explicit Data(const Case& c, uint64_t seed = 1) : random(seed) {
+  explicit Data(const Case& c, uint64_t seed = 1)
+      : random(seed), one({static_cast<int32_t>(c.tokens)}, {static_cast<int32_t>(c.past)}) {
     for (size_t i = 0; i <= c.from.size(); ++i)
       caches.emplace_back(c.dtype, c.keys(), c.kv_heads, c.d, random);
     for (size_t z = 0; z < c.from.size(); ++z) {
       std::vector<float>& x = q.emplace_back(static_cast<size_t>(c.tokens * c.heads * c.d));
       for (float& value : x) value = static_cast<float>(random.normal());
-      zones.push_back({c.from[z], matrix_view(x.data(), DType::F32, c.tokens, c.heads * c.d),
+      zones.push_back({c.from[z], host_matrix(x.data(), DType::F32, c.tokens, c.heads * c.d),
                        caches[c.shared_keys ? 0 : z].view});
     }
     place(c);
@@ -67,25 +70,25 @@ struct Data {
     shape = {.heads = c.heads,
              .kv_heads = c.kv_heads,
              .head_dim = c.d,
-             .past = c.past,
+             .sequences = one,
              .scale = 1.0f / std::sqrt(static_cast<float>(c.d)),
              .window = c.window,
              .causal = c.causal,
              .chunk = c.chunk,
-             .positions = positions,
-             .starts = starts,
-             .slopes = slopes,
-             .decay = decay};
+             .positions = view_of(DType::F32, positions),
+             .starts = view_of(DType::I32, starts),
+             .slopes = view_of(DType::F32, slopes),
+             .decay = view_of(DType::F32, decay)};
   }
 
   /// Positions and documents; positions begin anew with each document.
   void place(const Case& c) {
     double at = 0;
-    int64_t start = 0;
+    int32_t start = 0;
     for (int64_t t = c.past; t < 0 && c.document > 0; ++t) starts.push_back(0);
     for (int64_t n = 0; n < c.keys(); ++n) {
       if (c.document > 0 && random.below(static_cast<uint64_t>(c.document)) == 0) {
-        start = n;
+        start = static_cast<int32_t>(n);
         at = static_cast<double>(random.below(50));
       }
       if (c.step > 0) positions.push_back(static_cast<float>(c.whole ? std::floor(at) : at));
@@ -104,8 +107,8 @@ Result run(Attention attention, DType out, const Case& c, const Data& data, bool
   std::vector<uint16_t> bf16(f32.size(), f32_to_bf16(NAN));
   void* memory = out == DType::F32 ? static_cast<void*>(f32.data()) : static_cast<void*>(bf16.data());
   Result result{{}, std::vector<float>(static_cast<size_t>(c.tokens * c.heads), NAN)};
-  Tensor sums = log_sum ? matrix_view(result.log_sum.data(), DType::F32, c.tokens, c.heads) : Tensor{};
-  attention(matrix_view(memory, out, c.tokens, c.heads * c.d), sums, data.zones, data.caches.back().view,
+  Tensor sums = log_sum ? host_matrix(result.log_sum.data(), DType::F32, c.tokens, c.heads) : Tensor{};
+  attention(host_matrix(memory, out, c.tokens, c.heads * c.d), sums, data.zones, data.caches.back().view,
             data.shape);
   for (size_t i = 0; i < f32.size(); ++i)
     result.out.push_back(out == DType::F32 ? f32[i] : bf16_to_f32(bf16[i]));
@@ -126,7 +129,7 @@ double sum_error(const std::vector<float>& got, const std::vector<float>& want) 
 void expect_reference(const Case& c) {
   SCOPED_TRACE(describe(c));
   Data data(c);
-  Result want = run(kernels_named("reference").attention, DType::F32, c, data);
+  Result want = run(reference().attention, DType::F32, c, data);
   for (const Implementation& how : implementations()) {
     Result f32 = run(how.attention, DType::F32, c, data), bf16 = run(how.attention, DType::BF16, c, data);
     EXPECT_LE(error(f32.out, want.out), how.f32_tolerance) << how.name << " F32";
@@ -196,7 +199,7 @@ TEST(AttentionZones, KeysMayDifferInType) {
     Data data(c);
     Cache half(DType::F16, c.keys(), c.kv_heads, c.d, data.random);
     data.zones[1].keys = half.view;
-    Result want = run(kernels_named("reference").attention, DType::F32, c, data);
+    Result want = run(reference().attention, DType::F32, c, data);
     for (const Implementation& how : implementations())
       EXPECT_LE(error(run(how.attention, DType::F32, c, data).out, want.out), how.f32_tolerance) << how.name;
   }
@@ -256,8 +259,8 @@ TEST(AttentionZones, ChunksGiveWhatOneCallGives) {
           c.past = past;
           c.tokens = std::min(size, whole.tokens - past);
           Data part = data;  // same memory: views point into `data`
-          part.shape.past = past;
-          part.shape.decay = data.decay;
+          part.one = OwnedSequences({static_cast<int32_t>(c.tokens)}, {static_cast<int32_t>(past)});
+          part.shape.sequences = part.one;
           for (AttentionZone& zone : part.zones) zone.q = zone.q.slice(past, c.tokens);
           Result got = run(how.attention, DType::F32, c, part);
           chunked.out.insert(chunked.out.end(), got.out.begin(), got.out.end());
@@ -296,6 +299,80 @@ TEST(AttentionZones, DoNotDependOnThreads) {
         }
     }
   set_threads(before);
+}
+
+constexpr int64_t kBeyond = 5;  // columns of the weights after the last key
+
+/// The weights of some rows, of which the gaps and the columns beyond the keys are checked here.
+OwnedTensor weights(const Kernels& k, const Case& c, const Data& data, const std::vector<int32_t>& rows) {
+  OwnedTensor out = make_matrix(DType::F32, std::ssize(rows) * c.heads, c.keys() + kBeyond, 12);
+  k.attention_weights(out, data.zones, data.shape, int_vector(rows));
+  expect_gaps_untouched(out);
+  for (int64_t i = 0; i < out.rows(); ++i)
+    for (int64_t n = c.keys(); n < out.cols(); ++n) EXPECT_EQ(out.row(i)[n], 0);
+  return out;
+}
+
+/// Against reference, and against what weights are for: they add up to one, and times V they are attention.
+void expect_weights(const Case& c, const std::vector<int32_t>& rows) {
+  SCOPED_TRACE(describe(c));
+  Data data(c);
+  OwnedTensor want = weights(reference(), c, data, rows);
+  Result attended = run(reference().attention, DType::F32, c, data);
+  const OwnedTensor& v = data.caches.back().rows;
+  for_every_implementation([&](const Kernels& k) {
+    OwnedTensor got = weights(k, c, data, rows);
+    for (int64_t i = 0; i < got.rows(); ++i) {
+      int64_t t = rows[static_cast<size_t>(i / c.heads)], h = i % c.heads, head = h / (c.heads / c.kv_heads);
+      bool sees = std::isfinite(attended.log_sum[static_cast<size_t>(t * c.heads + h)]);
+      double sum = 0;
+      std::vector<double> o(static_cast<size_t>(c.d));
+      for (int64_t n = 0; n < c.keys(); ++n) {
+        float p = got.row(i)[n];
+        ASSERT_NEAR(p, want.row(i)[n], 1e-5) << "query " << t << ", head " << h << ", key " << n;
+        sum += p;
+        for (int64_t j = 0; j < c.d; ++j) o[static_cast<size_t>(j)] += p * v.row(n)[head * c.d + j];
+      }
+      ASSERT_NEAR(sum, sees ? 1 : 0, 1e-5) << "query " << t << ", head " << h;
+      for (int64_t j = 0; j < c.d; ++j)
+        ASSERT_NEAR(o[static_cast<size_t>(j)], attended.out[static_cast<size_t>((t * c.heads + h) * c.d + j)],
+                    1e-4)
+            << "query " << t << ", head " << h;
+    }
+  });
+}
+
+TEST(AttentionWeights, AreThoseOfAttentionOnDrawnShapes) {
+  Random random(6);
+  for (int done = 0; done < 120;) {
+    Case c = draw(random);
+    if (c.tokens * c.keys() * c.heads * c.d > 2'000'000) continue;
+    std::vector<int32_t> rows{static_cast<int32_t>(c.tokens - 1), 0};  // in any order
+    while (random.below(4) > 0)
+      rows.push_back(static_cast<int32_t>(random.below(static_cast<uint64_t>(c.tokens))));
+    expect_weights(c, rows);
+    ++done;
+  }
+}
+
+TEST(AttentionWeights, OfFewRowsOverManyPages) {
+  Case c{.tokens = 30, .past = 3000, .heads = 6, .kv_heads = 2, .dtype = DType::F16, .from = {0, 1000, 2000}};
+  expect_weights(c, {0, 29});
+  c.decay = true;
+  expect_weights(c, {0, 29});
+  c.from = {0};
+  c.window = 300;  // the first pages are seen by nobody
+  expect_weights(c, {13});
+  expect_weights(c, {});
+}
+
+/// xPos at distances where its factor underflows, by index and by position.
+TEST(AttentionWeights, DecayStaysFiniteAtLongDistances) {
+  Case c{.tokens = 4, .past = 20'000, .decay = true, .decay_base = 16};
+  expect_weights(c, {0, 3});
+  for (float step : {1.0f, 5000.0f})
+    expect_weights({.tokens = 20, .past = 60, .decay = true, .step = step, .document = 25, .whole = true},
+                   {0, 7, 19});
 }
 
 }  // namespace

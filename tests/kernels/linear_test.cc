@@ -31,7 +31,7 @@ struct Case {
 };
 
 double tolerance(const Kernels& k, const Case& c) {
-  bool rounds = preferred_compute(k) == Compute::BF16 && c.x == DType::BF16 && c.tokens >= kGemmRows;
+  bool rounds = c.x == DType::BF16 && k.product_dtype(k.preferred, c.tokens) == DType::BF16;
   return rounds && c.weight != DType::BF16 ? kBf16Tolerance : kF32Tolerance;
 }
 
@@ -58,14 +58,14 @@ void check(const Case& c, uint64_t seed) {
   OwnedTensor start = normal_matrix(random, DType::F32, c.tokens, c.features, 2 * c.gap);
   OwnedTensor bias = normal_matrix(random, DType::F32, 1, c.features);
   OwnedTensor weight = random_weight(random, c.weight, c.features, c.cols);
-  Linear reference{weight, c.bias ? static_cast<Tensor>(bias) : Tensor{}, nullptr};
+  Linear reference{weight, c.bias ? static_cast<Tensor>(bias) : Tensor{}};
   OwnedTensor want = start;
   want.memory = std::make_shared<std::vector<std::byte>>(*start.memory);
   want.data = want.memory->data();
   all_kernels()[0]->linear(want, x, reference, c.accumulate);
   for (const Kernels* k : all_kernels().subspan(1)) {
     if (!k->supported()) continue;
-    Linear w{weight, reference.bias, nullptr};
+    Linear w{weight, reference.bias};
     OwnedTensor got = start;
     got.memory = std::make_shared<std::vector<std::byte>>(*start.memory);
     got.data = got.memory->data();
@@ -111,7 +111,7 @@ TEST(Linear, OneWeightServesBothPrecisionsAndAnyNumberOfThreads) {
   int before = threads();
   for (const Kernels* k : all_kernels().subspan(1)) {
     if (!k->supported()) continue;
-    Linear w{weight, {}, nullptr};
+    Linear w{weight, {}};
     for (int n : {1, 2, 3})
       for (DType dtype : {DType::F32, DType::BF16}) {
         set_threads(n);
@@ -129,7 +129,7 @@ TEST(Linear, IsPackedOnceByThreadsThatMeet) {
   Random random(6);
   OwnedTensor weight = random_weight(random, DType::Q8_0, 200, 320),
               x = normal_matrix(random, DType::F32, 16, 320), want = make_matrix(DType::F32, 16, 200);
-  Linear w{weight, {}, nullptr};
+  Linear w{weight, {}};
   all_kernels()[0]->linear(want, x, w, false);
   const Kernels& k = kernels();
   std::vector<OwnedTensor> got;
@@ -152,7 +152,7 @@ TEST(Linear, NanAndInfinityPassThrough) {
       if (!k->supported()) continue;
       OwnedTensor x = normal_matrix(random, DType::F32, tokens, 64), y = make_matrix(DType::F32, tokens, 64);
       x.row(0)[3] = NAN;
-      Linear w{weight, {}, nullptr};
+      Linear w{weight, {}};
       k->linear(y, x, w, false);
       EXPECT_TRUE(std::isnan(y.row(0)[5])) << k->name;
       EXPECT_TRUE(tokens == 1 || std::isfinite(y.row(tokens - 1)[5])) << k->name;
@@ -164,8 +164,8 @@ TEST(Linear, PackedBytesAreWhatPackingTakes) {
   OwnedTensor weight = random_weight(random, DType::Q8_0, 576, 1536);
   for (const Kernels* k : all_kernels().subspan(1)) {
     if (!k->supported()) continue;
-    Linear w{weight, {}, nullptr};
-    int64_t width = preferred_compute(*k) == Compute::BF16 ? 2 : 4;
+    Linear w{weight, {}};
+    int64_t width = k->preferred == Compute::BF16 ? 2 : 4;
     EXPECT_GE(k->packed_bytes(w, Compute::BF16), 576 * 1536 * width) << k->name;
     EXPECT_LE(k->packed_bytes(w, Compute::BF16), 576 * 1536 * width * 9 / 8) << k->name;
     EXPECT_GE(k->packed_bytes(w, Compute::F32), 576 * 1536 * 4) << k->name;

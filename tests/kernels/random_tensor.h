@@ -1,6 +1,7 @@
 // Random tensors for the tests of kernels: memory that lives with the test and whose rows may be strided.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -20,10 +21,34 @@ inline OwnedTensor make_matrix(DType dtype, int64_t rows, int64_t cols, int64_t 
   OwnedTensor t;
   int64_t stride = dtype_bytes(dtype, cols) + gap;
   t.memory = std::make_shared<std::vector<std::byte>>(static_cast<size_t>(rows * stride), std::byte{0x55});
-  static_cast<Tensor&>(t) = matrix_view(t.memory->data(), dtype, rows, cols);
+  static_cast<Tensor&>(t) = host_matrix(t.memory->data(), dtype, rows, cols);
   t.row_stride = stride;
   return t;
 }
+
+/// The same elements in memory of their own.
+inline OwnedTensor copied(const OwnedTensor& x) {
+  OwnedTensor y = x;
+  y.memory = std::make_shared<std::vector<std::byte>>(*x.memory);
+  y.data = y.memory->data();
+  return y;
+}
+
+template <class T>
+OwnedTensor owned_vector(DType dtype, const std::vector<T>& values) {
+  auto n = static_cast<int64_t>(values.size());
+  OwnedTensor t = make_matrix(dtype, 1, n);
+  std::copy_n(reinterpret_cast<const std::byte*>(values.data()), values.size() * sizeof(T),
+              t.memory->begin());
+  static_cast<Tensor&>(t) = host_vector(t.data, dtype, n);
+  return t;
+}
+/// A view; null where there are no elements.
+template <class T>
+Tensor view_of(DType dtype, const std::vector<T>& values) {
+  return values.empty() ? Tensor{} : host_vector(const_cast<T*>(values.data()), dtype, std::ssize(values));
+}
+inline OwnedTensor int_vector(const std::vector<int32_t>& values) { return owned_vector(DType::I32, values); }
 
 inline void put(Tensor x, int64_t row, int64_t i, float value) {
   switch (x.dtype) {

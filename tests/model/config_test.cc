@@ -36,7 +36,7 @@ Checkpoint gguf(const Json& changes = Json::object()) {
                     {"llama.attention.layer_norm_rms_epsilon", 1e-5},
                     {"llama.context_length", 2048}};
   c.metadata.update(changes);
-  c.tensors.push_back({"token_embd.weight", matrix_view(embedding, DType::F32, 32, 64)});
+  c.tensors.push_back({"token_embd.weight", host_matrix(embedding, DType::F32, 32, 64)});
   c.index["token_embd.weight"] = 0;
   return c;
 }

@@ -122,14 +122,14 @@ TEST(Forward, CacheForgetsAndContinues) {
   GoldenCase c = case_named("gqa");
   LoadedModel m = load_golden(c, *all_kernels()[0]);
   PositionSpec spec = position_spec(m.model.config.position, m.model.config.head_shape(), 0);
-  KvCache cache(m.model.config, DType::F32);
-  Activations a = make_activations(m.model.config, spec, 64);
+  KvCache cache = make_cache(m.model, spec, 64);
+  Activations a = make_activations(m.model, spec, 64);
   std::span<const int32_t> ids(c.ids);
   std::vector<int32_t> other(ids.begin(), ids.begin() + 30);
   other[20] = (other[20] + 1) % 64;
-  forward(m.model, spec, cache, {other, 0}, a);
+  forward(m.model, all_rows(cache, spec, other), a);
   cache.truncate(20);
-  Tensor hidden = forward(m.model, spec, cache, {ids.subspan(20, 10), 20}, a);
+  Tensor hidden = forward(m.model, all_rows(cache, spec, ids.subspan(20, 10)), a);
   EXPECT_EQ(cache.length(), 30);
   Tensor logits = head_logits(m.model, hidden.slice(9, 1), a);
   std::vector<float> straight = run(m.model, spec, ids.subspan(0, 30), {30});
@@ -140,47 +140,24 @@ TEST(Forward, CacheForgetsAndContinues) {
 TEST(Forward, RefusesIdsOutsideTheVocabulary) {
   LoadedModel m = load_golden(case_named("gqa"), *all_kernels()[0]);
   PositionSpec spec = position_spec(m.model.config.position, m.model.config.head_shape(), 0);
-  KvCache cache(m.model.config, DType::F32);
-  Activations a = make_activations(m.model.config, spec, 4);
+  KvCache cache = make_cache(m.model, spec, 64);
+  Activations a = make_activations(m.model, spec, 4);
   for (int32_t bad : {-1, 64, 2000000000}) {
     std::vector<int32_t> ids{1, bad};
-    EXPECT_THROW(forward(m.model, spec, cache, {ids, 0}, a), Error);
+    EXPECT_THROW(forward(m.model, all_rows(cache, spec, ids), a), Error);
   }
 }
 
-TEST(KvCache, GrowsByPagesAndCountsThem) {
-  ModelConfig c;
-  c.num_hidden_layers = 3, c.num_key_value_heads = 2, c.head_dim = 16;
-  EXPECT_EQ(KvCache::bytes_per_token(c, DType::F16), 2 * 3 * 2 * 16 * 2);
-  EXPECT_EQ(KvCache::bytes(c, DType::F32, 257), 512 * 2 * 3 * 2 * 16 * 4);
-  KvCache cache(c, DType::F16);
-  cache.reserve(1);
-  EXPECT_EQ(cache.keys(2).pages.size(), 1u);
-  void* first = cache.keys(2).pages[0];
-  cache.reserve(256);
-  EXPECT_EQ(cache.keys(2).pages.size(), 1u);
-  cache.reserve(1000);
-  EXPECT_EQ(cache.values(0).pages.size(), 4u);
-  EXPECT_EQ(cache.keys(2).pages[0], first);  // pages never move
-  std::set<void*> distinct;
-  for (int64_t l = 0; l < 3; ++l)
-    for (const KvPages& pages : {cache.keys(l), cache.values(l)})
-      distinct.insert(pages.pages.begin(), pages.pages.end());
-  EXPECT_EQ(distinct.size(), 24u);
-  cache.set_length(700);
-  cache.truncate(300);
-  EXPECT_EQ(cache.length(), 300);
-}
-
 TEST(Activations, PredictedBytesAreTheAllocatedOnes) {
-  ModelConfig c = read_config(open_golden(case_named("headsize")));
+  LoadedModel m = load_golden(case_named("headsize"), kernels());
+  const ModelConfig& c = m.model.config;
   for (int64_t rows : {1, 7, 512})
-    EXPECT_EQ(make_activations(c, PositionSpec{}, rows).arena.bytes(),
+    EXPECT_EQ(make_activations(m.model, PositionSpec{}, rows).arena.bytes(),
               activation_bytes(c, PositionSpec{}, rows));
   EXPECT_LT(activation_bytes(c, PositionSpec{}, 512, 1), activation_bytes(c, PositionSpec{}, 512));
-  ModelConfig local = read_config(open_golden(case_named("gemma3")));
-  EXPECT_EQ(make_activations(local, PositionSpec{}, 7).arena.bytes(),
-            activation_bytes(local, PositionSpec{}, 7));
+  LoadedModel local = load_golden(case_named("gemma3"), kernels());
+  EXPECT_EQ(make_activations(local.model, PositionSpec{}, 7).arena.bytes(),
+            activation_bytes(local.model.config, PositionSpec{}, 7));
 }
 
 }  // namespace

@@ -61,20 +61,33 @@ inline LoadedModel load_golden(const GoldenCase& c, const Kernels& k, Compute co
   LoadedModel m{open_golden(c), {}};
   m.model.config = read_config(m.checkpoint);
   m.model.weights = load_weights(m.checkpoint, m.model.config);
-  m.model.kernels = &k;
+  m.model.device = host_device(k);
   m.model.compute = compute;
   return m;
+}
+
+inline KvCache make_cache(const Model& model, const PositionSpec& spec, int64_t tokens,
+                          DType dtype = DType::F32) {
+  return KvCache(std::make_shared<KvPool>(
+      *model.device, kv_layout(model.config, {dtype, dtype}, key_copies(spec)), pages_for(tokens)));
+}
+
+/// The next tokens of one sequence, the hidden states of all of which are wanted.
+inline Batch all_rows(KvCache& cache, const PositionSpec& spec, std::span<const int32_t> ids) {
+  Batch batch{.sequences = {{&cache, &spec, ids}}, .logits_rows = {}};
+  for (size_t i = 0; i < ids.size(); ++i) batch.logits_rows.push_back(static_cast<int32_t>(i));
+  return batch;
 }
 
 /// Logits of every row, [ids, V], fed in chunks whose sizes repeat the given list.
 inline std::vector<float> run(const Model& model, const PositionSpec& spec, std::span<const int32_t> ids,
                               const std::vector<int64_t>& chunks, DType cache_dtype = DType::F32) {
-  KvCache cache(model.config, cache_dtype, static_cast<int64_t>(rotations(spec).keys.size()));
-  Activations a = make_activations(model.config, spec, static_cast<int64_t>(ids.size()));
+  KvCache cache = make_cache(model, spec, std::ssize(ids), cache_dtype);
+  Activations a = make_activations(model, spec, std::ssize(ids));
   std::vector<float> out;
   for (size_t n = 0, past = 0; past < ids.size(); ++n) {
     size_t count = std::min<size_t>(static_cast<size_t>(chunks[n % chunks.size()]), ids.size() - past);
-    Tensor hidden = forward(model, spec, cache, {ids.subspan(past, count), static_cast<int64_t>(past)}, a);
+    Tensor hidden = forward(model, all_rows(cache, spec, ids.subspan(past, count)), a);
     for (int64_t row = 0; row < hidden.rows(); row += kHeadRows) {
       int64_t rows = std::min(kHeadRows, hidden.rows() - row);
       Tensor logits = head_logits(model, hidden.slice(row, rows), a);

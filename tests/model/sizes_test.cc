@@ -103,7 +103,7 @@ TEST(Sizes, ParametersAndCacheOfThePublishedModels) {
   for (const Size& size : kSizes) {
     ModelConfig c = config_of(size.config);
     EXPECT_EQ(billions(parameter_count(c), size.billions), size.billions) << size.model;
-    EXPECT_EQ(KvCache::bytes_per_token(c, DType::BF16), size.cache_kib << 10) << size.model;
+    EXPECT_EQ(kv_bytes_per_token(c, {DType::BF16, DType::BF16}), size.cache_kib << 10) << size.model;
   }
   ModelConfig index = config_of(kSizes[7].config);
   EXPECT_EQ(billions(parameter_count(index) - 2 * index.vocab_size * index.hidden_size, "1.906"), "1.906");
@@ -112,7 +112,7 @@ TEST(Sizes, ParametersAndCacheOfThePublishedModels) {
 TEST(Sizes, CachesOfLongTexts) {
   int64_t gib = int64_t{1} << 30;
   auto cache = [](const Size& size, int64_t tokens) {
-    return KvCache::bytes(config_of(size.config), DType::BF16, tokens);
+    return kv_bytes(config_of(size.config), {DType::BF16, DType::BF16}, tokens);
   };
   EXPECT_EQ(cache(kSizes[1], 256 << 10), 200 * gib);
   EXPECT_EQ(cache(kSizes[2], 256 << 10), 640 * gib);

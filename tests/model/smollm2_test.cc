@@ -30,9 +30,9 @@ class Smollm2Slow : public testing::Test {
     std::vector<float> logits =
         run(model_, position_spec(config, model_.config.head_shape(), count), ids, {chunk});
     std::vector<float> out(static_cast<size_t>(count - 1));
-    model_.kernels->log_prob(matrix_view(out.data(), DType::F32, 1, count - 1),
-                             matrix_view(logits.data(), DType::F32, count - 1, model_.config.vocab_size),
-                             std::span(ids).subspan(1));
+    model_.kernels().log_prob(host_vector(out.data(), DType::F32, count - 1),
+                              host_matrix(logits.data(), DType::F32, count - 1, model_.config.vocab_size),
+                              host_vector(ids.data() + 1, DType::I32, count - 1));
     return out;
   }
 
@@ -56,8 +56,8 @@ class Smollm2Slow : public testing::Test {
 TEST_F(Smollm2Slow, ScoresEqualTransformersInF32) {
   for (const Kernels* k : all_kernels()) {
     if (!k->supported()) continue;
-    model_.kernels = k, model_.compute = Compute::F32;
-    // Streaming products (chunks below kGemmRows) and the reference read every weight for each chunk: a few
+    model_.device = host_device(*k), model_.compute = Compute::F32;
+    // Streaming products (chunks of few rows) and the reference read every weight for each chunk: a few
     // tokens do.
     struct Cut {
       const char* position;
@@ -75,7 +75,7 @@ TEST_F(Smollm2Slow, ScoresEqualTransformersInF32) {
 }
 
 TEST_F(Smollm2Slow, Bf16ProductsKeepTheLoss) {
-  model_.kernels = &kernels(), model_.compute = Compute::BF16;
+  model_.device = host_device(kernels()), model_.compute = Compute::BF16;
   for (const char* position : {"rope", "yarn:factor=4"})
     EXPECT_LT(differences(position, score(position, 306, 306)).second, 0.005) << position;
 }

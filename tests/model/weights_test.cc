@@ -76,7 +76,7 @@ TEST(Weights, WrongShapesAreNamed) {
   c.checkpoint.metadata["intermediate_size"] = 63;
   EXPECT_TRUE(mentions(c.refusal(), "gate_proj.weight is 64 x 32; the config asks for 63 x 32"));
   Changeable d("gqa");
-  d.at("model.norm.weight").tensor = matrix_view(d.at("model.norm.weight").tensor.data, DType::F32, 1, 32);
+  d.at("model.norm.weight").tensor = host_matrix(d.at("model.norm.weight").tensor.data, DType::F32, 1, 32);
   EXPECT_TRUE(mentions(d.refusal(), "model.norm.weight is 1 x 32; the config asks for 32"));
 }
 

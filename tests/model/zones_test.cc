@@ -111,15 +111,15 @@ TEST_P(Zones, CurrentLengthDoesWhatTransformersGenerateDoes) {
     return position_spec(config, m.model.config.head_shape(), static_cast<int64_t>(length));
   };
   std::ifstream file(golden_dir() / "current_length.f32", std::ios::binary);
-  KvCache cache(m.model.config, DType::F32);
-  Activations a = make_activations(m.model.config, spec(prompt), static_cast<int64_t>(prompt));
+  KvCache cache = make_cache(m.model, spec(prompt), std::ssize(ids));
+  Activations a = make_activations(m.model, spec(prompt), static_cast<int64_t>(prompt));
   std::span<const int32_t> text(ids);
   double worst = 0, drift = 0;
   std::vector<float> want(kGoldenVocab);
   for (size_t past = 0; past < ids.size();) {
     size_t count = past == 0 ? prompt : 1;
-    Tensor hidden = forward(m.model, spec(past + count), cache,
-                            {text.subspan(past, count), static_cast<int64_t>(past)}, a);
+    PositionSpec now = spec(past + count);
+    Tensor hidden = forward(m.model, all_rows(cache, now, text.subspan(past, count)), a);
     Tensor logits = head_logits(m.model, hidden.slice(hidden.rows() - 1, 1), a);
     file.read(reinterpret_cast<char*>(want.data()), kGoldenVocab * sizeof(float));
     ASSERT_TRUE(file);

@@ -8,8 +8,8 @@
 
 #include "base/error.h"
 #include "base/threads.h"
-#include "report/attention_page.h"
 #include "model/golden.h"
+#include "report/attention_page.h"
 
 namespace longspan {
 namespace {
@@ -30,10 +30,17 @@ LoadedModel tiny() {
 
 /// [T, H, past + T] of one layer: D keys at a time are given the unit vectors as values.
 std::vector<double> reference_weights(std::span<const AttentionZone> zones, const AttentionShape& s) {
-  int64_t rows = zones[0].q.rows(), keys = s.past + rows, page = s.kv_heads * kPageTokens * s.head_dim;
+  int64_t rows = zones[0].q.rows(), keys = s.sequences.most_keys,
+          page = s.kv_heads * kPageTokens * s.head_dim;
   std::vector<float> values(static_cast<size_t>((keys / kPageTokens + 1) * page));
-  std::vector<void*> pages;
-  for (size_t at = 0; at < values.size(); at += static_cast<size_t>(page)) pages.push_back(&values[at]);
+  std::vector<int32_t> table;
+  for (int64_t n = 0; n <= keys; n += kPageTokens) table.push_back(static_cast<int32_t>(n / kPageTokens));
+  KvPages pages{.memory = reinterpret_cast<std::byte*>(values.data()),
+                .stride = page * static_cast<int64_t>(sizeof(float)),
+                .table = host_matrix(table.data(), DType::I32, 1, std::ssize(table)),
+                .dtype = DType::F32,
+                .heads = s.kv_heads,
+                .head_dim = s.head_dim};
   std::vector<float> out(static_cast<size_t>(rows * s.heads * s.head_dim));
   std::vector<double> weights(static_cast<size_t>(rows * s.heads * keys));
   for (int64_t first = 0; first < keys; first += s.head_dim) {
@@ -44,8 +51,7 @@ std::vector<double> reference_weights(std::span<const AttentionZone> zones, cons
         values[static_cast<size_t>((first + i) / kPageTokens * page +
                                    (k * kPageTokens + (first + i) % kPageTokens) * s.head_dim + i)] = 1;
     kernels_named("reference")
-        .attention(matrix_view(out.data(), DType::F32, rows, s.heads * s.head_dim), {}, zones,
-                   {pages, DType::F32, s.kv_heads, s.head_dim}, s);
+        .attention(host_matrix(out.data(), DType::F32, rows, s.heads * s.head_dim), {}, zones, pages, s);
     for (int64_t row = 0; row < rows * s.heads; ++row)
       for (int64_t i = 0; i < count; ++i)
         weights[static_cast<size_t>(row * keys + first + i)] = out[static_cast<size_t>(row * s.head_dim + i)];
@@ -89,10 +95,12 @@ Expected expected(const Model& model, const PositionSpec& spec, int64_t stride, 
               weights[static_cast<size_t>((m * s.heads + h) * kLength)];
     }
   };
-  KvCache cache(model.config, DType::F32, static_cast<int64_t>(rotations(spec).keys.size()));
-  Activations a = make_activations(model.config, spec, kLength);
+  KvCache cache = make_cache(model, spec, kLength);
+  Activations a = make_activations(model, spec, kLength);
   std::vector<int32_t> ids = some_ids();
-  forward(model, spec, cache, {ids, 0, observer}, a);
+  Batch batch = all_rows(cache, spec, ids);
+  batch.observer = observer;
+  forward(model, batch, a);
   for (size_t i = 0; i < e.mass.size(); ++i) {
     auto b = static_cast<size_t>(bins);
     int64_t seen = e.seen[i / b / static_cast<size_t>(map.heads) * b + i % b];
@@ -103,8 +111,9 @@ Expected expected(const Model& model, const PositionSpec& spec, int64_t stride, 
 }
 
 void expect_map(const Model& model, const PositionSpec& spec) {
-  AttentionMap map =
-      attention_map(model, spec, some_ids(), {.queries = 90, .chunk = 64, .cache_dtype = DType::F32}).value();
+  AttentionMap map = attention_map(model, spec, some_ids(),
+                                   {.queries = 90, .chunk = 64, .cache_types = {DType::F32, DType::F32}})
+                         .value();
   EXPECT_EQ(map.queries, 90);
   Expected e = expected(model, spec, 3, map);
   EXPECT_EQ(map.seen, e.seen);
@@ -168,11 +177,14 @@ TEST_F(AttentionMapTest, IsTheSameHoweverManyThreadsAndTokensAtOnce) {
   int before = threads();
   std::vector<int32_t> ids = some_ids();
   set_threads(1);
-  AttentionMap one = attention_map(model_, own_spec(model_), ids, {.cache_dtype = DType::F32}).value();
+  AttentionMap one =
+      attention_map(model_, own_spec(model_), ids, {.cache_types = {DType::F32, DType::F32}}).value();
   set_threads(3);
-  AttentionMap three = attention_map(model_, own_spec(model_), ids, {.cache_dtype = DType::F32}).value();
+  AttentionMap three =
+      attention_map(model_, own_spec(model_), ids, {.cache_types = {DType::F32, DType::F32}}).value();
   AttentionMap cut =
-      attention_map(model_, own_spec(model_), ids, {.chunk = 7, .cache_dtype = DType::F32}).value();
+      attention_map(model_, own_spec(model_), ids, {.chunk = 7, .cache_types = {DType::F32, DType::F32}})
+          .value();
   set_threads(before);
   EXPECT_EQ(one.mass, three.mass);
   for (size_t i = 0; i < one.mass.size(); ++i) ASSERT_NEAR(one.mass[i], cut.mass[i], 1e-6);

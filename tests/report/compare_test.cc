@@ -62,7 +62,7 @@ class Compare : public ProgramTest {
     ProgramTest::SetUp();
     model_ = tiny_model(32);
     EngineOptions options;
-    options.cache_dtype = DType::F32;
+    options.cache_types = {DType::F32, DType::F32};
     options.compute = Compute::F32;
     engine_ = std::make_unique<Engine>(model_, options);
     while (text_.size() < 1000)

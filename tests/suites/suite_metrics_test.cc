@@ -6,9 +6,9 @@
 #include <map>
 #include <sstream>
 
+#include "base/compressed.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "base/compressed.h"
 #include "score/metrics.h"
 
 namespace longspan {

@@ -14,7 +14,7 @@ namespace {
 TEST(TensorView, MatrixRowsAndSlices) {
   std::vector<float> data(12);
   for (int i = 0; i < 12; ++i) data[static_cast<size_t>(i)] = static_cast<float>(i);
-  Tensor m = matrix_view(data.data(), DType::F32, 4, 3);
+  Tensor m = host_matrix(data.data(), DType::F32, 4, 3);
   EXPECT_EQ(m.rows(), 4);
   EXPECT_EQ(m.cols(), 3);
   EXPECT_EQ(m.bytes(), 48);
@@ -31,7 +31,7 @@ TEST(TensorView, MatrixRowsAndSlices) {
 
 TEST(TensorView, VectorAndBlocks) {
   std::vector<std::byte> blocks(2 * 2 * 34);
-  Tensor v = vector_view(blocks.data(), DType::Q8_0, 64), m = matrix_view(blocks.data(), DType::Q8_0, 2, 64);
+  Tensor v = host_vector(blocks.data(), DType::Q8_0, 64), m = host_matrix(blocks.data(), DType::Q8_0, 2, 64);
   EXPECT_EQ(v.rows(), 1);
   EXPECT_EQ(v.cols(), 64);
   EXPECT_EQ(v.bytes(), 68);

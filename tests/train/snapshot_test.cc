@@ -19,7 +19,7 @@ class SnapshotTest : public TrainTest {
     Moments moments;
   };
   Trainee trainee(int64_t rank = 2) {
-    Trainee t{make_training_model(checkpoint_, read_config(checkpoint_), kernels(), Compute::F32,
+    Trainee t{make_training_model(checkpoint_, read_config(checkpoint_), host_device(kernels()), Compute::F32,
                                   {.lora_rank = rank, .projections = {"q_proj"}, .norms = true}, 1),
               {}};
     t.moments = make_moments(t.model);

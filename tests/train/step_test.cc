@@ -11,10 +11,19 @@
 namespace longspan {
 namespace {
 
+/// L2, over all gradients.
+double gradient_norm(const TrainingModel& m) {
+  std::vector<Tensor> gradients;
+  for (const Parameter& p : m.parameters) gradients.push_back(p.gradient);
+  double squares = 0;
+  kernels().sum_of_squares(host_vector(&squares, DType::F64, 1), gradients);
+  return std::sqrt(squares);
+}
+
 class StepTest : public TrainTest {
  protected:
   TrainingModel model(const Trained& trained) {
-    return make_training_model(checkpoint_, config_, kernels(), Compute::F32, trained, 1);
+    return make_training_model(checkpoint_, config_, host_device(kernels()), Compute::F32, trained, 1);
   }
   /// Gradients of the batch, one after the other.
   std::vector<float> gradients(const std::vector<TrainingRow>& rows, StepLoss* loss = nullptr) {
@@ -24,7 +33,9 @@ class StepTest : public TrainTest {
     StagePositions positions = stage_positions(stage, config_);
     auto buffers = make_training_buffers(m, positions.spec, 64, {});
     StepRows step{rows, {}};
-    StepLoss got = batch_gradient(m, positions, {}, {}, step, *buffers);
+    StepScalars scalars = make_step_scalars(m);
+    StepLoss got = batch_gradient(m, positions, {}, {}, step, *buffers, scalars);
+    EXPECT_NEAR(got.gradient_norm, gradient_norm(m), 1e-9 * got.gradient_norm);
     if (loss) *loss = got;
     std::vector<float> all;
     for (const Parameter& p : m.parameters) {

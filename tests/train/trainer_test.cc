@@ -172,7 +172,8 @@ TEST_F(TrainerTest, ReportsHoldWhatOneSees) {
 TEST_F(TrainerTest, ValidationIsTheLossOfTheLastTokens) {
   Checkpoint checkpoint = open_checkpoint(golden_model());
   ModelConfig config = read_config(checkpoint);
-  TrainingModel m = make_training_model(checkpoint, config, kernels(), Compute::F32, {.all = true}, 1);
+  TrainingModel m =
+      make_training_model(checkpoint, config, host_device(kernels()), Compute::F32, {.all = true}, 1);
   TrainingRow row = synthetic_row(4, 1, 48);
   PositionSpec spec = position_spec(config.position, config.head_shape(), 48);
   auto buffers = make_training_buffers(m, spec, 48, {});
@@ -189,10 +190,10 @@ TEST_F(TrainerTest, TheWrittenModelIsTheTrainedOne) {
   ModelConfig config = read_config(written);
   EXPECT_EQ(config.position.method, "linear");
   EXPECT_EQ(extended_context(config.position), 128);
-  TrainingModel m =
-      make_training_model(written, config, kernels(), Compute::F32, {.all = true, .embeddings = true}, 1);
-  TrainingModel again = make_training_model(open_checkpoint(golden_model()), config, kernels(), Compute::F32,
-                                            {.all = true, .embeddings = true}, 1);
+  TrainingModel m = make_training_model(written, config, host_device(kernels()), Compute::F32,
+                                        {.all = true, .embeddings = true}, 1);
+  TrainingModel again = make_training_model(open_checkpoint(golden_model()), config, host_device(kernels()),
+                                            Compute::F32, {.all = true, .embeddings = true}, 1);
   Moments moments = make_moments(again);
   read_snapshot(snapshots(r.output / "snapshots")[0], again, moments);
   ASSERT_EQ(m.parameters.size(), again.parameters.size());
@@ -225,7 +226,7 @@ TEST_F(TrainerTest, AdaptersComeBackAndMergeIntoTheSameModel) {
     Model model;
     model.config = read_config(checkpoint);
     model.weights = load_weights(checkpoint, model.config);
-    model.kernels = &kernels();
+    model.device = host_device(kernels());
     return model;
   };
   Checkpoint base, merged;
@@ -268,8 +269,8 @@ TEST_F(TrainerTest, TooLittleMemoryIsSaidBeforeAnythingStarts) {
   int64_t gradients = 0;
   for (const auto& [label, bytes] : table)
     if (label == "gradients") gradients = bytes;
-  TrainingModel m = make_training_model(checkpoint, read_config(checkpoint), kernels(), Compute::F32,
-                                        {.all = true, .embeddings = true}, 1);
+  TrainingModel m = make_training_model(checkpoint, read_config(checkpoint), host_device(kernels()),
+                                        Compute::F32, {.all = true, .embeddings = true}, 1);
   int64_t elements = 0;
   for (const Parameter& p : m.parameters) elements += p.value.rows() * p.value.cols();
   EXPECT_EQ(gradients, 4 * elements);

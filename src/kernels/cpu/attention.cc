@@ -32,10 +32,13 @@ float* scratch(int64_t floats) {
   return reinterpret_cast<float*>((address + 63) / 64 * 64);
 }
 
-/// What a job points to and the caller did not bring.
+/// One sequence: its job and what that points to and the caller did not bring.
 struct Prepared {
+  SequenceAttention shape;
   std::vector<RowKeys> rows;
-  std::vector<float> slopes, decay;  // in base 2
+  std::vector<float> slopes, decay;                     // in base 2
+  std::vector<void*> keys[kMaxAttentionZones], values;  // pages
+  AttentionJob job;
 };
 
 std::vector<float> in_base_2(std::span<const float> from, size_t size) {
@@ -44,45 +47,48 @@ std::vector<float> in_base_2(std::span<const float> from, size_t size) {
   return to;
 }
 
-Prepared prepare(const AttentionShape& s, std::span<const AttentionZone> zones, int64_t tokens) {
-  size_t padded = s.decay.empty() ? 0 : static_cast<size_t>(round_up(s.head_dim, kDecayPadding));
-  return {keys_of_rows(s, zones, tokens), in_base_2(s.slopes, s.slopes.size()), in_base_2(s.decay, padded)};
-}
-
-AttentionJob make_job(const Prepared& prepared, Tensor out, Tensor log_sum,
-                      std::span<const AttentionZone> zones, const KvPages& values, const AttentionShape& s) {
-  assert(s.heads % s.kv_heads == 0 && out.cols() == s.heads * s.head_dim && values.head_dim == s.head_dim);
+/// Writes p.job and what it points to; p stays where it is.
+void prepare(Prepared& p, Tensor out, Tensor log_sum, std::span<const AttentionZone> zones,
+             const KvPages& values, const AttentionShape& shape, int64_t sequence) {
+  p.shape = sequence_attention(shape, sequence);
+  const SequenceAttention& s = p.shape;
+  assert(out.cols() == s.heads * s.head_dim && values.head_dim == s.head_dim);
   assert(out.dtype == DType::F32 || out.dtype == DType::BF16);
   assert(!log_sum || (log_sum.dtype == DType::F32 && log_sum.cols() == s.heads));
+  p.rows = keys_of_rows(s, zones);
+  p.slopes = in_base_2(s.slopes, s.slopes.size());
+  p.decay =
+      in_base_2(s.decay, s.decay.empty() ? 0 : static_cast<size_t>(round_up(s.head_dim, kDecayPadding)));
+  p.values = page_addresses(values, sequence, s.keys());
   constexpr auto kFloat = static_cast<int64_t>(sizeof(float));
   auto pointer = [](const std::vector<float>& v) { return v.empty() ? nullptr : v.data(); };
   bool bf16 = out.dtype == DType::BF16;
-  AttentionJob job{.zones = {},
-                   .zone_count = 0,
-                   .rows = prepared.rows.data(),
-                   .out = out.data,
-                   .out_stride = out.row_stride / (bf16 ? 2 : kFloat),
-                   .out_bf16 = bf16,
-                   .log_sum = static_cast<float*>(log_sum.data),
-                   .log_sum_stride = log_sum.row_stride / kFloat,
-                   .value_pages = values.pages.data(),
-                   .value_dtype = values.dtype,
-                   .kv_heads = s.kv_heads,
-                   .group = s.heads / s.kv_heads,
-                   .head_dim = s.head_dim,
-                   .past = s.past,
-                   .scale = s.scale * static_cast<float>(M_LOG2E),
-                   .positions = s.positions.empty() ? nullptr : s.positions.data(),
-                   .slopes = pointer(prepared.slopes),
-                   .decay = pointer(prepared.decay)};
+  Tensor rows = out.slice(s.first, s.tokens);
+  p.job = {.zones = {},
+           .zone_count = 0,
+           .rows = p.rows.data(),
+           .out = rows.data,
+           .out_stride = out.row_stride / (bf16 ? 2 : kFloat),
+           .out_bf16 = bf16,
+           .log_sum = log_sum ? log_sum.row(s.first) : nullptr,
+           .log_sum_stride = log_sum.row_stride / kFloat,
+           .value_pages = p.values.data(),
+           .value_dtype = values.dtype,
+           .kv_heads = s.kv_heads,
+           .group = s.heads / s.kv_heads,
+           .head_dim = s.head_dim,
+           .past = s.past,
+           .scale = s.scale * static_cast<float>(M_LOG2E),
+           .positions = s.positions.empty() ? nullptr : s.positions.data(),
+           .slopes = pointer(p.slopes),
+           .decay = pointer(p.decay)};
   for (size_t z = zones.size(); z-- > 0;) {
     const auto& [from, q, keys] = zones[z];
     assert(keys.heads == s.kv_heads && keys.head_dim == s.head_dim);
     assert(q.dtype == DType::F32 && q.cols() == out.cols());
-    job.zones[job.zone_count++] = {static_cast<const float*>(q.data), q.row_stride / kFloat,
-                                   keys.pages.data(), keys.dtype};
+    p.keys[z] = page_addresses(keys, sequence, s.keys());
+    p.job.zones[p.job.zone_count++] = {q.row(s.first), q.row_stride / kFloat, p.keys[z].data(), keys.dtype};
   }
-  return job;
 }
 
 void run(int64_t tasks, double work, const std::function<void(int64_t)>& body) {
@@ -105,8 +111,7 @@ struct Range {
 
 /// Blocks of at most `size` queries. With decay, a block's queries are of one document and near each other,
 /// so that factors of decay relative to its first query stay far inside F32.
-std::vector<Range> query_blocks(const AttentionJob& job, const AttentionShape& s, int64_t tokens,
-                                int64_t size) {
+std::vector<Range> query_blocks(const AttentionJob& job, const SequenceAttention& s, int64_t size) {
   constexpr double kMostPower = 16;
   double fastest = 0;
   for (float x : s.decay) fastest = std::max(fastest, std::abs(x) * M_LOG2E);
@@ -115,7 +120,7 @@ std::vector<Range> query_blocks(const AttentionJob& job, const AttentionShape& s
     return job.positions ? job.positions[index] : static_cast<double>(index);
   };
   std::vector<Range> blocks;
-  for (int64_t t = 0; t < tokens; ++t) {
+  for (int64_t t = 0; t < s.tokens; ++t) {
     bool cut = blocks.empty() || t - blocks.back().begin == size;
     if (!cut && fastest > 0) {
       bool other =
@@ -128,13 +133,15 @@ std::vector<Range> query_blocks(const AttentionJob& job, const AttentionShape& s
   return blocks;
 }
 
-void prefill(const AttentionJob& job, const AttentionShape& s, int64_t tokens, PrefillBlock block) {
+void prefill(const Prepared& p, PrefillBlock block) {
+  const AttentionJob& job = p.job;
+  int64_t tokens = p.shape.tokens;
   int64_t size = std::max<int64_t>(1, kBlockRows / job.group);
   auto tasks = [&] { return (tokens + size - 1) / size * job.kv_heads; };
   bool fixed = job.decay != nullptr;  // its rounding depends on where blocks begin
   while (!fixed && size * job.group > kSmallBlockRows && size > 1 && threads() > 1 && tasks() < 4 * threads())
     size = (size + 1) / 2;
-  std::vector<Range> blocks = query_blocks(job, s, tokens, size);
+  std::vector<Range> blocks = query_blocks(job, p.shape, size);
   auto count = static_cast<int64_t>(blocks.size());
   run(count * job.kv_heads, work_of(job, tokens), [&](int64_t i) {
     auto [begin, end] = blocks[static_cast<size_t>(count - 1 - i / job.kv_heads)];
@@ -166,27 +173,65 @@ void merge_row(const AttentionJob& job, int64_t token, int64_t head, const float
   }
 }
 
-void decode(const AttentionJob& job, int64_t tokens, DecodePart part) {
+/// How the keys of one sequence are cut into parts, and where their results lie.
+struct DecodePlan {
+  int64_t first, end, size, parts, rows, stride;  // keys; of one part; parts; rows; floats of a part's result
+  int64_t tasks, at;                              // parts x KV heads; floats before the first result
+};
+
+DecodePlan plan_decode(const Prepared& p) {
+  const AttentionJob& job = p.job;
   int64_t end = 0, first = job.rows[0].edge[0];
-  for (int64_t t = 0; t < tokens; ++t) {
+  for (int64_t t = 0; t < p.shape.tokens; ++t) {
     first = std::min(first, job.rows[t].edge[0]);
     end = std::max(end, job.rows[t].edge[kMaxAttentionZones]);
   }
   first = std::min(first / kChunkKeys * kChunkKeys, end);
   int64_t size = std::max(kPartKeys, round_up((end - first + kMostParts - 1) / kMostParts, kChunkKeys));
-  int64_t parts = (end - first + size - 1) / size, rows = tokens * job.group;
+  int64_t parts = (end - first + size - 1) / size, rows = p.shape.tokens * job.group;
   int64_t stride = rows * (round_up(job.head_dim, 16) + kPartialState);
-  float* partial = scratch(parts * job.kv_heads * stride);
-  run(parts * job.kv_heads, work_of(job, tokens), [&](int64_t i) {
-    int64_t begin = first + i / job.kv_heads * size;
-    part(job, tokens, i % job.kv_heads, begin, std::min(begin + size, end), partial + i * stride);
-  });
-  for (int64_t r = 0; r < rows * job.kv_heads; ++r) {
-    int64_t kv_head = r / rows, row = r % rows;
+  return {first, end, size, parts, rows, stride, parts * job.kv_heads, 0};
+}
+
+void merge_rows(const Prepared& p, const DecodePlan& plan, const float* partial) {
+  const AttentionJob& job = p.job;
+  for (int64_t r = 0; r < plan.rows * job.kv_heads; ++r) {
+    int64_t kv_head = r / plan.rows, row = r % plan.rows;
     merge_row(job, row / job.group, kv_head * job.group + row % job.group,
-              partial + kv_head * stride + row * (job.head_dim + kPartialState), parts,
-              stride * job.kv_heads);
+              partial + kv_head * plan.stride + row * (job.head_dim + kPartialState), plan.parts,
+              plan.stride * job.kv_heads);
   }
+}
+
+/// All sequences that stream their keys, side by side: their parts, then their merges.
+void decode(std::span<const Prepared* const> sequences, DecodePart part) {
+  std::vector<DecodePlan> plans;
+  std::vector<std::pair<size_t, int64_t>> tasks;  // sequence, task of it
+  double work = 0;
+  int64_t floats = 0;
+  for (const Prepared* p : sequences) {
+    DecodePlan plan = plan_decode(*p);
+    plan.at = floats;
+    floats += plan.tasks * plan.stride;
+    work += work_of(p->job, p->shape.tokens);
+    for (int64_t i = 0; i < plan.tasks; ++i) tasks.emplace_back(plans.size(), i);
+    plans.push_back(plan);
+  }
+  float* partial = scratch(floats);
+  run(std::ssize(tasks), work, [&](int64_t i) {
+    auto [s, task] = tasks[static_cast<size_t>(i)];
+    const DecodePlan& plan = plans[s];
+    const AttentionJob& job = sequences[s]->job;
+    int64_t begin = plan.first + task / job.kv_heads * plan.size;
+    part(job, sequences[s]->shape.tokens, task % job.kv_heads, begin, std::min(begin + plan.size, plan.end),
+         partial + plan.at + task * plan.stride);
+  });
+  auto merge = [&](int64_t s) {
+    const DecodePlan& plan = plans[static_cast<size_t>(s)];
+    merge_rows(*sequences[static_cast<size_t>(s)], plan, partial + plan.at);
+  };
+  // The merges of one sequence are not worth waking another thread.
+  run(std::ssize(plans), plans.size() > 1 ? work : 0, merge);
 }
 
 /// Whether few rows are worth streaming all keys for, and may.
@@ -199,14 +244,18 @@ bool streams(const AttentionJob& job, int64_t tokens) {
 
 void attention(Tensor out, Tensor log_sum, std::span<const AttentionZone> zones, const KvPages& values,
                const AttentionShape& shape, PrefillBlock block, DecodePart part) {
-  int64_t tokens = out.rows();
-  if (tokens == 0) return;
-  Prepared prepared = prepare(shape, zones, tokens);
-  AttentionJob job = make_job(prepared, out, log_sum, zones, values, shape);
-  if (streams(job, tokens))
-    decode(job, tokens, part);
-  else
-    prefill(job, shape, tokens, block);
+  std::vector<Prepared> all(static_cast<size_t>(shape.sequences.count));
+  std::vector<const Prepared*> streaming;
+  for (size_t s = 0; s < all.size(); ++s) {
+    prepare(all[s], out, log_sum, zones, values, shape, static_cast<int64_t>(s));
+    int64_t tokens = all[s].shape.tokens;
+    if (tokens == 0) continue;
+    if (streams(all[s].job, tokens))
+      streaming.push_back(&all[s]);
+    else
+      prefill(all[s], block);
+  }
+  if (!streaming.empty()) decode(streaming, part);
 }
 
 }  // namespace

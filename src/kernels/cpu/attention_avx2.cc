@@ -1,6 +1,8 @@
 // Attention for AVX2 with FMA and F16C, in F32: packed words are floats.
 #include <immintrin.h>
 
+#include <cassert>
+
 #include "kernels/cpu/attention_backward_internal.h"
 #include "kernels/cpu/attention_internal.h"
 

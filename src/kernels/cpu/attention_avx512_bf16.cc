@@ -5,6 +5,8 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
 
+#include <cassert>
+
 #include "kernels/cpu/attention_backward_internal.h"
 #include "kernels/cpu/attention_internal.h"
 

@@ -13,6 +13,7 @@
 #include "base/threads.h"
 #include "kernels/cpu/attention_backward_internal.h"
 #include "kernels/cpu/cpu.h"
+#include "kernels/host_attention.h"
 #include "kernels/reference/reference.h"
 
 namespace longspan {
@@ -35,7 +36,7 @@ struct Places {
   std::vector<float> position, cell;
   std::vector<Reach> positions, cells;
 
-  Places(const AttentionShape& s, int64_t first, int64_t count) {
+  Places(const SequenceAttention& s, int64_t first, int64_t count) {
     auto padded = static_cast<size_t>(round_up(count, kBackwardTile));
     position.resize(padded);
     cell.resize(padded);
@@ -66,8 +67,9 @@ struct Plan {
   Places queries, keys;
   std::vector<int64_t> key_first, key_last;
   std::vector<float> log_sum, delta, slopes, decay;
+  std::vector<void*> key_pages[kMaxAttentionZones], value_pages;
 
-  Plan(const AttentionShape& s, int64_t tokens, int64_t key_count, Tensor log_sums)
+  Plan(const SequenceAttention& s, int64_t tokens, int64_t key_count, Tensor log_sums)
       : queries(s, s.past, tokens), keys(s, 0, key_count) {
     see(s, tokens, key_count);
     int64_t stride = round_up(tokens, kBackwardTile);
@@ -84,7 +86,7 @@ struct Plan {
   }
 
   /// Keys beyond the last are seen by nobody.
-  void see(const AttentionShape& s, int64_t tokens, int64_t key_count) {
+  void see(const SequenceAttention& s, int64_t tokens, int64_t key_count) {
     key_first.resize(static_cast<size_t>(round_up(key_count, kBackwardTile)), tokens);
     key_last.resize(key_first.size(), tokens);
     int64_t started = 0;
@@ -100,7 +102,7 @@ struct Plan {
 
 /// Whether the factor of decay of each pair that is seen is the product of one of its query and one of its
 /// key, both within range: distances are not negative, and a block of keys spans few enough of them.
-bool decay_factors(const AttentionShape& s, const Plan& plan, int64_t keys) {
+bool decay_factors(const SequenceAttention& s, const Plan& plan, int64_t keys) {
   if (s.decay.empty()) return true;
   for (size_t n = 1; n < s.positions.size(); ++n) {
     if (s.positions[n] >= s.positions[n - 1]) continue;
@@ -123,19 +125,22 @@ FloatRows rows_of(const Tensor& x) {
 }
 
 BackwardJob make_job(const AttentionGradients& g, Tensor dout, Tensor out,
-                     std::span<const AttentionZone> zones, const KvPages& values, const AttentionShape& s,
+                     std::span<const AttentionZone> zones, const KvPages& values, const SequenceAttention& s,
                      Plan& plan) {
   assert(s.heads % s.kv_heads == 0 && dout.cols() == s.heads * s.head_dim && out.cols() == dout.cols());
   assert(out.dtype == DType::F32 || out.dtype == DType::BF16);
   BackwardJob job{};
-  for (size_t z = 0; z < zones.size(); ++z)
+  plan.value_pages = page_addresses(values, 0, s.keys());
+  for (size_t z = 0; z < zones.size(); ++z) {
+    plan.key_pages[z] = page_addresses(zones[z].keys, 0, s.keys());
     job.zones[z] = {
         static_cast<float>(zones[z].from), rows_of(zones[z].q), rows_of(g.q[z]), rows_of(g.keys[z]),
-        zones[z].keys.pages.data(),        zones[z].keys.dtype};
+        plan.key_pages[z].data(),          zones[z].keys.dtype};
+  }
   job.zone_count = static_cast<int64_t>(zones.size());
   job.dout = rows_of(dout);
   job.dvalues = rows_of(g.values);
-  job.value_pages = values.pages.data();
+  job.value_pages = plan.value_pages.data();
   job.value_dtype = values.dtype;
   job.out = out.data;
   job.out_bf16 = out.dtype == DType::BF16;
@@ -210,9 +215,11 @@ void run(const BackwardJob& job, const BackwardRoutines& routines) {
 }
 
 void attention_backward(const AttentionGradients& g, Tensor dout, Tensor out, Tensor log_sum,
-                        std::span<const AttentionZone> zones, const KvPages& values, const AttentionShape& s,
-                        const BackwardRoutines& routines) {
-  int64_t tokens = dout.rows(), keys = std::max<int64_t>(s.past + tokens, 0);
+                        std::span<const AttentionZone> zones, const KvPages& values,
+                        const AttentionShape& shape, const BackwardRoutines& routines) {
+  assert(shape.sequences.count == 1);
+  SequenceAttention s = sequence_attention(shape, 0);
+  int64_t tokens = s.tokens, keys = std::max<int64_t>(s.keys(), 0);
   for (size_t z = 0; z < zones.size(); ++z) {
     clear(g.q[z]);
     if (keys > 0) clear(g.keys[z]);
@@ -221,7 +228,7 @@ void attention_backward(const AttentionGradients& g, Tensor dout, Tensor out, Te
   clear(g.values);
   Plan plan(s, tokens, keys, log_sum);
   if (!decay_factors(s, plan, keys))
-    return reference_attention_backward(g, dout, out, log_sum, zones, values, s);
+    return kReferenceKernels.attention_backward(g, dout, out, log_sum, zones, values, shape);
   run(make_job(g, dout, out, zones, values, s, plan), routines);
 }
 

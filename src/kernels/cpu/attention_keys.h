@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "kernels/kernels.h"
+#include "kernels/host_attention.h"
 
 namespace longspan {
 
@@ -18,7 +18,6 @@ struct RowKeys {
 };
 
 /// Of every query: [tokens].
-std::vector<RowKeys> keys_of_rows(const AttentionShape& shape, std::span<const AttentionZone> zones,
-                                  int64_t tokens);
+std::vector<RowKeys> keys_of_rows(const SequenceAttention& shape, std::span<const AttentionZone> zones);
 
 }  // namespace longspan

@@ -85,9 +85,10 @@ memory pack(const Tensor& weight, Side side, Compute compute, DecodeRows decode)
 
 memory packed_weight(const Linear& w, Side side, Compute compute, DecodeRows decode) {
   std::lock_guard guard(lock);
-  if (!w.packed) w.packed = std::make_shared<Packed>();
+  std::shared_ptr<void>& copies = w.packed.of(&lock);  // all implementations for this processor share them
+  if (!copies) copies = std::make_shared<Packed>();
   memory& packed =
-      static_cast<Packed*>(w.packed.get())->of[static_cast<size_t>(side)][static_cast<size_t>(compute)];
+      static_cast<Packed*>(copies.get())->of[static_cast<size_t>(side)][static_cast<size_t>(compute)];
   if (!packed) packed = pack(w.weight, side, compute, decode);
   return packed;
 }
@@ -149,7 +150,7 @@ bool contiguous(const Tensor& x) { return x.row_stride == dtype_bytes(x.dtype, x
 
 /// A contiguous copy of x in `memory`, as F32 or as it is.
 Tensor gathered(const Tensor& x, DType dtype, void* memory) {
-  Tensor out = matrix_view(memory, dtype, x.rows(), x.cols());
+  Tensor out = host_matrix(memory, dtype, x.rows(), x.cols());
 #pragma omp parallel for schedule(static)
   for (int64_t t = 0; t < x.rows(); ++t)
     if (dtype == x.dtype)
@@ -187,7 +188,7 @@ void multiply_any(Side side, Tensor out, Tensor x, const Linear& w, bool accumul
       whole && as_is ? nullptr : static_cast<std::byte*>(scratch(x_bytes + (whole ? 0 : out_bytes)));
   if (!as_is) x = gathered(x, dtype_of(compute), copies);
   if (whole) return multiply(side, out, x, w, accumulate, compute, decode);
-  Tensor y = matrix_view(copies + x_bytes, DType::F32, out.rows(), out.cols());
+  Tensor y = host_matrix(copies + x_bytes, DType::F32, out.rows(), out.cols());
   multiply(side, y, x, w, false, compute, decode);
   scatter(out, y, accumulate);
 }

@@ -35,6 +35,10 @@ void limit_onednn(const Kernels& k) {
   if (&k == &kAvx512Kernels) dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx512_core);
 }
 
+DType cpu_product_dtype(Compute compute, int64_t rows) {
+  return compute == Compute::BF16 && rows >= kGemmRows ? DType::BF16 : DType::F32;
+}
+
 void* scratch(int64_t bytes) {
   static thread_local std::unique_ptr<void, decltype(&std::free)> memory(nullptr, std::free);
   static thread_local int64_t held = 0;

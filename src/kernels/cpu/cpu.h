@@ -1,7 +1,6 @@
 // The implementations for x86-64 processors with AVX2 or AVX-512, and what they share. Only files named
-// *_avx2.cc,
-// *_avx512.cc and *_avx512_bf16.cc are compiled for those instruction sets; everything declared here runs
-// anywhere.
+// *_avx2.cc, *_avx512.cc and *_avx512_bf16.cc are compiled for those instruction sets; everything declared
+// here runs anywhere.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -33,6 +32,16 @@ void blocked_linear(Tensor out, Tensor x, const Linear& w, bool accumulate, Comp
 void blocked_input_gradient(Tensor dx, Tensor dout, const Linear& w, bool accumulate, Compute compute,
                             DecodeRows decode);
 void blocked_weight_gradient(Tensor dweight, Tensor dout, Tensor x, Compute compute);
+
+/// Rows of x from which `linear` runs as a blocked product on packed weights; below it streams W as it lies.
+constexpr int64_t kGemmRows = 8;
+/// Kernels::product_dtype: products of few rows are bound by reading the weight and gain nothing from BF16.
+DType cpu_product_dtype(Compute compute, int64_t rows);
+
+/// Kernels::rope_table and attention_weights, the same for every instruction set.
+void cpu_rope_table(const RopeTable& table, Tensor positions, const Rotation& rotation, double scale);
+void cpu_attention_weights(Tensor out, std::span<const AttentionZone> zones, const AttentionShape& shape,
+                           Tensor rows);
 
 /// Kernels::packed_bytes of an implementation that multiplies BF16, and of one that has only F32.
 int64_t packed_bytes_bf16(const Linear& w, Compute compute);

@@ -12,39 +12,54 @@
 namespace longspan {
 
 namespace {
+// In this order: each uses those before it.
+// clang-format off
 #include "kernels/cpu/vector_avx2.inc"
-// (depend on the above)
 #include "kernels/cpu/formats.inc"
-// (depends on the above)
 #include "kernels/cpu/elementwise.inc"
+#include "kernels/cpu/movement.inc"
 #include "kernels/cpu/skinny.inc"
-// (depends on the above)
 #include "kernels/cpu/backward.inc"
+// clang-format on
 }  // namespace
 
 constinit const Kernels kAvx2Kernels = {
-    "avx2",
-    "AVX2, F32 products",
-    has_avx2,
-    embed,
-    rmsnorm,
-    linear<Compute::F32>,
-    packed_bytes_f32,
-    rope,
-    store_kv,
-    attention_avx2,
-    attention_backward_avx2,
-    swiglu,
-    log_prob,
-    embed_backward,
-    rmsnorm_backward,
-    linear_input_gradient<Compute::F32>,
-    linear_weight_gradient<Compute::F32>,
-    swiglu_backward,
-    cross_entropy,
-    divergence,
-    adamw,
-    sum_of_squares,
+    .name = "avx2",
+    .description = "AVX2, F32 products",
+    .on_host = true,
+    .preferred = Compute::F32,
+    .supported = has_avx2,
+    .product_dtype = cpu_product_dtype,
+    .convert = convert,
+    .gather = gather,
+    .scatter = scatter,
+    .fill = fill,
+    .add = add,
+    .scale = scale,
+    .axpby = axpby,
+    .gate = gate,
+    .embed = embed,
+    .rmsnorm = rmsnorm,
+    .linear = linear<Compute::F32>,
+    .low_rank = low_rank<Compute::F32>,
+    .merge = merge,
+    .packed_bytes = packed_bytes_f32,
+    .rope_table = cpu_rope_table,
+    .rope = rope,
+    .store_kv = store_kv,
+    .attention = attention_avx2,
+    .attention_weights = cpu_attention_weights,
+    .log_prob = log_prob,
+    .attention_backward = attention_backward_avx2,
+    .embed_backward = embed_backward,
+    .rmsnorm_backward = rmsnorm_backward,
+    .linear_input_gradient = linear_input_gradient<Compute::F32>,
+    .linear_weight_gradient = linear_weight_gradient<Compute::F32>,
+    .gate_backward = gate_backward,
+    .cross_entropy = cross_entropy,
+    .divergence = divergence,
+    .adamw = adamw,
+    .sum_of_squares = sum_of_squares,
 };
 
 }  // namespace longspan

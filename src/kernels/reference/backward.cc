@@ -2,22 +2,12 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/reference/element.h"
 #include "kernels/reference/reference.h"
 
 namespace longspan {
 
 namespace {
-
-float at(const Tensor& x, int64_t t, int64_t i) {
-  return x.dtype == DType::BF16 ? bf16_to_f32(x.row<uint16_t>(t)[i]) : x.row(t)[i];
-}
-
-void put(Tensor x, int64_t t, int64_t i, double value) {
-  if (x.dtype == DType::BF16)
-    x.row<uint16_t>(t)[i] = f32_to_bf16(static_cast<float>(value));
-  else
-    x.row(t)[i] = static_cast<float>(value);
-}
 
 /// log sum exp of a row.
 double log_sum(const Tensor& x, int64_t t) {
@@ -29,9 +19,9 @@ double log_sum(const Tensor& x, int64_t t) {
 
 }  // namespace
 
-void reference_embed_backward(Tensor dtable, Tensor dout, std::span<const int32_t> ids) {
+void reference_embed_backward(Tensor dtable, Tensor dout, Tensor ids) {
   for (int64_t t = 0; t < dout.rows(); ++t)
-    for (int64_t i = 0; i < dout.cols(); ++i) dtable.row(ids[static_cast<size_t>(t)])[i] += dout.row(t)[i];
+    for (int64_t i = 0; i < dout.cols(); ++i) dtable.row(ids.row<int32_t>(0)[t])[i] += dout.row(t)[i];
 }
 
 void reference_rmsnorm_backward(Tensor dx, Tensor dweight, Tensor dout, Tensor x, Tensor weight, float eps) {
@@ -63,7 +53,7 @@ void reference_linear_input_gradient(Tensor dx, Tensor dout, const Linear& w, bo
     for (int64_t t = 0; t < dout.rows(); ++t)
       for (int64_t i = 0; i < n; ++i)
         sums[static_cast<size_t>(t * n + i)] +=
-            static_cast<double>(at(dout, t, j)) * row[static_cast<size_t>(i)];
+            static_cast<double>(load(dout, t, j)) * row[static_cast<size_t>(i)];
   }
   for (int64_t t = 0; t < dout.rows(); ++t)
     for (int64_t i = 0; i < n; ++i)
@@ -75,44 +65,34 @@ void reference_linear_weight_gradient(Tensor dweight, Tensor dbias, Tensor dout,
   for (int64_t j = 0; j < dout.cols(); ++j) {
     for (int64_t i = 0; i < x.cols(); ++i) {
       double sum = 0;
-      for (int64_t t = 0; t < x.rows(); ++t) sum += static_cast<double>(at(dout, t, j)) * at(x, t, i);
+      for (int64_t t = 0; t < x.rows(); ++t) sum += static_cast<double>(load(dout, t, j)) * load(x, t, i);
       dweight.row(j)[i] += static_cast<float>(sum);
     }
     double sum = 0;
-    for (int64_t t = 0; t < x.rows(); ++t) sum += at(dout, t, j);
+    for (int64_t t = 0; t < x.rows(); ++t) sum += load(dout, t, j);
     if (dbias) dbias.row(0)[j] += static_cast<float>(sum);
   }
 }
 
-void reference_swiglu_backward(Tensor dgate, Tensor dup, Tensor dout, Tensor gate, Tensor up) {
-  for (int64_t t = 0; t < gate.rows(); ++t)
-    for (int64_t i = 0; i < gate.cols(); ++i) {
-      double g = gate.row(t)[i], s = 1 / (1 + std::exp(-g)), d = dout.row(t)[i];
-      put(dgate, t, i, d * up.row(t)[i] * (s + g * s * (1 - s)));
-      put(dup, t, i, d * g * s);
-    }
-}
-
-double reference_cross_entropy(Tensor logits, std::span<const int32_t> targets,
-                               std::span<const float> weights, double scale) {
+void reference_cross_entropy(Tensor loss, Tensor logits, Tensor targets, Tensor weights, double scale) {
   double total = 0;
   for (int64_t t = 0; t < logits.rows(); ++t) {
-    double weight = weights[static_cast<size_t>(t)];
+    double weight = weights.row(0)[t];
     double sum = weight == 0 ? 0 : log_sum(logits, t);
-    int64_t target = weight == 0 ? -1 : targets[static_cast<size_t>(t)];
+    int64_t target = weight == 0 ? -1 : targets.row<int32_t>(0)[t];
     if (weight != 0) total += weight * (sum - logits.row(t)[target]);
     for (int64_t i = 0; i < logits.cols(); ++i) {
       double p = weight == 0 ? 0 : std::exp(logits.row(t)[i] - sum);
       logits.row(t)[i] = static_cast<float>(scale * weight * (p - (i == target ? 1 : 0)));
     }
   }
-  return total;
+  *loss.row<double>(0) += total;
 }
 
-double reference_divergence(Tensor logits, Tensor original, std::span<const float> weights, double scale) {
+void reference_divergence(Tensor loss, Tensor logits, Tensor original, Tensor weights, double scale) {
   double total = 0;
   for (int64_t t = 0; t < logits.rows(); ++t) {
-    double weight = weights[static_cast<size_t>(t)];
+    double weight = weights.row(0)[t];
     double sum = weight == 0 ? 0 : log_sum(logits, t), sum_original = weight == 0 ? 0 : log_sum(original, t);
     for (int64_t i = 0; i < logits.cols(); ++i) {
       double a = logits.row(t)[i] - sum, b = original.row(t)[i] - sum_original;
@@ -120,30 +100,32 @@ double reference_divergence(Tensor logits, Tensor original, std::span<const floa
       logits.row(t)[i] = static_cast<float>(weight == 0 ? 0 : scale * weight * (std::exp(a) - std::exp(b)));
     }
   }
-  return total;
+  *loss.row<double>(0) += total;
 }
 
-void reference_adamw(Tensor value, Tensor gradient, Tensor m, Tensor v, const AdamW& s) {
+void reference_adamw(std::span<const AdamWTensor> tensors, const AdamW& s) {
   auto step = static_cast<double>(s.step);
-  for (int64_t t = 0; t < value.rows(); ++t)
-    for (int64_t i = 0; i < value.cols(); ++i) {
-      double g = gradient.row(t)[i] * s.scale;
-      double first = s.beta1 * m.row(t)[i] + (1 - s.beta1) * g;
-      double second = s.beta2 * v.row(t)[i] + (1 - s.beta2) * g * g;
-      m.row(t)[i] = static_cast<float>(first);
-      v.row(t)[i] = static_cast<float>(second);
-      double move = first / (1 - std::pow(s.beta1, step)) /
-                        (std::sqrt(second / (1 - std::pow(s.beta2, step))) + s.eps) +
-                    s.decay * value.row(t)[i];
-      value.row(t)[i] = static_cast<float>(value.row(t)[i] - s.lr * move);
-    }
+  for (const auto& [value, gradient, m, v, decays] : tensors)
+    for (int64_t t = 0; t < value.rows(); ++t)
+      for (int64_t i = 0; i < value.cols(); ++i) {
+        double g = gradient.row(t)[i] * s.scale;
+        double first = s.beta1 * m.row(t)[i] + (1 - s.beta1) * g;
+        double second = s.beta2 * v.row(t)[i] + (1 - s.beta2) * g * g;
+        m.row(t)[i] = static_cast<float>(first);
+        v.row(t)[i] = static_cast<float>(second);
+        double move = first / (1 - std::pow(s.beta1, step)) /
+                          (std::sqrt(second / (1 - std::pow(s.beta2, step))) + s.eps) +
+                      (decays ? s.decay : 0) * value.row(t)[i];
+        value.row(t)[i] = static_cast<float>(value.row(t)[i] - s.lr * move);
+      }
 }
 
-double reference_sum_of_squares(Tensor x) {
+void reference_sum_of_squares(Tensor sum, std::span<const Tensor> all) {
   double total = 0;
-  for (int64_t t = 0; t < x.rows(); ++t)
-    for (int64_t i = 0; i < x.cols(); ++i) total += static_cast<double>(x.row(t)[i]) * x.row(t)[i];
-  return total;
+  for (const Tensor& x : all)
+    for (int64_t t = 0; t < x.rows(); ++t)
+      for (int64_t i = 0; i < x.cols(); ++i) total += static_cast<double>(x.row(t)[i]) * x.row(t)[i];
+  *sum.row<double>(0) = total;
 }
 
 }  // namespace longspan

@@ -146,6 +146,7 @@ void dequantise(float* out, const void* in, DType dtype, int64_t n) {
       blocks(block_q6_k, out, in, dtype, n);
       break;
     case DType::I32:
+    case DType::F64:
       assert(false);
       break;
   }

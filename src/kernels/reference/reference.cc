@@ -8,59 +8,48 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/host_attention.h"
+#include "kernels/reference/element.h"
+
 namespace longspan {
 
 namespace {
 
-float load(const Tensor& x, int64_t row, int64_t i) {
-  switch (x.dtype) {
-    case DType::F32:
-      return x.row<float>(row)[i];
-    case DType::BF16:
-      return bf16_to_f32(x.row<uint16_t>(row)[i]);
-    case DType::F16:
-      return f16_to_f32(x.row<uint16_t>(row)[i]);
-    default:
-      assert(false);
-      return 0;
-  }
-}
+/// KvPages of one sequence.
+struct Pages {
+  DType dtype;
+  int64_t head_dim;
+  std::vector<void*> pages;
 
-void store(Tensor x, int64_t row, int64_t i, float value) {
-  switch (x.dtype) {
-    case DType::F32:
-      x.row<float>(row)[i] = value;
-      break;
-    case DType::BF16:
-      x.row<uint16_t>(row)[i] = f32_to_bf16(value);
-      break;
-    case DType::F16:
-      x.row<uint16_t>(row)[i] = f32_to_f16(value);
-      break;
-    default:
-      assert(false);
-  }
-}
+  Pages(const KvPages& kv, int64_t sequence, int64_t keys)
+      : dtype(kv.dtype), head_dim(kv.head_dim), pages(page_addresses(kv, sequence, keys)) {}
+};
 
 /// Element i of head h at position p.
-float load_kv(const KvPages& kv, int64_t p, int64_t h, int64_t i) {
+float load_kv(const Pages& kv, int64_t p, int64_t h, int64_t i) {
   int64_t at = (h * kPageTokens + p % kPageTokens) * kv.head_dim + i;
-  const void* page = kv.pages[p / kPageTokens];
+  const void* page = kv.pages[static_cast<size_t>(p / kPageTokens)];
   switch (kv.dtype) {
     case DType::F32:
       return static_cast<const float*>(page)[at];
     case DType::F16:
       return f16_to_f32(static_cast<const uint16_t*>(page)[at]);
-    default:
+    case DType::BF16:
       return bf16_to_f32(static_cast<const uint16_t*>(page)[at]);
+    default:
+      assert(!"a cache type that attention reads");
+      return NAN;
   }
 }
 
 bool always() { return true; }
 
-void embed(Tensor out, Tensor table, std::span<const int32_t> ids) {
-  for (size_t t = 0; t < ids.size(); ++t)
-    dequantise(out.row(static_cast<int64_t>(t)), table.row<std::byte>(ids[t]), table.dtype, table.cols());
+/// BF16 products take BF16 activations of any number of rows.
+DType product_dtype(Compute compute, int64_t) { return compute == Compute::BF16 ? DType::BF16 : DType::F32; }
+
+void embed(Tensor out, Tensor table, Tensor ids) {
+  for (int64_t t = 0; t < out.rows(); ++t)
+    dequantise(out.row(t), table.row<std::byte>(ids.row<int32_t>(0)[t]), table.dtype, table.cols());
 }
 
 void rmsnorm(Tensor out, Tensor x, Tensor weight, float eps) {
@@ -89,36 +78,46 @@ void linear(Tensor out, Tensor x, const Linear& w, bool accumulate) {
 
 int64_t packed_bytes(const Linear&, Compute) { return 0; }
 
-void rope(Tensor x, const RopeTable& table, int64_t heads, int64_t head_dim) {
+void rope(Tensor x, const RopeTable& table, int64_t heads, int64_t head_dim, Turn turn) {
   int64_t half = table.cos.cols();
   for (int64_t t = 0; t < x.rows(); ++t) {
     const float *c = table.cos.row(t), *s = table.sin.row(t);
     for (int64_t h = 0; h < heads; ++h) {
       float* v = x.row(t) + h * head_dim;
       for (int64_t i = 0; i < half; ++i) {
-        float a = v[i], b = v[i + half];
-        v[i] = a * c[i] - b * s[i];
-        v[i + half] = b * c[i] + a * s[i];
+        float a = v[i], b = v[i + half], sine = turn == Turn::Forward ? s[i] : -s[i];
+        v[i] = a * c[i] - b * sine;
+        v[i + half] = b * c[i] + a * sine;
       }
     }
   }
 }
 
-void store_kv(const KvPages& kv, Tensor x, int64_t past) {
-  for (int64_t t = 0; t < x.rows(); ++t) {
-    int64_t p = past + t;
-    Tensor page = matrix_view(kv.pages[p / kPageTokens], kv.dtype, kv.heads * kPageTokens, kv.head_dim);
-    for (int64_t h = 0; h < kv.heads; ++h)
-      for (int64_t i = 0; i < kv.head_dim; ++i)
-        store(page, h * kPageTokens + p % kPageTokens, i, x.row(t)[h * kv.head_dim + i]);
+void store_kv(const KvPages& kv, Tensor x, const Sequences& sequences) {
+  for (int64_t q = 0; q < sequences.count; ++q) {
+    auto [first, tokens, past] = sequence_rows(sequences, q);
+    std::vector<void*> pages = page_addresses(kv, q, past + tokens);
+    for (int64_t t = 0; t < tokens; ++t) {
+      int64_t p = past + t;
+      Tensor page = host_matrix(pages[static_cast<size_t>(p / kPageTokens)], kv.dtype, kv.heads * kPageTokens,
+                                kv.head_dim);
+      for (int64_t h = 0; h < kv.heads; ++h)
+        for (int64_t i = 0; i < kv.head_dim; ++i)
+          store(page, h * kPageTokens + p % kPageTokens, i, x.row(first + t)[h * kv.head_dim + i]);
+    }
   }
 }
 
 /// Where a query stands, what it sees, and which zone a key belongs to.
 struct View {
-  const AttentionShape& s;
+  SequenceAttention s;
   std::span<const AttentionZone> zones;
-  int64_t tokens;
+  std::vector<Pages> keys;  // of each zone
+
+  View(const AttentionShape& shape, std::span<const AttentionZone> all, int64_t sequence)
+      : s(sequence_attention(shape, sequence)), zones(all) {
+    for (const AttentionZone& z : zones) keys.emplace_back(z.keys, sequence, s.keys());
+  }
 
   double position(int64_t index) const {
     return s.positions.empty() ? static_cast<double>(index) : s.positions[static_cast<size_t>(index)];
@@ -142,22 +141,21 @@ struct View {
     return s.decay.empty() ? 1.0 : std::exp(s.decay[static_cast<size_t>(i)] * distance(t, n));
   }
   double score(int64_t t, int64_t h, int64_t n) const {
-    const AttentionZone& z = zones[zone(t, n)];
-    const float* q = z.q.row(t) + h * s.head_dim;
+    size_t z = zone(t, n);
+    const float* q = zones[z].q.row(s.first + t) + h * s.head_dim;
     double dot = 0;
     for (int64_t i = 0; i < s.head_dim; ++i)
-      dot += static_cast<double>(q[i]) * load_kv(z.keys, n, h / (s.heads / s.kv_heads), i) * decay(t, n, i);
+      dot += static_cast<double>(q[i]) * load_kv(keys[z], n, h / (s.heads / s.kv_heads), i) * decay(t, n, i);
     dot *= s.scale;
     return s.slopes.empty() ? dot : dot - s.slopes[static_cast<size_t>(h)] * distance(t, n);
   }
 };
 
-void attention(Tensor out, Tensor log_sum, std::span<const AttentionZone> zones, const KvPages& values,
-               const AttentionShape& s) {
-  View view{s, zones, out.rows()};
-  int64_t keys = s.past + out.rows();
+void sequence_attention(Tensor out, Tensor log_sum, const View& view, const Pages& values) {
+  const SequenceAttention& s = view.s;
+  int64_t keys = s.keys();
   std::vector<double> scores(static_cast<size_t>(std::max<int64_t>(keys, 0))), o(size_t(s.head_dim));
-  for (int64_t t = 0; t < out.rows(); ++t)
+  for (int64_t t = 0; t < s.tokens; ++t)
     for (int64_t h = 0; h < s.heads; ++h) {
       double largest = -INFINITY, total = 0;
       for (int64_t n = 0; n < keys; ++n)
@@ -172,18 +170,50 @@ void attention(Tensor out, Tensor log_sum, std::span<const AttentionZone> zones,
           o[static_cast<size_t>(i)] += e * load_kv(values, n, h / (s.heads / s.kv_heads), i);
       }
       for (int64_t i = 0; i < s.head_dim; ++i)
-        store(out, t, h * s.head_dim + i,
+        store(out, s.first + t, h * s.head_dim + i,
               total > 0 ? static_cast<float>(o[static_cast<size_t>(i)] / total) : 0);
-      if (log_sum) log_sum.row(t)[h] = static_cast<float>(total > 0 ? largest + std::log(total) : -INFINITY);
+      if (log_sum)
+        log_sum.row(s.first + t)[h] = static_cast<float>(total > 0 ? largest + std::log(total) : -INFINITY);
     }
+}
+
+void attention(Tensor out, Tensor log_sum, std::span<const AttentionZone> zones, const KvPages& values,
+               const AttentionShape& shape) {
+  for (int64_t q = 0; q < shape.sequences.count; ++q) {
+    View view(shape, zones, q);
+    sequence_attention(out, log_sum, view, Pages(values, q, view.s.keys()));
+  }
+}
+
+void attention_weights(Tensor out, std::span<const AttentionZone> zones, const AttentionShape& shape,
+                       Tensor rows) {
+  assert(shape.sequences.count == 1);
+  View view(shape, zones, 0);
+  std::vector<double> scores(static_cast<size_t>(std::max<int64_t>(view.s.keys(), 0)));
+  for (int64_t i = 0; i < out.rows(); ++i) {
+    int64_t t = rows.row<int32_t>(0)[i / shape.heads], h = i % shape.heads;
+    double largest = -INFINITY, total = 0;
+    for (size_t n = 0; n < scores.size(); ++n) {
+      auto key = static_cast<int64_t>(n);
+      scores[n] = view.sees(t, key) ? view.score(t, h, key) : -INFINITY;
+      largest = std::max(largest, scores[n]);
+    }
+    for (double& x : scores) total += x = x == -INFINITY ? 0 : std::exp(x - largest);
+    std::fill_n(out.row(i), out.cols(), 0.0f);
+    for (size_t n = 0; n < scores.size() && total > 0; ++n)
+      out.row(i)[n] = static_cast<float>(scores[n] / total);
+  }
 }
 
 /// Plain chain rule, sums in double.
 void attention_backward(const AttentionGradients& g, Tensor dout, Tensor out, Tensor log_sum,
-                        std::span<const AttentionZone> zones, const KvPages& values,
-                        const AttentionShape& s) {
-  View view{s, zones, out.rows()};
-  int64_t keys = s.past + out.rows(), d = s.head_dim, width = s.heads * d, kv_width = s.kv_heads * d;
+                        std::span<const AttentionZone> zones, const KvPages& value_pages,
+                        const AttentionShape& shape) {
+  assert(shape.sequences.count == 1);
+  View view(shape, zones, 0);
+  const SequenceAttention& s = view.s;
+  Pages values(value_pages, 0, s.keys());
+  int64_t keys = s.keys(), d = s.head_dim, width = s.heads * d, kv_width = s.kv_heads * d;
   auto zeros = [](int64_t n) {
     return std::vector<double>(static_cast<size_t>(std::max<int64_t>(n, 0)), 0.0);
   };
@@ -207,7 +237,7 @@ void attention_backward(const AttentionGradients& g, Tensor dout, Tensor out, Te
         size_t z = view.zone(t, n);
         for (int64_t i = 0; i < d; ++i) {
           double factor = ds * view.decay(t, n, i);
-          dq[z][static_cast<size_t>(t * width + h * d + i)] += factor * load_kv(zones[z].keys, n, kv_head, i);
+          dq[z][static_cast<size_t>(t * width + h * d + i)] += factor * load_kv(view.keys[z], n, kv_head, i);
           dk[z][static_cast<size_t>(n * kv_width + kv_head * d + i)] += factor * zones[z].q.row(t)[h * d + i];
         }
       }
@@ -221,20 +251,12 @@ void attention_backward(const AttentionGradients& g, Tensor dout, Tensor out, Te
   write(g.values, dv);
 }
 
-void swiglu(Tensor out, Tensor gate, Tensor up) {
-  for (int64_t t = 0; t < gate.rows(); ++t)
-    for (int64_t i = 0; i < gate.cols(); ++i) {
-      float g = gate.row(t)[i];
-      store(out, t, i, g / (1.0f + std::exp(-g)) * up.row(t)[i]);
-    }
-}
-
-void log_prob(Tensor out, Tensor x, std::span<const int32_t> targets) {
+void log_prob(Tensor out, Tensor x, Tensor targets) {
   for (int64_t t = 0; t < x.rows(); ++t) {
     const float* row = x.row(t);
     double largest = *std::max_element(row, row + x.cols()), sum = 0;
     for (int64_t i = 0; i < x.cols(); ++i) sum += std::exp(row[i] - largest);
-    out.row(0)[t] = static_cast<float>(row[targets[static_cast<size_t>(t)]] - largest - std::log(sum));
+    out.row(0)[t] = static_cast<float>(row[targets.row<int32_t>(0)[t]] - largest - std::log(sum));
   }
 }
 
@@ -247,28 +269,42 @@ void reference_attention_backward(const AttentionGradients& gradients, Tensor do
 }
 
 const Kernels kReferenceKernels = {
-    "reference",
-    "plain loops: the specification",
-    always,
-    embed,
-    rmsnorm,
-    linear,
-    packed_bytes,
-    rope,
-    store_kv,
-    attention,
-    attention_backward,
-    swiglu,
-    log_prob,
-    reference_embed_backward,
-    reference_rmsnorm_backward,
-    reference_linear_input_gradient,
-    reference_linear_weight_gradient,
-    reference_swiglu_backward,
-    reference_cross_entropy,
-    reference_divergence,
-    reference_adamw,
-    reference_sum_of_squares,
+    .name = "reference",
+    .description = "plain loops: the specification",
+    .on_host = true,
+    .preferred = Compute::F32,
+    .supported = always,
+    .product_dtype = product_dtype,
+    .convert = reference_convert,
+    .gather = reference_gather,
+    .scatter = reference_scatter,
+    .fill = reference_fill,
+    .add = reference_add,
+    .scale = reference_scale,
+    .axpby = reference_axpby,
+    .gate = reference_gate,
+    .embed = embed,
+    .rmsnorm = rmsnorm,
+    .linear = linear,
+    .low_rank = reference_low_rank,
+    .merge = reference_merge,
+    .packed_bytes = packed_bytes,
+    .rope_table = reference_rope_table,
+    .rope = rope,
+    .store_kv = store_kv,
+    .attention = attention,
+    .attention_weights = attention_weights,
+    .log_prob = log_prob,
+    .attention_backward = attention_backward,
+    .embed_backward = reference_embed_backward,
+    .rmsnorm_backward = reference_rmsnorm_backward,
+    .linear_input_gradient = reference_linear_input_gradient,
+    .linear_weight_gradient = reference_linear_weight_gradient,
+    .gate_backward = reference_gate_backward,
+    .cross_entropy = reference_cross_entropy,
+    .divergence = reference_divergence,
+    .adamw = reference_adamw,
+    .sum_of_squares = reference_sum_of_squares,
 };
 
 }  // namespace longspan

@@ -1,0 +1,95 @@
+// Sequence: one text on an engine, with its cache. A sequence declares its length when it starts: that fixes
+// its frequencies for life, so that feeding a text at once, in chunks or token by token gives the same logits
+// (length-dependent methods included). Only length=current breaks this on purpose: each feed takes the
+// frequencies of the text so far while older keys keep theirs, as transformers' generate and XVERSE's
+// released code do.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/progress.h"
+#include "generate/engine.h"
+#include "generate/sampler.h"
+
+namespace longspan {
+
+class Sequence {
+ public:
+  /// `declared_length`: tokens that the text may reach. A method that depends on the length uses it, unless
+  /// --position gave length=. The engine must outlive the sequence.
+  Sequence(const Engine& engine, int64_t declared_length);
+  /// Under another position method than the engine's, or in a pool that it shares with others (null: one of
+  /// its own).
+  Sequence(const Engine& engine, int64_t declared_length, const PositionConfig& position,
+           std::shared_ptr<KvPool> pool = nullptr);
+
+  /// Feeds ids in chunks; afterwards logits() is for the last one. False when progress asked to stop (what
+  /// was fed stays). Error when the declared length is exceeded.
+  bool feed(std::span<const int32_t> ids, const Progress& progress = {});
+
+  /// Feeds ids and appends log p(ids[i] | all before it), natural log, for from <= i < n (from >= 1: what was
+  /// fed before does not predict the first). False when progress asked to stop: `out` then holds those
+  /// computed.
+  bool score(std::span<const int32_t> ids, std::vector<float>& out, const Progress& progress = {},
+             size_t from = 1);
+  /// Seconds that score() spent on the logits of the tokens it scored: the rest of its time went into
+  /// reading.
+  double head_seconds() const { return head_seconds_; }
+
+  /// Keeps what the text so far has in common with the beginning of `ids`, in whole multiples of `multiple`
+  /// tokens and never all of ids (its last token must be fed to have logits), forgets the rest, and returns
+  /// how many tokens that is: those that need not be fed.
+  int64_t keep_prefix(std::span<const int32_t> ids, int64_t multiple = 1);
+
+  /// [V] after the last token fed.
+  std::span<float> logits() { return logits_; }
+  /// Forgets all but the first n tokens; logits() is void until the next feed.
+  void truncate(int64_t n);
+  const std::vector<int32_t>& ids() const { return ids_; }
+  int64_t declared_length() const { return declared_; }
+  const PositionSpec& spec() const { return spec_; }
+
+ private:
+  friend void feed_together(std::span<Sequence* const> sequences,
+                            std::span<const std::span<const int32_t>> ids);
+  bool read_ids(std::span<const int32_t> ids, Reading reading);
+  /// What every feed begins with: the declared length, and length=current.
+  void prepare(size_t more);
+  void took(std::span<const int32_t> ids);
+
+  const Engine& engine_;
+  PositionConfig position_;
+  int64_t declared_;
+  PositionSpec spec_;
+  KvCache cache_;
+  std::vector<int32_t> ids_;
+  std::vector<float> logits_;
+  double head_seconds_ = 0;
+};
+
+/// Feeds ids[s] (not empty) to sequences[s], all in the same steps: chunks of prompts and single tokens side
+/// by side, at most the engine's chunk of tokens a step. The sequences share a pool and a position method.
+/// Afterwards logits() of each is for its last token. Error when a declared length is exceeded.
+void feed_together(std::span<Sequence* const> sequences, std::span<const std::span<const int32_t>> ids);
+
+enum class StopReason { Length, EndToken, StopString, Interrupted };
+
+struct Generation {
+  std::vector<int32_t> ids;  // without the end token
+  std::string text;          // valid UTF-8, without the stop string
+  StopReason reason = StopReason::Length;
+  double seconds = 0;  // decoding, without what was fed before
+};
+
+/// Samples up to max_tokens tokens after what the sequence was fed. on_text receives text as soon as it is
+/// whole UTF-8 and cannot be the beginning of a stop string; returning false interrupts.
+Generation generate(Sequence& sequence, const Engine& engine, int64_t max_tokens,
+                    const SamplingOptions& sampling,
+                    const std::function<bool(std::string_view)>& on_text = {});
+
+}  // namespace longspan

@@ -1,0 +1,183 @@
+#include "model/kv_pool.h"
+
+#include <cassert>
+#include <cctype>
+#include <utility>
+
+#include "base/error.h"
+
+namespace longspan {
+
+namespace {
+
+DType cache_type(std::string_view name, std::string_view whole) {
+  for (DType type : cache_dtypes())
+    if (dtype_from_name(name) == type) return type;
+  fail("cache type \"{}\": expected one of {} for both sides, or one for each as in k=f16,v=f16",
+       whole.substr(0, 60), cache_type_names());
+}
+
+std::string lower_name(DType type) {
+  std::string text = name(type);
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+}  // namespace
+
+CacheTypes parse_cache_types(std::string_view text) {
+  if (text.find('=') == std::string_view::npos) {
+    DType both = cache_type(text, text);
+    return {both, both};
+  }
+  CacheTypes types;
+  for (std::string_view rest = text; !rest.empty();) {
+    size_t comma = std::min(rest.find(','), rest.size());
+    std::string_view part = rest.substr(0, comma);
+    rest.remove_prefix(std::min(comma + 1, rest.size()));
+    bool keys = part.starts_with("k=");
+    if (!keys && !part.starts_with("v=")) cache_type("", text);
+    (keys ? types.keys : types.values) = cache_type(part.substr(2), text);
+  }
+  return types;
+}
+
+std::string describe(CacheTypes types) {
+  if (types.keys == types.values) return name(types.keys);
+  return fmt::format("k={},v={}", name(types.keys), name(types.values));
+}
+
+std::string cache_type_names() {
+  std::string names;
+  for (DType type : cache_dtypes()) names += (names.empty() ? "" : ", ") + lower_name(type);
+  return names;
+}
+
+int64_t key_copies(const PositionSpec& spec) { return static_cast<int64_t>(rotations(spec).keys.size()); }
+
+int64_t pages_for(int64_t tokens) { return (tokens + kPageTokens - 1) / kPageTokens; }
+
+KvLayout kv_layout(const ModelConfig& c, CacheTypes types, int64_t key_copies) {
+  return {c.num_hidden_layers, c.num_key_value_heads, c.head_dim, key_copies, types};
+}
+
+int64_t kv_bytes_per_token(const ModelConfig& c, CacheTypes types, int64_t key_copies) {
+  return kv_layout(c, types, key_copies).page_bytes() / kPageTokens;
+}
+
+int64_t kv_bytes(const ModelConfig& c, CacheTypes types, int64_t tokens, int64_t key_copies) {
+  return pages_for(tokens) * kv_layout(c, types, key_copies).page_bytes();
+}
+
+// All layers of a page lie together: memory is touched in the order in which a text grows, also where the
+// system hands it out in huge pages.
+KvPool::KvPool(Device& device, const KvLayout& layout, int64_t limit)
+    : device_(device),
+      layout_(layout),
+      limit_(limit),
+      arena_(device),
+      memory_(static_cast<std::byte*>(arena_.allocate("KV cache", limit * layout.page_bytes()))) {}
+
+int32_t KvPool::take() {
+  if (free_.empty() && std::ssize(references_) == limit_)
+    fail("the cache of keys and values is full: all {} tokens that it has room for are in use",
+         limit_ * kPageTokens);
+  int32_t page;
+  if (free_.empty()) {
+    page = static_cast<int32_t>(references_.size());
+    references_.push_back(1);
+  } else {
+    page = free_.back();
+    free_.pop_back();
+    references_[static_cast<size_t>(page)] = 1;
+  }
+  ++taken_;
+  return page;
+}
+
+void KvPool::share(int32_t page) {
+  assert(references(page) > 0);
+  ++references_[static_cast<size_t>(page)];
+}
+
+void KvPool::release(int32_t page) {
+  assert(references(page) > 0);
+  if (--references_[static_cast<size_t>(page)] > 0) return;
+  free_.push_back(page);
+  --taken_;
+}
+
+int32_t KvPool::copy_of(int32_t page) {
+  int32_t copy = take();
+  int64_t bytes = layout_.page_bytes();
+  device_.copy(memory_ + copy * bytes, memory_ + page * bytes, bytes);
+  return copy;
+}
+
+KvPages KvPool::pages(int64_t layer, int64_t offset, DType dtype, Tensor table) const {
+  return {.memory = memory_ + layer * layout_.layer_bytes() + offset,
+          .stride = layout_.page_bytes(),
+          .table = table,
+          .dtype = dtype,
+          .heads = layout_.heads,
+          .head_dim = layout_.head_dim};
+}
+
+KvPages KvPool::keys(int64_t layer, int64_t copy, Tensor table) const {
+  assert(copy < layout_.key_copies);
+  return pages(layer, copy * layout_.key_bytes(), layout_.types.keys, table);
+}
+
+KvPages KvPool::values(int64_t layer, Tensor table) const {
+  return pages(layer, layout_.key_copies * layout_.key_bytes(), layout_.types.values, table);
+}
+
+KvCache::~KvCache() {
+  for (int32_t page : pages_) pool_->release(page);
+}
+
+KvCache::KvCache(KvCache&& other) noexcept
+    : pool_(std::move(other.pool_)),
+      pages_(std::exchange(other.pages_, {})),
+      length_(std::exchange(other.length_, 0)) {}
+
+KvCache& KvCache::operator=(KvCache&& other) noexcept {
+  std::swap(pool_, other.pool_);
+  std::swap(pages_, other.pages_);
+  std::swap(length_, other.length_);
+  return *this;
+}
+
+KvCache KvCache::fork(int64_t tokens) const {
+  assert(tokens >= 0 && tokens <= length_);
+  KvCache other(pool_);
+  other.pages_.assign(pages_.begin(), pages_.begin() + pages_for(tokens));
+  other.length_ = tokens;
+  for (int32_t page : other.pages_) pool_->share(page);
+  return other;
+}
+
+void KvCache::reserve(int64_t tokens) {
+  if (tokens > length_ && length_ % kPageTokens != 0) {
+    int32_t& last = pages_[static_cast<size_t>(length_ / kPageTokens)];
+    if (pool_->references(last) > 1) {
+      int32_t own = pool_->copy_of(last);
+      pool_->release(std::exchange(last, own));
+    }
+  }
+  size_t before = pages_.size();
+  try {
+    while (std::ssize(pages_) < pages_for(tokens)) pages_.push_back(pool_->take());
+  } catch (...) {
+    for (; pages_.size() > before; pages_.pop_back()) pool_->release(pages_.back());
+    throw;
+  }
+}
+
+void KvCache::truncate(int64_t tokens) {
+  assert(tokens >= 0 && tokens <= length_);
+  length_ = tokens;
+  for (; std::ssize(pages_) > pages_for(tokens); pages_.pop_back()) pool_->release(pages_.back());
+}
+
+}  // namespace longspan

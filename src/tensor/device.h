@@ -1,0 +1,67 @@
+// Device: where memory lies and which implementation of the vocabulary computes there. Operations and copies
+// on a device happen in the order in which they were asked for; only download and synchronise make the host
+// wait.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "tensor/tensor.h"
+
+namespace longspan {
+
+struct Kernels;
+
+class Device {
+ public:
+  virtual ~Device() = default;
+  Device() = default;
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
+  /// What computes on this device's memory.
+  virtual const Kernels& kernels() const = 0;
+  /// Whether the host's instructions may touch its memory. Tensors there carry no device.
+  virtual bool is_host() const = 0;
+
+  /// Zeroed memory, aligned to 64 bytes. Error when it is refused, with the label and the bytes.
+  virtual void* allocate(std::string_view label, int64_t bytes) = 0;
+  virtual void free(void* data, int64_t bytes) = 0;
+
+  /// Host memory to device memory and back. Upload has taken its bytes when it returns; download waits until
+  /// they are there.
+  virtual void upload(void* to, const void* from, int64_t bytes) = 0;
+  virtual void download(void* to, const void* from, int64_t bytes) = 0;
+  /// Within the device.
+  virtual void copy(void* to, const void* from, int64_t bytes) = 0;
+  /// Waits until everything asked for has happened.
+  virtual void synchronise() = 0;
+
+  /// A view of memory of this device: contiguous, `rows` of `cols`.
+  Tensor matrix(void* data, DType dtype, int64_t rows, int64_t cols);
+
+  /// The elements of a contiguous tensor, which may be longer than `from`.
+  template <class T>
+  void upload(const Tensor& to, std::span<const T> from) {
+    upload(to.data, from.data(), static_cast<int64_t>(from.size_bytes()));
+  }
+  template <class T>
+  std::vector<T> download(const Tensor& from) {
+    std::vector<T> to(static_cast<size_t>(from.bytes()) / sizeof(T));
+    download(to.data(), from.data, from.bytes());
+    return to;
+  }
+};
+
+/// The memory of the host, computing with `kernels`.
+std::shared_ptr<Device> host_device(const Kernels& kernels);
+
+/// Zeroed pages of the host, touched only when written: what is reserved and not used costs nothing. 2 MiB
+/// pages are asked for when it is large.
+void* allocate_on_host(std::string_view label, int64_t bytes);
+void free_on_host(void* data, int64_t bytes);
+
+}  // namespace longspan

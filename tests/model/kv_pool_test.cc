@@ -1,0 +1,117 @@
+// Pages of the pool: counted, shared, copied before they are written, given back; and the types of caches.
+#include "model/kv_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "base/error.h"
+
+namespace longspan {
+namespace {
+
+ModelConfig shape() {
+  ModelConfig c;
+  c.num_hidden_layers = 3, c.num_key_value_heads = 2, c.head_dim = 16;
+  return c;
+}
+
+std::shared_ptr<KvPool> pool(int64_t limit, CacheTypes types = {}) {
+  static std::shared_ptr<Device> device = host_device(kernels_named("reference"));
+  return std::make_shared<KvPool>(*device, kv_layout(shape(), types), limit);
+}
+
+TEST(KvPool, BytesByHand) {
+  EXPECT_EQ(kv_bytes_per_token(shape(), {DType::F16, DType::F16}), 2 * 3 * 2 * 16 * 2);
+  EXPECT_EQ(kv_bytes(shape(), {DType::F32, DType::F32}, 257), 512 * 2 * 3 * 2 * 16 * 4);
+  EXPECT_EQ(kv_bytes_per_token(shape(), {DType::F32, DType::F16}, 2), 3 * 2 * 16 * (2 * 4 + 2));
+}
+
+TEST(KvPool, PagesOfLayersDoNotOverlap) {
+  auto p = pool(4, {DType::F32, DType::F16});
+  std::set<std::pair<std::byte*, std::byte*>> ranges;
+  int32_t ids[] = {0, 1, 2, 3};
+  Tensor table = host_matrix(ids, DType::I32, 1, 4);
+  for (int64_t l = 0; l < 3; ++l)
+    for (const KvPages& pages : {p->keys(l, 0, table), p->values(l, table)})
+      for (int32_t id : ids) {
+        std::byte* at = pages.memory + id * pages.stride;
+        ranges.insert({at, at + dtype_bytes(pages.dtype, 2 * kPageTokens * 16)});
+      }
+  EXPECT_EQ(ranges.size(), 24u);
+  std::byte* end = nullptr;
+  for (const auto& [first, last] : ranges) {
+    EXPECT_GE(first, end);
+    end = last;
+  }
+  EXPECT_EQ(end - ranges.begin()->first, 4 * p->layout().page_bytes());
+}
+
+TEST(KvCache, TakesPagesAsItGrowsAndGivesThemBack) {
+  auto p = pool(5);
+  KvCache cache(p);
+  cache.reserve(1);
+  EXPECT_EQ(cache.pages().size(), 1u);
+  cache.reserve(256);
+  EXPECT_EQ(cache.pages().size(), 1u);
+  cache.reserve(1000);
+  EXPECT_EQ(cache.pages().size(), 4u);
+  EXPECT_EQ(p->taken(), 4);
+  cache.set_length(700);
+  cache.truncate(300);
+  EXPECT_EQ(cache.length(), 300);
+  EXPECT_EQ(p->taken(), 2);
+  EXPECT_THROW(cache.reserve(6 * 256), Error);  // the pool has 5
+  EXPECT_EQ(p->taken(), 2);
+  { KvCache moved = std::move(cache); }
+  EXPECT_EQ(p->taken(), 0);
+  EXPECT_EQ(p->free_pages(), 5);
+}
+
+/// Something to tell pages apart by.
+std::byte* first_byte(const KvPool& pool, int32_t page) {
+  return pool.keys(0, 0, {}).memory + page * pool.layout().page_bytes();
+}
+
+TEST(KvCache, ForksShareUntilOneOfThemWrites) {
+  auto p = pool(8);
+  KvCache a(p);
+  a.reserve(600);
+  a.set_length(600);
+  *first_byte(*p, a.pages()[2]) = std::byte{7};
+  KvCache b = a.fork(600), whole = a.fork(512);
+  EXPECT_EQ(p->taken(), 3);
+  EXPECT_EQ(p->references(a.pages()[0]), 3);
+  EXPECT_EQ(p->references(a.pages()[2]), 2);
+  int32_t shared = a.pages()[2];
+  b.reserve(601);  // its next token goes into the page that a has, too
+  EXPECT_EQ(a.pages()[2], shared);
+  EXPECT_NE(b.pages()[2], shared);
+  EXPECT_EQ(*first_byte(*p, b.pages()[2]), std::byte{7});
+  EXPECT_EQ(p->references(shared), 1);
+  whole.reserve(513);  // begins a page of its own: nothing to copy
+  EXPECT_EQ(p->taken(), 5);
+  EXPECT_EQ(p->references(a.pages()[1]), 3);
+  a.truncate(0);
+  EXPECT_EQ(p->references(b.pages()[0]), 2);
+  EXPECT_EQ(p->taken(), 4);
+}
+
+TEST(CacheTypes, AreReadAndWrittenInOnePlace) {
+  EXPECT_EQ(parse_cache_types("bf16"), (CacheTypes{DType::BF16, DType::BF16}));
+  EXPECT_EQ(parse_cache_types("k=F32,v=f16"), (CacheTypes{DType::F32, DType::F16}));
+  EXPECT_EQ(parse_cache_types("v=bf16"), (CacheTypes{DType::F16, DType::BF16}));
+  for (CacheTypes types : {CacheTypes{DType::F32, DType::F32}, CacheTypes{DType::F32, DType::BF16}})
+    EXPECT_EQ(parse_cache_types(describe(types)), types);
+  for (const char* wrong : {"", "q4_k", "f64", "k=", "k=f16,w=f16", "k=f16;v=f16", "i32"}) {
+    try {
+      parse_cache_types(wrong);
+      ADD_FAILURE() << wrong;
+    } catch (const Error& e) {
+      EXPECT_NE(std::string(e.what()).find("f32, f16, bf16"), std::string::npos) << e.what();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace longspan
