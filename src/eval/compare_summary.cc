@@ -102,6 +102,9 @@ ComparedRow summarise_row(const CompareRow& row, const RowResults& results, bool
     for (const CaseResult* key : results.passkeys) out.passkeys.push_back(passkey_of(*key));
   std::sort(out.passkeys.begin(), out.passkeys.end(),
             [](const PasskeyFound& a, const PasskeyFound& b) { return a.depth < b.depth; });
+  // As they were asked for, not as per cents give them back.
+  for (size_t k = 0; k < out.passkeys.size(); ++k)
+    out.passkeys[k].depth = (static_cast<double>(k) + 0.5) / static_cast<double>(out.passkeys.size());
   if (longest) out.by_position = mean_by_position(results.windows);
   return out;
 }

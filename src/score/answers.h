@@ -1,5 +1,5 @@
-// Scores of answers that are found in, or compared with, what a model wrote: one function for each suite that
-// has a rule of its own. Rows of metrics().
+// Metrics of suites that have a rule of their own, one function each: they find the answer in the prediction,
+// or compare the two. Rows of metrics().
 #pragma once
 
 #include <string_view>
@@ -13,10 +13,10 @@ namespace longspan {
 double longbench2_answer(std::u32string_view prediction, std::u32string_view reference, const MetricInput&);
 
 /// Lost in the Middle (arXiv 2307.03172): the reference is in the first line, both as SQuAD normalises.
-/// Leading line feeds leave nothing to read; clean skips them.
+/// After a leading line feed the first line is empty; clean skips leading line feeds.
 double best_subspan_em(std::u32string_view prediction, std::u32string_view reference, const MetricInput&);
 
-/// NoLiMa (arXiv 2502.05167): the reference is in the prediction as it is.
+/// NoLiMa (arXiv 2502.05167): 1 if the prediction contains the reference, unchanged.
 double nolima_contains(std::u32string_view prediction, std::u32string_view reference, const MetricInput&);
 
 /// MRCR: 0 unless the prediction begins with the field "random_string_to_prepend"; else difflib's ratio of

@@ -1,5 +1,5 @@
-// The scorers of InfiniteBench (arXiv 2402.13718). All look for the answer in what a model wrote; rows of
-// metrics() that take the place of its tasks' functions.
+// The scorers of InfiniteBench (arXiv 2402.13718), which all look for the answer in the prediction. Rows of
+// metrics() replace the functions of its tasks.
 #pragma once
 
 #include <string_view>
@@ -16,7 +16,7 @@ double infinitebench_kv(std::u32string_view prediction, std::u32string_view refe
 /// math_find: the first number equals the reference; a decimal point is wrong where it has none.
 double infinitebench_find(std::u32string_view prediction, std::u32string_view reference, const MetricInput&);
 /// math_calc: the share of the reference's numbers (between blanks) that the prediction's begin with. Signs
-/// are not read, so that nothing counts behind a negative one; clean reads them.
+/// are not parsed, so nothing after a negative number counts; clean parses them.
 double infinitebench_calc(std::u32string_view prediction, std::u32string_view reference, const MetricInput&);
 /// code_run: the last word between white space and .`'": is the reference as a whole number.
 double infinitebench_run(std::u32string_view prediction, std::u32string_view reference, const MetricInput&);

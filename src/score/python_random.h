@@ -1,6 +1,6 @@
 // The random streams of CPython's `random` and numpy's legacy RandomState (both MT19937, Matsumoto and
-// Nishimura 1998, with rules of their own): suites that were published as a program and a seed are made anew
-// only with the same stream.
+// Nishimura 1998, with rules of their own): suites that were published as a program and a seed can only
+// be reproduced with the same stream.
 #pragma once
 
 #include <cstdint>

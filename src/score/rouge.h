@@ -1,5 +1,6 @@
-// ROUGE (Lin 2004) as two Python packages compute it, which differ by tens of points on one pair of texts:
-// "rouge" 1.0.1, used by LongBench, counts distinct words; "rouge_score", used by L-Eval, knows ASCII alone.
+// ROUGE (Lin 2004) as two Python packages compute it, which differ by tens of points on the same pair of
+// texts: "rouge" 1.0.1, used by LongBench, counts distinct words; "rouge_score", used by L-Eval, handles
+// ASCII only.
 #pragma once
 
 #include <string_view>
@@ -27,7 +28,7 @@ double rouge_n(const Words& prediction, const Words& reference, int n);
 /// The same of the length of the longest common subsequence.
 double rouge_l(const Words& prediction, const Words& reference);
 /// rougeLsum: for each sentence of the reference the union of its common subsequences with all predicted
-/// ones; a word counts at most as often as it stands in either text. Error as rouge_package_l.
+/// ones; a word counts at most as often as it occurs in either text. Error as rouge_package_l.
 double rouge_lsum(const std::vector<Words>& prediction, const std::vector<Words>& reference);
 
 }  // namespace longspan

@@ -1,7 +1,7 @@
 // Chinese word segmentation with jieba's algorithm (version 0.42.1, cut with HMM), because LongBench's
-// Chinese scores are F1 and ROUGE over its words. A text is cut along the path of the greatest probability
-// through all dictionary words in it; runs of characters that stayed alone go through a hidden Markov model.
-// The dictionary of version 0.42.1, whose words decide the published scores, lies in the program.
+// Chinese scores are F1 and ROUGE over its words. A text is split along the most probable path through
+// the dictionary words in it; runs of single characters then go through a hidden Markov model. The dictionary
+// of version 0.42.1, which the published scores depend on, is built into the program.
 #pragma once
 
 #include <array>
@@ -23,7 +23,7 @@ class Segmenter {
   /// {"一": p}}} with logarithms, or cppjieba's hmm_model.utf8. Error names file and line.
   explicit Segmenter(const std::filesystem::path& folder);
 
-  /// The words in order; joined they give the text again.
+  /// The words in order; concatenated they give the text.
   Words cut(std::u32string_view text) const;
 
  private:
@@ -47,7 +47,7 @@ class Segmenter {
   std::array<std::unordered_map<char32_t, double>, kStates> emission_;
 };
 
-/// Where the segmenter's files are: `given` if not empty, else $LONGSPAN_JIEBA, else "", the program.
+/// The folder of the segmenter's files: `given` if not empty, else $LONGSPAN_JIEBA, else "" (built in).
 std::filesystem::path jieba_folder(const std::filesystem::path& given);
 
 }  // namespace longspan

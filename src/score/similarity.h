@@ -1,4 +1,4 @@
-// How alike two strings are: Python's difflib, fuzzywuzzy's ratio, Levenshtein's distance. difflib is not an
+// String similarity: Python's difflib, fuzzywuzzy's ratio, Levenshtein's distance. difflib is not an
 // edit distance: it sums greedily found longest common blocks, and ignores characters that are frequent in b.
 #pragma once
 
@@ -10,7 +10,7 @@
 namespace longspan {
 
 /// SequenceMatcher(None, a, b).ratio() = 2 M / (|a| + |b|), M: characters in matching blocks; 1 for two empty
-/// strings. `autojunk`: if b has at least 200 characters, those that stand in it more than |b|/100 + 1 times
+/// strings. `autojunk`: if b has at least 200 characters, those that occur in it more than |b|/100 + 1 times
 /// begin no block.
 double difflib_ratio(std::u32string_view a, std::u32string_view b, bool autojunk = true);
 
@@ -29,7 +29,7 @@ size_t common_subsequence(const Items& a, const Items& b) {
   return row.back();
 }
 
-/// 2 L / (|a| + |b|), L: length of the longest common subsequence. What python-Levenshtein calls ratio.
+/// 2 L / (|a| + |b|), L: length of the longest common subsequence; python-Levenshtein's ratio.
 double indel_ratio(std::u32string_view a, std::u32string_view b);
 
 /// fuzz.ratio of a ratio of a and b: a whole percentage, halves to even; 100 for equal strings, 0 if one is

@@ -120,6 +120,18 @@ TEST_F(Perplexity, LongLoraCountsWholeWindowsAndDropsTheLast) {
             std::string::npos);
 }
 
+TEST_F(Perplexity, PlacesOfACurveMaySpreadFromEndToEnd) {
+  Json curve = {{"kind", "curve"}, {"lengths", 8}, {"tail", 4}, {"windows", 3}, {"spread", "ends"}};
+  EXPECT_EQ(windows(make(curve)), (Strings{"0-8 4", "21-29 4", "42-50 4"}));
+  curve["windows"] = 2, curve["longest"] = 32;
+  EXPECT_EQ(windows(make(curve)), (Strings{"24-32 4", "42-50 4"}));
+  EXPECT_FALSE(make(curve)[0].text().whole_curve);
+  curve["whole"] = true;
+  EXPECT_TRUE(make(curve)[0].text().whole_curve);
+  curve["windows"] = 6;
+  EXPECT_NE(fault(curve).find("do not fit"), std::string::npos);  // 18 tokens behind the first for 5 x 4
+}
+
 TEST_F(Perplexity, TheCurveCountsTheSameTokensAtEachLength) {
   auto cases = make({{"kind", "curve"}, {"lengths", {8, 16, 32}}, {"tail", 4}, {"windows", 2}});
   EXPECT_EQ(windows(cases), (Strings{"33-41 4", "42-50 4", "25-41 12", "34-50 12", "9-41 28", "18-50 28"}));
