@@ -17,7 +17,7 @@ namespace longspan {
 
 namespace {
 
-char kBounded[] = "GOMP_SPINCOUNT=10000";
+char kBounded[] = "GOMP_SPINCOUNT=30000";
 constexpr const char* kChosenByUser[] = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"};
 constexpr const char* kMayMakeRoom[] = {"_",    "SHLVL", "OLDPWD", "PWD",  "HOSTNAME", "LOGNAME",
                                         "MAIL", "SHELL", "USER",   "TERM", "HOME",     "PATH"};
