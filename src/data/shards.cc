@@ -155,6 +155,7 @@ void Shard::read(int64_t begin, int64_t end, std::vector<int32_t>& out) const {
   assert(0 <= begin && begin <= end && end <= tokens_);
   const std::byte* ids = file_.bytes().data() + ids_at_;
   size_t old = out.size(), n = static_cast<size_t>(end - begin);
+  if (n == 0) return;  // an empty vector has no place to copy to
   out.resize(old + n);
   if (wide_) {
     std::memcpy(out.data() + old, ids + begin * 4, n * 4);
