@@ -138,6 +138,17 @@ TEST_F(Shards, ForgeriesDoNotLeadOutside) {
   EXPECT_GT(refused, 300);
 }
 
+/// Ids are int32: of a larger vocabulary some would be negative.
+TEST_F(Shards, AVocabularyBeyondInt32IsRefused) {
+  TokeniseReport report = tokenise({write("a.txt", "some text")}, tokenizer_, dir_ / "s", {}, {});
+  std::string forged = read_file(report.shards.at(0));
+  uint64_t vocabulary = uint64_t{1} << 31;
+  std::memcpy(forged.data() + 24, &vocabulary, 8);
+  uint64_t digest = XXH64(forged.data(), forged.size() - 8, 0);
+  std::memcpy(forged.data() + forged.size() - 8, &digest, 8);
+  EXPECT_NE(error(write("f.shard", forged)).find("a vocabulary of 2147483648"), std::string::npos);
+}
+
 TEST_F(Shards, NothingHalfIsLeft) {
   fs::path folder = dir_ / "s";
   // Stopped by the user.
