@@ -5,6 +5,8 @@
 
 #include <cmath>
 
+#include "kernels/kernels.h"
+
 namespace longspan {
 
 namespace {
@@ -202,6 +204,29 @@ TEST_F(Program, BenchReportsItsRows) {
   EXPECT_EQ(rows[5]["test"], "tg4");
   EXPECT_EQ(rows[5]["depth"], 64);
   for (const Json& row : rows) EXPECT_GT(row["tokens_per_s"].get<double>(), 0);
+}
+
+TEST_F(Program, TheEnvironmentForcesAnImplementation) {
+  std::string model = tiny_model(64);
+  auto used = [&](const std::string& environment, std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments = {"info", model, "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run(arguments, "", environment);
+  };
+  for (const Kernels* k : all_kernels()) {
+    Outcome r = used("LONGSPAN_KERNELS=" + std::string(k->name));
+    EXPECT_EQ(r.status, k->supported() ? 0 : 1) << k->name;
+    if (k->supported())
+      EXPECT_EQ(r.json()["kernels"], k->name);
+    else
+      EXPECT_TRUE(r.one_sentence()) << r.err;
+  }
+  EXPECT_EQ(used("LONGSPAN_KERNELS=reference", {"--kernels", "reference"}).json()["kernels"], "reference");
+  EXPECT_EQ(used("LONGSPAN_KERNELS=").json()["kernels"], used("").json()["kernels"]);
+  Outcome unknown = used("LONGSPAN_KERNELS=no_such_kernels");
+  EXPECT_EQ(unknown.status, 1);
+  EXPECT_TRUE(unknown.one_sentence()) << unknown.err;
+  EXPECT_NE(unknown.err.find("reference, avx2"), std::string::npos) << unknown.err;
 }
 
 TEST_F(Program, FaultsAreOneSentenceAndStatusOne) {
