@@ -16,8 +16,7 @@ std::filesystem::path content_name(const std::filesystem::path& file);
 /// Calls body with the decompressed bytes of a file, one chunk at a time, and the number of bytes of the file
 /// itself read so far; reading stops when it returns false. Memory is bounded by the decoder's window (at
 /// most 256 MiB). Error: the file is missing, unreadable or neither a regular file nor a pipe, or it is
-/// damaged or truncated, with the place
-/// in the file.
+/// damaged or truncated, with the place in the file.
 void read_bytes(const std::filesystem::path& file,
                 const std::function<bool(std::string_view bytes, int64_t read)>& body);
 

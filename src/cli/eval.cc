@@ -90,7 +90,7 @@ std::string command_line(const EvalOptions& o) {
   return line;
 }
 
-/// A folder of the run's own, named for what decides its results.
+/// A folder for this run, named after the settings that decide its results.
 fs::path default_folder(const EvalOptions& o, const ModelConfig& config) {
   std::string name =
       fmt::format("eval-{}-{}", fs::path(o.suite).stem().string(), fs::path(o.model).stem().string());
@@ -179,7 +179,7 @@ Responder responder_of(const EvalOptions& o, const Engine* engine, const RunPlan
   return endpoint_responder(o.endpoint);
 }
 
-/// The cases of this shard that the folder lacks; false after Ctrl-C.
+/// Runs the cases of this shard that the folder does not have yet; false after Ctrl-C.
 bool run_shard(const EvalOptions& o, const PromptMaker& prompts, const RunPlan& plan,
                const Responder& responder, const Segmenter* segmenter, const fs::path& folder) {
   Shard shard = parse_shard(o.shard);

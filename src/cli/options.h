@@ -49,8 +49,8 @@ struct OpenedModel {
   Checkpoint checkpoint;
   EngineSetup setup;
 };
-/// Sets the threads, opens the model without loading its weights, and says what its config left to be
-/// assumed. `weights`: whether they must be there. Error for a device that this build does not have.
+/// Sets the number of threads, opens the model without loading its weights, and reports the assumptions made
+/// about its config. `weights`: whether they must exist. Error for a device that this build does not support.
 OpenedModel open_model(const Options& o, bool weights);
 
 /// The same, and loads the weights.

@@ -10,8 +10,8 @@
 
 namespace longspan {
 
-/// Tokens that prompt and answer may fill: --context when given, else what the position method reaches; a
-/// model that states no window has none.
+/// Tokens that prompt and answer may fill: --context if given, otherwise what the position method reaches;
+/// unlimited for a model that states no window.
 int64_t window_tokens(const ModelConfig& config, const Options& o);
 
 /// The ids that remain when `keep` of n may stay: "left" and "right" name the side that is cut; "middle"

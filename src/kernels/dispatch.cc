@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "kernels/cpu/cpu.h"
 #include "kernels/kernels.h"
 #include "kernels/reference/reference.h"
@@ -43,7 +44,7 @@ const Kernels& kernels_named(std::string_view name) {
     if (name == k->name) return *k;
     known += (known.empty() ? "" : ", ") + std::string(k->name);
   }
-  fail("kernels \"{}\" are unknown; there are: {}", name, known);
+  fail("kernels {} are unknown; there are: {}", in_quotes(name), known);
 }
 
 const char* name(Compute compute) { return compute == Compute::F32 ? "f32" : "bf16"; }

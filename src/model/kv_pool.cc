@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace longspan {
 
@@ -13,8 +14,8 @@ namespace {
 DType cache_type(std::string_view name, std::string_view whole) {
   for (DType type : cache_dtypes())
     if (dtype_from_name(name) == type) return type;
-  fail("cache type \"{}\": expected one of {} for both sides, or one for each as in k=f16,v=f16",
-       whole.substr(0, 60), cache_type_names());
+  fail("cache type {}: expected one of {} for both sides, or one for each as in k=f16,v=f16",
+       in_quotes(whole), cache_type_names());
 }
 
 std::string lower_name(DType type) {

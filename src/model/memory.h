@@ -50,8 +50,8 @@ struct TrainingShape {
   Trained trained;
   TrainingPlan plan;
   Compute compute = Compute::F32;
-  std::vector<Rows> stages;
-  std::vector<Held> validations;
+  std::vector<Rows> stages{};
+  std::vector<Held> validations{};
   bool original = false;  // the model of before stands beside the one that trains
 };
 

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "base/text.h"
 #include "model/roles.h"
 
 namespace longspan {
@@ -27,7 +28,7 @@ void check(const Trained& t) {
     for (const Role& role : kRoles) known += (known.empty() ? "" : ", ") + std::string(role.name);
     if (std::none_of(std::begin(kRoles), std::end(kRoles),
                      [&](const Role& role) { return name == role.name; }))
-      fail("projection \"{}\" is unknown; there are: {}", name, known);
+      fail("projection {} is unknown; there are: {}", in_quotes(name), known);
   }
 }
 

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/resource.h"
+#include "base/text.h"
 
 namespace longspan {
 
@@ -42,7 +43,7 @@ void draw_as(const std::filesystem::path& stem, const char* extension, const std
   if (status == 127)
     fail("gnuplot is needed to draw {}: install it (Debian: apt-get install gnuplot-nox)", picture.string());
   if (status != 0 || !std::filesystem::exists(picture))
-    fail("gnuplot failed on {}: {}", script.string(), printed.substr(0, 400));
+    fail("gnuplot failed on {}: {}", script.string(), excerpt(printed, 400));
   std::filesystem::remove(script, ignored);
 }
 

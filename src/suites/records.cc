@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t kMostListBytes = size_t{2} << 30;
-constexpr size_t kHeldBytes = size_t{32} << 20;  // of a packed file: what is unpacked in one go
+constexpr size_t kHeldBytes = size_t{32} << 20;  // of a compressed file: decompressed at once
 
 bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") == line.npos; }
 

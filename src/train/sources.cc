@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "model/model_files.h"
 #include "train/trainer.h"
 
@@ -89,7 +90,8 @@ ChatFormat chat_format_of(const Recipe& recipe, const Checkpoint& checkpoint, co
     fail(
         "{}: stage \"{}\" trains on conversations, but {} carries no chat template; choose one with the key "
         "chat_template at the top of the recipe, a file or one of: {}",
-        recipe.file.string(), stage->name, recipe.model, fmt::join(builtin_chat_template_names(), ", "));
+        recipe.file.string(), excerpt(stage->name), excerpt(recipe.model),
+        fmt::join(builtin_chat_template_names(), ", "));
   return chat;
 }
 

@@ -39,9 +39,10 @@ lr = 2
 
 TEST(Toml, BecomesJsonWithPlaces) {
   TomlFile toml = parse_toml(kText, "r.toml");
-  EXPECT_EQ(toml.values, Json::parse(R"({"seed": 5, "name": "a", "rate": 0.5, "on": true, "lengths": [4, 8],
-      "day": "2026-11-28", "optimizer": {"clip": 1},
-      "stage": [{"lr": 0.001, "files": ["x", "sub/../y"]}, {"lr": 2}]})"));
+  EXPECT_EQ(
+      dump_json(toml.values),
+      R"({"day":"2026-11-28","lengths":[4,8],"name":"a","on":true,"optimizer":{"clip":1},"rate":0.5,"seed":5,)"
+      R"("stage":[{"files":["x","sub/../y"],"lr":0.001},{"lr":2}]})");
   EXPECT_EQ(toml.places.at("rate"), "r.toml:3:1");
   EXPECT_EQ(toml.places.at("lengths.1"), "r.toml:5:15");
   EXPECT_EQ(toml.places.at("optimizer.clip"), "r.toml:9:1");

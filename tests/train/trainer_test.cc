@@ -300,16 +300,13 @@ TEST_F(TrainerTest, MemoryCountsWhatValidationAllocates) {
   for (const char* position : {"yarn:factor=16", "self_extend:group=16,window=16"}) {
     r.stages[0].position = position;
     PositionSpec spec = position_spec(stage_position(r.stages[0], config), config.head_shape(), 700);
-    auto copies = static_cast<int64_t>(rotations(spec).keys.size());
-    KvCache cache(config, DType::F32, copies);
+    Model model{.config = config, .weights = {}, .device = host_device(kernels())};
+    auto pool = std::make_shared<KvPool>(
+        *model.device, kv_layout(config, {DType::F32, DType::F32}, key_copies(spec)), pages_for(700));
+    KvCache cache(pool);
     cache.reserve(700);
-    size_t pages = 0;
-    for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
-      for (int64_t copy = 0; copy < copies; ++copy) pages += cache.keys(layer, copy).pages.size();
-      pages += cache.values(layer).pages.size();
-    }
-    int64_t allocated = static_cast<int64_t>(pages) * page_bytes(config, DType::F32) +
-                        make_activations(config, spec, kValidationChunk).arena.bytes();
+    int64_t allocated = std::ssize(cache.pages()) * pool->layout().page_bytes() +
+                        make_activations(model, spec, kValidationChunk).arena.bytes();
     EXPECT_EQ(counted(r), allocated) << position;
   }
 }
