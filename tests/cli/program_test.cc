@@ -303,10 +303,10 @@ TEST_F(Program, WaitingThreadsSpinBoundedlyUnlessTheUserChose) {
                           : err.substr(at + key.size(), err.find('\'', at + key.size()) - at - key.size());
   };
   const std::string unset = "-u OMP_WAIT_POLICY -u GOMP_SPINCOUNT ";
-  EXPECT_EQ(spins(unset), "10000");
+  EXPECT_EQ(spins(unset), "30000");
   EXPECT_EQ(spins(unset + "GOMP_SPINCOUNT=77"), "77");
   EXPECT_EQ(spins(unset + "OMP_WAIT_POLICY=passive"), "0");
-  EXPECT_EQ(spins("-i HOME=/h"), "10000");
+  EXPECT_EQ(spins("-i HOME=/h"), "30000");
   EXPECT_EQ(spins("-i A=b"), "300000");  // libgomp's own: nothing there could make room
   Outcome r = run({"info", "smollm2"}, "", "env -i HOME=/h");
   EXPECT_NE(r.err.find("has not been fetched"), std::string::npos) << r.err;  // its HOME is there
