@@ -1,4 +1,5 @@
-// bench: speed of prefill (pp) and decoding (tg) at given depths, in the rows and units of llama-bench.
+// bench: speed of prefill (pp) and decoding (tg) at given depths, in the rows and units of llama-bench; with
+// several sequences side by side, tokens of all of them count.
 #include <algorithm>
 #include <memory>
 
@@ -15,15 +16,8 @@ namespace longspan {
 namespace {
 
 struct BenchOptions : Options {
-  std::vector<int64_t> prompts, answers, depths{0};
+  std::vector<int64_t> prompts, answers, depths{0}, batches{1};
   int repetitions = 5;
-};
-
-struct Row {
-  std::string test;
-  int64_t depth = 0;
-  std::vector<double> rates;  // tokens per second, one per repetition, ascending
-  double median() const { return (rates[(rates.size() - 1) / 2] + rates[rates.size() / 2]) / 2; }
 };
 
 std::vector<int32_t> random_ids(const Engine& engine, int64_t n, uint64_t seed) {
@@ -34,54 +28,97 @@ std::vector<int32_t> random_ids(const Engine& engine, int64_t n, uint64_t seed) 
   return ids;
 }
 
-/// n tokens after `depth` cached ones, at once or one at a time.
-Row measure(const Engine& engine, const BenchOptions& o, bool writing, int64_t n, int64_t depth) {
-  Row row{fmt::format("{}{}", writing ? "tg" : "pp", n), depth, {}};
-  std::vector<int32_t> ids = random_ids(engine, depth + n, o.seed);
-  std::span<const int32_t> tail = std::span(ids).subspan(static_cast<size_t>(depth));
-  Sequence sequence(engine, depth + n);
-  auto going = [](int64_t, int64_t) { return !interrupted(); };
-  if (depth > 0) sequence.feed(std::span(ids).first(static_cast<size_t>(depth)), going);
+struct Test {
+  bool writing = false;
+  int64_t n = 0, depth = 0, batch = 1;
+
+  std::string name() const {
+    return fmt::format("{}{}{}{}", writing ? "tg" : "pp", n, depth > 0 ? fmt::format(" @ d{}", depth) : "",
+                       batch > 1 ? fmt::format(" x {}", batch) : "");
+  }
+};
+
+/// Sequences of one pool with `depth` tokens each, and n more to feed them.
+struct Texts {
+  std::vector<std::unique_ptr<Sequence>> sequences;
+  std::vector<Sequence*> pointers;
+  std::vector<std::vector<int32_t>> ids;
+
+  Texts(const Engine& engine, const Test& test, uint64_t seed) {
+    int64_t length = test.depth + test.n;
+    PositionSpec spec = position_spec(engine.config().position, engine.config().head_shape(), length);
+    auto pool = engine.make_pool(key_copies(spec), test.batch * pages_for(length) * kPageTokens);
+    for (int64_t i = 0; i < test.batch; ++i) {
+      sequences.push_back(std::make_unique<Sequence>(engine, length, engine.config().position, pool));
+      pointers.push_back(sequences.back().get());
+      ids.push_back(random_ids(engine, length, seed + static_cast<uint64_t>(i)));
+    }
+    if (test.depth > 0) feed(0, test.depth);
+  }
+
+  /// Tokens begin .. end - 1 of every text.
+  void feed(int64_t begin, int64_t end) {
+    std::vector<std::span<const int32_t>> parts;
+    for (const auto& text : ids)
+      parts.push_back(std::span(text).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)));
+    feed_together(pointers, parts);
+  }
+};
+
+/// Tokens per second, one figure per repetition, ascending: all n at once, or one at a time.
+std::vector<double> measure(const Engine& engine, const BenchOptions& o, const Test& test) {
+  std::vector<double> rates;
+  Texts texts(engine, test, o.seed);
+  int64_t step = test.writing ? 1 : std::max<int64_t>(1, o.chunk / test.batch);
   // One round more than requested: the first warms caches and packs the weights.
   for (int r = 0; r <= o.repetitions && !interrupted(); ++r) {
-    sequence.truncate(depth);
+    for (Sequence* sequence : texts.pointers) sequence->truncate(test.depth);
     double start = seconds_now();
-    if (writing)
-      for (size_t i = 0; i < tail.size() && !interrupted(); ++i) sequence.feed(tail.subspan(i, 1));
-    else
-      sequence.feed(tail, going);
-    if (r > 0) row.rates.push_back(static_cast<double>(n) / (seconds_now() - start));
+    for (int64_t at = 0; at < test.n && !interrupted(); at += step)
+      texts.feed(test.depth + at, test.depth + std::min(test.n, at + step));
+    if (r > 0) rates.push_back(static_cast<double>(test.n * test.batch) / (seconds_now() - start));
   }
-  std::sort(row.rates.begin(), row.rates.end());
-  return row;
+  std::sort(rates.begin(), rates.end());
+  return rates;
+}
+
+double median(const std::vector<double>& ascending) {
+  return (ascending[(ascending.size() - 1) / 2] + ascending[ascending.size() / 2]) / 2;
+}
+
+std::vector<Test> tests_of(const BenchOptions& o) {
+  std::vector<Test> tests;
+  for (int64_t depth : o.depths)
+    for (bool writing : {false, true})
+      for (int64_t n : writing ? o.answers : o.prompts)
+        for (int64_t batch : o.batches)
+          if (n > 0) tests.push_back({writing, n, depth, batch});
+  return tests;
 }
 
 int bench(const BenchOptions& o) {
   Engine engine = open_engine(o);
   const char* compute = name(engine.model().compute);
   if (!o.json)
-    print_now(fmt::format("{} threads, {} kernels, {} products, {} cache\n{:<16}{:>12}{:>24}\n", threads(),
+    print_now(fmt::format("{} threads, {} kernels, {} products, {} cache\n{:<20}{:>12}{:>24}\n", threads(),
                           engine.model().kernels().name, compute, describe(engine.options().cache_types),
                           "test", "tokens/s", "least .. most"));
   arm_interrupt();
   Json rows = Json::array();
-  for (int64_t depth : o.depths)
-    for (bool writing : {false, true})
-      for (int64_t n : writing ? o.answers : o.prompts) {
-        if (n == 0) continue;
-        Row row = measure(engine, o, writing, n, depth);
-        if (interrupted()) return kExitInterrupted;
-        rows.push_back({{"test", row.test},
-                        {"depth", depth},
-                        {"tokens_per_s", row.median()},
-                        {"least", row.rates.front()},
-                        {"most", row.rates.back()},
-                        {"repetitions", o.repetitions}});
-        if (!o.json)
-          print_now(fmt::format("{:<16}{:>12.2f}{:>24}\n",
-                                row.test + (depth > 0 ? fmt::format(" @ d{}", depth) : ""), row.median(),
-                                fmt::format("{:.2f} .. {:.2f}", row.rates.front(), row.rates.back())));
-      }
+  for (const Test& test : tests_of(o)) {
+    std::vector<double> rates = measure(engine, o, test);
+    if (interrupted()) return kExitInterrupted;
+    rows.push_back({{"test", fmt::format("{}{}", test.writing ? "tg" : "pp", test.n)},
+                    {"depth", test.depth},
+                    {"batch", test.batch},
+                    {"tokens_per_s", median(rates)},
+                    {"least", rates.front()},
+                    {"most", rates.back()},
+                    {"repetitions", o.repetitions}});
+    if (!o.json)
+      print_now(fmt::format("{:<20}{:>12.2f}{:>24}\n", test.name(), median(rates),
+                            fmt::format("{:.2f} .. {:.2f}", rates.front(), rates.back())));
+  }
   if (o.json)
     print_json({{"threads", threads()},
                 {"kernels", engine.model().kernels().name},
@@ -105,6 +142,7 @@ Run define_bench(CLI::App& app) {
   counts("-p", o->prompts, 0, "prompt lengths to read: N,M,...; default 512; 0: none");
   counts("-n", o->answers, 0, "tokens to write: N,M,...; default 128; 0: none");
   counts("-d", o->depths, 0, "tokens in the cache before: N,M,...; default 0");
+  counts("-b,--batch", o->batches, 1, "texts side by side: N,M,...; tokens of all count; default 1");
   app.add_option("-r", o->repetitions, "repetitions after a warm-up; default 5")
       ->check(CLI::Range(1, 1000).description(""));
   add_engine_options(app, *o);
