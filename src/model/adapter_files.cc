@@ -190,8 +190,8 @@ std::vector<NamedTensor> load_adapter(const fs::path& directory, Model& model) {
     auto place = std::find_if(places.begin(), places.end(), [&](const Place& p) { return p.name == name; });
     if (place == places.end()) fail("{}: the model has no place for {}", file.string(), excerpt(named.name));
     if (!fits(*place, named.tensor))
-      fail("{}: {} of {} x {} does not fit the model: the adapter is of another one", file.string(),
-           excerpt(named.name), named.tensor.rows(), named.tensor.cols());
+      fail("{}: {} of {} x {} does not fit the model: the adapter was made for a different model",
+           file.string(), excerpt(named.name), named.tensor.rows(), named.tensor.cols());
     check_finite(named, file.string());
     Tensor filed = put(*place, named.tensor, scale, model);
     if (place->tensor) whole.push_back({name, filed});

@@ -14,7 +14,7 @@
 
 namespace longspan {
 
-/// step, steps, stage, loss, grad_norm, lr, tokens_per_s, mfu, ...; figures that there are not are left out.
+/// step, steps, stage, loss, grad_norm, lr, tokens_per_s, mfu, ...; absent values are omitted.
 Json step_json(const StepReport& report);
 /// {"step": n, "validation": {"4096": loss, ...}}
 Json validation_json(const ValidationReport& report);

@@ -85,7 +85,7 @@ void write_result(const Recipe& recipe, const Checkpoint& checkpoint, const Trai
   }
   wish.directory = recipe.output / (recipe.trained.lora_rank > 0 ? "merged" : "model");
   if (there(wish.directory)) {
-    say("is there already and stays as it is", wish.directory);
+    say("already exists; left unchanged", wish.directory);
     return;
   }
   for (const std::string& sentence : write_model(checkpoint, model.model.config, wish))

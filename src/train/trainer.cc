@@ -104,10 +104,8 @@ void resume_run(Run& run) {
       continue;
     }
     if (run.state.recipe_digest != run.recipe.digest)
-      fail(
-          "{}: is of another recipe than {}: a run goes on with what it began with, or anew in another "
-          "output",
-          file.string(), run.recipe.file.string());
+      fail("{}: was written by a different recipe than {}; resume with the original or choose another output",
+           file.string(), run.recipe.file.string());
     run.jumps = Jumps(run.state.history);
     return run.note(fmt::format("going on after step {} of {}", run.state.step, run.recipe.steps()));
   }
@@ -161,7 +159,7 @@ void check_finite(const Run& run, const StepRows& rows, const StepLoss& loss, do
                      : !std::isfinite(norm)                                   ? "gradient"
                                                                               : nullptr;
   if (!what) return;
-  fail("step {}: the {} is no number any more (loss {}, gradient norm {}); documents of the step: {}; {}",
+  fail("step {}: the {} is NaN or infinite (loss {}, gradient norm {}); documents of the step: {}; {}",
        run.state.step + 1, what, loss.loss, norm,
        excerpt(fmt::format("{}", fmt::join(rows.documents(), ", ")), 600), run.last_snapshot());
 }

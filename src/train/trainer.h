@@ -44,7 +44,7 @@ struct TrainingData {
   std::vector<StageRows> stages;
   std::vector<std::vector<int32_t>> validation;
 };
-/// Opens (and where need be tokenises, into OUTPUT/shards) what the recipe names. Error as check_files and
+/// Opens the recipe's data, tokenising it into OUTPUT/shards first where necessary. Error as check_files and
 /// the data room say.
 TrainingData open_training_data(const Recipe& recipe, const Checkpoint& checkpoint,
                                 const std::function<void(const std::string&)>& note);
