@@ -1,6 +1,6 @@
 // The reference implementation of the vocabulary: plain loops, one thread, sums in double where the order of
-// summation would otherwise show. It is what every fast version is compared with, so it is written to be
-// checked by eye.
+// summation would otherwise show. Every fast version is compared with it, so it is written to be checked by
+// eye.
 #include "kernels/reference/reference.h"
 
 #include <algorithm>
