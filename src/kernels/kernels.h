@@ -158,8 +158,7 @@ struct Kernels {
   void (*convert)(Tensor out, Tensor x);
   /// out[i] = x[rows[i]], converted.  x [T, C] F32; rows [n] I32, 0 <= rows[i] < T; out [n, C] F32 or BF16.
   void (*gather)(Tensor out, Tensor x, Tensor rows);
-  /// out[rows[i]] = x[i]; other rows keep their values.  x [n, C] F32; rows [n] I32, each once; out [T, C]
-  /// F32.
+  /// out[rows[i]] = x[i]; other rows are kept.  x [n, C] F32; rows [n] I32, each once; out [T, C] F32.
   void (*scatter)(Tensor out, Tensor x, Tensor rows);
   /// Sets every element to `value`.  x F32, BF16, F16 or F64 of any shape.
   void (*fill)(Tensor x, float value);

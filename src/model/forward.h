@@ -76,8 +76,7 @@ Tensor head_logits(const Model& model, Tensor hidden, Activations& a);
 void append_log_probs(const Model& model, Tensor hidden, std::span<const int32_t> targets, Activations& a,
                       std::vector<float>& out);
 
-/// What the caller wants of a text while it is read: the hidden states of ids from .. to - 1, passed on in
-/// order.
+/// What the caller wants of a text while it is read: the hidden states of ids from .. to - 1, in order.
 struct Reading {
   size_t from = 0, to = 0;
   std::function<void(Tensor hidden, size_t first)> on_hidden{};  // rows of ids first, first + 1, ...

@@ -36,7 +36,8 @@ int64_t key_copies(const PositionSpec& spec);
 /// Pages that hold `tokens` tokens.
 int64_t pages_for(int64_t tokens);
 
-/// Contents and size of a page: for kPageTokens tokens, the keys (each copy) and values of all layers.
+/// Contents and size of a page: for kPageTokens tokens, it holds the keys (each copy) and the values of all
+/// layers.
 struct KvLayout {
   int64_t layers = 0, heads = 0, head_dim = 0, key_copies = 1;
   CacheTypes types;

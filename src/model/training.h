@@ -57,10 +57,10 @@ struct TrainingModel {
 TrainingModel make_training_model(const Checkpoint& checkpoint, const ModelConfig& config,
                                   std::shared_ptr<Device> device, Compute compute, const Trained& trained,
                                   uint64_t seed);
-/// To be called after values of parameters changed: drops packed copies and renews what is derived from
-/// parameters (UnitHead).
+/// To be called after parameters changed: drops packed copies and renews derived weights (UnitHead).
 void parameters_changed(TrainingModel& model);
-/// The parameter as files hold it, in host memory: its own where nothing needs to change, else in `memory`.
+/// The parameter as files hold it, in host memory: a view of its own memory where nothing needs to change,
+/// else in `memory`.
 Tensor as_filed(const TrainingModel& model, const Parameter& parameter, Arena& memory);
 
 struct TrainingPlan {

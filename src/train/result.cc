@@ -17,7 +17,7 @@ namespace {
 
 bool is_adapter(const Parameter& p) { return p.name.find(".lora_") != std::string::npos; }
 
-/// As files hold them: their own memory or in `memory`.
+/// Whole parameters as files hold them: views of their own memory, or copies in `memory`.
 std::vector<NamedTensor> whole_parameters(const TrainingModel& model, Arena& memory) {
   std::vector<NamedTensor> whole;
   for (const Parameter& p : model.parameters)

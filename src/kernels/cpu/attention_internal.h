@@ -43,7 +43,8 @@ constexpr int64_t kStreamRows = 16;    // most rows of one decode part
 constexpr int64_t kStateLanes = 16;    // floats that hold a row's running sum: one of the widest vectors
 constexpr int64_t kDecayPadding = 32;  // elements of the widest packed vector
 // A row starts with kFloor as its largest score; invisible keys get the score kMasked. Both are finite, so
-// every difference is (never inf - inf), and 2^(kMasked - kFloor) is 0, so that invisible keys do not count.
+// all differences are finite, too (never inf - inf), and 2^(kMasked - kFloor) is 0, so that invisible keys do
+// not count.
 constexpr float kFloor = -1e30f;
 constexpr float kMasked = -2e30f;
 

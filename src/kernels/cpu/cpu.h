@@ -33,8 +33,7 @@ void blocked_input_gradient(Tensor dx, Tensor dout, const Linear& w, bool accumu
                             DecodeRows decode);
 void blocked_weight_gradient(Tensor dweight, Tensor dout, Tensor x, Compute compute);
 
-/// From this many rows of x on, `linear` is a blocked product on packed weights; with fewer it streams W as
-/// stored.
+/// Rows of x from which `linear` is a blocked product on packed weights; below, it streams W as stored.
 constexpr int64_t kGemmRows = 8;
 /// Kernels::product_dtype: products of few rows are bound by reading the weight, so BF16 gains nothing there.
 DType cpu_product_dtype(Compute compute, int64_t rows);
