@@ -196,7 +196,7 @@ struct Kernels {
   void (*merge)(Tensor w, const Adapter& adapter);
 
   /// Bytes of packed data that `linear` will make of w when products of many rows run in `compute`; 0 if it
-  /// reads W as it lies.
+  /// reads W as stored.
   int64_t (*packed_bytes)(const Linear& w, Compute compute);
 
   /// cos and sin of map(positions[t]) inv_freq[i], times `scale`.  positions [T] F64. The angle is formed in

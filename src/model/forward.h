@@ -58,7 +58,7 @@ constexpr int64_t kHeadRows = 64;
 
 /// Buffers for steps of at most `rows` tokens under `spec` (or a spec with as many rotations).
 Activations make_activations(const Model& model, const PositionSpec& spec, int64_t rows);
-/// `head_rows`: rows of logits that will be asked for at once (1 when only the last token is wanted);
+/// `head_rows`: rows of logits that are needed at once (1 when only the last token is wanted);
 /// `adapter_rank`: of the model.
 int64_t activation_bytes(const ModelConfig& config, const PositionSpec& spec, int64_t rows,
                          int64_t head_rows = kHeadRows, int64_t adapter_rank = 0);

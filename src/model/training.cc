@@ -37,7 +37,7 @@ bool adapted(const Trained& t, const char* role) {
          std::find(t.projections.begin(), t.projections.end(), role) != t.projections.end();
 }
 
-/// Makes parameters, in the order in which they are asked for.
+/// Makes parameters, in the order of the calls.
 struct Maker {
   TrainingModel& model;
 

@@ -17,7 +17,7 @@ namespace longspan {
 
 namespace {
 
-/// Tensors that files carry and the forward pass does not read: the config already said what they hold.
+/// Tensors in files that the forward pass does not read: the config already gives what they hold.
 bool ignorable(const std::string& name) {
   return name.ends_with("rotary_emb.inv_freq") || name == "rope_freqs.weight" ||
          name.starts_with("rope_factors_");
@@ -94,7 +94,7 @@ struct Gather {
     return place(t, copy);
   }
 
-  /// Gemma's Hugging Face files hold what is to be added to 1.
+  /// Gemma's Hugging Face files hold the norm minus 1.
   Tensor norm(const std::string& stem, int64_t n) {
     bool add = row.gemma && !gguf;
     return vector(stem + ".weight", n, {.needed = add, .add = add ? 1.0f : 0.0f});

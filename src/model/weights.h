@@ -40,7 +40,7 @@ struct WeightsPlan {
   int64_t mapped = 0;       // bytes of the files' tensors; load_weights reads each once
   int64_t copied = 0;       // what load_weights copies into the arena
   int64_t packed = 0;       // what the kernels will pack of the layers for products of many rows in `compute`
-  int64_t packed_head = 0;  // the same for the head: only if logits of many rows at once are asked for
+  int64_t packed_head = 0;  // the same for the head: only if logits of many rows are needed at once
 };
 WeightsPlan plan_weights(const Checkpoint& checkpoint, const ModelConfig& config, const Kernels& k,
                          Compute compute);

@@ -108,7 +108,7 @@ void store_kv(const KvPages& kv, Tensor x, const Sequences& sequences) {
   }
 }
 
-/// Where a query stands, what it sees, and which zone a key belongs to.
+/// The position of a query, what it sees, and the zone of each key.
 struct View {
   SequenceAttention s;
   std::span<const AttentionZone> zones;
