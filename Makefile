@@ -1,7 +1,10 @@
 # Thin: what to type, over CMake's presets. Every target says what it does and skips what is done.
-.PHONY: demo test test-fast build model bench soak format fuzz clean dependencies
+.PHONY: demo test test-fast sanitize build model bench soak format format-check fuzz clean dependencies
 
 FUZZ_SECONDS ?= 60
+# Rooms that read foreign bytes or compute. The others format what these found, and their libraries cost most to compile.
+SANITIZED_ROOMS ?= base;jinja;tensor;position;kernels;checkpoint;tokenizer;data;score;model;suites;generate;train;eval
+SOURCES = find src tests bench -name '*.cc' -o -name '*.h'
 
 demo: model  ## a real model reads a long text (MODEL=path adds a model of yours)
 	python3 tools/demo.py
@@ -13,6 +16,11 @@ test: model  ## all tests
 test-fast: model  ## the tests that take seconds
 	cmake --build build
 	ctest --test-dir build --output-on-failure --no-tests=error -j 2 -L fast
+
+sanitize: dependencies  ## the fast tests with AddressSanitizer and UndefinedBehaviorSanitizer
+	cmake --preset asan --log-level=WARNING -DLONGSPAN_TEST_ROOMS="$(SANITIZED_ROOMS)"
+	cmake --build build-asan --target all_tests
+	ctest --test-dir build-asan --output-on-failure --no-tests=error -j 2 -L fast
 
 build: dependencies  ## build/longspan
 	cmake --preset release --log-level=WARNING
@@ -27,9 +35,13 @@ bench: model  ## speed of reading and writing, as llama-bench shows it
 soak: test-fast  ## 100 runs each of train and eval killed at random moments, resumed, and compared bit by bit
 	LONGSPAN_TRIALS=100 OMP_WAIT_POLICY=passive build/tests/cli_tests --gtest_filter='*.KilledAtAnyMoment*'
 
-format:
+format:  ## clang-format over all sources
 	tools/install_dependencies.sh clang-format
-	find src tests -name '*.cc' -o -name '*.h' | xargs clang-format -i
+	$(SOURCES) | xargs clang-format -i
+
+format-check:  ## fails where `make format` would change something
+	tools/install_dependencies.sh clang-format
+	$(SOURCES) | xargs clang-format --dry-run --Werror
 
 fuzz:  ## every fuzz target for FUZZ_SECONDS
 	tools/install_dependencies.sh clang libomp-dev

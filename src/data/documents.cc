@@ -14,7 +14,7 @@ namespace {
 
 // One document is held in memory, so a small compressed frame that expands to more than this is refused.
 constexpr size_t kMostDocumentBytes = size_t{1} << 30;
-constexpr size_t kMostFaults = 100, kMostFaultCharacters = 600;
+constexpr size_t kMostFaults = 100, kMostFaultCharacters = 280;
 
 void append_within_bounds(std::string& held, std::string_view more, const fs::path& file, int64_t line) {
   if (held.size() + more.size() > kMostDocumentBytes)

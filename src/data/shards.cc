@@ -11,6 +11,7 @@
 #include <bit>
 #include <cassert>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <fstream>
 #include <memory>
@@ -119,6 +120,7 @@ Shard::Shard(const fs::path& path) : file_(path) {
   vocabulary_digest_ = load<uint64_t>(bytes.data() + 16);
   auto vocabulary = load<uint64_t>(bytes.data() + 24);
   auto tokens = load<uint64_t>(trailer), documents = load<uint64_t>(trailer + 8);
+  if (vocabulary > INT32_MAX) fail("{}: contradicts itself: a vocabulary of {}", name, vocabulary);
   auto body = static_cast<uint64_t>(size - kHeaderBytes - kTrailerBytes);
   if ((width != 2 && width != 4) || tokens > body / width ||
       documents > (body - tokens * width) / kLeastIndexBytes)
@@ -155,6 +157,7 @@ void Shard::read(int64_t begin, int64_t end, std::vector<int32_t>& out) const {
   assert(0 <= begin && begin <= end && end <= tokens_);
   const std::byte* ids = file_.bytes().data() + ids_at_;
   size_t old = out.size(), n = static_cast<size_t>(end - begin);
+  if (n == 0) return;  // an empty vector has no place to copy to
   out.resize(old + n);
   if (wide_) {
     std::memcpy(out.data() + old, ids + begin * 4, n * 4);

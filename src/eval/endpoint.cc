@@ -40,12 +40,12 @@ httplib::Client client_of(const Endpoint& endpoint, const Address& address) {
   return client;
 }
 
-Json body_of(const httplib::Result& reply, const std::string& where) {
+std::string body_of(const httplib::Result& reply, const std::string& where) {
   if (!reply)
     fail("{}: no answer ({}); does a server listen there?", where, httplib::to_string(reply.error()));
   if (reply->status != 200)
     fail("{}: the server answered {}: {}", where, reply->status, excerpt(reply->body, 400));
-  return parse_json(reply->body, where);
+  return reply->body;
 }
 
 /// False when progress asked to stop meanwhile.
@@ -58,11 +58,11 @@ bool wait(double seconds, const Progress& progress) {
 }
 
 /// Nothing when progress asked to stop.
-std::optional<Json> post(const Endpoint& endpoint, const std::string& what, const Json& request,
-                         const Progress& progress) {
+std::optional<std::string> post(const Endpoint& endpoint, const std::string& path, const Json& request,
+                                const Progress& progress) {
   constexpr int kTries = 4;
   Address address = address_of(endpoint.url);
-  std::string path = address.path + what, where = address.host + path;
+  std::string where = address.host + path;
   for (int attempt = 1;; ++attempt) {
     httplib::Client client = client_of(endpoint, address);
     httplib::Result reply = client.Post(path, dump_json(request), "application/json");
@@ -91,43 +91,61 @@ Json request_of(const Endpoint& endpoint, const Task& task, const Prompt& prompt
 std::optional<Reply> ask(const Endpoint& endpoint, const Task& task, const Prompt& prompt,
                          const Progress& progress) {
   auto start = std::chrono::steady_clock::now();
-  const char* what = endpoint.chat ? "/chat/completions" : "/completions";
-  std::optional<Json> body = post(endpoint, what, request_of(endpoint, task, prompt), progress);
+  Address address = address_of(endpoint.url);
+  std::string path = address.path + (endpoint.chat ? "/chat/completions" : "/completions");
+  std::optional<std::string> body = post(endpoint, path, request_of(endpoint, task, prompt), progress);
   if (!body || (progress && !progress(1, 1))) return std::nullopt;
-  Reply reply;
-  try {
-    const Json& choice = body->at("choices").at(0);
-    const Json& text = endpoint.chat ? choice.at("message").at("content") : choice.at("text");
-    reply.text = text.is_null() ? "" : text.get<std::string>();
-    Json reason = choice.value("finish_reason", Json());
-    reply.stop = reason.is_string() && reason == "length" ? "length" : "end";
-    Json usage = body->value("usage", Json::object());
-    reply.new_tokens = usage.value("completion_tokens", int64_t{-1});
-    Json details = usage.value("prompt_tokens_details", Json());
-    if (usage.contains("prompt_tokens") && details.is_object() && details.contains("cached_tokens"))
-      reply.read_tokens = usage["prompt_tokens"].get<int64_t>() - details["cached_tokens"].get<int64_t>();
-    else
-      reply.read_tokens = -1;
-  } catch (const Json::exception& e) {
-    fail("{}{}: the answer is not that of an OpenAI-compatible server ({}): {}", endpoint.url, what,
-         excerpt(e.what(), 300), excerpt_json(*body, 300));
-  }
+  Reply reply = parse_reply(*body, endpoint.chat, address.host + path);
   reply.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return reply;
 }
 
+/// The count under `key` of an object; -1 when there is none.
+int64_t count_at(const Json& object, const char* key) {
+  auto at = object.find(key);
+  if (at == object.end() || !at->is_number_integer()) return -1;
+  auto count = at->get<int64_t>();
+  return count >= 0 ? count : -1;  // unsigned ones beyond int64_t become negative
+}
+
 }  // namespace
+
+Reply parse_reply(std::string_view body, bool chat, const std::string& where) {
+  Json answer = parse_json(body, where);
+  Reply reply;
+  try {
+    const Json& choice = answer.at("choices").at(0);
+    const Json& text = chat ? choice.at("message").at("content") : choice.at("text");
+    reply.text = text.is_null() ? "" : text.get<std::string>();
+    Json reason = choice.value("finish_reason", Json());
+    reply.stop = reason.is_string() && reason == "length" ? "length" : "end";
+  } catch (const Json::exception& e) {
+    fail("{}: the answer is not that of an OpenAI-compatible server ({}): {}", where, excerpt(e.what(), 300),
+         excerpt_json(answer, 300));
+  }
+  Json usage = answer.value("usage", Json());
+  reply.new_tokens = count_at(usage, "completion_tokens");
+  int64_t prompt = count_at(usage, "prompt_tokens");
+  int64_t cached =
+      usage.is_object() ? count_at(usage.value("prompt_tokens_details", Json()), "cached_tokens") : -1;
+  reply.read_tokens = cached >= 0 && prompt >= cached ? prompt - cached : -1;
+  return reply;
+}
+
+std::string first_model(std::string_view body, const std::string& where) {
+  Json list = parse_json(body, where);
+  try {
+    return list.at("data").at(0).at("id").get<std::string>();
+  } catch (const Json::exception&) {
+    fail("{}: lists no model; name one with --endpoint-model", where);
+  }
+}
 
 std::string endpoint_model(const Endpoint& endpoint) {
   if (!endpoint.model.empty()) return endpoint.model;
   Address address = address_of(endpoint.url);
   std::string path = address.path + "/models", where = address.host + path;
-  Json body = body_of(client_of(endpoint, address).Get(path), where);
-  try {
-    return body.at("data").at(0).at("id").get<std::string>();
-  } catch (const Json::exception&) {
-    fail("{}: lists no model; name one with --endpoint-model", where);
-  }
+  return first_model(body_of(client_of(endpoint, address).Get(path), where), where);
 }
 
 Responder endpoint_responder(const Endpoint& endpoint) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "eval/run.h"
 
@@ -26,5 +27,11 @@ std::string endpoint_model(const Endpoint& endpoint);
 /// attempts in all with growing pauses; any other status is an Error with the server's message. Servers give
 /// no likelihoods.
 Responder endpoint_responder(const Endpoint& endpoint);
+
+/// The body of an answer to /v1/completions or (`chat`) /v1/chat/completions. Counts that are missing or no
+/// counts are -1. Error, opening with `where`: it holds no text where such an answer has it.
+Reply parse_reply(std::string_view body, bool chat, const std::string& where);
+/// The name of the first model of an answer to /v1/models. Error, opening with `where`: there is none.
+std::string first_model(std::string_view body, const std::string& where);
 
 }  // namespace longspan

@@ -283,6 +283,7 @@ void start_run(const fs::path& folder, const RunSettings& settings) {
     return write_file_atomic(file, dump_json(wanted) + "\n");
   }
   Json held = parse_json_file(file);
+  if (!held.is_object()) fail("{}: an object was expected; give another folder with --out", file.string());
   std::vector<std::string> other;
   for (const auto& [key, value] : wanted.items())
     if (key != "command" && held.value(key, Json()) != value) other.push_back(key);

@@ -45,8 +45,9 @@ constexpr double kReropeWindow = 512;  // the authors' choice for a trained wind
 
 /// Distance min(r, w).
 PositionSpec clamped(const PositionConfig& config, const HeadShape& shape, double window) {
+  PositionSpec spec = with_far_zone(config, shape, window, {.cap = window}, {.cap = 0});
   check_seen(config, "window", window);
-  return with_far_zone(config, shape, window, {.cap = window}, {.cap = 0});
+  return spec;
 }
 
 /// Distance w + (r - w) / k from w on.

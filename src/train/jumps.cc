@@ -5,11 +5,17 @@
 
 namespace longspan {
 
-Jumps::Jumps(const Json& history) : history_(history.is_object() ? history : Json::object()) {}
+Jumps::Jumps(const Json& history) : history_(Json::object()) {
+  if (!history.is_object()) return;
+  for (const auto& [series, values] : history.items())
+    if (values.is_array() &&
+        std::all_of(values.begin(), values.end(), [](const Json& v) { return v.is_number(); }))
+      history_[series] = values;
+}
 
 bool Jumps::jumped(const char* series, double value, double times) {
   Json& kept = history_[series];
-  if (!kept.is_array()) kept = Json::array();
+  if (kept.is_null()) kept = Json::array();
   std::vector<double> sorted = kept;
   bool jump = false;
   if (sorted.size() >= kJumpLeast) {

@@ -11,6 +11,7 @@ constexpr size_t kJumpWindow = 50, kJumpLeast = 10;
 
 class Jumps {
  public:
+  /// A series of `history` that is not a list of numbers begins empty.
   explicit Jumps(const Json& history = {});
   /// Also adds the value.
   bool jumped(const char* series, double value, double times);

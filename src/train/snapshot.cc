@@ -96,11 +96,24 @@ Json header_of(const RunState& s, const std::vector<Parameter>& parameters) {
           {"parameters", list}};
 }
 
-RunState state_of(const Json& header) {
+/// The count under `key` of a header. Json::exception when there is none.
+int64_t count_at(const Json& header, const char* key, const fs::path& file) {
+  const Json& value = header.at(key);
+  if (!value.is_number_integer() || value.get<int64_t>() < 0)
+    fail("{}: the snapshot's header has {} = {}, which is not a count", file.string(), key,
+         excerpt_json(value));
+  return value.get<int64_t>();
+}
+
+RunState state_of(const Json& header, const fs::path& file) {
+  auto count = [&](const char* key) { return count_at(header, key, file); };
   RunState s;
-  s.step = header.at("step"), s.stage = header.at("stage"), s.stage_step = header.at("stage_step");
-  s.rows = header.at("rows"), s.short_rows = header.at("short_rows"), s.tokens = header.at("tokens");
-  s.recipe_digest = header.at("recipe_digest"), s.history = header.at("history");
+  s.step = count("step"), s.stage = count("stage"), s.stage_step = count("stage_step");
+  s.rows = count("rows"), s.short_rows = count("short_rows"), s.tokens = count("tokens");
+  const Json& digest = header.at("recipe_digest");
+  if (!digest.is_number_unsigned())
+    fail("{}: the snapshot's header has a recipe_digest that is not a number", file.string());
+  s.recipe_digest = digest, s.history = header.at("history");
   return s;
 }
 
@@ -134,7 +147,8 @@ Opened open_snapshot(const fs::path& path) {
 void check_parameters(const Opened& o, const fs::path& path, const std::vector<Parameter>& parameters) {
   size_t bytes = 0;
   for (const Parameter& p : parameters) bytes += 3 * tensor_bytes(p.value);
-  if (o.header.at("parameters") != header_of({}, parameters).at("parameters") || o.data.size() != bytes)
+  auto list = o.header.find("parameters");
+  if (list == o.header.end() || *list != header_of({}, parameters).at("parameters") || o.data.size() != bytes)
     fail("{}: the snapshot is of other parameters: model or [trained] of the recipe changed", path.string());
 }
 
@@ -197,6 +211,7 @@ RunState read_snapshot(const fs::path& file, TrainingModel& model, Moments& mome
   Opened o = open_snapshot(file);
   try {
     check_parameters(o, file, model.parameters);
+    RunState state = state_of(o.header, file);  // before anything is changed
     const std::byte* at = o.data.data();
     for (size_t i = 0; i < model.parameters.size(); ++i)
       for (const Tensor& t : {model.parameters[i].value, moments.first[i], moments.second[i]}) {
@@ -204,7 +219,7 @@ RunState read_snapshot(const fs::path& file, TrainingModel& model, Moments& mome
         at += tensor_bytes(t);
       }
     parameters_changed(model);
-    return state_of(o.header);
+    return state;
   } catch (const Json::exception& e) {
     fail("{}: the snapshot's header lacks a field: {}", file.string(), excerpt(e.what(), 300));
   }

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -18,6 +19,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/random.h"
 
 namespace longspan {
 
@@ -61,29 +63,66 @@ class ProgramTest : public testing::Test {
             read_file(dir_ / "stderr")};
   }
 
-  /// Runs the program; the signal comes as soon as `ready` says so. Its status, or -1 when the signal
-  /// ended it.
-  int run_until(const std::function<bool()>& ready, int signal, const std::vector<std::string>& arguments) {
+  /// Starts the program, its output going to dir_/stdout and dir_/stderr. To be waited for.
+  pid_t start(const std::vector<std::string>& arguments) {
+    std::string out = (dir_ / "stdout").string(), err = (dir_ / "stderr").string();
+    std::vector<const char*> argv = {LONGSPAN_PROGRAM};
+    for (const std::string& a : arguments) argv.push_back(a.c_str());
+    argv.push_back(nullptr);
     pid_t child = ::fork();
     if (child == 0) {
-      int null = ::open("/dev/null", O_RDWR);
-      for (int fd : {0, 1, 2}) ::dup2(null, fd);
-      std::vector<const char*> argv = {LONGSPAN_PROGRAM};
-      for (const std::string& a : arguments) argv.push_back(a.c_str());
-      argv.push_back(nullptr);
+      ::dup2(::open("/dev/null", O_RDONLY), 0);
+      ::dup2(::open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644), 1);
+      ::dup2(::open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644), 2);
       ::execv(argv[0], const_cast<char* const*>(argv.data()));
       ::_exit(127);
     }
+    return child;
+  }
+
+  /// Runs the program; the signal comes as soon as `ready(its process)` says so. Its status is -1 when the
+  /// signal ended it.
+  Outcome run_until(const std::function<bool(pid_t)>& ready, int signal,
+                    const std::vector<std::string>& arguments) {
+    pid_t child = start(arguments);
     int status = 0;
     while (::waitpid(child, &status, WNOHANG) == 0) {
-      if (ready()) {
+      if (ready(child)) {
         ::kill(child, signal);
         ::waitpid(child, &status, 0);
         break;
       }
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(dir_ / "stdout"),
+            read_file(dir_ / "stderr")};
+  }
+
+  /// Kills the run that `begin` names at a random moment, LONGSPAN_TRIALS times (default 3); `check` goes on
+  /// with what is left and compares. A run that ended before its moment is no trial: the moments of the next
+  /// ones come earlier.
+  void kill_at_any_moment(const std::function<std::vector<std::string>()>& begin,
+                          const std::function<void()>& check) {
+    using Clock = std::chrono::steady_clock;
+    const char* asked = std::getenv("LONGSPAN_TRIALS");
+    int trials = asked ? std::atoi(asked) : 3, kills = 0;
+    std::chrono::duration<double> longest = std::chrono::seconds(2);
+    Random random(20261125);
+    for (int runs = 0; kills < trials; ++runs) {
+      ASSERT_LT(runs, 20 * trials + 20) << "all but " << kills << " runs ended before they were killed";
+      std::vector<std::string> arguments = begin();
+      auto start = Clock::now();
+      auto moment = start + longest * random.uniform();
+      Outcome run = run_until([&](pid_t) { return Clock::now() >= moment; }, SIGKILL, arguments);
+      ASSERT_TRUE(run.status == 0 || run.status == -1) << run.err;
+      if (run.status == 0) {
+        longest = std::min<std::chrono::duration<double>>(longest, Clock::now() - start);
+        continue;
+      }
+      ++kills;
+      check();
+      if (HasFatalFailure()) FAIL() << "after kill " << kills;
+    }
   }
 
   std::string write(const std::string& name, const std::string& text) {

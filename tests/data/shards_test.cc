@@ -87,6 +87,9 @@ TEST_F(Shards, OfLargeVocabulariesAreWide) {
   std::vector<int32_t> ids;
   Shard(report.shards.at(0)).read(0, 4, ids);
   EXPECT_EQ(ids, (std::vector<int32_t>{'a', 'b', 'c', 256}));
+  std::vector<int32_t> none;  // for a sanitizer: nothing may be copied to where nothing is
+  Shard(report.shards.at(0)).read(2, 2, none);
+  EXPECT_TRUE(none.empty());
   EXPECT_NE(vocabulary_digest(large), vocabulary_digest(tokenizer_));
 }
 
@@ -133,6 +136,17 @@ TEST_F(Shards, ForgeriesDoNotLeadOutside) {
     for (int32_t id : ids) ASSERT_GE(id, 0);
   }
   EXPECT_GT(refused, 300);
+}
+
+/// Ids are int32: of a larger vocabulary some would be negative.
+TEST_F(Shards, AVocabularyBeyondInt32IsRefused) {
+  TokeniseReport report = tokenise({write("a.txt", "some text")}, tokenizer_, dir_ / "s", {}, {});
+  std::string forged = read_file(report.shards.at(0));
+  uint64_t vocabulary = uint64_t{1} << 31;
+  std::memcpy(forged.data() + 24, &vocabulary, 8);
+  uint64_t digest = XXH64(forged.data(), forged.size() - 8, 0);
+  std::memcpy(forged.data() + forged.size() - 8, &digest, 8);
+  EXPECT_NE(error(write("f.shard", forged)).find("a vocabulary of 2147483648"), std::string::npos);
 }
 
 TEST_F(Shards, NothingHalfIsLeft) {

@@ -5,12 +5,23 @@
 #include <gtest/gtest.h>
 #include <httplib.h>
 
+#include <functional>
 #include <thread>
+#include <utility>
 
 #include "base/error.h"
 
 namespace longspan {
 namespace {
+
+std::string error_of(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "no error";
+}
 
 class EndpointTest : public testing::Test {
  protected:
@@ -108,6 +119,35 @@ TEST_F(EndpointTest, WhatPassesIsTriedAgainAndOtherFaultsSayWhatTheServerSaid) {
   failures_ = 1;
   EXPECT_FALSE(
       endpoint_responder(endpoint_).answer(task_, prompt_, 100, [](int64_t, int64_t) { return false; }));
+}
+
+TEST(ParseReply, CountsAreWholeNumbersOrUnknown) {
+  auto counts = [](const std::string& usage) {
+    Reply reply = parse_reply(R"({"choices": [{"text": "x"}], "usage": )" + usage + "}", false, "here");
+    return std::pair(reply.new_tokens, reply.read_tokens);
+  };
+  using Pair = std::pair<int64_t, int64_t>;
+  auto usage = [](const std::string& made, const std::string& prompt, const std::string& cached) {
+    return R"({"completion_tokens": )" + made + R"(, "prompt_tokens": )" + prompt +
+           R"(, "prompt_tokens_details": {"cached_tokens": )" + cached + "}}";
+  };
+  EXPECT_EQ(counts(usage("3", "9", "4")), Pair(3, 5));
+  EXPECT_EQ(counts(usage("3", "4", "9")), Pair(3, -1));
+  EXPECT_EQ(counts(usage("-3", "-9223372036854775808", "4")), Pair(-1, -1));
+  EXPECT_EQ(counts(usage("1e300", "18446744073709551615", "4")), Pair(-1, -1));
+  EXPECT_EQ(counts(usage("\"3\"", "9", "null")), Pair(-1, -1));
+  EXPECT_EQ(counts(R"({"prompt_tokens": 9, "prompt_tokens_details": null})"), Pair(-1, -1));
+  EXPECT_EQ(counts("null"), Pair(-1, -1));
+  EXPECT_EQ(counts("[3]"), Pair(-1, -1));
+}
+
+TEST(ParseReply, WhatIsNotAnAnswerIsRefusedWithItsPlace) {
+  for (const char* body :
+       {"", "[]", "7", "{}", R"({"choices": []})", R"({"choices": [7]})", R"({"choices": [{"text": 7}]})",
+        R"({"choices": [{"message": {"content": "x"}}]})"})
+    EXPECT_NE(error_of([&] { parse_reply(body, false, "here"); }).find("here: "), std::string::npos) << body;
+  for (const char* body : {"", "[]", R"({"data": []})", R"({"data": [{"id": 7}]})"})
+    EXPECT_NE(error_of([&] { first_model(body, "here"); }).find("here: "), std::string::npos) << body;
 }
 
 TEST_F(EndpointTest, TheFirstListedModelIsTheDefault) {

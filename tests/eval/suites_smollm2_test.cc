@@ -73,7 +73,8 @@ TEST_F(SuitesSmolLM2Slow, ContinuesTexts) {
     CaseText text = c.text();
     Sequence sequence(engine, 1024);
     Prompt prompt = make_prompt(engine.prompts(), suite.tasks[0], text, 0);
-    for (const MetricScore& score : run_choice(sequence, engine, prompt, text, {})->scores)
+    const ChoiceScores result = run_choice(sequence, engine, prompt, text, {}).value();
+    for (const MetricScore& score : result.scores)
       if (score.metric == "accuracy_gain") right += score.clean;
   }
   EXPECT_GE(right, 9);  // chance is 4

@@ -73,11 +73,30 @@ TEST_P(Golden, NarrowCachesCostLittle) {
     }
 }
 
+/// Root mean square of the differences, over that of the case's logits.
+double relative_error(const GoldenCase& c, const std::vector<float>& logits) {
+  double differences = 0, squares = 0;
+  for (size_t r = 0; r < c.rows.size(); ++r)
+    for (size_t v = 0; v < kGoldenVocab; ++v) {
+      double want = c.logits[r * kGoldenVocab + v];
+      double d = logits[static_cast<size_t>(c.rows[r]) * kGoldenVocab + v] - want;
+      differences += d * d, squares += want * want;
+    }
+  return std::sqrt(differences / squares);
+}
+
 TEST_P(Golden, Bf16ProductsStayNear) {
-  // Activations and weights rounded to 8 bits in front of every product.
+  // A factor rounded to 8 bits is off by up to 2^-8 of its power of two: 2^-8 / sqrt(3) there and 0.74 of
+  // that on average over its binade, 0.0017. Both factors of a product are, and errors of different terms are
+  // independent: 0.0024 of a sum. Up to three such products follow each other in a branch (v, o; gate or up,
+  // down) and two layers have four branches, whose errors add up in squares beside that of the head: sqrt(4 *
+  // 3 + 1) * 0.0024 = 0.0085. The softmax multiplies errors of its scores by the scores, up to about 4 here.
+  constexpr double kProduct = 0.0024, kDepth = 3.6, kScores = 4;
   for (const GoldenCase& c : golden_cases()) {
     LoadedModel m = load_golden(c, *GetParam(), Compute::BF16);
-    EXPECT_LT(golden_difference(c, run(m.model, own_spec(m, c), c.ids, {160})), 0.6) << c.name;
+    double error = relative_error(c, run(m.model, own_spec(m, c), c.ids, {160}));
+    EXPECT_LT(error, kProduct * kDepth * kScores) << c.name;
+    EXPECT_GT(error, kProduct / 4) << c.name << ": nothing was rounded";
   }
 }
 

@@ -44,8 +44,9 @@ inline TrainingRow synthetic_row(int64_t k, int64_t documents, int64_t each) {
   return row;
 }
 
-inline RowSource synthetic_source(int64_t documents = 2, int64_t each = 16) {
-  return {"synthetic", 1000, [=](int64_t k) { return synthetic_row(k, documents, each); }};
+/// `repeat`: rows 0 and 1, over and over.
+inline RowSource synthetic_source(int64_t documents = 2, int64_t each = 16, bool repeat = false) {
+  return {"synthetic", 1000, [=](int64_t k) { return synthetic_row(repeat ? k % 2 : k, documents, each); }};
 }
 
 /// A folder of its own for each test, gone afterwards.
@@ -82,7 +83,7 @@ class TrainTest : public testing::Test {
   TrainingData data(const Recipe& r) {
     TrainingData d;
     for (size_t i = 0; i < r.stages.size(); ++i)
-      d.stages.push_back({synthetic_source(), synthetic_source(1, 12)});
+      d.stages.push_back({synthetic_source(2, 16, rows_repeat_), synthetic_source(1, 12)});
     for (int64_t k = 0; k < 2; ++k) d.validation.push_back(synthetic_row(500 + k, 1, 48).ids);
     return d;
   }
@@ -102,6 +103,7 @@ class TrainTest : public testing::Test {
   }
 
   fs::path dir_;
+  bool rows_repeat_ = false;
   std::string notes_;
   std::vector<StepReport> reports_;
   std::vector<ValidationReport> validations_;

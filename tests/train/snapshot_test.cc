@@ -100,6 +100,19 @@ TEST_F(SnapshotTest, OtherParametersAreRefused) {
             std::string::npos);
 }
 
+TEST_F(SnapshotTest, CountsBelowZeroAreRefused) {
+  Trainee t = trainee();
+  fill(t, 1);
+  write_snapshot(dir_, {.step = 1, .stage = -1}, t.model, t.moments, 1);
+  fill(t, 2);
+  std::vector<float> kept = values(t);
+  EXPECT_NE(error_of([&] {
+              read_snapshot(snapshots(dir_)[0], t.model, t.moments);
+            }).find("stage = -1, which is not a count"),
+            std::string::npos);
+  EXPECT_EQ(values(t), kept);
+}
+
 TEST_F(SnapshotTest, AFullDiskLeavesTheOlderOnes) {
   Trainee t = trainee();
   write_snapshot(dir_, {.step = 1}, t.model, t.moments, 1);
