@@ -1,6 +1,6 @@
-// Speed of the gradients of attention beside the forward pass: Gop/s counts 10 D operations (forward 4 D) a
-// visible (query, key) pair and head. One line a repetition, so that medians can be taken over interleaved
-// runs. Usage: attention_backward_bench [threads] [tokens] [repetitions] [implementation]
+// Speed of the gradients of attention next to the forward pass: Gop/s counts 10 D operations (forward 4 D)
+// for each visible (query, key) pair and head. One line for each repetition, so that medians can be taken
+// over interleaved runs. Usage: attention_backward_bench [threads] [tokens] [repetitions] [implementation]
 #include <fmt/core.h>
 
 #include <cmath>
@@ -56,7 +56,7 @@ struct Cache {
   }
 };
 
-/// Of one thread its own, so that other programs do not count.
+/// CPU time of the thread when there is one thread, so that other programs do not count.
 double now() {
   timespec t;
   clock_gettime(threads() == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &t);

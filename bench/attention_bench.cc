@@ -1,7 +1,7 @@
-// Speed of attention: Gop/s counts 4 D operations a visible (query, key) pair and head; GB/s counts the keys
-// and values read once. Each figure is the best of several runs. Cases of zones, documents, slopes or decay
-// run in turn with plain attention of the same size; their last figure is the median of the ratios of the
-// pairs. Usage: attention_bench [threads] [implementation] [cache] [part of the name of the case]
+// Speed of attention: Gop/s counts 4 D operations for each visible (query, key) pair and head; GB/s counts
+// the keys and values read once. Each figure is the best of several runs. Cases of zones, documents, slopes
+// or decay run in turn with plain attention of the same size; their last figure is the median of the ratios
+// of the pairs. Usage: attention_bench [threads] [implementation] [cache] [part of the name of the case]
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -125,7 +125,7 @@ struct Data {
   }
 };
 
-/// Null where there are none.
+/// A null tensor for an empty list.
 template <class T>
 Tensor view_of(DType dtype, std::vector<T>& values) {
   return values.empty() ? Tensor{} : host_vector(values.data(), dtype, std::ssize(values));

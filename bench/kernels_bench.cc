@@ -1,5 +1,5 @@
 // Speed of the dense products at the shapes of SmolLM2-135M, for every dtype of weight, few and many rows.
-// Counters: FLOP/s of the product; bytes/s of the weight as it lies (what one-token generation is bound by).
+// Counters: FLOP/s of the product; bytes/s of the weight as stored (the bound of one-token generation).
 // LONGSPAN_KERNELS chooses the implementation, --benchmark_filter the cases, OMP_NUM_THREADS the threads.
 #include <benchmark/benchmark.h>
 
@@ -31,7 +31,8 @@ std::vector<std::byte> random_bytes(Random& random, int64_t bytes) {
   return out;
 }
 
-/// A model streams its weights from memory: as many copies of the weight as exceed the caches take turns.
+/// A model streams its weights from memory: so many copies of the weight that they exceed the caches are used
+/// in turn.
 void linear(benchmark::State& state, DType dtype, Shape shape, int64_t tokens, DType x_dtype) {
   constexpr int64_t kBeyondCaches = 96 << 20;
   Random random(1);

@@ -2,8 +2,8 @@
 """make demo: a model trained for 8,192 tokens reads a text of twice that, untouched and stretched.
 
 Shows the perplexity of the part beyond the window and answers to questions about the end and the beginning of the text, with
-time and memory. MODEL=path adds a model of yours, with the window that its own config states; POSITION=... stretches
-SmolLM2 otherwise. Nothing is left out: wrong answers are shown as wrong.
+time and memory. MODEL=path adds another model, with the window that its own config states; POSITION=... chooses another
+method for SmolLM2. Nothing is left out: wrong answers are shown as wrong.
 """
 import json
 import math

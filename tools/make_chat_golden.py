@@ -3,7 +3,7 @@
 
   make_chat_golden.py                               templates/*.jinja + conversations.json -> rendered.jsonl,
                                                     snippets.txt -> snippets.jsonl
-  make_chat_golden.py --collect LLAMA_CPP GGUF      first gathers the templates again from a llama.cpp source tree
+  make_chat_golden.py --collect LLAMA_CPP GGUF      first collects the templates again from a llama.cpp source tree
                                                     and from SmolLM2's file (README.md there names the origins)
   make_chat_golden.py --templates DIR --out FILE    only renders another folder of templates (not committed)
 

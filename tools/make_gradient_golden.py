@@ -1,6 +1,6 @@
 """Makes tests/golden/model/gradients.{json,f32}: the loss and the gradient of every parameter of tiny checkpoints by
-PyTorch's autograd, in float64: one row of two documents, attention and positions anew for the second, some targets
-without weight.
+PyTorch's autograd, in float64: one row of two documents, attention and positions restarted for the second, some
+targets without weight.
 Run it as: python tools/make_gradient_golden.py        Needs torch, transformers, numpy.
 """
 

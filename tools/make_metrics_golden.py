@@ -3,8 +3,8 @@
 
 usage: make_metrics_golden.py DATA OUT [--all]
 DATA: the folder of evaluation data (golden/*.jsonl.xz, longbench/, leval/). OUT: tests/golden/metrics.
---all writes every record, to be tested with LONGSPAN_METRICS_GOLDEN=OUT; without it a compact selection comes out
-that may be passed on: nothing of L-Eval (GPL-3.0) and no text of LongBench tasks whose sources are share-alike or
+--all writes every record, to be tested with LONGSPAN_METRICS_GOLDEN=OUT; without it only a compact selection that may
+be redistributed: nothing of L-Eval (GPL-3.0) and no text of LongBench tasks whose sources are share-alike or
 unclear.
 """
 import json

@@ -5,7 +5,7 @@ usage: make_ruler_golden.py FOLDER RULER
 FOLDER holds what the originals made: random_streams.json, punkt_sentences.jsonl.xz, ruler/samples.jsonl.xz and
 ruler/inputs (essays in the public domain under the name that the program looks for). RULER is a checkout of
 NVIDIA/RULER at c3f5e3b. Its recorded questions are left out, for their paragraphs are Wikipedia's under a
-share-alike licence: its own program is run anew on questions about paragraphs of the essays. Needs zstd and numpy.
+share-alike licence: its own program is run again on questions about paragraphs of the essays. Needs zstd and numpy.
 """
 import contextlib
 import json

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes tests/golden/generate/sampler.jsonl: what transformers' logits processors leave of random logits.
+"""Writes tests/golden/generate/sampler.jsonl: the distributions that transformers' logits processors make of random logits.
 
 Independent implementation: transformers (RepetitionPenalty, Temperature, TopK, TopP, MinP, in generate()'s order).
 usage: make_sampler_golden.py > tests/golden/generate/sampler.jsonl

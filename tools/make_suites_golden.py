@@ -8,7 +8,7 @@ lost-in-the-middle, NoLiMa, BAMBOO, RULER and opencompass (with history). OUT: t
                    resources/suites must be equal byte by byte
   scores.jsonl.xz  predictions, references and scores that the originals' functions give; of InfiniteBench published
                    predictions, of the others predictions made here
-  nolima.json      a book and what NoLiMa's own code makes of it at 26 depths
+  nolima.json      a book, and the texts that NoLiMa's own code makes from it at 26 depths
 --all: published predictions without a choice (all of InfiniteBench, L-Eval's codeU), for LONGSPAN_SUITES_GOLDEN.
 The originals' functions are taken out of their files and run as they are; nothing of them comes into OUT. Needs numpy;
 rouge_score and python-Levenshtein with fuzzywuzzy for rouge_score_lsum and code_sim_levenshtein.

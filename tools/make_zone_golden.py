@@ -1,6 +1,6 @@
 """Makes tests/golden/model/zones.{json,f32}: logits of tests/golden/model/positions under the methods that
-transformers does not know, by a forward pass in float64 that looks at every pair of tokens for itself: the distance of
-query m and key n is what the paper says it is, and each pair of dimensions turns by it. Nothing is rotated in advance,
+transformers does not know, by a forward pass in float64 that looks at every pair of tokens separately: the distance of
+query m and key n is what the paper says it is, and each pair of dimensions rotates by it. Nothing is rotated in advance,
 no position is mapped, nothing is cached: another way to the same numbers than longspan's.
 Run it as: python tools/make_zone_golden.py        Needs numpy, safetensors.
 """

@@ -65,7 +65,7 @@ void add_sampling_options(CLI::App& app, SamplingOptions& s) {
   app.add_option("--top-k", s.top_k, "only the K likeliest tokens; 0: off");
   app.add_option("--top-p", s.top_p, "only the likeliest tokens of total probability P");
   app.add_option("--min-p", s.min_p, "only tokens of P times the likeliest's probability");
-  app.add_option("--repetition-penalty", s.repetition_penalty, "above 1: shun tokens that have occurred");
+  app.add_option("--repetition-penalty", s.repetition_penalty, "above 1: penalise tokens already seen");
   app.add_option("--stop", s.stop, "end before this text; may be repeated")->allow_extra_args(false);
 }
 

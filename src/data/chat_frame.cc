@@ -123,7 +123,7 @@ std::vector<MessageSpan> lay_frame(const ChatFrame& frame, const std::vector<Cha
     if (before.starts_with(prompt))
       spans[i].answer_begin = at - before.size() + prompt.size();
     else if (!prompt.starts_with(before))
-      fail("the chat template asks for an answer otherwise than it shows one (message {})", i + 1);
+      fail("the generation prompt differs from how the template renders assistant turns (message {})", i + 1);
     at = spans[i].end + frame.texts[k + 1].size();
   }
   if (at != rendered.size()) fail("the chat template ends this conversation in another way");

@@ -121,7 +121,7 @@ struct Weighted {
 void check_aligned(const TokenPlaces& places, size_t border) {
   for (auto [begin, end] : places.unaligned)
     if (begin < border && border < end)
-      fail("has text that the tokenizer rewrites where an answer begins or ends, or a masked span does");
+      fail("the tokenizer rewrites text across the edge of an answer or masked span");
 }
 
 }  // namespace
@@ -146,7 +146,7 @@ size_t ConversationMaker::answer_end(const MessageSpan& span, const std::string&
   for (auto i = static_cast<size_t>(t); i < ids.size() && places.begins[i] < limit; ++i)
     if (tokenizer_.is_special(ids[i]) || std::find(stops.begin(), stops.end(), ids[i]) != stops.end())
       return places.begins[i + 1];
-  if (!whole) fail("has an answer of whose end the chat template makes different things");
+  if (!whole) fail("the template ends this answer differently depending on what follows");
   return limit;
 }
 

@@ -181,7 +181,7 @@ class Reader {
 
   bool note_fault(std::string fault) {
     fault = excerpt(fault, kMostFaultCharacters);
-    if (on_bad_ == OnBadDocument::Fail) fail("{}; mend it, or have bad documents skipped", fault);
+    if (on_bad_ == OnBadDocument::Fail) fail("{}; fix it, or choose to skip bad documents", fault);
     note_bad_document(report_, std::move(fault));
     return true;
   }

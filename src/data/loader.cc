@@ -210,7 +210,7 @@ std::vector<Conversation> read_conversations(const ChatOptions& o, const Convers
     });
     for (size_t i = 0; i < batch.size(); ++i) {
       if (!faults[i].empty()) {
-        if (o.on_bad == OnBadDocument::Fail) fail("{}; mend it, or have bad documents skipped", faults[i]);
+        if (o.on_bad == OnBadDocument::Fail) fail("{}; fix it, or choose to skip bad documents", faults[i]);
         --report.documents;
         note_bad_document(report, std::move(faults[i]));
         continue;

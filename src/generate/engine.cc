@@ -54,7 +54,7 @@ Engine::Engine(Checkpoint&& checkpoint, EngineSetup setup, const EngineOptions& 
       model_(load_model(checkpoint, setup, options)),
       prompts_(std::move(setup.prompts)),
       files_(std::move(checkpoint.files)) {
-  // The vocabulary lives in the tokenizer now: the metadata's copy of it would double its memory.
+  // The tokenizer holds the vocabulary now: the metadata's copy of it would double its memory.
   checkpoint.metadata = Json();
   ::malloc_trim(0);
 }

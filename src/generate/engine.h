@@ -22,11 +22,11 @@ struct EngineOptions {
   std::string kernels;             // name; empty: the best
   std::string chat_template;       // built-in name or file; empty: the model's own
   int64_t chunk = 512;             // tokens a forward pass
-  std::filesystem::path adapter;  // directory of one that stands beside the weights; its positions become the
-                                  // model's own
+  std::filesystem::path adapter;   // directory of an adapter for the weights; its position method becomes the
+                                   // model's own
 };
 
-/// What an engine is made of beside its weights: enough to make prompts and to say what would compute.
+/// What an engine is made of apart from its weights: enough to make prompts and to say what would compute.
 struct EngineSetup {
   ModelConfig config;  // with the position method of --position, else of the adapter, else the model's own
   const Kernels* kernels = nullptr;
@@ -38,10 +38,10 @@ EngineSetup engine_setup(const Checkpoint& checkpoint, const EngineOptions& opti
 
 class Engine {
  public:
-  /// Opens the checkpoint, reads config, tokenizer and template, loads the weights. Error as those say.
+  /// Opens the checkpoint, reads config, tokenizer and template, loads the weights. Errors are theirs.
   Engine(const std::filesystem::path& path, const EngineOptions& options);
-  /// Loads the weights of an opened checkpoint; what its metadata holds is dropped. `setup` was read from it
-  /// with the same options.
+  /// Loads the weights of an opened checkpoint and drops its metadata. `setup` was read from it with the same
+  /// options.
   Engine(Checkpoint&& checkpoint, EngineSetup setup, const EngineOptions& options);
 
   const Model& model() const { return model_; }
@@ -50,8 +50,8 @@ class Engine {
   const Tokenizer& tokenizer() const { return prompts_.tokenizer; }
   const ChatFormat& chat() const { return prompts_.chat; }
   const EngineOptions& options() const { return options_; }
-  /// The buffers of a step under `spec`: one set for all sequences whose specs need as much, which therefore
-  /// take turns.
+  /// The buffers of a step under `spec`: one set for all sequences whose specs need as many rotations, which
+  /// therefore take turns.
   Activations& step_buffers(const PositionSpec& spec) const;
   /// Memory for the caches of sequences that need `copies` rotations of their keys, with room for `tokens`
   /// tokens (or for what the machine could ever hold).
@@ -63,8 +63,8 @@ class Engine {
   EngineOptions options_;
   Model model_;
   PromptMaker prompts_;
-  mutable std::map<std::array<int64_t, 3>, Activations> buffers_;  // by how many rotations a spec asks for
-  std::vector<MappedFile> files_;                                  // weights that were not converted lie here
+  mutable std::map<std::array<int64_t, 3>, Activations> buffers_;  // key: how many rotations a spec has
+  std::vector<MappedFile> files_;  // weights that were not converted are views into these
 };
 
 }  // namespace longspan

@@ -45,7 +45,7 @@ std::vector<double> softmax(const std::vector<Candidate>& candidates) {
   return p;
 }
 
-/// Keeps the smallest head of the sorted candidates whose probability reaches top_p.
+/// Keeps the shortest beginning of the sorted candidates whose probability reaches top_p.
 void keep_top_p(std::vector<Candidate>& candidates, float top_p) {
   std::vector<double> p = softmax(candidates);
   double sum = 0;

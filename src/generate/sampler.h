@@ -29,9 +29,9 @@ struct TokenProbability {
   double probability;
 };
 
-/// What would be drawn from: the tokens that survive, most probable first (equal logits: lower id first, so
-/// that a seed gives one answer everywhere), probabilities summing to 1. Greedy keeps one. logits [V] are
-/// changed in place; NaN never survives unless nothing else is there.
+/// The distribution that is drawn from: the tokens that survive, most probable first (equal logits: lower id
+/// first, so that a seed gives one answer everywhere), probabilities summing to 1. Greedy keeps one. logits
+/// [V] are changed in place; NaN never survives unless nothing else is there.
 std::vector<TokenProbability> distribution(std::span<float> logits, std::span<const int32_t> history,
                                            const SamplingOptions& options);
 

@@ -1,4 +1,4 @@
-// Feeding, scoring and continuing one text, or several side by side.
+// Feeding, scoring and continuing one text; feeding several together.
 #include "generate/sequence.h"
 
 #include <algorithm>
@@ -90,7 +90,7 @@ void feed_together(std::span<Sequence* const> sequences, std::span<const std::sp
   std::vector<size_t> done(sequences.size(), 0);
   for (;;) {
     Batch batch;
-    std::vector<size_t> members, ended;  // of this step; of those, who reach their end
+    std::vector<size_t> members, ended;  // of this step; those of them that reach their end
     int64_t room = a.rows;
     for (size_t s = 0; s < sequences.size() && room > 0; ++s) {
       auto count = std::min(ids[s].size() - done[s], static_cast<size_t>(room));
@@ -122,13 +122,13 @@ void feed_together(std::span<Sequence* const> sequences, std::span<const std::sp
 
 namespace {
 
-/// Text on its way out: holds back what may become a stop string or is half a character.
+/// Text on its way out: holds back what may become a stop string, and incomplete characters.
 class Outgoing {
  public:
   Outgoing(const std::vector<std::string>& stops, const std::function<bool(std::string_view)>& on_text)
       : stops_(stops), on_text_(on_text) {}
 
-  /// False: the receiver wants no more.
+  /// False when the receiver asked to stop.
   bool add(std::string_view bytes) {
     text_ += bytes;
     for (const std::string& stop : stops_) {
@@ -165,7 +165,7 @@ class Outgoing {
   size_t sent_ = 0, stop_at_ = std::string::npos;
 };
 
-/// Stop strings that are special tokens: these add nothing to the text, so it cannot show them.
+/// Stop strings that are special tokens: these add nothing to the text, so they are found by id.
 std::vector<int32_t> stop_tokens(const Tokenizer& tokenizer, const std::vector<std::string>& stops) {
   std::vector<int32_t> ids;
   for (const std::string& stop : stops)

@@ -23,13 +23,13 @@ class Sequence {
   /// `declared_length`: tokens that the text may reach. A method that depends on the length uses it, unless
   /// --position gave length=. The engine must outlive the sequence.
   Sequence(const Engine& engine, int64_t declared_length);
-  /// Under another position method than the engine's, or in a pool that it shares with others (null: one of
-  /// its own).
+  /// Under another position method than the engine's, or in a pool that it shares with other sequences (null:
+  /// its own pool).
   Sequence(const Engine& engine, int64_t declared_length, const PositionConfig& position,
            std::shared_ptr<KvPool> pool = nullptr);
 
   /// Feeds ids in chunks; afterwards logits() is for the last one. False when progress asked to stop (what
-  /// was fed stays). Error when the declared length is exceeded.
+  /// was fed until then stays). Error when the declared length is exceeded.
   bool feed(std::span<const int32_t> ids, const Progress& progress = {});
 
   /// Feeds ids and appends log p(ids[i] | all before it), natural log, for from <= i < n (from >= 1: what was
@@ -37,7 +37,7 @@ class Sequence {
   /// computed.
   bool score(std::span<const int32_t> ids, std::vector<float>& out, const Progress& progress = {},
              size_t from = 1);
-  /// Seconds that score() spent on the logits of the tokens it scored: the rest of its time went into
+  /// Seconds that score() spent on the logits of the tokens it scored; the rest of its time was spent on
   /// reading.
   double head_seconds() const { return head_seconds_; }
 
@@ -48,7 +48,7 @@ class Sequence {
 
   /// [V] after the last token fed.
   std::span<float> logits() { return logits_; }
-  /// Forgets all but the first n tokens; logits() is void until the next feed.
+  /// Forgets all but the first n tokens; logits() is invalid until the next feed.
   void truncate(int64_t n);
   const std::vector<int32_t>& ids() const { return ids_; }
   int64_t declared_length() const { return declared_; }
@@ -58,7 +58,7 @@ class Sequence {
   friend void feed_together(std::span<Sequence* const> sequences,
                             std::span<const std::span<const int32_t>> ids);
   bool read_ids(std::span<const int32_t> ids, Reading reading);
-  /// What every feed begins with: the declared length, and length=current.
+  /// Start of every feed: checks the declared length, and takes the new frequencies of length=current.
   void prepare(size_t more);
   void took(std::span<const int32_t> ids);
 
@@ -72,8 +72,8 @@ class Sequence {
   double head_seconds_ = 0;
 };
 
-/// Feeds ids[s] (not empty) to sequences[s], all in the same steps: chunks of prompts and single tokens side
-/// by side, at most the engine's chunk of tokens a step. The sequences share a pool and a position method.
+/// Feeds ids[s] (not empty) to sequences[s], all in the same steps: chunks of prompts and single tokens
+/// together, at most the engine's chunk of tokens a step. The sequences share a pool and a position method.
 /// Afterwards logits() of each is for its last token. Error when a declared length is exceeded.
 void feed_together(std::span<Sequence* const> sequences, std::span<const std::span<const int32_t>> ids);
 

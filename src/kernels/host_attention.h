@@ -1,5 +1,5 @@
-// An AttentionShape and its pages as the implementations on the host read them: one sequence at a time,
-// tensors as spans, pages as addresses.
+// AttentionShape and KvPages as implementations on the host read them: one sequence at a time, tensors as
+// spans, pages as addresses.
 #pragma once
 
 #include <span>
@@ -9,7 +9,7 @@
 
 namespace longspan {
 
-/// One sequence of a batch; fields as in AttentionShape. Its rows begin at `first` of the batch's.
+/// One sequence of a batch; fields as in AttentionShape. Its rows begin at row `first` of the batch.
 struct SequenceAttention {
   int64_t heads = 0, kv_heads = 0, head_dim = 0;
   int64_t first = 0, tokens = 0, past = 0;

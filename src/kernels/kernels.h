@@ -1,10 +1,10 @@
 // The vocabulary: every operation the models use, as a table of functions. Each implementation fills one
-// table; reference is plain loops and is the specification the others are tested against.
+// table. `reference` is plain loops and is the specification that the others are tested against.
 //
 // Letters: T tokens, H query heads, K key/value heads, D head size, C hidden size, F feed-forward size, V
 // vocabulary, N output features. Outputs come first. Activations are F32 or BF16 (the tensor says which);
-// sums are kept in F32. Sizes are the caller's duty (asserted); nothing here throws except for lack of
-// memory.
+// sums are kept in F32. Matching sizes are the caller's duty (asserted); nothing here throws except when
+// memory runs out.
 #pragma once
 
 #include <array>
@@ -29,11 +29,11 @@ const char* name(Compute compute);
 /// Of the gate of a gated MLP: silu(x) = x sigmoid(x); gelu in its tanh form (Hendrycks 2016).
 enum class Activation : uint8_t { Silu, GeluTanh };
 
-/// What implementations made of a weight for themselves (packed copies): derived data, kept beside the weight
-/// so that it lives and dies with it, each under the key of the implementation that can read it.
+/// What implementations have made of a weight for themselves (packed copies): derived data, kept with the
+/// weight for as long as it lives, each under the key of the implementation that can read it.
 class PackedCopies {
  public:
-  /// The entry of `owner`, empty at first. The caller serialises access.
+  /// The entry of `owner`, created empty. The caller serialises access.
   std::shared_ptr<void>& of(const void* owner);
   void clear() { copies_.clear(); }
 
@@ -50,7 +50,7 @@ struct Linear {
   explicit operator bool() const { return static_cast<bool>(weight); }
 };
 
-/// A low-rank product that stands beside a projection: y += scale * (x A^T) B^T (LoRA, Hu 2021, arXiv
+/// A low-rank product added to that of a projection: y += scale * (x A^T) B^T (LoRA, Hu 2021, arXiv
 /// 2106.09685).
 struct Adapter {
   Linear a, b;  // [r, C], [N, r]
@@ -66,12 +66,12 @@ struct RopeTable {
   Tensor sin;  // [T, rotary/2] F32
 };
 
-/// Which way rope turns: Back is the transpose, which gradients go through.
+/// Direction of rope: Back is the transpose, which gradients go through.
 enum class Turn : uint8_t { Forward, Back };
 
-/// The sequences whose rows stand side by side in a batch of T rows: sequence s has rows rows[s] .. rows[s +
-/// 1]
-/// - 1, and past[s] keys before the first of them. past may be negative: see AttentionShape.
+/// The sequences whose rows are concatenated in a batch of T rows: those of sequence s begin at rows[s] and
+/// end before rows[s + 1], and past[s] keys precede the first of them. past may be negative: see
+/// AttentionShape.
 struct Sequences {
   int64_t count = 1;      // S
   Tensor rows;            // [S + 1] I32, rising from 0 to T
@@ -101,10 +101,10 @@ struct AttentionZone {
 };
 constexpr int64_t kMaxAttentionZones = 3;
 
-/// In each sequence of T rows query t and key n stand at positions[past + t] and positions[n] (their indices
-/// where positions is null); the distance is the difference. Query t sees keys starts[t] <= n <= past + t,
-/// bottom-right aligned: past may be negative, and a query without any visible key gives zeros. Positions and
-/// starts are for a single sequence.
+/// In each sequence of T rows, query t and key n have the positions positions[past + t] and positions[n]
+/// (their indices where positions is null); the distance is the difference. Query t sees keys starts[t] <= n
+/// <= past + t, bottom-right aligned: past may be negative, and a query without any visible key gives zeros.
+/// Positions and starts are for a single sequence.
 struct AttentionShape {
   int64_t heads = 0;     // H
   int64_t kv_heads = 0;  // K, divides H
@@ -139,7 +139,7 @@ struct AdamWTensor {
   bool decays = false;  // AdamW::decay applies
 };
 
-/// Scalars that the host reads once a step ("[1] F64") are written by the device: nothing here makes the host
+/// Scalars that the host reads once a step ("[1] F64") are written on the device: nothing here makes the host
 /// wait.
 struct Kernels {
   const char* name;         // "reference", "avx2", "avx512", "avx512_bf16"
@@ -158,9 +158,9 @@ struct Kernels {
   void (*convert)(Tensor out, Tensor x);
   /// out[i] = x[rows[i]], converted.  x [T, C] F32; rows [n] I32, 0 <= rows[i] < T; out [n, C] F32 or BF16.
   void (*gather)(Tensor out, Tensor x, Tensor rows);
-  /// out[rows[i]] = x[i]; other rows stay.  x [n, C] F32; rows [n] I32, each once; out [T, C] F32.
+  /// out[rows[i]] = x[i]; other rows are kept.  x [n, C] F32; rows [n] I32, each once; out [T, C] F32.
   void (*scatter)(Tensor out, Tensor x, Tensor rows);
-  /// Every element becomes `value`.  x F32, BF16, F16 or F64 of any shape.
+  /// Sets every element to `value`.  x F32, BF16, F16 or F64 of any shape.
   void (*fill)(Tensor x, float value);
 
   // Elementwise
@@ -196,7 +196,7 @@ struct Kernels {
   void (*merge)(Tensor w, const Adapter& adapter);
 
   /// Bytes of packed data that `linear` will make of w when products of many rows run in `compute`; 0 if it
-  /// reads W as it lies.
+  /// reads W as stored.
   int64_t (*packed_bytes)(const Linear& w, Compute compute);
 
   /// cos and sin of map(positions[t]) inv_freq[i], times `scale`.  positions [T] F64. The angle is formed in
@@ -204,8 +204,8 @@ struct Kernels {
   void (*rope_table)(const RopeTable& table, Tensor positions, const Rotation& rotation, double scale);
 
   /// Rotates x in place, rotate-half pairing: (x_i, x_{i+r/2}) by the angle of frequency i (or back by it), r
-  /// the rotary size; dimensions beyond r stay.  x [T, heads * D] F32 (Su 2021, arXiv 2104.09864; layout of
-  /// HF Llama).
+  /// the rotary size; dimensions beyond r are left as they are.  x [T, heads * D] F32 (Su 2021, arXiv
+  /// 2104.09864; layout of HF Llama).
   void (*rope)(Tensor x, const RopeTable& table, int64_t heads, int64_t head_dim, Turn turn);
 
   /// Writes the rows of each sequence's keys (or values) into its pages at past .. past + rows - 1,
@@ -228,9 +228,9 @@ struct Kernels {
   /// I32; out [T] F32.
   void (*log_prob)(Tensor out, Tensor x, Tensor targets);
 
-  // Backward: a gradient is named d and what it belongs to. Gradients of weights are added to (a batch is
-  // many passes), gradients of activations overwritten unless said otherwise. Results do not depend on the
-  // number of threads: a run that is resumed elsewhere gives the same bits.
+  // Backward: a gradient is named d and what it belongs to. Gradients of weights are accumulated (a batch is
+  // many passes), gradients of activations are overwritten unless stated otherwise. Results do not depend on
+  // the number of threads: a run that is resumed elsewhere gives the same bits.
 
   /// Gradients of attention over one sequence, overwritten; dout [T, H * D] F32, out (F32 or BF16) and
   /// log_sum as attention wrote them. p = exp(s - log_sum), ds = p (dout . v - dout . out) scale, in the zone
@@ -259,8 +259,8 @@ struct Kernels {
   void (*gate_backward)(Tensor dgate, Tensor dup, Tensor dout, Tensor gate, Tensor up, Activation activation);
 
   /// Cross-entropy and, in place of the logits, its gradient: loss += sum_t weights[t] * -ln p(targets[t]);
-  /// the logits become scale * weights[t] * (p - one_hot). Rows of weight 0 become 0 and their target is not
-  /// read. loss [1] F64; logits [T, V] F32; targets [T] I32; weights [T] F32.
+  /// the logits become scale * weights[t] * (p - one_hot). Rows of weight 0 become 0, and their targets are
+  /// not read. loss [1] F64; logits [T, V] F32; targets [T] I32; weights [T] F32.
   void (*cross_entropy)(Tensor loss, Tensor logits, Tensor targets, Tensor weights, double scale);
 
   /// loss += sum_t weights[t] KL(softmax(original[t]) || softmax(logits[t])), and in place of the logits its
@@ -272,8 +272,8 @@ struct Kernels {
   /// value -= lr (m / (1 - beta1^step) / (sqrt(v / (1 - beta2^step)) + eps) + decay value).
   void (*adamw)(std::span<const AdamWTensor> tensors, const AdamW& settings);
 
-  /// sum = the squares of all elements of all tensors added up, in double, in a fixed order.  sum [1] F64; x
-  /// F32 of any shape.
+  /// sum = the sum of the squares of all elements of all tensors, in double and in a fixed order.  sum [1]
+  /// F64; x F32 of any shape.
   void (*sum_of_squares)(Tensor sum, std::span<const Tensor> x);
 };
 
@@ -286,7 +286,7 @@ const Kernels& kernels();
 /// By name; Error as above.
 const Kernels& kernels_named(std::string_view name);
 
-/// The types of caches that attention and store_kv take: F32, F16, BF16.
+/// The element types of caches that attention and store_kv accept: F32, F16, BF16.
 std::span<const DType> cache_dtypes();
 
 /// Dequantises n consecutive elements (a multiple of the dtype's block) of host memory to F32; the

@@ -37,7 +37,7 @@ std::string pretty(const Json& json) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-/// scale = alpha / r (or / sqrt(r)). Error for what would need another forward.
+/// scale = alpha / r (or / sqrt(r)). Error for adapters that would need a different forward pass.
 float adapter_scale(const Json& config, const std::string& file) {
   auto flag = [&](const char* key) { return config.contains(key) && config[key] == true; };
   auto something = [&](const char* key) {
@@ -67,15 +67,15 @@ Tensor to_f32(const Tensor& t, Arena& memory) {
   return t.dims == 1 ? host_vector(out.data, DType::F32, t.cols()) : out;
 }
 
-/// A place in the model that a file's tensor may take: its name without prefix, what lies there.
+/// A place in the model that a tensor of the file may take: its name without prefix, and what is there.
 struct Place {
   std::string name;
   Tensor* tensor = nullptr;    // a whole one, replaced
-  Linear* product = nullptr;   // of `tensor`, whose packed copy is void then
+  Linear* product = nullptr;   // of `tensor`, whose packed copies become invalid
   Adapter* adapter = nullptr;  // or A (first) or B of this one
   bool first = false;
   int64_t outputs = 0, inputs = 0;  // of the projection
-  float offset = 0;                 // what the file holds is so much less
+  float offset = 0;                 // the file holds the value minus this
 };
 
 std::vector<Place> places_of(Model& model) {
@@ -112,7 +112,7 @@ bool fits(const Place& place, const Tensor& t) {
   return place.first ? t.dims == 2 && t.cols() == place.inputs : t.dims == 2 && t.rows() == place.outputs;
 }
 
-/// Returns the file's own values, in memory of the model's.
+/// Returns the file's own values, in memory owned by the model.
 Tensor put(const Place& place, const Tensor& t, float scale, Model& model) {
   Tensor value = to_f32(t, model.weights.copies);
   if (!place.tensor) {
@@ -190,8 +190,8 @@ std::vector<NamedTensor> load_adapter(const fs::path& directory, Model& model) {
     auto place = std::find_if(places.begin(), places.end(), [&](const Place& p) { return p.name == name; });
     if (place == places.end()) fail("{}: the model has no place for {}", file.string(), excerpt(named.name));
     if (!fits(*place, named.tensor))
-      fail("{}: {} of {} x {} does not fit the model: the adapter is of another one", file.string(),
-           excerpt(named.name), named.tensor.rows(), named.tensor.cols());
+      fail("{}: {} of {} x {} does not fit the model: the adapter was made for a different model",
+           file.string(), excerpt(named.name), named.tensor.rows(), named.tensor.cols());
     check_finite(named, file.string());
     Tensor filed = put(*place, named.tensor, scale, model);
     if (place->tensor) whole.push_back({name, filed});

@@ -1,6 +1,6 @@
-// Adapters on disk as PEFT has them: adapter_config.json and adapter_model.safetensors, in which trained
-// norms and embeddings lie whole (modules_to_save). longspan.json beside them says what positions they were
-// trained under, which PEFT has no word for.
+// Adapters on disk in PEFT's format: adapter_config.json and adapter_model.safetensors, which holds trained
+// norms and embeddings whole (modules_to_save). longspan.json beside them records the position method of the
+// training, which PEFT has no key for.
 #pragma once
 
 #include <filesystem>
@@ -12,7 +12,7 @@
 
 namespace longspan {
 
-/// Names of the tensors are those of the parameters. Files appear when they are whole, the configuration
+/// Names of the tensors are those of the parameters. Each file appears once it is complete, the configuration
 /// last.
 void write_adapter(const std::filesystem::path& directory, const TrainingModel& model, const Trained& trained,
                    const std::string& base_model, const std::string& position);
@@ -20,9 +20,9 @@ void write_adapter(const std::filesystem::path& directory, const TrainingModel& 
 /// The position text of longspan.json; empty when there is none.
 std::string adapter_position(const std::filesystem::path& directory);
 
-/// Puts the adapter of a directory beside the model's projections, and its whole tensors in the place of the
-/// model's; returns the latter. Their memory belongs to the model. Error naming file and tensor: a shape that
-/// does not fit the model, a kind of adapter that this program has not (DoRA, ranks by pattern, ...), an
+/// Adds the adapter of a directory to the model's projections, and puts its whole tensors in the place of the
+/// model's; returns these. Their memory belongs to the model. Error naming file and tensor: a shape that does
+/// not fit the model, a kind of adapter that this program does not have (DoRA, ranks by pattern, ...), an
 /// unknown tensor.
 std::vector<NamedTensor> load_adapter(const std::filesystem::path& directory, Model& model);
 

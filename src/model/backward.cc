@@ -1,5 +1,5 @@
 // The gradient of one row. The chain rule of block.cc, half by half from the last layer to the first; in each
-// half the norm's output is made again from the residual stream (cheaper than keeping it).
+// half the norm's output is recomputed from the residual stream, which is cheaper than keeping it.
 #include <algorithm>
 #include <cassert>
 
@@ -15,7 +15,7 @@ namespace {
 /// The first rows; a null tensor stays null.
 Tensor first(const Tensor& t, int64_t rows) { return t ? t.slice(0, rows) : t; }
 
-/// Which of a model's weights a pass runs through.
+/// Whether a pass uses the model's adapters.
 enum class Adapters : uint8_t { Use, Skip };
 
 PassRows rows_of(const TrainingRow& row, const PositionSpec& spec, std::span<const int32_t> pages) {
@@ -27,7 +27,7 @@ PassRows rows_of(const TrainingRow& row, const PositionSpec& spec, std::span<con
   return rows;
 }
 
-/// Of one pass over one row.
+/// One pass over one row.
 struct Pass {
   const Model& model;
   Gradients& gradients;
@@ -59,7 +59,7 @@ struct Pass {
             .low_rank = b.low_rank};
   }
 
-  /// The layer's pages: `copies` views of keys, then one of values, one behind the other.
+  /// The layer's pages: `copies` views of keys, followed by one of values.
   LayerKv kv(int64_t layer) {
     const ModelConfig& c = config();
     int64_t rows = c.num_key_value_heads * kPageTokens, pages = pages_for(b.rows);
@@ -93,14 +93,15 @@ struct Pass {
     add_mlp(model, layer, low, next);
   }
 
-  /// x in the type that feeds products: itself, or rounded into `to`.
+  /// x in the type of inputs of products: x itself, or rounded into `to`.
   Tensor rounded(Tensor x, Tensor to) const {
     if (to.dtype == x.dtype) return x;
     k().convert(to, x);
     return to;
   }
 
-  /// dx (+)= what flows back through a projection; its gradients are added. dout and x in the products' type.
+  /// dx (+)= the gradient through a projection, whose own gradients are accumulated. dout and x have the type
+  /// of inputs of products.
   void project_back(Tensor dx, Tensor dout, Tensor x, const Linear& w, const Adapter& adapter,
                     const LinearGradient& g, bool accumulate) {
     if (g.weight) k().linear_weight_gradient(g.weight, g.bias, dout, x);
@@ -121,7 +122,7 @@ struct Pass {
     k().linear_input_gradient(dx, d, adapter.a, true);
   }
 
-  /// The gradient of what a half's last product gave: dx itself, or what flows back through the norm behind
+  /// The gradient of the output of a half's last product: dx itself, or the gradient through the norm after
   /// it.
   Tensor through_norm(Tensor dx, Tensor x, const Linear& w, const Adapter& adapter, Tensor norm,
                       Tensor dnorm) {
@@ -138,7 +139,7 @@ struct Pass {
     const LayerGradients& g = gradients.layers[static_cast<size_t>(layer)];
     const LayerAdapters& low = adapters_of(model, layer);
     LayerBuffers l = buffers(layer, first(set(layer).middle, T));
-    if (b.sets.size() > 1) {  // with recompute both are fresh
+    if (b.sets.size() > 1) {  // with recompute both have just been computed
       k().rmsnorm(l.normed, l.residual, w.mlp_norm, eps());
       k().gate(l.mlp, l.gate, l.up, config().activation);
     }
@@ -152,7 +153,7 @@ struct Pass {
     k().rmsnorm_backward(dx, g.mlp_norm, dnormed, l.residual, w.mlp_norm, eps());
   }
 
-  /// Gradients of what was rotated, zone by zone, turned back and added up into the first zone's.
+  /// Gradients of rotated queries or keys, zone by zone, rotated back and summed into the first zone's.
   Tensor turned_back(const Tensor& zones, const std::vector<RopeTable>& tables, const std::vector<size_t>& of,
                      int64_t heads) {
     Tensor sum = zones.slice(0, T);
@@ -164,7 +165,7 @@ struct Pass {
     return sum;
   }
 
-  /// Through the norm of each head: dx becomes the gradient of what the projection gave, which is made again.
+  /// Through the norm of each head: dx becomes the gradient of the projection's output, which is recomputed.
   void head_norm_back(Tensor dx, Tensor raw, const LayerBuffers& l, const Linear& w, const Adapter& adapter,
                       Tensor weight, Tensor dweight) {
     if (!weight) return;
@@ -217,8 +218,8 @@ struct Pass {
     k().rmsnorm_backward(dx, g.attn_norm, dnormed, x, w.attn_norm, eps());
   }
 
-  /// From the gradient of logits of the rows `gathered` came from to that of their hidden states, and of the
-  /// head.
+  /// From the gradient of the logits of `rows`, whose hidden states are `gathered`, to those of these hidden
+  /// states and of the head.
   void head_back(Tensor dlogits, Tensor gathered, Tensor rows) {
     int64_t n = dlogits.rows();
     Tensor d = rounded(dlogits, first(b.dlogits, n)), dhidden = first(b.dgathered, n);
@@ -229,7 +230,7 @@ struct Pass {
   }
 };
 
-/// The identity: a row's pages follow each other.
+/// The identity: the pages of a row are consecutive.
 std::vector<int32_t> page_list(const TrainingBuffers& b) {
   std::vector<int32_t> pages(static_cast<size_t>(pages_for(b.rows)));
   for (size_t i = 0; i < pages.size(); ++i) pages[i] = static_cast<int32_t>(i);
@@ -298,7 +299,7 @@ void original_pass(const Model& model, Adapters adapters, const PositionSpec& sp
   pass.k().rmsnorm(first(b.original, T), l.residual, model.weights.final_norm, pass.eps());
 }
 
-/// The rows that count: their indices, targets and weights, on the device. Counts them.
+/// Uploads indices, targets and weights of the rows that count, and counts them.
 RowCount put_targets(Device& device, const TrainingRow& row, bool targets_needed, TrainingBuffers& b) {
   std::vector<int32_t> rows, targets;
   std::vector<float> weights;
@@ -354,7 +355,7 @@ RowCount row_pass(TrainingModel& m, const PositionSpec& spec, const TrainingRow&
   return count;
 }
 
-/// Runs `pass` with a loss of its own, and reads that.
+/// Runs `pass` with its own loss scalar and reads it.
 RowLoss read_loss(const Model& model, TrainingBuffers& b, const std::function<RowCount(Tensor loss)>& pass) {
   model.kernels().fill(b.loss, 0);
   RowCount count = pass(b.loss);

@@ -18,7 +18,7 @@ void add_branch(const Model& model, const LayerBuffers& b, Tensor x, const Linea
   k.add(b.residual, b.branch);
 }
 
-/// Rotates q and k as every zone asks, stores keys and values, and says what attention reads.
+/// Rotates q and k for every zone, stores keys and values, and returns what attention reads.
 std::vector<AttentionZone> rotate_and_store(const Model& model, const LayerKind& kind, const LayerBuffers& b,
                                             const LayerKv& kv) {
   const ModelConfig& c = model.config;
@@ -26,7 +26,7 @@ std::vector<AttentionZone> rotate_and_store(const Model& model, const LayerKind&
   const Sequences& sequences = kind.shape.sequences;
   std::vector<Tensor> queries;
   for (size_t r = 0; r < kind.queries.size(); ++r) {
-    bool last = r + 1 == kind.queries.size();  // the last turns in place, the others copies
+    bool last = r + 1 == kind.queries.size();  // the last rotates in place, the others rotate copies
     Tensor q = last ? b.q : b.rotated_q.slice(static_cast<int64_t>(r) * b.q.rows(), b.q.rows());
     if (!last) k.convert(q, b.q);
     k.rope(q, kind.queries[r], c.num_attention_heads, c.head_dim, Turn::Forward);

@@ -1,6 +1,6 @@
 // One layer, shared by inference and training: what a layer reads and writes, and its two halves. The caller
-// owns the buffers and decides which of them it keeps; nothing here allocates, and nothing touches the memory
-// of a tensor but the kernels.
+// owns the buffers and decides which of them it keeps. Nothing here allocates device memory, and only kernels
+// touch the memory of tensors.
 #pragma once
 
 #include <functional>
@@ -19,42 +19,42 @@ struct Model {
   ModelConfig config;
   Weights weights;
   std::vector<LayerAdapters> adapters{};  // [L], or none
-  std::shared_ptr<Device> device{};       // where it computes, and with which kernels
+  std::shared_ptr<Device> device{};       // where it computes, with which kernels
   Compute compute = Compute::F32;
 
   const Kernels& kernels() const { return device->kernels(); }
-  /// The largest rank of an adapter; 0: there are none.
+  /// The largest rank of an adapter; 0 without adapters.
   int64_t adapter_rank() const;
 };
 
 /// Called at each layer with what attention is about to read: rotated queries, the cache's keys, the shape.
-/// All of it lives for the call only.
+/// All of it is valid during the call only.
 using AttentionObserver =
     std::function<void(int64_t layer, std::span<const AttentionZone> zones, const AttentionShape& shape)>;
 
-/// The buffers of one layer, cut to the rows of the pass. All are contiguous: oneDNN's fast products want
-/// that.
+/// The buffers of one layer, cut to the rows of the pass. All are contiguous, as oneDNN's fast products
+/// require.
 struct LayerBuffers {
-  Tensor residual;   // [T, C] F32
-  Tensor normed;     // [T, C] F32 or BF16
-  Tensor branch;     // [T, C] F32, for families with norms behind both halves; may be the memory of `normed`
-  Tensor q, k, v;    // F32
+  Tensor residual;  // [T, C] F32
+  Tensor normed;    // [T, C] F32 or BF16
+  Tensor branch;    // [T, C] F32, for families with norms after both halves; may share the memory of `normed`
+  Tensor q, k, v;   // F32
   Tensor rotated_q;  // [(R - 1) T, H D] F32
   Tensor rotated_k;  // [T, K D] F32
   Tensor attended;   // [T, H D] F32 or BF16
-  Tensor log_sum;    // [T, H] F32, or null where nobody needs it
+  Tensor log_sum;    // [T, H] F32, or null where it is not needed
   Tensor gate, up;   // [T, F] F32
   Tensor mlp;        // [T, F] F32 or BF16
   Tensor low_rank;   // [T, r] F32, for adapters
 };
 
-/// Where the layer's keys (one view for each rotation) and values lie.
+/// The pages of the layer's keys (one view for each rotation) and values.
 struct LayerKv {
   std::vector<KvPages> keys;
   KvPages values;
 };
 
-/// A layer's adapters; none where the model has none.
+/// A layer's adapters; kNoAdapters where the model has none.
 const LayerAdapters& adapters_of(const Model& model, int64_t layer);
 extern const LayerAdapters kNoAdapters;
 
@@ -63,13 +63,13 @@ extern const LayerAdapters kNoAdapters;
 void project(const Kernels& k, Tensor out, Tensor x, const Linear& w, const Adapter& adapter, Tensor low,
              bool accumulate);
 
-/// Each head of x [T, heads D] normalised on its own, where there is a weight.
+/// Normalises each head of x [T, heads D]; does nothing without a weight.
 void normalise_heads(const Model& model, Tensor x, Tensor weight);
 
 /// First half: residual += o(attention(norm(residual))). Leaves normed, q (rotated), attended, log_sum.
 void attend(const Model& model, int64_t layer, const LayerAdapters& adapters, const LayerKind& kind,
             const LayerBuffers& b, const LayerKv& kv, const AttentionObserver& observer = {});
-/// Second half but its last product: normed, gate, up and mlp from residual.
+/// Second half without its last product: normed, gate, up and mlp from residual.
 void gate_mlp(const Model& model, int64_t layer, const LayerAdapters& adapters, const LayerBuffers& b);
 /// residual += down(mlp).
 void add_mlp(const Model& model, int64_t layer, const LayerAdapters& adapters, const LayerBuffers& b);

@@ -1,5 +1,5 @@
 // Reading a model's config. Sizes are bounded before anything is computed from them, and a field that would
-// change the arithmetic in a way we do not implement is refused, never skipped.
+// change the arithmetic in a way that is not implemented is refused, never skipped.
 #include "model/config.h"
 
 #include <algorithm>

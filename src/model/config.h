@@ -30,15 +30,15 @@ struct ModelConfig {
   // see the window and turn by plain RoPE with the base rope_local_base_freq. 0: all layers are alike.
   int64_t sliding_window_pattern = 0;
   double rope_local_base_freq = 0;
-  double query_pre_attn_scalar = 0;  // scores are divided by its square root; 0: by that of head_dim
-  double embedding_scale = 1;        // multiplies what the embedding gives
+  double query_pre_attn_scalar = 0;  // scores are divided by its square root; 0: of head_dim's
+  double embedding_scale = 1;        // multiplies the embedding's output
   Activation activation = Activation::Silu;
   bool tie_word_embeddings = false;
   bool attention_bias = false;  // q, k and v carry biases
   bool o_bias = false;          // and so does o
   bool mlp_bias = false;        // gate, up and down carry biases
-  bool qk_norm = false;         // each head of q and k is normalised (RMSNorm) before it turns
-  bool post_norms = false;      // what attention and the MLP give is normalised before it is added
+  bool qk_norm = false;         // each head of q and k is normalised (RMSNorm) before rotation
+  bool post_norms = false;      // outputs of attention and MLP are normalised before they are added
   bool norm_head = false;       // logits are hidden . rows of the head divided by their L2 norm (NormHead)
   PositionConfig position;      // the model's own method
 
@@ -48,8 +48,8 @@ struct ModelConfig {
   }
 };
 
-/// Parameters of a model of these sizes, without reading a tensor: V C of them are the embedding's, and as
-/// many those of a head that is not tied to it.
+/// Parameters of a model of these sizes, without reading a tensor: V C of them belong to the embedding, and V
+/// C to a head that is not tied to it.
 int64_t parameter_count(const ModelConfig& config);
 
 /// One family. GGUF stores q/k rows interleaved for some (gguf_permuted): undone at load so that one rotary
@@ -66,7 +66,7 @@ struct Architecture {
   bool gemma = false;      // scaled embedding, norms after both halves, local layers, GELU; HF norms - 1
   bool max_window_layers = false;  // HF counts layers that keep full attention, and asks use_sliding_window
   const char* bias = "attention_bias";  // config.json's name for biases of q, k, v and o
-  // What an HF config that is silent about a field means.
+  // Values of fields that an HF config omits.
   bool tied = false;
   int64_t head_dim = 0;        // 0: hidden / heads
   int64_t sliding_window = 0;  // 0: the family has none

@@ -1,4 +1,4 @@
-// What a model must compute, from shapes alone, and what this machine could: model FLOPs utilisation (MFU;
+// FLOPs that a model needs, from shapes alone, and what this machine can do: model FLOPs utilisation (MFU;
 // Chowdhery 2022, arXiv 2204.02311) with attention counted causally and recomputation not counted.
 #pragma once
 
@@ -7,7 +7,7 @@
 
 namespace longspan {
 
-/// P: weights that a token is multiplied with, all but the embedding that it is looked up in.
+/// P: weights that a token is multiplied with: all but the embedding, which is a lookup.
 int64_t multiplied_parameters(const ModelConfig& config);
 
 /// Elements that train, from shapes alone.

@@ -9,7 +9,7 @@ namespace longspan {
 
 namespace {
 
-/// The first rows of a buffer that was made wide enough for F32.
+/// The first rows of a buffer that is large enough for F32.
 Tensor typed(const Tensor& buffer, DType dtype, int64_t rows) {
   return buffer.viewed(dtype, rows, buffer.cols());
 }
@@ -38,7 +38,7 @@ struct Part {
   DType dtype = DType::F32;
 };
 
-/// Every buffer and its size, for making and for predicting.
+/// Every buffer and its size, for allocation and for the memory plan.
 std::vector<Part> parts(const ModelConfig& c, const PositionSpec& spec, int64_t rows, int64_t head_rows,
                         int64_t rank) {
   Rotations r = rotations(spec);

@@ -1,7 +1,7 @@
 // forward: one loop over layers for every mode. A batch holds tokens of one or several sequences, each with
-// its cache: chunks of prompts and single tokens side by side. What comes out are the hidden states of the
-// rows that want logits, after the final norm. The head runs apart, in chunks of rows, so that logits of a
-// long text are never stored whole.
+// its cache: chunks of prompts and single tokens together. It returns the hidden states, after the final
+// norm, of the rows that want logits. The head runs separately, in chunks of rows, so that logits of a long
+// text are never stored whole.
 #pragma once
 
 #include <functional>
@@ -14,17 +14,17 @@
 
 namespace longspan {
 
-/// The next tokens of one sequence: T_s >= 1 of them follow the cache.length() tokens that its cache holds.
-/// `spec` is the position spec of the whole sequence (its declared length), the same for each call on that
-/// sequence; the pool holds as many copies of keys as it asks for.
+/// The next tokens of one sequence, at least one, which follow the cache.length() tokens in its cache. `spec`
+/// is the position spec of the whole sequence (its declared length), the same for each call on that sequence;
+/// the pool holds as many copies of keys as it asks for.
 struct BatchSequence {
   KvCache* cache = nullptr;
   const PositionSpec* spec = nullptr;
   std::span<const int32_t> ids;
 };
 
-/// Sequences share one pool, and their specs differ in frequencies alone. Rows are counted through the
-/// sequences.
+/// Sequences share one pool, and their specs differ in frequencies only. Rows are numbered consecutively
+/// through the sequences.
 struct Batch {
   std::vector<BatchSequence> sequences;
   std::vector<int32_t> logits_rows;  // rows whose hidden states are wanted, rising
@@ -39,8 +39,8 @@ struct Activations {
   Tensor residual;    // [T, C] F32
   Tensor normed;      // [T, C] F32 or BF16 (two views of one buffer)
   Tensor q, k, v;     // [T, H D], [T, K D], [T, K D] F32, before rotation
-  Tensor rotated_q;   // [(R - 1) T, H D] F32: all rotations of the queries but one, which turns in place
-  Tensor rotated_k;   // [T, K D] F32, one rotation of the keys at a time; null where there is but one
+  Tensor rotated_q;   // [(R - 1) T, H D] F32: all rotations of the queries but one, which rotates in place
+  Tensor rotated_k;   // [T, K D] F32, one rotation of the keys at a time; null if there is only one
   Tensor attended;    // [T, H D] F32 or BF16
   Tensor gate, up;    // [T, F] F32
   Tensor mlp;         // [T, F] F32 or BF16
@@ -56,17 +56,17 @@ struct Activations {
 };
 constexpr int64_t kHeadRows = 64;
 
-/// Buffers for steps of at most `rows` tokens under `spec` (or one that asks for as many rotations).
+/// Buffers for steps of at most `rows` tokens under `spec` (or a spec with as many rotations).
 Activations make_activations(const Model& model, const PositionSpec& spec, int64_t rows);
-/// `head_rows`: rows of logits that will be asked for at once (1 when only the last token is wanted);
+/// `head_rows`: rows of logits that are needed at once (1 when only the last token is wanted);
 /// `adapter_rank`: of the model.
 int64_t activation_bytes(const ModelConfig& config, const PositionSpec& spec, int64_t rows,
                          int64_t head_rows = kHeadRows, int64_t adapter_rank = 0);
 
-/// Runs the batch through all layers, at most a.rows tokens. Keys and values are stored behind those that the
-/// caches hold, and the caches' lengths set. Returns [n, C] F32, a row for each of batch.logits_rows (null
-/// for none): a view into `a`, valid until the next call. Error names an id outside the vocabulary, or says
-/// that the pool is full; the caches are then as before.
+/// Runs the batch through all layers, at most a.rows tokens. Keys and values are appended to the caches,
+/// whose lengths grow. Returns [n, C] F32, a row for each of batch.logits_rows (null for none): a view into
+/// `a`, valid until the next call. Error names an id outside the vocabulary, or says that the pool is full;
+/// the caches are then as before.
 Tensor forward(const Model& model, const Batch& batch, Activations& a);
 
 /// logits = head(hidden rows), for at most kHeadRows rows: [rows, V] F32, a view into `a`.
@@ -76,7 +76,7 @@ Tensor head_logits(const Model& model, Tensor hidden, Activations& a);
 void append_log_probs(const Model& model, Tensor hidden, std::span<const int32_t> targets, Activations& a,
                       std::vector<float>& out);
 
-/// What is wanted while a text is read: the hidden states of ids from .. to - 1, given in order as they come.
+/// What the caller wants of a text while it is read: the hidden states of ids from .. to - 1, in order.
 struct Reading {
   size_t from = 0, to = 0;
   std::function<void(Tensor hidden, size_t first)> on_hidden{};  // rows of ids first, first + 1, ...

@@ -1,5 +1,5 @@
-// Where the gradient of each weight lies: the shape of Weights again, null where nothing trains. Between
-// training.cc, which makes them, and backward.cc, which adds to them.
+// The gradient of each weight, arranged like Weights; null where nothing trains. training.cc makes them,
+// backward.cc adds to them.
 #pragma once
 
 #include <vector>
@@ -24,8 +24,8 @@ struct Gradients {
   std::vector<LayerGradients> layers;
 };
 
-/// At the end of a pass: what it added on behalf of parameters that the model multiplies with in another form
-/// goes on to their own gradients.
+/// Called at the end of a pass. Parameters that the model uses in another form (UnitHead) get their own
+/// gradients from those of that form.
 void finish_gradients(TrainingModel& model);
 
 }  // namespace longspan

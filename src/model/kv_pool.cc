@@ -70,7 +70,7 @@ int64_t kv_bytes(const ModelConfig& c, CacheTypes types, int64_t tokens, int64_t
   return pages_for(tokens) * kv_layout(c, types, key_copies).page_bytes();
 }
 
-// All layers of a page lie together: memory is touched in the order in which a text grows, also where the
+// All layers of a page are contiguous: memory is touched in the order in which a text grows, even where the
 // system hands it out in huge pages.
 KvPool::KvPool(Device& device, const KvLayout& layout, int64_t limit)
     : device_(device),

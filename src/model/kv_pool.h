@@ -1,7 +1,7 @@
 // KvPool: the memory for keys and values of many sequences, in pages of kPageTokens tokens with reference
 // counts (Kwon 2023, arXiv 2309.06180). KvCache: the pages of one sequence and its length. Keys are kept
-// rotated, once for each rotation that the zones of the position method ask for. Sequences that begin alike
-// share pages; whoever writes into a shared page gets a copy of it first.
+// rotated, once for each rotation that the zones of the position method ask for. Sequences with a common
+// prefix can share pages; a shared page is copied before it is written.
 #pragma once
 
 #include <memory>
@@ -25,7 +25,7 @@ struct CacheTypes {
 /// Reads --cache-type: "f16" for both, or "k=f16,v=bf16" (a side that is not named keeps F16). Error lists
 /// the types.
 CacheTypes parse_cache_types(std::string_view text);
-/// What parse_cache_types reads back: "F16", "k=F16,v=BF16".
+/// Text that parse_cache_types reads back: "F16", "k=F16,v=BF16".
 std::string describe(CacheTypes types);
 /// "f32, f16, bf16".
 std::string cache_type_names();
@@ -36,7 +36,7 @@ int64_t key_copies(const PositionSpec& spec);
 /// Pages that hold `tokens` tokens.
 int64_t pages_for(int64_t tokens);
 
-/// What a page holds, and what it costs: for kPageTokens tokens the keys (each copy) and values of all
+/// Contents and size of a page: for kPageTokens tokens, it holds the keys (each copy) and the values of all
 /// layers.
 struct KvLayout {
   int64_t layers = 0, heads = 0, head_dim = 0, key_copies = 1;
@@ -63,7 +63,7 @@ class KvPool {
   /// A page with one reference. Error when all pages are taken.
   int32_t take();
   void share(int32_t page);
-  /// Gives a reference back; a page without any is free.
+  /// Gives a reference back; a page without references is free.
   void release(int32_t page);
   /// A page with one reference and the contents of `page`.
   int32_t copy_of(int32_t page);
@@ -74,7 +74,7 @@ class KvPool {
   int32_t references(int32_t page) const { return references_[static_cast<size_t>(page)]; }
   const KvLayout& layout() const { return layout_; }
 
-  /// A layer's keys or values; `table` [S, P] I32 says whose pages.
+  /// A layer's keys or values; `table` [S, P] I32 lists the pages of each sequence.
   KvPages keys(int64_t layer, int64_t copy, Tensor table) const;
   KvPages values(int64_t layer, Tensor table) const;
 

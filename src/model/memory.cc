@@ -10,9 +10,9 @@ namespace longspan {
 
 namespace {
 
-// Together fitted to the resident memory of SmolLM2 (49,152 entries) less everything else in the plan: code,
-// libraries and oneDNN's generated code; then a share for each entry of the vocabulary, which was not
-// measured apart for other sizes.
+// Fitted together to the resident memory of SmolLM2 (49,152 entries) minus everything else in the plan: code,
+// libraries and oneDNN's generated code, and a share for each entry of the vocabulary. The two were not
+// measured separately for other sizes.
 constexpr int64_t kProgramBytes = int64_t{12} << 20;
 constexpr int64_t kVocabularyEntryBytes = 220;
 // The same for training, with its rows: rounded up.

@@ -1,5 +1,5 @@
 // What a model will hold in memory, computed from shapes before anything is loaded: reading a text, and
-// training. Each figure is what the code that allocates says it will.
+// training. Each figure comes from the code that allocates.
 #pragma once
 
 #include <optional>
@@ -14,13 +14,13 @@ namespace longspan {
 
 /// Bytes resident while a context is in use.
 struct MemoryPlan {
-  int64_t weights = 0;      // files, mapped: all of their pages once every weight was read
+  int64_t weights = 0;      // mapped files: all of their pages, once every weight has been read
   int64_t copied = 0;       // tensors that had to be transformed at load
   int64_t packed = 0;       // second layouts that the kernels make at first use
   int64_t kv_cache = 0;     // whole pages
   int64_t activations = 0;  // buffers of one chunk
   int64_t program = 0;      // code, libraries, vocabulary
-  // Not in the total: what `score` needs besides, since it multiplies the head by many rows.
+  // Not in the total: what `score` needs in addition, since it multiplies the head by many rows.
   int64_t scoring = 0;
   int64_t total() const { return weights + copied + packed + kv_cache + activations + program; }
 };
@@ -32,7 +32,7 @@ MemoryPlan plan_memory(const Checkpoint& checkpoint, const ModelConfig& config, 
 /// Sets of keys that the config's position method keeps for a context of that length.
 int64_t key_copies(const ModelConfig& config, int64_t context);
 
-/// Tokens, whole pages, whose cache fits into `available` bytes beside everything else of the plan.
+/// Tokens, in whole pages, whose cache fits into `available` bytes together with everything else of the plan.
 int64_t longest_context(const MemoryPlan& plan, const ModelConfig& config, CacheTypes cache_types,
                         int64_t copies, int64_t available);
 
@@ -52,15 +52,15 @@ struct TrainingShape {
   Compute compute = Compute::F32;
   std::vector<Rows> stages{};
   std::vector<Held> validations{};
-  bool original = false;  // the model of before stands beside the one that trains
+  bool original = false;  // the original model is loaded as well
 };
 
 /// Label and bytes.
 using MemoryTable = std::vector<std::pair<std::string, int64_t>>;
 MemoryTable plan_training_memory(const Checkpoint& checkpoint, const ModelConfig& config, const Kernels& k,
                                  const TrainingShape& shape);
-/// Error with the table's sum and its largest row when it is more than `available`; nothing: unknown, no
-/// check.
+/// Error with the table's sum and its largest row when the sum exceeds `available`; without a value there is
+/// no check.
 void check_memory(const MemoryTable& table, std::optional<int64_t> available);
 
 }  // namespace longspan

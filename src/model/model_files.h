@@ -1,5 +1,5 @@
-// What a model directory or GGUF file holds beside its weights: tokenizer and chat format. Both are read from
-// a checkpoint without tensors, too (open_metadata).
+// Tokenizer and chat format of a model directory or GGUF file. Both can be read from a checkpoint without
+// tensors (open_metadata).
 #pragma once
 
 #include <string>

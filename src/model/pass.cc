@@ -10,7 +10,7 @@ namespace longspan {
 
 namespace {
 
-/// Local layers turn by plain RoPE whatever the others do: what they see stays inside their window.
+/// Local layers rotate by plain RoPE whatever the others do: what they see is inside their window.
 PositionSpec local_spec(const ModelConfig& c) {
   PositionConfig plain;
   plain.base = c.rope_local_base_freq;
@@ -32,7 +32,7 @@ std::vector<Part> parts(const ModelConfig& c, int64_t rows) {
       {&PassInputs::decay, DType::F32, c.head_dim}, {&PassInputs::wanted, DType::I32, rows}};
 }
 
-/// The beginning of a buffer with these values.
+/// The beginning of a buffer, filled with these values.
 template <class T>
 Tensor put(Device& device, const Tensor& buffer, const std::vector<T>& values) {
   device.upload(buffer, std::span<const T>(values));
@@ -55,8 +55,8 @@ void put_table(Device& device, const PassRows& rows, PassInputs& in) {
   device.upload(in.table, std::span<const int32_t>(table));
 }
 
-/// The tables of one kind of layer: `specs` by sequence. `tables`: how many are taken; those made here are
-/// added.
+/// The tables of one kind of layer; `specs` by sequence. `tables` is the number in use, to which those made
+/// here are added.
 void make_tables(Device& device, const PassRows& rows, const std::vector<const PositionSpec*>& specs,
                  Tensor positions, Tensor cos, Tensor sin, int64_t& tables, LayerKind& kind) {
   kind.rotations = rotations(*specs[0]);

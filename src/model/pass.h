@@ -1,5 +1,5 @@
 // The rows of one pass through the layers: on the host as the caller gives them, and on the device as the
-// layers read them. Rows of several sequences stand side by side; each sequence has the position spec of its
+// layers read them. Rows of several sequences are concatenated; each sequence has the position spec of its
 // own declared length.
 #pragma once
 
@@ -13,8 +13,8 @@
 
 namespace longspan {
 
-/// On the host. Positions that are the indices of the keys (past + row) need not be told to attention; those
-/// of packed documents do.
+/// On the host. Attention needs positions only where they are not the indices of the keys (past + row), as in
+/// packed documents.
 struct PassRows {
   std::vector<int32_t> ids;                // [T]
   std::vector<double> positions;           // [T] of the rotary embedding
@@ -53,13 +53,13 @@ struct PassInputs {
   static PassInputs make(Device& device, Arena& arena, const ModelConfig& config, int64_t rows);
 };
 
-/// Positions and attention of the layers that share them.
+/// Rotations and attention shape, shared by all layers of one kind.
 struct LayerKind {
   Rotations rotations;                   // of the first sequence; all have as many
   std::vector<RopeTable> queries, keys;  // by rotation
   std::vector<int64_t> from;             // of each zone
   AttentionShape shape;
-  Tensor sharpness;  // [T] F32 what multiplies each query, or null
+  Tensor sharpness;  // [T] F32 factor of each query, or null
 };
 
 struct LayerKinds {
@@ -69,10 +69,10 @@ struct LayerKinds {
   }
 };
 
-/// Tables of cos and sin that a spec asks for: buffers have so many times the rows of a pass.
+/// Number of tables of cos and sin that a spec needs: buffers hold that many times the rows of a pass.
 int64_t rope_tables(const ModelConfig& config, const PositionSpec& spec);
 
-/// Whether sequences of these specs may stand in one pass: all but their frequencies is equal.
+/// Whether sequences of these specs may be in one pass: everything but their frequencies is equal.
 bool same_but_frequencies(const PositionSpec& a, const PositionSpec& b);
 
 /// Uploads the rows and makes the tables of angles. `cos`, `sin`: [rope_tables * T at least, r/2]. Error
@@ -80,7 +80,7 @@ bool same_but_frequencies(const PositionSpec& a, const PositionSpec& b);
 LayerKinds prepare_pass(Device& device, const ModelConfig& config, const PassRows& rows, PassInputs& inputs,
                         Tensor cos, Tensor sin);
 
-/// max(1, ln(position + 1) / ln(log_n)): what multiplies a query; 1 when log_n is 0.
+/// The factor of a query, max(1, ln(position + 1) / ln(log_n)); 1 when log_n is 0.
 float sharpness(const PositionSpec& spec, double position);
 
 }  // namespace longspan

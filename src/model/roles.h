@@ -1,5 +1,5 @@
-// The projections and norms of a layer by name: what trains, what adapters stand beside, what files of
-// adapters call them. Names are those of Hugging Face and PEFT.
+// The projections and norms of a layer by name: what can train, what can have adapters, and their names in
+// files of adapters. Names are those of Hugging Face and PEFT.
 #pragma once
 
 #include "model/gradients.h"
@@ -37,12 +37,12 @@ inline constexpr Norm kNorms[] = {
     {&TensorNames::mlp_post_norm, &LayerWeights::mlp_post_norm, &LayerGradients::mlp_post_norm},
 };
 
-/// Hugging Face's names of the family. Norms that it lacks have none.
+/// Hugging Face's names in this family; none for norms that it lacks.
 inline const TensorNames& parameter_names(const ModelConfig& config) {
   return config.post_norms ? kGemmaNames : kHuggingFaceNames;
 }
 
-/// What Hugging Face's files hold of a norm is so much less than its weight (Gemma).
+/// Hugging Face's files hold the weight of a norm minus this (Gemma).
 inline float norm_offset(const ModelConfig& config) { return config.post_norms ? 1.0f : 0.0f; }
 
 }  // namespace longspan

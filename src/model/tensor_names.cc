@@ -20,8 +20,8 @@ constexpr TensorNames kHuggingFaceNames{.layer = "model.layers.{}.",
                                         .down = "mlp.down_proj",
                                         .mlp_post_norm = nullptr};
 
-/// What the Llama family calls post_attention_layernorm stands before the MLP; Gemma's stands behind
-/// attention.
+/// post_attention_layernorm is the norm before the MLP in the Llama family, and the one after attention in
+/// Gemma.
 static constexpr TensorNames gemma() {
   TensorNames names = kHuggingFaceNames;
   names.attn_post_norm = "post_attention_layernorm";

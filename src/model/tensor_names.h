@@ -10,8 +10,8 @@ struct TensorNames {
   const char *embedding, *final_norm, *head;
   const char *attn_norm, *q, *k, *v, *o, *q_norm, *k_norm, *attn_post_norm;
   const char *mlp_norm, *gate, *up, *down, *mlp_post_norm;
-  // q, k and v in one tensor, which then has no q, k and v: for each key/value head the rows of its query
-  // heads, of the key head and of the value head (InternLM2).
+  // q, k and v in one tensor instead of three: for each key/value head the rows of its query heads, of the
+  // key head and of the value head (InternLM2).
   const char* qkv = nullptr;
 };
 

@@ -1,5 +1,5 @@
-// Which tensors train: they are copied to F32 memory of our own, the rest stays as it was loaded (quantised,
-// mapped). Names are those of transformers and PEFT.
+// Which tensors train: they are copied to F32 memory, the rest stays as loaded (quantised, mapped). Names are
+// those of transformers and PEFT.
 #include "model/training.h"
 
 #include <fmt/format.h>
@@ -16,7 +16,7 @@ namespace longspan {
 
 namespace {
 
-constexpr float kUnitEps = 1e-30f;  // a row of zeros stays one
+constexpr float kUnitEps = 1e-30f;  // keeps rows of zeros at zero
 
 void check(const Trained& t) {
   if (!t.all && t.lora_rank <= 0 && !t.norms && !t.embeddings)
@@ -37,11 +37,11 @@ bool adapted(const Trained& t, const char* role) {
          std::find(t.projections.begin(), t.projections.end(), role) != t.projections.end();
 }
 
-/// Makes parameters, in the order in which they are asked for.
+/// Makes parameters, in the order of the calls.
 struct Maker {
   TrainingModel& model;
 
-  /// A value of our own in the place of `tensor`, and its gradient.
+  /// Replaces `tensor` by an F32 copy that trains, and makes its gradient.
   Tensor own(Tensor& tensor, const std::string& name, bool decays, float offset = 0) {
     if (!tensor) return {};
     tensor = copied(tensor);
@@ -61,7 +61,7 @@ struct Maker {
     return gradient;
   }
 
-  /// The head of a model with NormHead: the parameter's rows may have any length.
+  /// The head of a model with NormHead: rows of the parameter may have any length.
   Tensor own_unit_head(Tensor& head, const std::string& name) {
     UnitHead& u = model.unit_head;
     u.raw = copied(head);

@@ -1,6 +1,6 @@
 // Training of a model: parameters with gradients, low-rank adapters, and the gradient of one row. Forward is
 // the layer of block.cc; backward is the same layer reversed. The plan decides what is kept: everything of
-// every layer, or (recompute) only the residual stream between layers, in which case backward runs the block
+// every layer, or (recompute) only the residual stream between layers, in which case backward runs the layer
 // again: the same code on the same numbers, so both plans give the same bits. The head and the loss run in
 // chunks of tokens; logits are never stored whole.
 #pragma once
@@ -14,8 +14,8 @@
 
 namespace longspan {
 
-/// What trains. All weights, or adapters on some projections (LoRA, Hu 2021, arXiv 2106.09685) with norms and
-/// embeddings beside them as LongLoRA found necessary (Chen 2023, arXiv 2309.12307).
+/// What trains: all weights, or adapters on some projections (LoRA, Hu 2021, arXiv 2106.09685), together with
+/// norms and embeddings as LongLoRA found necessary (Chen 2023, arXiv 2309.12307).
 struct Trained {
   bool all = false;                           // every weight; embeddings only if `embeddings`
   int64_t lora_rank = 0;                      // 0: no adapters
@@ -30,8 +30,8 @@ struct Parameter {
   std::string name;
   Tensor value;         // F32 [rows, cols] or [cols]
   Tensor gradient;      // F32, of the same shape; passes add to it
-  bool decays = false;  // weight decay applies: matrices, but no embedding and no norm
-  float offset = 0;     // what files hold is so much less than the value
+  bool decays = false;  // weight decay applies: matrices, except embeddings and heads
+  float offset = 0;     // files hold the value minus this
 };
 
 /// The head of a model with NormHead while it trains: logits are products with its rows divided by their L2
@@ -45,7 +45,7 @@ struct UnitHead {
 };
 
 struct TrainingModel {
-  Model model;  // trained weights and adapters are F32 in `memory`; frozen ones lie as they were loaded
+  Model model;  // trained weights and adapters are F32 in `memory`; frozen ones stay as loaded
   std::vector<Parameter> parameters;  // in a fixed order
   Arena memory;
   // What backward adds to; the tensors are those of `parameters`.
@@ -57,10 +57,10 @@ struct TrainingModel {
 TrainingModel make_training_model(const Checkpoint& checkpoint, const ModelConfig& config,
                                   std::shared_ptr<Device> device, Compute compute, const Trained& trained,
                                   uint64_t seed);
-/// Tells the kernels that values of parameters changed: packed copies are made anew.
+/// To be called after parameters changed: drops packed copies and renews derived weights (UnitHead).
 void parameters_changed(TrainingModel& model);
-/// The parameter as files hold it, in memory of the host: its own where nothing needs to change, else in
-/// `memory`.
+/// The parameter as files hold it, in host memory: a view of its own memory where nothing needs to change,
+/// else in `memory`.
 Tensor as_filed(const TrainingModel& model, const Parameter& parameter, Arena& memory);
 
 struct TrainingPlan {
@@ -77,7 +77,7 @@ int64_t training_buffer_bytes(const TrainingBuffers& buffers);
 int64_t training_buffer_bytes(const ModelConfig& config, Compute compute, const PositionSpec& spec,
                               int64_t tokens, const TrainingPlan& plan, int64_t adapter_rank);
 
-/// What of a row counts.
+/// The part of a row that counts in the loss.
 struct RowCount {
   double weight = 0;    // sum of weights
   int64_t targets = 0;  // targets of weight > 0
@@ -100,7 +100,7 @@ struct RowLoss {
   double weight = 0;
   int64_t targets = 0;
 };
-/// The same for a single row, whose loss is waited for.
+/// The same for a single row; waits for its loss.
 RowLoss row_gradient(TrainingModel& model, const PositionSpec& spec, const TrainingRow& row, double scale,
                      TrainingBuffers& buffers);
 RowLoss row_divergence(TrainingModel& model, const PositionSpec& spec, const Model* original,

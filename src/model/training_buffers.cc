@@ -6,7 +6,7 @@ namespace longspan {
 
 namespace {
 
-/// Element types: F32, or that of what feeds products.
+/// Element types: F32, or that of inputs of products.
 enum class Type : uint8_t { F32, Product, I32, F64 };
 
 struct Part {

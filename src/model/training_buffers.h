@@ -1,5 +1,5 @@
 // The memory of one pass of training: what forward keeps for backward, and the gradients of activations.
-// Between training_buffers.cc, which makes and counts them, and backward.cc, which uses them.
+// training_buffers.cc makes and counts them, backward.cc uses them.
 #pragma once
 
 #include <vector>
@@ -9,28 +9,28 @@
 
 namespace longspan {
 
-/// What backward needs of a layer, and what its forward writes on the way.
+/// What backward needs of a layer, and what the layer's forward writes for it.
 struct LayerSet {
   Tensor middle;             // [T, C] F32: the residual after attention
   Tensor q, rotated_q;       // F32
   Tensor attended, log_sum;  // [T, H D], [T, H]
   Tensor gate, up;           // [T, F] F32
-  Tensor kv;                 // pages of keys, one rotation after the other, then of values
+  Tensor kv;                 // pages of keys, one rotation after another, then of values
 };
 
 class TrainingBuffers {
  public:
   TrainingPlan plan;
   int64_t rows = 0;            // T: the longest row
-  DType dtype = DType::F32;    // of what feeds products, and of keys and values
+  DType dtype = DType::F32;    // of inputs of products, and of keys and values
   std::vector<Tensor> stream;  // [L + 1] of [T, C] F32: the residual between layers
   std::vector<LayerSet> sets;  // one, or one a layer
   PassInputs inputs;
   Tensor normed, k, v, rotated_k, mlp;
-  Tensor branch, d_branch;  // [T, C] F32: what a half gives to the norm behind it, and its gradient
+  Tensor branch, d_branch;  // [T, C] F32: what a half gives to the norm after it, and its gradient
   Tensor cos, sin;          // [tables T, r/2]
   Tensor low_rank, d_low_rank, half_low_rank;  // [T, r] F32, F32, in `dtype`
-  // Gradients of activations. d_small, d_q, d_k and d_v hold what feeds products, in `dtype`.
+  // Gradients of activations. d_small, d_q, d_k and d_v hold inputs of products, in `dtype`.
   Tensor dx, dnormed, dhidden, dattended, dmlp, dv, dq, dk, dgate, dup, d_small, d_q, d_k, d_v, q_raw, k_raw;
   // The head: rows that have a target, gathered in chunks of n.
   Tensor hidden, original;             // [T, C] F32: the final norm's output, of the original model

@@ -17,20 +17,20 @@ namespace longspan {
 
 namespace {
 
-/// Tensors that files carry and the forward pass does not read: the config already said what they hold.
+/// Tensors in files that the forward pass does not read: the config already gives what they hold.
 bool ignorable(const std::string& name) {
   return name.ends_with("rotary_emb.inv_freq") || name == "rope_freqs.weight" ||
          name.starts_with("rope_factors_");
 }
 
-/// How a tensor becomes usable: where it lies, or as a copy in which ...
+/// How a tensor becomes usable: as stored, or as a copy in which ...
 struct Copy {
   bool needed = false;
   const char* label = "weights moved to aligned memory";
-  int64_t permuted_heads = 0;              // ... the rows of so many heads go into rotary order
+  int64_t permuted_heads = 0;              // ... the rows of this many heads are put in rotary order
   int64_t first = 0, run = 0, stride = 0;  // ... only `run` of every `stride` rows stay, from `first` on
   bool unit_rows = false;                  // ... rows have length 1
-  float add = 0;                           // ... every element is so much larger
+  float add = 0;                           // ... this is added to every element
 };
 using Place = std::function<Tensor(const Tensor& tensor, const Copy& copy)>;
 
@@ -77,7 +77,8 @@ struct Gather {
            0;
   }
 
-  /// Norms and biases: [n] F32 whatever the file holds. A copy that takes rows tells the size of the whole.
+  /// Norms and biases: [n] F32 whatever the file holds. A copy that selects rows is given the size of the
+  /// whole.
   Tensor vector(const std::string& name, int64_t n, Copy copy = {}) {
     Tensor t = take(name, 0, copy.run ? n / copy.run * copy.stride : n);
     if (is_quantised(t.dtype))
@@ -93,14 +94,14 @@ struct Gather {
     return place(t, copy);
   }
 
-  /// Gemma's Hugging Face files hold what is to be added to 1.
+  /// Gemma's Hugging Face files hold the norm minus 1.
   Tensor norm(const std::string& stem, int64_t n) {
     bool add = row.gemma && !gguf;
     return vector(stem + ".weight", n, {.needed = add, .add = add ? 1.0f : 0.0f});
   }
 
-  /// GGUF says nothing about biases: there they are what the file holds. A config.json that is silent says
-  /// no.
+  /// GGUF metadata does not mention biases: the tensors in the file decide. A config.json without the key
+  /// means no.
   bool has_bias(const std::string& name, bool declared) const {
     bool present = static_cast<bool>(checkpoint.find(name));
     if (present && !gguf && !declared)

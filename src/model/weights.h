@@ -1,6 +1,6 @@
 // Weights: tensors by role, per layer. Views into the mapped checkpoint wherever the kernels can read it as
-// it lies; what had to be copied (norms to F32, permuted q/k rows, fused q, k and v) is in the arena,
-// labelled and counted.
+// stored; what had to be copied (norms to F32, permuted q/k rows, fused q, k and v) is in the arena, labelled
+// and counted.
 #pragma once
 
 #include <vector>
@@ -11,17 +11,17 @@
 
 namespace longspan {
 
-/// A tensor that the model lacks is null, and what it would do is left out.
+/// A tensor that the model lacks is null, and its operation is skipped.
 struct LayerWeights {
   Tensor attn_norm;       // [C] F32
   Linear q, k, v;         // [H*D, C], [K*D, C], [K*D, C]
   Tensor q_norm, k_norm;  // [D] F32, of every head
   Linear o;               // [C, H*D]
-  Tensor attn_post_norm;  // [C] F32, of what o gives
+  Tensor attn_post_norm;  // [C] F32, of o's output
   Tensor mlp_norm;        // [C] F32
   Linear gate, up;        // [F, C]
   Linear down;            // [C, F]
-  Tensor mlp_post_norm;   // [C] F32, of what down gives
+  Tensor mlp_post_norm;   // [C] F32, of down's output
 };
 
 struct Weights {
@@ -35,12 +35,12 @@ struct Weights {
 /// Error naming file and tensor when one is missing, of the wrong shape or holds NaN.
 Weights load_weights(const Checkpoint& checkpoint, const ModelConfig& config);
 
-/// What the weights cost, computed from shapes alone: no tensor is read.
+/// Bytes of the weights, computed from shapes alone: no tensor is read.
 struct WeightsPlan {
   int64_t mapped = 0;       // bytes of the files' tensors; load_weights reads each once
   int64_t copied = 0;       // what load_weights copies into the arena
   int64_t packed = 0;       // what the kernels will pack of the layers for products of many rows in `compute`
-  int64_t packed_head = 0;  // the same for the head: only if logits of many rows at once are asked for
+  int64_t packed_head = 0;  // the same for the head: only if logits of many rows are needed at once
 };
 WeightsPlan plan_weights(const Checkpoint& checkpoint, const ModelConfig& config, const Kernels& k,
                          Compute compute);

@@ -148,7 +148,7 @@ void link_or_copy(const fs::path& file, const fs::path& directory) {
   fs::path to = directory / file.filename();
   std::error_code error;
   if (is_weights(file)) {
-    // Hugging Face's cache keeps symbolic links: what they lead to is linked.
+    // Hugging Face's cache keeps symbolic links: their targets are linked.
     fs::create_hard_link(fs::canonical(file), to, error);
     if (!error) return;
   }

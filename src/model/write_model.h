@@ -1,5 +1,5 @@
 // Writing a model directory: what `extend` and `convert` do. It is built in DIRECTORY.partial and renamed
-// when it is whole; what was there before is never touched.
+// when complete; existing files are never touched.
 #pragma once
 
 #include <filesystem>
@@ -15,18 +15,18 @@ namespace longspan {
 struct ModelWish {
   std::filesystem::path directory;
   std::optional<PositionConfig> position;  // nothing: the model's own
-  int64_t window = 0;                      // tokens to promise; 0: what the position method reaches
-  // Tensors in the place of those of the same names (Hugging Face's): trained or merged ones. Where there are
-  // any, the weights are written anew.
+  int64_t window = 0;                      // window to declare; 0: what the position method reaches
+  // Tensors in the place of those of the same names (Hugging Face's): trained or merged ones. If there are
+  // any, all weights are written again.
   std::vector<NamedTensor> replaced = {};
   std::optional<DType> type;  // F32, F16, BF16; nothing: as a directory has it, and BF16 from GGUF
 };
 
-/// From a Hugging Face directory all its files come along, config.json and model_max_length renewed: weights
-/// by hard link where the file system allows, else by copy; or converted, where a type is wished. From GGUF
-/// everything is made. Returns what is to be said of the result. Error when the directory exists and is not
-/// empty, when the space does not suffice (needed, free, missing bytes), or when `progress` (in bytes) asks
-/// to stop; then nothing is left.
+/// All files of a Hugging Face directory are taken over, with config.json and model_max_length updated:
+/// weights by hard link where the file system allows, else by copy, or converted when `type` is given. From
+/// GGUF everything is generated. Returns sentences for the user about the result. Error when the directory
+/// exists and is not empty, when there is not enough space (needed, free, missing bytes), or when `progress`
+/// (in bytes) asks to stop; then nothing is left behind.
 std::vector<std::string> write_model(const Checkpoint& from, const ModelConfig& config, const ModelWish& wish,
                                      const Progress& progress = {});
 

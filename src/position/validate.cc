@@ -67,7 +67,7 @@ void validate(const PositionConfig& config, const std::string& where) {
   for (const auto& [key, value] : config.values) {
     if (key == "length" && value == kCurrentLength) {
       if (!method.follows_length)
-        fail("{}: {} does not depend on the length, so length=current says nothing", where, method.name);
+        fail("{}: {} does not depend on the length, so length=current has no effect", where, method.name);
       continue;
     }
     check_value(key, value, where);

@@ -107,7 +107,8 @@ Plan read_plan(const Task& task, const MakeContext& context) {
   if (equal_weight != (s.recipe != "strict"))
     fail("task {}: combine: {}", task.name,
          equal_weight ? "window_mean belongs to the recipes yarn and longlora"
-                      : "the recipe " + s.recipe + " weighs windows alike; write combine = \"window_mean\"");
+                      : "the recipe " + s.recipe +
+                            " gives every window the same weight; write combine = \"window_mean\"");
   check(s, row);
   return s;
 }

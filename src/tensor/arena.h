@@ -1,6 +1,6 @@
-// Arena: the owner of memory on one device. Every allocation has a label, so that the program can say who
-// holds what. Memory is zeroed; on the host it is touched only when written: what is reserved and not used
-// costs nothing.
+// Arena: the owner of memory on one device. Every allocation has a label, so that the program can report who
+// holds what. Memory is zeroed; on the host it is touched only when written, so that reserved memory that is
+// not used costs nothing.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ class Arena {
   Arena(Arena&& other) noexcept;
   Arena& operator=(Arena&& other) noexcept;
 
-  /// A zeroed contiguous matrix, 64-byte aligned. Error when memory is refused, with the label and the bytes.
+  /// A zeroed contiguous matrix, 64-byte aligned. Error with label and bytes when the allocation fails.
   Tensor matrix(std::string label, DType dtype, int64_t rows, int64_t cols);
   Tensor vector(std::string label, DType dtype, int64_t n);
   void* allocate(std::string label, int64_t bytes);
@@ -42,7 +42,7 @@ class Arena {
   std::vector<Block> blocks_;
 };
 
-/// The tensor itself where it lies on the host, else a copy of it in `host`.
+/// The tensor itself when it is in host memory, else a copy of it in `host`.
 Tensor to_host(Device& device, const Tensor& tensor, Arena& host);
 
 }  // namespace longspan

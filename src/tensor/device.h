@@ -1,6 +1,6 @@
-// Device: where memory lies and which implementation of the vocabulary computes there. Operations and copies
-// on a device happen in the order in which they were asked for; only download and synchronise make the host
-// wait.
+// Device: memory, and the implementation of the vocabulary that computes on it. Operations and copies on one
+// device happen in the order in which they were requested; of all calls, only download and synchronise make
+// the host wait.
 #pragma once
 
 #include <cstdint>
@@ -22,28 +22,28 @@ class Device {
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
 
-  /// What computes on this device's memory.
+  /// The operations that compute on this device's memory.
   virtual const Kernels& kernels() const = 0;
-  /// Whether the host's instructions may touch its memory. Tensors there carry no device.
+  /// Whether host code may touch its memory. Tensors in host memory have a null device.
   virtual bool is_host() const = 0;
 
-  /// Zeroed memory, aligned to 64 bytes. Error when it is refused, with the label and the bytes.
+  /// Zeroed memory, aligned to 64 bytes. Error with label and bytes when the allocation fails.
   virtual void* allocate(std::string_view label, int64_t bytes) = 0;
   virtual void free(void* data, int64_t bytes) = 0;
 
-  /// Host memory to device memory and back. Upload has taken its bytes when it returns; download waits until
-  /// they are there.
+  /// Host memory to device memory and back. When upload returns, `from` may be reused; download waits for its
+  /// bytes.
   virtual void upload(void* to, const void* from, int64_t bytes) = 0;
   virtual void download(void* to, const void* from, int64_t bytes) = 0;
   /// Within the device.
   virtual void copy(void* to, const void* from, int64_t bytes) = 0;
-  /// Waits until everything asked for has happened.
+  /// Waits until everything requested has happened.
   virtual void synchronise() = 0;
 
   /// A view of memory of this device: contiguous, `rows` of `cols`.
   Tensor matrix(void* data, DType dtype, int64_t rows, int64_t cols);
 
-  /// The elements of a contiguous tensor, which may be longer than `from`.
+  /// The first elements of a contiguous tensor, which may be longer than `from`.
   template <class T>
   void upload(const Tensor& to, std::span<const T> from) {
     upload(to.data, from.data(), static_cast<int64_t>(from.size_bytes()));
@@ -59,8 +59,8 @@ class Device {
 /// The memory of the host, computing with `kernels`.
 std::shared_ptr<Device> host_device(const Kernels& kernels);
 
-/// Zeroed pages of the host, touched only when written: what is reserved and not used costs nothing. 2 MiB
-/// pages are asked for when it is large.
+/// Zeroed pages of the host, touched only when written: reserved memory that is not used costs nothing. Large
+/// allocations ask for 2 MiB pages.
 void* allocate_on_host(std::string_view label, int64_t bytes);
 void free_on_host(void* data, int64_t bytes);
 

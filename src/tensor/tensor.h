@@ -1,6 +1,6 @@
 // Tensor: a non-owning view, passed by value. Sizes are outermost first; the innermost dimension is
 // contiguous; rows (everything but the innermost dimension) are row_stride bytes apart. A tensor knows whose
-// memory it views: only that of the host may be touched through row().
+// memory it views; row() is for host memory only.
 #pragma once
 
 #include <cassert>
@@ -39,10 +39,10 @@ struct Tensor {
   Tensor slice(int64_t begin, int64_t count) const;
   /// Elements [begin, begin + count) of each row.
   Tensor columns(int64_t begin, int64_t count) const;
-  /// The same memory from its first byte as a contiguous matrix of another type or shape, which must not need
-  /// more bytes.
+  /// The same memory from its first byte, as a contiguous matrix of another type or shape that needs no more
+  /// bytes.
   Tensor viewed(DType as, int64_t rows, int64_t cols) const;
-  /// The same as a vector.
+  /// The same, as a vector.
   Tensor viewed(DType as, int64_t n) const;
 };
 

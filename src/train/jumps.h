@@ -1,4 +1,4 @@
-// Finding bad training data: a loss or a gradient norm far above what was usual lately names its documents.
+// Finding bad training data: documents of steps whose loss or gradient norm is far above its median.
 #pragma once
 
 #include "base/json.h"

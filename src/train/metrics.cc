@@ -151,7 +151,7 @@ MetricsHistory read_metrics(const fs::path& file) {
         history.validation.push_back(validation_from_json(json));
       else
         history.steps.push_back(step_from_json(json));
-    } catch (const std::exception& e) {  // of another type, or a length that is not a number
+    } catch (const std::exception& e) {  // a value of another type, or a length that is not a number
       fail("{}: is not a step of a training run: {}", where, e.what());
     }
   }

@@ -1,5 +1,5 @@
-// What a run writes about itself: metrics.jsonl, and event files that TensorBoard reads (TFRecord framing
-// with masked CRC32C around Event messages of protobuf, written by hand: three fields).
+// The records of a run: metrics.jsonl, and event files for TensorBoard (TFRecord framing with masked CRC32C
+// around protobuf Event messages, whose three fields are written by hand).
 #pragma once
 
 #include <cstdio>
@@ -14,17 +14,17 @@
 
 namespace longspan {
 
-/// step, steps, stage, loss, grad_norm, lr, tokens_per_s, mfu, ...; figures that there are not are left out.
+/// step, steps, stage, loss, grad_norm, lr, tokens_per_s, mfu, ...; absent values are omitted.
 Json step_json(const StepReport& report);
 /// {"step": n, "validation": {"4096": loss, ...}}
 Json validation_json(const ValidationReport& report);
 
-/// What a run wrote, in order.
+/// The records of a run, in order.
 struct MetricsHistory {
   std::vector<StepReport> steps;
   std::vector<ValidationReport> validation;
 };
-/// metrics.jsonl. Error names the line that is neither of the two.
+/// Reads metrics.jsonl. Error names a line that is neither a step nor a validation.
 MetricsHistory read_metrics(const std::filesystem::path& file);
 
 /// CRC32C (Castagnoli, reflected 0x82f63b78) and TFRecord's mask of it.

@@ -202,7 +202,7 @@ void read_result(Settings& s, Recipe& r) {
   });
 }
 
-/// Of everything that decides the numbers, but not where they are written or how often.
+/// Digest of everything that decides the numbers, but not of where or how often they are written.
 uint64_t digest_of(const Json& recipe) {
   nlohmann::json numbers = recipe;  // its keys are sorted, so the order of overrides does not count
   for (const char* key : {"name", "source", "output", "snapshots", "result", "validation"})
@@ -211,7 +211,7 @@ uint64_t digest_of(const Json& recipe) {
   return XXH64(bytes.data(), bytes.size(), 0);
 }
 
-/// A path where there is one, else a name.
+/// As a path if such a file exists, else as a name.
 std::string path_or_name(const std::string& text, const fs::path& base) {
   std::error_code ignored;
   fs::path path = (base / text).lexically_normal();

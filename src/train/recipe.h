@@ -77,7 +77,7 @@ struct Recipe {
   std::vector<Stage> stages;
 
   int64_t steps() const;
-  /// Digest of everything that decides the numbers of a run: a snapshot of a different recipe is not resumed.
+  /// Digest of everything that decides the numbers of a run: snapshots of other recipes are not resumed.
   uint64_t digest = 0;
 };
 
@@ -91,7 +91,7 @@ Recipe read_recipe(const std::filesystem::path& file, const std::vector<std::str
 void check_files(const Recipe& recipe);
 
 /// The positions of a stage, given the model's own. Error names the stage when `position` cannot be parsed,
-/// or when its rows, or the positions that they skip to, lie beyond what the method reaches.
+/// or when its rows, or the positions that they skip to, exceed what the method reaches.
 PositionConfig stage_position(const Stage& stage, const ModelConfig& model);
 PositionSpec stage_spec(const Stage& stage, const ModelConfig& model);
 /// Largest position of the stage's rows, plus 1.

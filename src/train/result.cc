@@ -17,7 +17,7 @@ namespace {
 
 bool is_adapter(const Parameter& p) { return p.name.find(".lora_") != std::string::npos; }
 
-/// As files hold them: their own memory or in `memory`.
+/// Whole parameters as files hold them: views of their own memory, or copies in `memory`.
 std::vector<NamedTensor> whole_parameters(const TrainingModel& model, Arena& memory) {
   std::vector<NamedTensor> whole;
   for (const Parameter& p : model.parameters)
@@ -85,7 +85,7 @@ void write_result(const Recipe& recipe, const Checkpoint& checkpoint, const Trai
   }
   wish.directory = recipe.output / (recipe.trained.lora_rank > 0 ? "merged" : "model");
   if (there(wish.directory)) {
-    say("is there already and stays as it is", wish.directory);
+    say("already exists; left unchanged", wish.directory);
     return;
   }
   for (const std::string& sentence : write_model(checkpoint, model.model.config, wish))

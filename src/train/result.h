@@ -1,4 +1,4 @@
-// What a run leaves behind: the trained model or adapter, averaged as the recipe asks.
+// The result of a run: the trained model or adapter, averaged as the recipe says.
 #pragma once
 
 #include <functional>
@@ -7,16 +7,16 @@
 
 namespace longspan {
 
-/// Error before anything starts when the trained tensors could not be written: a family whose files have
-/// other tensors than the ones that train.
+/// Error before anything starts when the trained tensors could not be written: a family whose files hold
+/// other tensors than those that train.
 void check_writable(const Recipe& recipe, const Checkpoint& checkpoint, const TrainingModel& model);
 
 /// The mean of the last recipe.averaged snapshots (1 or 0: the parameters as they are), then with a share of
-/// the original weights; what adapters add is scaled down by that share.
+/// the original weights; with adapters, their product is scaled down by that share.
 void average(const Recipe& recipe, const Checkpoint& checkpoint, TrainingModel& model);
 
 /// OUTPUT/model, or OUTPUT/adapter and OUTPUT/merged; under the last stage's positions, with a window of the
-/// longest stage. A folder that exists already is left alone. Notes say where things are.
+/// longest stage. A folder that already exists is left unchanged. Notes say where the results are.
 void write_result(const Recipe& recipe, const Checkpoint& checkpoint, const TrainingModel& model,
                   const std::function<void(const std::string&)>& note);
 

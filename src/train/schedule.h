@@ -1,4 +1,4 @@
-// Learning rates over a stage.
+// Learning rates of a stage.
 #pragma once
 
 #include <cstdint>

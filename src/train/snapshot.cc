@@ -1,5 +1,5 @@
-// A snapshot: 8 letters, length of a JSON header, the header (state, names and sizes), then of each parameter
-// its values, first and second moments, F32, and last the xxHash64 of all that.
+// A snapshot: 8 letters, the length of a JSON header, the header (state, names and sizes), then for each
+// parameter its values, first and second moments in F32, and finally the xxHash64 of everything before.
 #include "train/snapshot.h"
 
 #include <fcntl.h>
@@ -117,7 +117,7 @@ RunState state_of(const Json& header, const fs::path& file) {
   return s;
 }
 
-/// The header and the floats after it, of a file whose digest is right.
+/// The header and the floats after it, of a file whose digest is correct.
 struct Opened {
   MappedFile file;
   Json header;
@@ -143,7 +143,7 @@ Opened open_snapshot(const fs::path& path) {
   return o;
 }
 
-/// Error unless the snapshot is of these parameters.
+/// Error unless the snapshot has these parameters.
 void check_parameters(const Opened& o, const fs::path& path, const std::vector<Parameter>& parameters) {
   size_t bytes = 0;
   for (const Parameter& p : parameters) bytes += 3 * tensor_bytes(p.value);

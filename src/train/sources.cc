@@ -1,5 +1,5 @@
-// From what a recipe names to rows: files are tokenised into OUTPUT/shards once, each list of files by
-// itself.
+// From what a recipe names to rows: files are tokenised into OUTPUT/shards once, each list of files
+// separately.
 #include <fmt/ranges.h>
 #include <xxhash.h>
 
@@ -29,7 +29,7 @@ struct Opening {
   }
 };
 
-/// A seed for source `index` of stage `stage`: their orders are to differ.
+/// A seed for source `index` of stage `stage`, so that their orders differ.
 uint64_t seed_of(const Recipe& recipe, size_t stage, size_t index) {
   uint64_t parts[3] = {recipe.seed, stage, index};
   return XXH64(parts, sizeof parts, 0);
@@ -41,14 +41,14 @@ void report(const Opening& o, const ReadingReport& reading) {
                     reading.documents + reading.bad, reading.faults.empty() ? "" : reading.faults[0]));
 }
 
-/// The folder of shards of a list of files. Its name tells the list, the files' sizes and times, and the
-/// vocabulary: a file that changes is tokenised anew.
+/// The folder of shards of a list of files. Its name is a digest of the list, the files' sizes and times, and
+/// the vocabulary: a file that changes is tokenised again.
 fs::path shards_of(const Opening& o, const std::vector<fs::path>& files) {
   std::string key = std::to_string(o.vocabulary);
   for (const fs::path& file : files)
     key += "\n" + file.string() + (fs::is_directory(file) ? "" : "\n" + file_stamp(file));
   fs::path folder = o.recipe.output / "shards" / fmt::format("{:016x}", XXH64(key.data(), key.size(), 0));
-  if (fs::exists(folder)) return folder;  // whole: tokenise puts it in place last
+  if (fs::exists(folder)) return folder;  // complete: tokenise renames it last
   fs::create_directories(folder.parent_path());
   TokeniseReport made = tokenise(files, o.tokenizer, folder, {}, {});
   report(o, made.reading);
@@ -78,8 +78,8 @@ RowSource source_of(const Opening& o, const RowData& data, size_t stage) {
   return mixture(std::move(sources), std::move(weights), seed_of(o.recipe, stage, size_t{1} << 32));
 }
 
-/// What conversations are written in; nothing is read where no stage has any. Error, before anything is
-/// tokenised, when one has some and there is no template.
+/// The chat format of conversations; nothing is read when no stage has any. Error, before anything is
+/// tokenised, when a stage has some and there is no template.
 ChatFormat chat_format_of(const Recipe& recipe, const Checkpoint& checkpoint, const Tokenizer& tokenizer) {
   auto stage = std::find_if(recipe.stages.begin(), recipe.stages.end(), [](const Stage& s) {
     return !s.data.chat.empty() || (s.short_rows.rows > 0 && !s.short_rows.data.chat.empty());

@@ -1,5 +1,5 @@
-// One step of training: rows, gradient, update. All follows from the recipe, the sources and how many rows
-// were taken.
+// One step of training: rows, gradient, update. Everything follows from the recipe, the sources and how many
+// rows were taken.
 #pragma once
 
 #include "train/recipe.h"
@@ -7,7 +7,7 @@
 
 namespace longspan {
 
-/// Sources of a stage; rows == 0 in `short_rows` where it has none.
+/// Sources of a stage; short_rows.rows is 0 where it has none.
 struct StageRows {
   RowSource rows, short_rows;
 };
@@ -19,8 +19,8 @@ struct StepRows {
   int64_t tokens() const;                      // read, of all rows
 };
 
-/// The next rows: long ones from state.rows on, until another one of the stage's length would lead further
-/// from batch_tokens, at least one; and the short ones.
+/// The next rows: long ones from state.rows on, at least one, until another row of the stage's length would
+/// be further from batch_tokens; and the short ones.
 StepRows next_rows(const Stage& stage, const StageRows& sources, const RunState& state);
 
 /// Positions of a stage's rows. A method that depends on the length takes that of each row, which is its
@@ -34,7 +34,7 @@ struct StagePositions {
 };
 StagePositions stage_positions(const Stage& stage, const ModelConfig& model);
 
-/// The model whose predictions short rows hold on to.
+/// The model to whose predictions short rows are tied by the divergence.
 struct Original {
   const Model* model = nullptr;  // null: the trained one without its adapters
   PositionSpec spec;
@@ -48,7 +48,7 @@ struct StepLoss {
   int64_t targets = 0;       // of long rows
 };
 
-/// What a step writes on the device and the host reads once: losses and the gradient's norm.
+/// What a step writes on the device and the host reads once: losses, and the square of the gradient's norm.
 struct StepScalars {
   Tensor loss, short_loss, divergence, squares;  // [1] F64
   Arena memory;
@@ -56,8 +56,8 @@ struct StepScalars {
 StepScalars make_step_scalars(const TrainingModel& model);
 
 /// Adds the gradient of  loss + cross_entropy * short_loss + divergence * KL  to every parameter's; each of
-/// the three is a mean over its weights in the whole batch, however it lies in rows. Waits for the device
-/// once, at the end.
+/// the three is a mean over its weights in the whole batch, however the batch is divided into rows. Waits for
+/// the device once, at the end.
 StepLoss batch_gradient(TrainingModel& model, const StagePositions& positions, const Original& original,
                         const ShortRows& short_rows, const StepRows& rows, TrainingBuffers& buffers,
                         StepScalars& scalars);

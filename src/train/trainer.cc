@@ -33,7 +33,7 @@ int64_t resident_bytes() {
   return resident * ::sysconf(_SC_PAGESIZE);
 }
 
-/// Everything of one run. Its parts are made in this order.
+/// The state of one run. Members are initialised in this order.
 struct Run {
   const Recipe& recipe;
   const Checkpoint& checkpoint;
@@ -42,13 +42,13 @@ struct Run {
   TrainingModel model;
   Moments moments;
   StepScalars scalars{};
-  std::unique_ptr<Model> original_model{};  // loaded where the trained one cannot stand for it
+  std::unique_ptr<Model> original_model{};  // loaded where the trained model cannot serve as the original
   Original original{};
   RunState state{};
   Jumps jumps{};
   double peak = 0;  // FLOPs a second
   double snapshot_at = 0, started = 0;
-  int64_t tokens_done = 0;  // of this process, for the time left
+  int64_t tokens_done = 0;  // by this process, for the estimate of the time left
 
   void note(const std::string& sentence) const {
     if (events.note) events.note(sentence);
@@ -67,8 +67,8 @@ bool has_divergence(const Recipe& recipe) {
   });
 }
 
-/// Short rows under a divergence need the model of before: the adapters' own model will do unless something
-/// else trains, too.
+/// Short rows with a divergence need the original model. The trained one without its adapters will do, unless
+/// something else trains, too.
 bool loads_original(const Recipe& recipe) {
   const Trained& t = recipe.trained;
   return has_divergence(recipe) && (t.all || t.norms || t.embeddings);
@@ -89,8 +89,8 @@ void prepare_original(Run& run) {
   run.original.model = run.original_model.get();
 }
 
-/// Takes up the newest snapshot that is whole. Error when there are some and none will do: a run is never
-/// begun anew over them.
+/// Loads the newest complete snapshot. Error when there are snapshots but none can be used: a run never
+/// starts over on top of them.
 void resume_run(Run& run) {
   std::vector<fs::path> files = snapshots(run.snapshot_folder());
   if (files.empty()) return run.note("there is no snapshot to go on from: beginning at the first step");
@@ -104,10 +104,8 @@ void resume_run(Run& run) {
       continue;
     }
     if (run.state.recipe_digest != run.recipe.digest)
-      fail(
-          "{}: is of another recipe than {}: a run goes on with what it began with, or anew in another "
-          "output",
-          file.string(), run.recipe.file.string());
+      fail("{}: was written by a different recipe than {}; resume with the original or choose another output",
+           file.string(), run.recipe.file.string());
     run.jumps = Jumps(run.state.history);
     return run.note(fmt::format("going on after step {} of {}", run.state.step, run.recipe.steps()));
   }
@@ -155,13 +153,13 @@ double tokens_left(const Run& run) {
   return left;
 }
 
-/// Error unless the step's figures are numbers: nothing was changed yet.
+/// Error when a figure of the step is NaN or infinite; nothing has been changed yet.
 void check_finite(const Run& run, const StepRows& rows, const StepLoss& loss, double norm) {
   const char* what = !std::isfinite(loss.loss) || std::isinf(loss.divergence) ? "loss"
                      : !std::isfinite(norm)                                   ? "gradient"
                                                                               : nullptr;
   if (!what) return;
-  fail("step {}: the {} is no number any more (loss {}, gradient norm {}); documents of the step: {}; {}",
+  fail("step {}: the {} is NaN or infinite (loss {}, gradient norm {}); documents of the step: {}; {}",
        run.state.step + 1, what, loss.loss, norm,
        excerpt(fmt::format("{}", fmt::join(rows.documents(), ", ")), 600), run.last_snapshot());
 }
@@ -198,7 +196,7 @@ StepReport one_step(Run& run, const Stage& stage, const StageRows& sources, cons
   return r;
 }
 
-/// False when asked to stop.
+/// False when it was asked to stop.
 bool run_stage(Run& run, Metrics& metrics) {
   const Recipe& recipe = run.recipe;
   const Stage& stage = recipe.stages[static_cast<size_t>(run.state.stage)];

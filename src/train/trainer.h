@@ -1,5 +1,5 @@
-// The loop: rows -> gradients -> clip -> AdamW -> what one sees. Everything random is a function of the seed
-// and the step, so that a resumed run is the same run.
+// The loop: rows -> gradients -> clip -> AdamW -> reports. Everything random is a function of the seed and
+// the step, so that a resumed run is the same run.
 #pragma once
 
 #include <functional>
@@ -20,7 +20,7 @@ struct StepReport {
   double short_loss = std::numeric_limits<double>::quiet_NaN();
   double divergence = std::numeric_limits<double>::quiet_NaN();
   double grad_norm = 0, lr = 0;
-  int64_t tokens = 0;  // read in this step, those of short rows among them
+  int64_t tokens = 0;  // read in this step, including short rows
   double seconds = 0, tokens_per_s = 0, seconds_left = 0;
   double mfu = 0;                       // row_flops / s over measured_peak
   int64_t memory = 0;                   // resident bytes
@@ -38,13 +38,13 @@ struct TrainerEvents {
   std::function<bool()> stop = {};                    // true: snapshot and leave
 };
 
-/// Where rows come from, of every stage; and the held-out texts, each of as many tokens as the longest
-/// validation length.
+/// The sources of rows of every stage, and the held-out texts, each of which has as many tokens as the
+/// longest validation length.
 struct TrainingData {
   std::vector<StageRows> stages;
   std::vector<std::vector<int32_t>> validation;
 };
-/// Opens (and where need be tokenises, into OUTPUT/shards) what the recipe names. Error as check_files and
+/// Opens the recipe's data, tokenising it into OUTPUT/shards first where necessary. Error as check_files and
 /// the data room say.
 TrainingData open_training_data(const Recipe& recipe, const Checkpoint& checkpoint,
                                 const std::function<void(const std::string&)>& note);

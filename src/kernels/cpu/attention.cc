@@ -173,7 +173,7 @@ void merge_row(const AttentionJob& job, int64_t token, int64_t head, const float
   }
 }
 
-/// How the keys of one sequence are cut into parts, and where their results lie.
+/// How the keys of one sequence are cut into parts, and where their results are.
 struct DecodePlan {
   int64_t first, end, size, parts, rows, stride;  // keys; of one part; parts; rows; floats of a part's result
   int64_t tasks, at;                              // parts x KV heads; floats before the first result

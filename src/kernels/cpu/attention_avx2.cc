@@ -12,8 +12,8 @@ namespace {
 
 using Vec = __m256;
 constexpr int kLanes = 8;
-constexpr int kVectors =
-    2;  // of the micro-kernel: 6 x 2 sums, 2 vectors and a broadcast fill the 16 registers
+// Of the micro-kernel: 6 x 2 sums, 2 vectors and a broadcast fill the 16 registers
+constexpr int kVectors = 2;
 
 enum class F16 : uint16_t {};
 enum class BF16 : uint16_t {};

@@ -1,7 +1,7 @@
 // Plans the gradients of attention. Queries and keys are cut into blocks; a task is a pair of blocks of one
 // KV head, which adds to the gradients of its queries and of its keys. Tasks run in rounds: no two pairs of a
-// round share a block (round r pairs block s with block s + r), so nothing is added to by two tasks at a time
-// and every sum has its one order.
+// round share a block (round r pairs block s with block s + r), so two tasks never add to the same place at
+// once, and every sum has one fixed order.
 #include "kernels/cpu/attention_backward.h"
 
 #include <algorithm>
@@ -31,7 +31,7 @@ int64_t block_of(int64_t keys, int64_t kv_heads) {
   return keys * kv_heads >= kFewTasks * kLargeBlock ? kLargeBlock : kSmallBlock;
 }
 
-/// What stands on the queries' or the keys' side, with a tile of padding.
+/// Values on the side of the queries or of the keys, with a tile of padding.
 struct Places {
   std::vector<float> position, cell;
   std::vector<Reach> positions, cells;
@@ -85,7 +85,7 @@ struct Plan {
     if (!decay.empty()) decay.resize(static_cast<size_t>(round_up(s.head_dim, kBackwardTile)));
   }
 
-  /// Keys beyond the last are seen by nobody.
+  /// No query sees the keys beyond the last.
   void see(const SequenceAttention& s, int64_t tokens, int64_t key_count) {
     key_first.resize(static_cast<size_t>(round_up(key_count, kBackwardTile)), tokens);
     key_last.resize(key_first.size(), tokens);
@@ -179,7 +179,7 @@ struct BlockPair {
   int64_t query, key;
 };
 
-/// The pairs of one round of which some query may see some key.
+/// The pairs of one round in which some query may see some key.
 std::vector<BlockPair> pairs_of_round(const BackwardJob& job, int64_t round) {
   int64_t queries = (job.tokens + job.block - 1) / job.block;
   int64_t keys = (job.keys + job.block - 1) / job.block;

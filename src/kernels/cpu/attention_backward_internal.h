@@ -1,6 +1,6 @@
-// Between attention_backward.cc, which plans the work and is compiled for any x86-64, and the routine
-// compiled once for each instruction set. Scores are kept in base 2. Arrays over tokens or keys go on for a
-// tile beyond their end, so that whole vectors can be read.
+// The interface between attention_backward.cc, which plans the work and is compiled for any x86-64, and the
+// routine compiled once for each instruction set. Scores are kept in base 2. Arrays over tokens or keys
+// extend one tile beyond their end, so that whole vectors can be read.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ struct BackwardZone {
   DType key_dtype;
 };
 
-/// Lowest and highest of what stands in one tile.
+/// Lowest and highest value in one tile.
 struct Reach {
   float low, high;
 };
@@ -61,7 +61,7 @@ int64_t backward_scratch(const BackwardJob& job);
 
 /// Writes job.delta of tokens [begin, end).
 using BackwardDelta = void (*)(const BackwardJob& job, int64_t begin, int64_t end);
-/// Adds what the queries of one block and the keys of another, of one KV head, give to each other's
+/// For one block of queries and one of keys, of one KV head: adds what each contributes to the other's
 /// gradients.
 using BackwardPair = void (*)(const BackwardJob& job, int64_t kv_head, int64_t query_block, int64_t key_block,
                               float* scratch);

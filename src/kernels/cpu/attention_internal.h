@@ -1,7 +1,7 @@
-// Between attention.cc, which plans the work and is compiled for any x86-64, and the routines compiled once
-// for each instruction set. Scores are kept in base 2: `scale`, `slopes` and `decay` hold the caller's times
-// log2(e). A row is a (token, head of the group) pair: row r of a token range is token r / group, head r %
-// group.
+// The interface between attention.cc, which plans the work and is compiled for any x86-64, and the routines
+// compiled once for each instruction set. Scores are kept in base 2: `scale`, `slopes` and `decay` hold the
+// caller's times log2(e). A row is a (token, head of the group) pair: row r of a token range is token r /
+// group, head r % group.
 #pragma once
 
 #include <cstdint>
@@ -42,18 +42,18 @@ constexpr int64_t kChunkKeys = 64;     // keys streamed at a time by decode; div
 constexpr int64_t kStreamRows = 16;    // most rows of one decode part
 constexpr int64_t kStateLanes = 16;    // floats that hold a row's running sum: one of the widest vectors
 constexpr int64_t kDecayPadding = 32;  // elements of the widest packed vector
-// A row is started with the largest score kFloor; invisible keys get the score kMasked. Both are finite, and
-// so is every difference, and 2^(kMasked - kFloor) is 0: no key counts that should not, and nothing is inf -
-// inf.
+// A row starts with kFloor as its largest score; invisible keys get the score kMasked. Both are finite, so
+// all differences are finite, too (never inf - inf), and 2^(kMasked - kFloor) is 0, so that invisible keys do
+// not count.
 constexpr float kFloor = -1e30f;
 constexpr float kMasked = -2e30f;
 
-// A row of a decode part's result: out[D] (not normalised), the largest score, the sum; padded to whole cache
-// lines.
+// One row of a decode part's result: out[D] (not normalised), the largest score, the sum; padded to whole
+// cache lines.
 constexpr int64_t kPartialState = 16;
 
 /// ln of the sum of 2^score of a row from its largest score and the sum relative to it; -inf if nothing was
-/// seen. Not inline: what is compiled for one processor must not be shared with the others.
+/// seen. Not inline: code compiled for one processor must not be shared with the others.
 float log_of_sum(float largest, float sum);
 
 /// Floats of scratch that a prefill block of `tokens` tokens needs.

@@ -1,7 +1,8 @@
 // Dense products of many rows by oneDNN. A weight is packed once for each precision it is used in, into the
-// blocked format oneDNN prefers (BF16 weights too: as they lie they cost 10 to 40 % more time). A product is
-// made for one number of rows, 0.3 ms each, and kept in a bounded cache: oneDNN 2.6 has fast products of any
-// number of rows (DNNL_RUNTIME_DIM_VAL) for plain weights only; with packed ones it falls to its plain loops.
+// blocked format that oneDNN prefers (BF16 weights too: as stored they take 10 to 40 % more time). A oneDNN
+// primitive is created for one number of rows, 0.3 ms each, and kept in a bounded cache: oneDNN 2.6 has fast
+// products of any number of rows (DNNL_RUNTIME_DIM_VAL) for plain weights only; with packed ones it falls
+// back to plain loops.
 #include <omp.h>
 
 #include <algorithm>
@@ -129,7 +130,7 @@ Product product(Factors factors, const memory::desc& out, const memory::desc& a,
   return products.emplace(key, Product{dnnl::matmul(made), made.scratchpad_desc()}).first->second;
 }
 
-/// Runs a product on memory that is there; bias null for none.
+/// Runs a product on existing memory; bias null for none.
 void run(Factors factors, const memory& out, const memory& a, const memory& b, const memory* bias,
          bool accumulate) {
   auto [primitive, working] =
@@ -179,7 +180,7 @@ void multiply(Side side, const Tensor& out, const Tensor& x, const Linear& w, bo
       biased ? &bias : nullptr, accumulate);
 }
 
-/// Either side, on rows that lie in any way.
+/// Either side, on rows of any stride.
 void multiply_any(Side side, Tensor out, Tensor x, const Linear& w, bool accumulate, Compute compute,
                   DecodeRows decode) {
   int64_t x_bytes = (x.rows() * x.cols() * 4 + 63) / 64 * 64, out_bytes = out.rows() * out.cols() * 4;

@@ -13,7 +13,7 @@ bool has_avx2();
 bool has_avx512();
 bool has_avx512_bf16();
 
-/// Keeps oneDNN to the instructions of `k`. Only heeded before oneDNN's first use in the process.
+/// Restricts oneDNN to the instructions of `k`. Has an effect only before oneDNN's first use in the process.
 void limit_onednn(const Kernels& k);
 
 /// At least `bytes` of memory of the calling thread, 64-byte aligned, valid until its next call.
@@ -33,9 +33,9 @@ void blocked_input_gradient(Tensor dx, Tensor dout, const Linear& w, bool accumu
                             DecodeRows decode);
 void blocked_weight_gradient(Tensor dweight, Tensor dout, Tensor x, Compute compute);
 
-/// Rows of x from which `linear` runs as a blocked product on packed weights; below it streams W as it lies.
+/// Rows of x from which `linear` is a blocked product on packed weights; below, it streams W as stored.
 constexpr int64_t kGemmRows = 8;
-/// Kernels::product_dtype: products of few rows are bound by reading the weight and gain nothing from BF16.
+/// Kernels::product_dtype: products of few rows are bound by reading the weight, so BF16 gains nothing there.
 DType cpu_product_dtype(Compute compute, int64_t rows);
 
 /// Kernels::rope_table and attention_weights, the same for every instruction set.
@@ -43,7 +43,7 @@ void cpu_rope_table(const RopeTable& table, Tensor positions, const Rotation& ro
 void cpu_attention_weights(Tensor out, std::span<const AttentionZone> zones, const AttentionShape& shape,
                            Tensor rows);
 
-/// Kernels::packed_bytes of an implementation that multiplies BF16, and of one that has only F32.
+/// Kernels::packed_bytes of an implementation with BF16 products, and of one with F32 products only.
 int64_t packed_bytes_bf16(const Linear& w, Compute compute);
 int64_t packed_bytes_f32(const Linear& w, Compute compute);
 

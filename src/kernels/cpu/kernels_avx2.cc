@@ -1,5 +1,6 @@
-// The vocabulary for AVX2 + FMA + F16C. All but the table is local to this file, and nothing of the standard
-// library that makes shared symbols may be used: they would carry AVX2 into code that must run without it.
+// The vocabulary for AVX2 + FMA + F16C. Everything but the table is local to this file, and nothing of the
+// standard library that emits shared symbols may be used: they would carry AVX2 into code that must run
+// without it.
 #include <immintrin.h>
 
 #include <cassert>

@@ -1,5 +1,5 @@
-// Movement, arithmetic of elements, the gate, adapters and the table of rope in plain loops. What rounds once
-// (add, scale, axpby, convert) is the same in every implementation, bit for bit.
+// Movement, elementwise arithmetic, the gate, adapters and the rope table in plain loops. Operations that
+// round once (add, scale, axpby, convert) give the same bits in every implementation.
 #include <cassert>
 #include <cmath>
 #include <cstring>

@@ -1,6 +1,6 @@
 // The reference implementation of the vocabulary: plain loops, one thread, sums in double where the order of
-// summation would otherwise show. It is what every fast version is compared with, so it is written to be
-// checked by eye.
+// summation would otherwise show. Every fast version is compared with it, so it is written to be checked by
+// eye.
 #include "kernels/reference/reference.h"
 
 #include <algorithm>
@@ -108,7 +108,7 @@ void store_kv(const KvPages& kv, Tensor x, const Sequences& sequences) {
   }
 }
 
-/// Where a query stands, what it sees, and which zone a key belongs to.
+/// The position of a query, what it sees, and the zone of each key.
 struct View {
   SequenceAttention s;
   std::span<const AttentionZone> zones;
