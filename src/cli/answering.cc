@@ -10,7 +10,7 @@
 #include "cli/window.h"
 #include "tokenizer/fit.h"
 
-namespace longspan {
+namespace longspan::cli {
 
 std::string document_message(const std::string& document, const std::string& question) {
   return fmt::format("Read the text and answer the question that follows it.\n\nText:\n{}\n\nQuestion: {}",
@@ -102,4 +102,4 @@ void report_answer(const Options& o, Json fields, const Prefill& prefill, const 
   print_json(fields);
 }
 
-}  // namespace longspan
+}  // namespace longspan::cli

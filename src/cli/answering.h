@@ -7,7 +7,7 @@
 
 #include "cli/options.h"
 
-namespace longspan {
+namespace longspan::cli {
 
 /// The user's message about a document: the task, the document, and last the question, next to where the
 /// answer begins.
@@ -40,4 +40,4 @@ Generation answer(Sequence& sequence, const Engine& engine, int64_t max_tokens,
 /// object. Otherwise prints the speed, for people.
 void report_answer(const Options& o, Json fields, const Prefill& prefill, const Generation& generation);
 
-}  // namespace longspan
+}  // namespace longspan::cli

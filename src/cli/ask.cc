@@ -8,7 +8,7 @@
 #include "cli/interrupt.h"
 #include "cli/output.h"
 
-namespace longspan {
+namespace longspan::cli {
 
 namespace {
 
@@ -73,4 +73,4 @@ Run define_ask(CLI::App& app) {
   return [o] { return ask(*o); };
 }
 
-}  // namespace longspan
+}  // namespace longspan::cli

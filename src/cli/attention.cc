@@ -10,7 +10,7 @@
 #include "cli/window.h"
 #include "report/attention_page.h"
 
-namespace longspan {
+namespace longspan::cli {
 
 namespace {
 
@@ -93,4 +93,4 @@ Run define_attention(CLI::App& app) {
   return [o] { return attention(*o); };
 }
 
-}  // namespace longspan
+}  // namespace longspan::cli

@@ -11,7 +11,7 @@
 #include "cli/interrupt.h"
 #include "cli/output.h"
 
-namespace longspan {
+namespace longspan::cli {
 
 namespace {
 
@@ -153,4 +153,4 @@ Run define_bench(CLI::App& app) {
   };
 }
 
-}  // namespace longspan
+}  // namespace longspan::cli

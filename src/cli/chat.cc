@@ -17,7 +17,7 @@
 #include "cli/output.h"
 #include "cli/window.h"
 
-namespace longspan {
+namespace longspan::cli {
 
 namespace {
 
@@ -193,4 +193,4 @@ Run define_chat(CLI::App& app) {
   return [o] { return chat(*o); };
 }
 
-}  // namespace longspan
+}  // namespace longspan::cli

@@ -12,7 +12,7 @@
 #include "base/text.h"
 #include "cli/output.h"
 
-namespace longspan {
+namespace longspan::cli {
 
 std::span<const Command> commands() {
   static const Command table[] = {
@@ -136,4 +136,4 @@ int run_program(int argc, const char* const* argv) {
   return kExitFault;
 }
 
-}  // namespace longspan
+}  // namespace longspan::cli

@@ -6,7 +6,7 @@
 #include <functional>
 #include <span>
 
-namespace longspan {
+namespace longspan::cli {
 
 constexpr int kExitDone = 0, kExitFault = 1, kExitUsage = 2,
               kExitInterrupted = 130;  // as a shell reports Ctrl-C
@@ -47,4 +47,4 @@ Run define_train(CLI::App&);
 Run define_extend(CLI::App&);
 Run define_convert(CLI::App&);
 
-}  // namespace longspan
+}  // namespace longspan::cli

@@ -11,7 +11,7 @@
 #include "cli/progress_bar.h"
 #include "report/compare_report.h"
 
-namespace longspan {
+namespace longspan::cli {
 
 namespace {
 
@@ -120,4 +120,4 @@ Run define_compare(CLI::App& app) {
   return [o] { return compare(*o); };
 }
 
-}  // namespace longspan
+}  // namespace longspan::cli

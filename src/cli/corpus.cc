@@ -20,7 +20,7 @@
 #include "report/corpus_picture.h"
 #include "synth/synth.h"
 
-namespace longspan {
+namespace longspan::cli {
 
 namespace {
 
@@ -349,4 +349,4 @@ Run define_corpus(CLI::App& app) {
   };
 }
 
-}  // namespace longspan
+}  // namespace longspan::cli

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 
-namespace longspan {
+namespace longspan::cli {
 
 std::string sha256_of(const std::filesystem::path& file) {
   constexpr size_t kChunk = size_t{1} << 20;
@@ -27,4 +27,4 @@ std::string sha256_of(const std::filesystem::path& file) {
   return text;
 }
 
-}  // namespace longspan
+}  // namespace longspan::cli

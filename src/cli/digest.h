@@ -4,9 +4,9 @@
 #include <filesystem>
 #include <string>
 
-namespace longspan {
+namespace longspan::cli {
 
 /// 64 hexadecimal digits in lower case. Error naming the file when it is not a readable regular file.
 std::string sha256_of(const std::filesystem::path& file);
 
-}  // namespace longspan
+}  // namespace longspan::cli

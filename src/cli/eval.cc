@@ -21,7 +21,7 @@
 #include "model/model_files.h"
 #include "report/report.h"
 
-namespace longspan {
+namespace longspan::cli {
 
 namespace {
 
@@ -373,4 +373,4 @@ Run define_eval(CLI::App& app) {
   };
 }
 
-}  // namespace longspan
+}  // namespace longspan::cli

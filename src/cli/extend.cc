@@ -11,7 +11,7 @@
 #include "model/adapter_files.h"
 #include "model/write_model.h"
 
-namespace longspan {
+namespace longspan::cli {
 
 namespace {
 
@@ -135,4 +135,4 @@ Run define_convert(CLI::App& app) {
   return [o] { return convert(*o); };
 }
 
-}  // namespace longspan
+}  // namespace longspan::cli

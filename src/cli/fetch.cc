@@ -17,7 +17,7 @@
 #include "cli/output.h"
 #include "cli/process.h"
 
-namespace longspan {
+namespace longspan::cli {
 
 namespace {
 
@@ -174,4 +174,4 @@ Run define_fetch(CLI::App& app) {
   return [o] { return fetch(*o); };
 }
 
-}  // namespace longspan
+}  // namespace longspan::cli

@@ -8,7 +8,7 @@
 #include "cli/output.h"
 #include "cli/window.h"
 
-namespace longspan {
+namespace longspan::cli {
 
 namespace {
 
@@ -55,4 +55,4 @@ Run define_generate(CLI::App& app) {
   return [o] { return generate_text(*o); };
 }
 
-}  // namespace longspan
+}  // namespace longspan::cli

@@ -9,7 +9,7 @@
 #include "model/memory.h"
 #include "model/model_files.h"
 
-namespace longspan {
+namespace longspan::cli {
 
 namespace {
 
@@ -197,4 +197,4 @@ Run define_frequencies(CLI::App& app) {
   return [o] { return frequencies(*o); };
 }
 
-}  // namespace longspan
+}  // namespace longspan::cli

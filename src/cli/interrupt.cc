@@ -2,7 +2,7 @@
 
 #include <csignal>
 
-namespace longspan {
+namespace longspan::cli {
 
 namespace {
 volatile std::sig_atomic_t came = 0;
@@ -19,4 +19,4 @@ void arm_interrupt() {
 
 bool interrupted() { return came != 0; }
 
-}  // namespace longspan
+}  // namespace longspan::cli

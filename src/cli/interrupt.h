@@ -2,11 +2,11 @@
 // program.
 #pragma once
 
-namespace longspan {
+namespace longspan::cli {
 
 /// Watches for Ctrl-C from now on; an earlier one is forgotten.
 void arm_interrupt();
 /// Whether Ctrl-C was pressed since.
 bool interrupted();
 
-}  // namespace longspan
+}  // namespace longspan::cli

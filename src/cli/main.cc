@@ -3,6 +3,6 @@
 #include "cli/spinning.h"
 
 int main(int argc, char** argv) {
-  longspan::restore_environment();
-  return longspan::run_program(argc, argv);
+  longspan::cli::restore_environment();
+  return longspan::cli::run_program(argc, argv);
 }

@@ -4,7 +4,7 @@
 #include "base/file.h"
 #include "base/text.h"
 
-namespace longspan {
+namespace longspan::cli {
 
 std::span<const ModelSource> model_sources() {
   static const ModelSource table[] = {
@@ -40,4 +40,4 @@ std::filesystem::path resolve_model(const std::string& model) {
        names);
 }
 
-}  // namespace longspan
+}  // namespace longspan::cli

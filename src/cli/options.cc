@@ -6,7 +6,7 @@
 #include "cli/model_sources.h"
 #include "cli/output.h"
 
-namespace longspan {
+namespace longspan::cli {
 
 void add_output_options(CLI::App& app, Options& o) {
   app.add_flag("--json", o.json, "one JSON object on stdout");
@@ -102,4 +102,4 @@ std::string read_text(const std::string& path) {
   return text;
 }
 
-}  // namespace longspan
+}  // namespace longspan::cli

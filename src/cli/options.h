@@ -7,7 +7,7 @@
 
 #include "generate/sequence.h"
 
-namespace longspan {
+namespace longspan::cli {
 
 struct Options {
   // every command
@@ -59,4 +59,4 @@ Engine open_engine(const Options& o);
 /// The text of a file, pipe or standard input ("-"). Error when it is missing or empty.
 std::string read_text(const std::string& path);
 
-}  // namespace longspan
+}  // namespace longspan::cli

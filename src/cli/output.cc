@@ -6,7 +6,7 @@
 
 #include "base/text.h"
 
-namespace longspan {
+namespace longspan::cli {
 
 void print_json(const Json& value) { print_now(dump_json(value) + "\n"); }
 
@@ -40,4 +40,4 @@ std::string shell_word(const std::string& word) {
   return out + "'";
 }
 
-}  // namespace longspan
+}  // namespace longspan::cli

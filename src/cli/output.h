@@ -11,7 +11,7 @@
 #include "base/text.h"
 #include "cli/options.h"
 
-namespace longspan {
+namespace longspan::cli {
 
 /// The object as one line on stdout.
 void print_json(const Json& value);
@@ -35,4 +35,4 @@ std::string shell_word(const std::string& word);
 int64_t peak_bytes();
 double seconds_now();
 
-}  // namespace longspan
+}  // namespace longspan::cli

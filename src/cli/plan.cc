@@ -13,7 +13,7 @@
 #include "position/laws.h"
 #include "position/published_trainings.h"
 
-namespace longspan {
+namespace longspan::cli {
 
 namespace {
 
@@ -263,4 +263,4 @@ Run define_plan(CLI::App& app) {
   return [o] { return run_plan(*o); };
 }
 
-}  // namespace longspan
+}  // namespace longspan::cli

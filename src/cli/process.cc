@@ -13,7 +13,7 @@
 
 extern char** environ;
 
-namespace longspan {
+namespace longspan::cli {
 
 ProcessResult run_process(const std::vector<std::string>& argv, bool show) {
   std::vector<char*> arguments;
@@ -47,4 +47,4 @@ ProcessResult run_process(const std::vector<std::string>& argv, bool show) {
   return result;
 }
 
-}  // namespace longspan
+}  // namespace longspan::cli

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace longspan {
+namespace longspan::cli {
 
 struct ProcessResult {
   int status = 0;      // exit status; 127 when the program was not found; 128 + signal when a signal ended it
@@ -14,4 +14,4 @@ struct ProcessResult {
 /// Runs argv[0] (looked up in PATH) and waits for it. `show` passes its output on to stderr as it comes.
 ProcessResult run_process(const std::vector<std::string>& argv, bool show = false);
 
-}  // namespace longspan
+}  // namespace longspan::cli

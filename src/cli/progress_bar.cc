@@ -11,7 +11,7 @@
 #include "cli/interrupt.h"
 #include "cli/output.h"
 
-namespace longspan {
+namespace longspan::cli {
 
 namespace {
 
@@ -80,4 +80,4 @@ bool ProgressBar::update(int64_t done, int64_t total) {
   return !interrupted();
 }
 
-}  // namespace longspan
+}  // namespace longspan::cli

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-namespace longspan {
+namespace longspan::cli {
 
 /// "reading [#####.....]  50% 8,192/16,384 812 tokens/s 10s left", at most `width` columns: the bar is
 /// shortened first.
@@ -30,4 +30,4 @@ class ProgressBar {
   double start_, last_;
 };
 
-}  // namespace longspan
+}  // namespace longspan::cli

@@ -10,7 +10,7 @@
 #include "cli/progress_bar.h"
 #include "cli/window.h"
 
-namespace longspan {
+namespace longspan::cli {
 
 namespace {
 
@@ -86,4 +86,4 @@ Run define_score(CLI::App& app) {
   return [o] { return score(*o); };
 }
 
-}  // namespace longspan
+}  // namespace longspan::cli

@@ -13,7 +13,7 @@
 
 #include <cstring>
 
-namespace longspan {
+namespace longspan::cli {
 
 namespace {
 
@@ -53,4 +53,4 @@ void restore_environment() {
   place = nullptr;
 }
 
-}  // namespace longspan
+}  // namespace longspan::cli

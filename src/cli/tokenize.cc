@@ -7,7 +7,7 @@
 #include "cli/output.h"
 #include "model/model_files.h"
 
-namespace longspan {
+namespace longspan::cli {
 
 namespace {
 
@@ -66,4 +66,4 @@ Run define_detokenize(CLI::App& app) {
   return [o] { return detokenize(*o); };
 }
 
-}  // namespace longspan
+}  // namespace longspan::cli

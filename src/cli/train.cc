@@ -17,7 +17,7 @@
 #include "train/metrics.h"
 #include "train/trainer.h"
 
-namespace longspan {
+namespace longspan::cli {
 
 namespace {
 
@@ -134,4 +134,4 @@ Run define_train(CLI::App& app) {
   return [o] { return train_recipe(*o); };
 }
 
-}  // namespace longspan
+}  // namespace longspan::cli

@@ -8,7 +8,7 @@
 #include "base/text.h"
 #include "cli/output.h"
 
-namespace longspan {
+namespace longspan::cli {
 
 int64_t window_tokens(const ModelConfig& config, const Options& o) {
   if (o.context > 0) return o.context;
@@ -50,4 +50,4 @@ void fit_ids(const Engine& engine, const Options& o, std::vector<int32_t>& ids, 
          o.truncate, grouped(window_tokens(engine.config(), o)));
 }
 
-}  // namespace longspan
+}  // namespace longspan::cli

@@ -8,7 +8,7 @@
 
 #include "cli/options.h"
 
-namespace longspan {
+namespace longspan::cli {
 
 /// Tokens that prompt and answer may fill: --context if given, otherwise what the position method reaches;
 /// unlimited for a model that states no window.
@@ -26,4 +26,4 @@ std::vector<int32_t> cut_ids(const std::vector<int32_t>& ids, int64_t keep, cons
 /// otherwise.
 void fit_ids(const Engine& engine, const Options& o, std::vector<int32_t>& ids, int64_t answer);
 
-}  // namespace longspan
+}  // namespace longspan::cli

@@ -60,15 +60,19 @@ MemoryTable plan_training_memory(const Checkpoint& checkpoint, const ModelConfig
   int64_t buffers = 0, validation = 0;
   DType kv = shape.compute == Compute::BF16 ? DType::BF16 : DType::F32;
   for (const TrainingShape::Rows& rows : shape.stages)
-    buffers = std::max(buffers, training_buffer_bytes(config, shape.compute, rows.spec, rows.tokens,
-                                                      shape.plan, shape.trained.lora_rank));
+    buffers =
+        std::max(buffers, training_buffer_bytes(config, k.product_dtype(shape.compute, rows.tokens),
+                                                rows.spec, rows.tokens, shape.plan, shape.trained.lora_rank));
   for (const TrainingShape::Held& held : shape.validations)
     validation = std::max(validation, validation_bytes(config, {kv, kv}, held));
+  // The rows of length 1 that a model with NormHead multiplies with stand beside the head that trains.
+  bool unit_head = config.norm_head && shape.trained.embeddings && !config.tie_word_embeddings;
+  int64_t unit = unit_head ? dtype_bytes(DType::F32, config.vocab_size * config.hidden_size) : 0;
   MemoryTable table = {
       {"weights of the file", weights.mapped},
       {"copied weights", weights.copied},
-      {"trained weights", trained},
-      {"gradients", trained},
+      {"trained weights", trained + unit},
+      {"gradients", trained + unit},
       {"moments", 2 * trained},
       {"packed for products", packed},
       {"buffers of a row", buffers},

@@ -73,8 +73,9 @@ class TrainingBuffers;
 std::shared_ptr<TrainingBuffers> make_training_buffers(const TrainingModel& model, const PositionSpec& spec,
                                                        int64_t tokens, const TrainingPlan& plan);
 int64_t training_buffer_bytes(const TrainingBuffers& buffers);
-/// The same from shapes alone. `adapter_rank`: 0 without adapters.
-int64_t training_buffer_bytes(const ModelConfig& config, Compute compute, const PositionSpec& spec,
+/// The same from shapes alone. `dtype`: of what feeds products (Kernels::product_dtype); `adapter_rank`: 0
+/// without adapters.
+int64_t training_buffer_bytes(const ModelConfig& config, DType dtype, const PositionSpec& spec,
                               int64_t tokens, const TrainingPlan& plan, int64_t adapter_rank);
 
 /// The part of a row that counts in the loss.

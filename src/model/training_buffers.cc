@@ -101,15 +101,13 @@ std::vector<SetPart> set_parts(const ModelConfig& c, const PositionSpec& spec, i
       {&LayerSet::kv, views * pages_for(T) * c.num_key_value_heads * kPageTokens, c.head_dim, Type::Product}};
 }
 
-DType product_dtype(Compute compute) { return compute == Compute::BF16 ? DType::BF16 : DType::F32; }
-
 }  // namespace
 
 std::shared_ptr<TrainingBuffers> make_training_buffers(const TrainingModel& m, const PositionSpec& spec,
                                                        int64_t tokens, const TrainingPlan& plan) {
   auto b = std::make_shared<TrainingBuffers>();
   const ModelConfig& c = m.model.config;
-  b->plan = plan, b->rows = tokens, b->dtype = product_dtype(m.model.compute);
+  b->plan = plan, b->rows = tokens, b->dtype = m.model.kernels().product_dtype(m.model.compute, tokens);
   b->arena = Arena(*m.model.device);
   auto make = [&](const char* label, int64_t rows, int64_t cols, Type type) {
     return rows > 0 ? b->arena.matrix(label, dtype_of(type, b->dtype), rows, cols) : Tensor{};
@@ -127,9 +125,8 @@ std::shared_ptr<TrainingBuffers> make_training_buffers(const TrainingModel& m, c
 
 int64_t training_buffer_bytes(const TrainingBuffers& buffers) { return buffers.arena.bytes(); }
 
-int64_t training_buffer_bytes(const ModelConfig& c, Compute compute, const PositionSpec& spec, int64_t tokens,
+int64_t training_buffer_bytes(const ModelConfig& c, DType dtype, const PositionSpec& spec, int64_t tokens,
                               const TrainingPlan& plan, int64_t adapter_rank) {
-  DType dtype = product_dtype(compute);
   int64_t bytes = PassInputs::bytes(c, tokens) +
                   (c.num_hidden_layers + 1) * dtype_bytes(DType::F32, tokens * c.hidden_size);
   for (const Part& p : shared_parts(c, spec, tokens, plan, adapter_rank))

@@ -154,7 +154,7 @@ double tokens_left(const Run& run) {
 }
 
 /// Error when a figure of the step is NaN or infinite; nothing has been changed yet.
-void check_finite(const Run& run, const StepRows& rows, const StepLoss& loss, double norm) {
+void check_figures(const Run& run, const StepRows& rows, const StepLoss& loss, double norm) {
   const char* what = !std::isfinite(loss.loss) || std::isinf(loss.divergence) ? "loss"
                      : !std::isfinite(norm)                                   ? "gradient"
                                                                               : nullptr;
@@ -172,7 +172,7 @@ StepReport one_step(Run& run, const Stage& stage, const StageRows& sources, cons
   StepLoss loss =
       batch_gradient(run.model, positions, run.original, stage.short_rows, rows, buffers, run.scalars);
   double norm = loss.gradient_norm;
-  check_finite(run, rows, loss, norm);
+  check_figures(run, rows, loss, norm);
   double lr = learning_rate(stage.schedule, run.state.stage_step + 1);
   update(run.model, run.moments, run.recipe, lr, norm, run.state.step + 1);
 

@@ -81,6 +81,58 @@ TEST(Rooms, TheRuleSeesWhatItShould) {
   EXPECT_NE(of("attic", ""), "");
 }
 
+// The layer, forward, backward, the step and generation say what is computed; only the kernels touch the
+// memory of a tensor, which may be a device's. What crosses is called upload and download.
+const char* const kWithoutTensorMemory[] = {"model/block.cc",
+                                            "model/forward.cc",
+                                            "model/pass.cc",
+                                            "model/backward.cc",
+                                            "train/step.cc",
+                                            "train/validation.cc",
+                                            "model/training_buffers.cc",
+                                            "generate/engine.cc",
+                                            "generate/sequence.cc",
+                                            "eval/attention_map.cc"};
+
+/// Where a source touches the memory of tensors, a line each.
+std::string touches_memory(const std::string& path, std::istream& in) {
+  // row_of(..) and rows.row(i) of a row source are other things: a tensor's row is asked for by index or by
+  // type.
+  static const std::regex touch(
+      "\\b(memcpy|memmove|memset|bit_cast)\\b|\\.row<|[a-z_]\\.row\\((?!state)|"
+      "static_cast<(const "
+      ")?(float|double|int32_t|uint16_t|void)\\*>|reinterpret_cast|\\bhost_(matrix|vector)\\b|"
+      "\\bdequantise\\b");
+  std::string found, line;
+  for (int number = 1; std::getline(in, line); ++number) {
+    line.resize(std::min(line.size(), line.find("//")));
+    if (std::regex_search(line, touch)) found += path + ":" + std::to_string(number) + ": " + line + "\n";
+  }
+  return found;
+}
+
+TEST(Rooms, OnlyKernelsTouchTheMemoryOfTensors) {
+  std::string found;
+  for (const char* name : kWithoutTensorMemory) {
+    std::ifstream in(fs::path(LONGSPAN_SOURCE) / "src" / name);
+    ASSERT_TRUE(in) << name;
+    found += touches_memory(name, in);
+  }
+  EXPECT_EQ(found, "");
+}
+
+TEST(Rooms, TheRuleOnMemorySeesWhatItShould) {
+  auto of = [](const char* text) {
+    std::istringstream in(text);
+    return touches_memory("f.cc", in);
+  };
+  for (const char* line : {"x.row(t)[i] *= 2;", "auto* p = x.row<uint16_t>(0);", "std::memcpy(a, b, n);",
+                           "auto* p = static_cast<float*>(x.data);", "dequantise(out, x, dtype, n);",
+                           "host_vector(p, DType::F32, 3)"})
+    EXPECT_NE(of(line), "") << line;
+  EXPECT_EQ(of("// x.row(t) is for the host\nk.add(a, b);\nb.slice(t, x.rows());\n"), "");
+}
+
 TEST(Rooms, NoSourceFileIsTooLong) {
   for (const fs::path& path : sources({"src", "tests", "tools", "bench"})) {
     std::ifstream in(path);

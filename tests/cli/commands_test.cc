@@ -8,7 +8,7 @@
 #include <map>
 #include <sstream>
 
-namespace longspan {
+namespace longspan::cli {
 
 namespace {
 
@@ -67,4 +67,4 @@ TEST(Commands, HelpFitsAScreenAndHasAnExample) {
 
 }  // namespace
 
-}  // namespace longspan
+}  // namespace longspan::cli

@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "checkpoint/build_files.h"
 
-namespace longspan {
+namespace longspan::cli {
 namespace {
 
 TEST(Sha256, IsThatOfTheStandardsExamples) {
@@ -30,4 +30,4 @@ TEST(Sha256, IsThatOfTheStandardsExamples) {
 }
 
 }  // namespace
-}  // namespace longspan
+}  // namespace longspan::cli

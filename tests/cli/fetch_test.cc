@@ -2,7 +2,7 @@
 #include "cli/model_sources.h"
 #include "cli/program.h"
 
-namespace longspan {
+namespace longspan::cli {
 
 namespace {
 
@@ -76,4 +76,4 @@ TEST_F(Fetch, SlowRealModelIsKeptCheckedAndRepaired) {
 
 }  // namespace
 
-}  // namespace longspan
+}  // namespace longspan::cli

@@ -5,7 +5,7 @@
 #include "cli/progress_bar.h"
 #include "cli/window.h"
 
-namespace longspan {
+namespace longspan::cli {
 
 namespace {
 
@@ -46,4 +46,4 @@ TEST(CutIds, KeepsWhatTheSideSays) {
 
 }  // namespace
 
-}  // namespace longspan
+}  // namespace longspan::cli

@@ -336,9 +336,9 @@ TEST(TrainingBuffers, BytesAreWhatIsAllocated) {
       for (const TrainingPlan& plan : {kRecompute, kKeepAll})
         for (const char* position : {"", "self_extend:window=6,group=3"}) {
           Trainee made = trainee(name, trained, plan, Compute::F32, kernels(), position);
-          EXPECT_EQ(training_buffer_bytes(*made.buffers),
-                    training_buffer_bytes(made.m.model.config, Compute::F32, made.spec, 64, plan,
-                                          trained.lora_rank))
+          EXPECT_EQ(
+              training_buffer_bytes(*made.buffers),
+              training_buffer_bytes(made.m.model.config, DType::F32, made.spec, 64, plan, trained.lora_rank))
               << name << " " << position;
         }
 }
