@@ -2,6 +2,8 @@
 // declared length.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/json.h"
 #include "generate/sequence.h"
@@ -37,6 +39,51 @@ TEST_F(SmolLM2Slow, GreedyTokensEqualTransformers) {
     ++cases;
   }
   EXPECT_EQ(cases, 3);
+}
+
+// Prompts of all golden cases read in the same steps, and their answers written a token each at a time.
+TEST_F(SmolLM2Slow, GreedyTokensAreTheSameInCompany) {
+  Engine engine = exact();
+  const Json golden = parse_json_file(std::string(LONGSPAN_GOLDEN) + "/generate/smollm2_greedy.json");
+  auto pool = engine.make_pool(1, 3 * kPageTokens);
+  std::vector<std::unique_ptr<Sequence>> sequences;
+  std::vector<std::vector<int32_t>> next;
+  std::vector<std::vector<int32_t>> written(golden.size());
+  for (const Json& one : golden) {
+    sequences.push_back(std::make_unique<Sequence>(engine, 256, engine.config().position, pool));
+    next.push_back(one["prompt_ids"].get<std::vector<int32_t>>());
+  }
+  for (;;) {
+    std::vector<Sequence*> members;
+    std::vector<std::span<const int32_t>> ids;
+    std::vector<size_t> who;
+    for (size_t i = 0; i < sequences.size(); ++i)
+      if (written[i].size() < golden[i]["ids"].size()) {
+        members.push_back(sequences[i].get());
+        ids.emplace_back(next[i]);
+        who.push_back(i);
+      }
+    if (members.empty()) break;
+    feed_together(members, ids);
+    for (size_t i : who) {
+      std::span<float> logits = sequences[i]->logits();
+      next[i] = {static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin())};
+      written[i].push_back(next[i][0]);
+    }
+  }
+  for (size_t i = 0; i < golden.size(); ++i)
+    EXPECT_EQ(written[i], golden[i]["ids"].get<std::vector<int32_t>>()) << golden[i]["prompt"];
+}
+
+TEST_F(SmolLM2Slow, KeepPrefixKeepsWhatIsShared) {
+  Engine engine = exact();
+  Sequence sequence(engine, 64);
+  std::vector<int32_t> first{5, 6, 7, 8, 9, 10}, second{5, 6, 7, 8, 11};
+  sequence.feed(first);
+  EXPECT_EQ(sequence.keep_prefix(second, 3), 3);
+  EXPECT_EQ(sequence.ids(), (std::vector<int32_t>{5, 6, 7}));
+  EXPECT_EQ(sequence.keep_prefix(std::span(second).first(3)), 2);  // the last token must be fed again
+  EXPECT_EQ(sequence.keep_prefix({}), 0);
 }
 
 TEST_F(SmolLM2Slow, StreamedPartsMakeTheTextAndStopBeforeTheStopString) {

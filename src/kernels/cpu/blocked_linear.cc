@@ -151,6 +151,7 @@ bool contiguous(const Tensor& x) { return x.row_stride == dtype_bytes(x.dtype, x
 
 /// A contiguous copy of x in `memory`, as F32 or as it is.
 Tensor gathered(const Tensor& x, DType dtype, void* memory) {
+  assert(dtype == x.dtype || (dtype == DType::F32 && x.dtype == DType::BF16));
   Tensor out = host_matrix(memory, dtype, x.rows(), x.cols());
 #pragma omp parallel for schedule(static)
   for (int64_t t = 0; t < x.rows(); ++t)
