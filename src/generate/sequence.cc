@@ -51,7 +51,8 @@ bool Sequence::feed(std::span<const int32_t> ids, const Progress& progress) {
   Reading reading{.from = ids.empty() ? 0 : ids.size() - 1, .to = ids.size(), .progress = progress};
   reading.on_hidden = [&](Tensor hidden, size_t) {
     Tensor logits = head_logits(engine_.model(), hidden, engine_.step_buffers(spec_));
-    logits_ = engine_.model().device->download<float>(logits);
+    logits_.resize(static_cast<size_t>(logits.cols()));
+    engine_.model().device->download(std::span<float>(logits_), logits);
   };
   return read_ids(ids, reading);
 }
@@ -111,10 +112,10 @@ void feed_together(std::span<Sequence* const> sequences, std::span<const std::sp
       auto count = std::min(ended.size() - first, static_cast<size_t>(kHeadRows));
       Tensor logits =
           head_logits(model, hidden.slice(static_cast<int64_t>(first), static_cast<int64_t>(count)), a);
-      std::vector<float> all = model.device->download<float>(logits);
       for (size_t i = 0; i < count; ++i) {
-        auto from = all.begin() + static_cast<ptrdiff_t>(i) * logits.cols();
-        sequences[ended[first + i]]->logits_.assign(from, from + logits.cols());
+        std::vector<float>& own = sequences[ended[first + i]]->logits_;
+        own.resize(static_cast<size_t>(logits.cols()));
+        model.device->download(std::span<float>(own), logits.slice(static_cast<int64_t>(i), 1));
       }
     }
   }

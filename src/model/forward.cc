@@ -167,8 +167,8 @@ void append_log_probs(const Model& model, Tensor hidden, std::span<const int32_t
     Tensor target = a.targets.viewed(DType::I32, rows), log_probs = a.log_probs.viewed(DType::F32, rows);
     model.device->upload(target, targets.subspan(static_cast<size_t>(r), static_cast<size_t>(rows)));
     model.kernels().log_prob(log_probs, logits, target);
-    std::vector<float> part = model.device->download<float>(log_probs);
-    out.insert(out.end(), part.begin(), part.end());
+    out.resize(out.size() + static_cast<size_t>(rows));
+    model.device->download(std::span<float>(out).last(static_cast<size_t>(rows)), log_probs);
   }
 }
 

@@ -49,6 +49,10 @@ class Device {
     upload(to.data, from.data(), static_cast<int64_t>(from.size_bytes()));
   }
   template <class T>
+  void download(std::span<T> to, const Tensor& from) {
+    download(to.data(), from.data, static_cast<int64_t>(to.size_bytes()));
+  }
+  template <class T>
   std::vector<T> download(const Tensor& from) {
     std::vector<T> to(static_cast<size_t>(from.bytes()) / sizeof(T));
     download(to.data(), from.data, from.bytes());
