@@ -19,7 +19,8 @@ Sequence::Sequence(const Engine& engine, int64_t declared_length, const Position
       position_(position),
       declared_(declared_length),
       spec_(position_spec(position, engine.config().head_shape(), declared_length)),
-      cache_(pool ? std::move(pool) : engine.make_pool(key_copies(spec_), declared_length)) {}
+      cache_(pool ? std::move(pool) : engine.make_pool(key_copies(spec_), declared_length)),
+      buffers_(engine.step_buffers(spec_)) {}
 
 void Sequence::prepare(size_t more) {
   auto length = static_cast<int64_t>(ids_.size() + more);
@@ -38,7 +39,7 @@ bool Sequence::read_ids(std::span<const int32_t> ids, Reading reading) {
   int64_t before = cache_.length();
   auto taken = [&] { return static_cast<size_t>(cache_.length() - before); };
   try {
-    bool whole = read(engine_.model(), cache_, spec_, ids, engine_.step_buffers(spec_), reading);
+    bool whole = read(engine_.model(), cache_, spec_, ids, buffers_, reading);
     took(ids.first(taken()));
     return whole;
   } catch (...) {
@@ -50,7 +51,7 @@ bool Sequence::read_ids(std::span<const int32_t> ids, Reading reading) {
 bool Sequence::feed(std::span<const int32_t> ids, const Progress& progress) {
   Reading reading{.from = ids.empty() ? 0 : ids.size() - 1, .to = ids.size(), .progress = progress};
   reading.on_hidden = [&](Tensor hidden, size_t) {
-    Tensor logits = head_logits(engine_.model(), hidden, engine_.step_buffers(spec_));
+    Tensor logits = head_logits(engine_.model(), hidden, buffers_);
     logits_.resize(static_cast<size_t>(logits.cols()));
     engine_.model().device->download(std::span<float>(logits_), logits);
   };
@@ -64,7 +65,7 @@ bool Sequence::score(std::span<const int32_t> ids, std::vector<float>& out, cons
   reading.on_hidden = [&](Tensor hidden, size_t first) {
     auto start = std::chrono::steady_clock::now();
     append_log_probs(engine_.model(), hidden, ids.subspan(first + 1, static_cast<size_t>(hidden.rows())),
-                     engine_.step_buffers(spec_), out);
+                     buffers_, out);
     head_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   };
   return read_ids(ids, reading);
@@ -84,10 +85,9 @@ void Sequence::truncate(int64_t n) {
 
 void feed_together(std::span<Sequence* const> sequences, std::span<const std::span<const int32_t>> ids) {
   assert(!sequences.empty() && sequences.size() == ids.size());
-  const Engine& engine = sequences[0]->engine_;
-  const Model& model = engine.model();
+  const Model& model = sequences[0]->engine_.model();
   for (size_t s = 0; s < sequences.size(); ++s) sequences[s]->prepare(ids[s].size());
-  Activations& a = engine.step_buffers(sequences[0]->spec_);
+  Activations& a = sequences[0]->buffers_;
   std::vector<size_t> done(sequences.size(), 0);
   for (;;) {
     Batch batch;

@@ -67,6 +67,7 @@ class Sequence {
   int64_t declared_;
   PositionSpec spec_;
   KvCache cache_;
+  Activations& buffers_;  // of the engine's steps; length=current changes frequencies, not what they need
   std::vector<int32_t> ids_;
   std::vector<float> logits_;
   double head_seconds_ = 0;

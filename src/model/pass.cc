@@ -59,9 +59,9 @@ void put_table(Device& device, const PassRows& rows, PassInputs& in) {
 /// here are added.
 void make_tables(Device& device, const PassRows& rows, const std::vector<const PositionSpec*>& specs,
                  Tensor positions, Tensor cos, Tensor sin, int64_t& tables, LayerKind& kind) {
-  kind.rotations = rotations(*specs[0]);
   std::vector<Rotations> of;  // by sequence
   for (const PositionSpec* spec : specs) of.push_back(rotations(*spec));
+  kind.rotations = of[0];
   // Two rotations that are equal in every sequence share a table.
   auto same = [&](size_t a, bool a_keys, size_t b, bool b_keys) {
     return std::all_of(of.begin(), of.end(), [&](const Rotations& r) {
