@@ -30,8 +30,10 @@ struct Vocabulary {
   std::string text(int64_t id) const { return tokenizer.token_text(static_cast<int32_t>(id)); }
   PieceType type(int64_t id) const {
     const Json& types = at("token_type");
-    return types.is_array() ? static_cast<PieceType>(types[static_cast<size_t>(id)].get<int>())
-                            : PieceType::Normal;
+    auto type = types.is_array() ? static_cast<PieceType>(types[static_cast<size_t>(id)].get<int>())
+                                 : PieceType::Normal;
+    bool corrected = type == PieceType::Normal && tokenizer.is_special(static_cast<int32_t>(id));
+    return corrected ? PieceType::Control : type;  // the end of a turn that the file calls ordinary text
   }
 };
 
