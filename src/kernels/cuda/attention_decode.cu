@@ -22,7 +22,7 @@ namespace {
 constexpr int kWarps = 4, kThreads = 32 * kWarps, kQueries = 8;
 constexpr int kStep = 16;  // tokens of a warp at a time
 constexpr int kBlockStep = kStep * kWarps;
-constexpr int kLeastSplit = 256;  // tokens
+constexpr int kLeastSplit = 128;  // tokens
 constexpr int kMostSplits = 512;
 static_assert(kPageTokens % kStep == 0);
 
@@ -403,31 +403,41 @@ __global__ void __launch_bounds__(kThreads, kD == 64 ? 4 : 2) decode_kernel(Atte
   write_part<kD>(warp, reinterpret_cast<float*>(memory), parts, v, s, kv, split, first_query);
 }
 
-constexpr int kCombineThreads = 256;
+constexpr int kCombineThreads = kMostSplits, kCombineWarps = kCombineThreads / 32;
 
 /// One row and head: the sum of its parts, in a fixed order.
 __global__ void __launch_bounds__(kCombineThreads)
     combine_kernel(AttentionView v, Parts parts, AttentionResult result) {
-  __shared__ float factor[kMostSplits], sums[kCombineThreads];
+  __shared__ float factors[kMostSplits], elements[kCombineThreads], largest[kCombineWarps],
+      totals[kCombineWarps];
   SequenceView s = sequence_of(v, static_cast<int>(blockIdx.z));
   int row = static_cast<int>(blockIdx.y), h = static_cast<int>(blockIdx.x), d = v.head_dim;
   if (row >= s.rows || s.rows > kDecodeRows) return;
   int count = splits_of(v, s, parts.most).count, thread = static_cast<int>(threadIdx.x);
-  float most = -INFINITY, total = 0;
-  for (int i = 0; i < count; ++i) most = fmaxf(most, parts.sums[parts.at(i, s, row, v.heads, h)].x);
-  for (int i = thread; i < count && most > -INFINITY; i += kCombineThreads)
-    factor[i] = expf(parts.sums[parts.at(i, s, row, v.heads, h)].x - most);
+  float2 sum{-INFINITY, 0};
+  if (thread < count) sum = parts.sums[parts.at(thread, s, row, v.heads, h)];
+  float most = warp_max(sum.x), total = 0;
+  if (thread % 32 == 0) largest[thread / 32] = most;
   __syncthreads();
-  for (int i = 0; i < count && most > -INFINITY; ++i)
-    total += factor[i] * parts.sums[parts.at(i, s, row, v.heads, h)].y;
+  for (float x : largest) most = fmaxf(most, x);
+  float factor = sum.x == -INFINITY ? 0 : expf(sum.x - most);
+  factors[thread] = factor;
+  float of_warp = warp_sum(factor * sum.y);
+  if (thread % 32 == 0) totals[thread / 32] = of_warp;
+  __syncthreads();
+  for (float x : totals) total += x;
   int width = d <= 64 ? 64 : d <= 128 ? 128 : 256, i = thread % width, ways = kCombineThreads / width;
   float x = 0;
-  for (int k = thread / width; k < count && i < d && total > 0; k += ways)
-    x = fmaf(factor[k], parts.o[parts.at(k, s, row, v.heads, h) * d + i], x);
-  sums[thread] = x;
+  if (i < d) {
+    const float* o = parts.o + parts.at(0, s, row, v.heads, h) * d + i;
+    int64_t stride = parts.slots * v.heads * d;
+#pragma unroll 8
+    for (int k = thread / width; k < count; k += ways) x = fmaf(factors[k], o[k * stride], x);
+  }
+  elements[thread] = x;
   __syncthreads();
   if (thread < d) {
-    for (int way = 1; way < ways; ++way) x += sums[way * width + thread];
+    for (int way = 1; way < ways; ++way) x += elements[way * width + thread];
     result.out.store(s.first + row, static_cast<int64_t>(h) * d + thread, total > 0 ? x / total : 0);
   }
   if (result.log_sum && thread == 0)

@@ -25,9 +25,9 @@ __global__ void delta_kernel(BackwardView b, RowsView out, int64_t rows) {
 struct Pair {
   float p, ds;
 };
-__device__ Pair pair_of(const AttentionView& v, int h, float product, float distance, float log_sum, float dp,
-                        float delta) {
-  float p = expf(score_of(v, h, product, distance) - log_sum);
+__device__ Pair pair_of(const AttentionView& v, int h, double product, double distance, float log_sum,
+                        float dp, float delta) {
+  float p = expf(static_cast<float>(score_of(v, h, product, distance) - log_sum));
   return {p, p * (dp - delta) * v.scale};
 }
 
@@ -66,13 +66,11 @@ __global__ void __launch_bounds__(kPlainThreads) dq_kernel(BackwardView b) {
     load_tokens(values, v.values, s.index, kv, n0, s.keys);
     __syncthreads();
     Place<double> place = place_of<double>(v, min(n0 + lane, s.keys - 1));
-    float distance[kPlainOf], product[kPlainOf], dp[kPlainOf], ds[kPlainOf];
+    double distance[kPlainOf], product[kPlainOf];
+    float dp[kPlainOf], ds[kPlainOf];
 #pragma unroll
-    for (int r = 0; r < kPlainOf; ++r) distance[r] = static_cast<float>(query[r].place.at - place.at);
-    if (v.decay)
-      decayed_products(product, q, keys + lane * row_floats, v, distance);
-    else
-      products(product, q, keys + lane * row_floats, d);
+    for (int r = 0; r < kPlainOf; ++r) distance[r] = query[r].place.at - place.at;
+    score_products(product, q, keys + lane * row_floats, v, distance);
     products(dp, dout, values + lane * row_floats, d);
 #pragma unroll
     for (int r = 0; r < kPlainOf; ++r) {
@@ -82,7 +80,8 @@ __global__ void __launch_bounds__(kPlainThreads) dq_kernel(BackwardView b) {
     for (int j = 0; j < kPlainTile; ++j)
 #pragma unroll
       for (int r = 0; r < kPlainOf; ++r) {
-        float weight = __shfl_sync(0xffffffffu, ds[r], j), far = __shfl_sync(0xffffffffu, distance[r], j);
+        float weight = __shfl_sync(0xffffffffu, ds[r], j);
+        float far = __shfl_sync(0xffffffffu, static_cast<float>(distance[r]), j);
         if (weight == 0) continue;
 #pragma unroll
         for (int c = 0; c < kChunks; ++c) {
@@ -109,17 +108,32 @@ struct PlainKeys {
   const std::byte* value[kPlainOf];
   float dk[kPlainOf][kChunks], dv[kPlainOf][kChunks];
 
-  /// sums[r] = x . key r, with xPos' factors where `decayed`.
+  /// sums[r] = x . key r.
   __device__ void products_with(float* sums, const std::byte* const* key, DType dtype, const float* x,
-                                const AttentionView& v, const float* distance, bool decayed) const {
+                                int d) const {
+#pragma unroll
+    for (int r = 0; r < kPlainOf; ++r) sums[r] = 0;
+    for (int i = 0; i < d; ++i)
+#pragma unroll
+      for (int r = 0; r < kPlainOf; ++r) sums[r] = fmaf(x[i], load_element(key[r], dtype, i), sums[r]);
+  }
+  /// The same with xPos' factors where there are any.
+  __device__ void score_products_with(double* sums, const std::byte* const* key, DType dtype, const float* x,
+                                      const AttentionView& v, const double* distance) const {
+    if (!v.decay) {
+      float plain[kPlainOf];
+      products_with(plain, key, dtype, x, v.head_dim);
+#pragma unroll
+      for (int r = 0; r < kPlainOf; ++r) sums[r] = plain[r];
+      return;
+    }
 #pragma unroll
     for (int r = 0; r < kPlainOf; ++r) sums[r] = 0;
     for (int i = 0; i < v.head_dim; ++i)
 #pragma unroll
-      for (int r = 0; r < kPlainOf; ++r) {
-        float product = x[i] * load_element(key[r], dtype, i);
-        sums[r] += decayed ? product * decay_factor(v, i, distance[r]) : product;
-      }
+      for (int r = 0; r < kPlainOf; ++r)
+        sums[r] +=
+            static_cast<double>(x[i]) * load_element(key[r], dtype, i) * decay_of_score(v, i, distance[r]);
   }
 
   /// One tile of 32 rows of head h, a lane each.
@@ -131,19 +145,19 @@ struct PlainKeys {
     Query<double> query = query_of<double>(v, s, row);
     float log_sum = b.log_sum[(s.first + row) * b.log_sum_stride + h];
     float delta = b.delta[(s.first + row) * v.heads + h];
-    float distance[kPlainOf], product[kPlainOf], dp[kPlainOf];
+    double distance[kPlainOf], product[kPlainOf];
+    float dp[kPlainOf];
     bool wanted[kPlainOf], any = false;
 #pragma unroll
     for (int r = 0; r < kPlainOf; ++r) {
-      distance[r] = static_cast<float>(query.place.at - place[r].at);
+      distance[r] = query.place.at - place[r].at;
       wanted[r] = t0 + lane < s.rows && n[r] < s.keys && sees(v, query, n[r], place[r]) &&
                   in_zone(v.zone[z], query.place, place[r]);
       any = any || wanted[r];
     }
     if (!__any_sync(0xffffffffu, any)) return;
-    products_with(product, key, v.zone[z].keys.dtype, q_tile + lane * row_floats, v, distance,
-                  v.decay != nullptr);
-    products_with(dp, value, v.values.dtype, dout_tile + lane * row_floats, v, distance, false);
+    score_products_with(product, key, v.zone[z].keys.dtype, q_tile + lane * row_floats, v, distance);
+    products_with(dp, value, v.values.dtype, dout_tile + lane * row_floats, v.head_dim);
     Pair pair[kPlainOf];
 #pragma unroll
     for (int r = 0; r < kPlainOf; ++r)
@@ -152,7 +166,7 @@ struct PlainKeys {
 #pragma unroll
       for (int r = 0; r < kPlainOf; ++r) {
         float p = __shfl_sync(0xffffffffu, pair[r].p, j), ds = __shfl_sync(0xffffffffu, pair[r].ds, j);
-        float far = __shfl_sync(0xffffffffu, distance[r], j);
+        float far = __shfl_sync(0xffffffffu, static_cast<float>(distance[r]), j);
         if (p == 0) continue;
 #pragma unroll
         for (int c = 0; c < kChunks; ++c) {
