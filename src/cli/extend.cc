@@ -79,7 +79,7 @@ int merge(const ExtendOptions& o) {
   Model model;
   model.device = host_device(kernels());
   model.config = read_config(checkpoint);
-  model.weights = load_weights(checkpoint, model.config);
+  model.weights = load_weights(checkpoint, model.config, *model.device);
   const ModelConfig config = model.config;  // of the base: an adapter may separate its embedding and head
   ModelWish wish;
   wish.directory = o.out, wish.type = wished_type(o);

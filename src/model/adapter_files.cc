@@ -104,16 +104,14 @@ std::vector<Module> modules_of(Model& model) {
   return modules;
 }
 
-/// Puts a whole tensor in its place. Returns the file's own values, in memory owned by the model.
-Tensor put(const Place& place, const Tensor& t, Model& model) {
-  Tensor value = to_f32(t, model.weights.copies), filed = value;
-  if (place.offset != 0) {
-    value = to_f32(t, model.weights.copies);
-    for (int64_t i = 0; i < value.cols(); ++i) value.row(0)[i] += place.offset;
+/// Rows divided by their L2 norm, as a model with NormHead multiplies with.
+void divide_rows(const Tensor& t) {
+  for (int64_t r = 0; r < t.rows(); ++r) {
+    double squares = 0;
+    for (int64_t c = 0; c < t.cols(); ++c) squares += static_cast<double>(t.row(r)[c]) * t.row(r)[c];
+    auto scale = static_cast<float>(1 / std::max(std::sqrt(squares), 1e-12));
+    for (int64_t c = 0; c < t.cols(); ++c) t.row(r)[c] *= scale;
   }
-  *place.tensor = value;
-  if (place.product) place.product->packed.clear();
-  return filed;
 }
 
 Tensor transposed(const Tensor& t, Arena& memory) {
@@ -123,31 +121,31 @@ Tensor transposed(const Tensor& t, Arena& memory) {
   return out;
 }
 
-/// W + scale B A, F32; with a magnitude (DoRA, Liu 2024, arXiv 2402.09353) its rows divided by their L2 norm
-/// and multiplied by the magnitude.
-Tensor with_pair(const Module& m, float scale, Arena& memory) {
-  Tensor out = to_f32(*m.weight, memory);
-  auto cols = static_cast<size_t>(out.cols());
-  parallel_for(out.rows(), [&](int64_t n) {
+/// W + scale B A in place; with a magnitude (DoRA, Liu 2024, arXiv 2402.09353) its rows divided by their L2
+/// norm and multiplied by the magnitude. All in host memory, F32.
+void add_pair(const Tensor& w, const Module& m, float scale) {
+  auto cols = static_cast<size_t>(w.cols());
+  parallel_for(w.rows(), [&](int64_t n) {
     std::vector<double> sum(cols);
     for (int64_t r = 0; r < m.a.rows(); ++r)
       for (size_t c = 0; c < cols; ++c) sum[c] += static_cast<double>(m.b.row(n)[r]) * m.a.row(r)[c];
     double squares = 0;
     for (size_t c = 0; c < cols; ++c) {
-      sum[c] = out.row(n)[c] + scale * sum[c];
+      sum[c] = w.row(n)[c] + scale * sum[c];
       squares += sum[c] * sum[c];
     }
     double length = m.magnitude ? m.magnitude.row(0)[n] / std::sqrt(squares) : 1;
-    for (size_t c = 0; c < cols; ++c) out.row(n)[c] = static_cast<float>(length * sum[c]);
+    for (size_t c = 0; c < cols; ++c) w.row(n)[c] = static_cast<float>(length * sum[c]);
   });
-  return out;
 }
 
-/// Loads one adapter.
+/// Loads one adapter. What is made on the host goes to the model's device afterwards.
 struct Loader {
   const std::string file;  // of the tensors
   const AdapterConfig& config;
   Model& model;
+  Arena scratch = {};  // host memory of a model on another device
+  Arena& host = model.device->is_host() ? model.weights.copies : scratch;
   std::vector<Place> places = places_of(model);
   std::vector<Module> modules = modules_of(model);
   std::vector<NamedTensor> whole = {};  // by name, what merging writes
@@ -155,6 +153,14 @@ struct Loader {
   [[noreturn]] void refuse_shape(const NamedTensor& t) const {
     fail("{}: {} of {} x {} does not fit the model: the adapter was made for a different model", file,
          excerpt(t.name), t.tensor.rows(), t.tensor.cols());
+  }
+
+  Tensor on_device(const Tensor& t) {
+    if (model.device->is_host()) return t;
+    Tensor copy = t.dims == 1 ? model.weights.copies.vector("adapters", DType::F32, t.cols())
+                              : model.weights.copies.matrix("adapters", DType::F32, t.rows(), t.cols());
+    model.device->upload(copy.data, t.data, t.bytes());
+    return copy;
   }
 
   Tensor* whole_of(const std::string& name) {
@@ -187,11 +193,11 @@ struct Loader {
     auto m = std::find_if(modules.begin(), modules.end(), [&](const Module& m) { return m.name == module; });
     bool embedding = module == kEmbedding;
     if (m == modules.end() || !*m->weight) return false;
-    Tensor value = to_f32(t.tensor, model.weights.copies);
+    Tensor value = to_f32(t.tensor, host);
     if (part == (embedding ? "lora_embedding_A" : "lora_A"))
-      (embedding ? m->b : m->a) = embedding ? transposed(value, model.weights.copies) : value;
+      (embedding ? m->b : m->a) = embedding ? transposed(value, host) : value;
     else if (part == (embedding ? "lora_embedding_B" : "lora_B"))
-      (embedding ? m->a : m->b) = embedding ? transposed(value, model.weights.copies) : value;
+      (embedding ? m->a : m->b) = embedding ? transposed(value, host) : value;
     else if (part == "lora_magnitude_vector" && config.dora && !embedding)
       m->magnitude = value;
     else
@@ -214,7 +220,18 @@ struct Loader {
     if (place == places.end() || !*place->tensor)
       fail("{}: the model has no place for {}", file, excerpt(t.name));
     if (t.tensor.rows() != place->tensor->rows() || t.tensor.cols() != place->tensor->cols()) refuse_shape(t);
-    set_whole(name, put(*place, t.tensor, model));
+    put(*place, t.tensor);
+  }
+
+  void put(const Place& place, const Tensor& t) {
+    Tensor value = to_f32(t, host);
+    set_whole(place.name, value);  // as the file has it
+    bool unit = place.product == &model.weights.head && model.config.norm_head;
+    if (place.offset != 0 || unit) value = to_f32(t, host);
+    for (int64_t i = 0; place.offset != 0 && i < value.cols(); ++i) value.row(0)[i] += place.offset;
+    if (unit) divide_rows(value);
+    *place.tensor = on_device(value);
+    if (place.product) place.product->packed.clear();
   }
 
   void apply(Module& m) {
@@ -230,15 +247,17 @@ struct Loader {
       fail("{}: adapters of the head of a model with NormHead are not supported", file);
     float scale = scale_of(config, m.name);
     if (m.adapter && !m.magnitude) {
-      m.adapter->a.weight = m.a, m.adapter->b.weight = m.b;
+      m.adapter->a.weight = on_device(m.a), m.adapter->b.weight = on_device(m.b);
       m.adapter->scale = scale;
       return;
     }
     if (config.dora && !m.magnitude)
       fail("{}: DoRA of {} is not supported; merge the adapter into its base with PEFT", file, m.name);
-    *m.weight = with_pair(m, scale, model.weights.copies);
+    Tensor sum = to_f32(to_host(*model.device, *m.weight, scratch), host);
+    add_pair(sum, m, scale);
+    *m.weight = on_device(sum);
     if (m.product) m.product->packed.clear();
-    set_whole(m.name + ".weight", *m.weight);
+    set_whole(m.name + ".weight", sum);
   }
 
   /// Embedding and head of a model that shares them: they stay one tensor where both became the same.
@@ -255,7 +274,7 @@ struct Loader {
       return;
     }
     model.config.tie_word_embeddings = false;
-    if (!head) set_whole(std::string(kHead) + ".weight", w.head.weight);
+    if (!head) set_whole(std::string(kHead) + ".weight", w.head.weight);  // of the base
   }
 };
 
@@ -340,6 +359,7 @@ std::vector<NamedTensor> load_adapter(const fs::path& directory, Model& model) {
   // Earlier versions of longspan wrote an embedding that is the head, too, once.
   std::error_code ignored;
   if (tied) loader.settle_tie(fs::exists(directory / kPositionFile, ignored));
+  if (!model.device->is_host()) return {};
   return std::move(loader.whole);
 }
 
