@@ -128,6 +128,9 @@ void read_shards(Checkpoint& c, const fs::path& index) {
 
 Checkpoint open_huggingface_config(const fs::path& directory) {
   if (!is_file(directory / "config.json")) {
+    if (is_file(directory / "adapter_config.json"))
+      fail("{}: is an adapter, not a model; give its base as the model, and this directory with --adapter",
+           directory.string());
     if (std::string gguf = first_with_ending(directory, ".gguf"); !gguf.empty())
       fail("{}: is a directory without config.json; to open a GGUF file in it give its name, for example {}",
            directory.string(), (directory / gguf).string());

@@ -53,7 +53,7 @@ bool there(const fs::path& path) {
 }
 
 /// A directory that PEFT can open as the adapter's base, with the positions of the training: the model's own,
-/// or OUTPUT/base, whose weights are links. Empty when the model is a GGUF file, which PEFT cannot open.
+/// or OUTPUT/base, whose weights are links. Empty when there is none: PEFT cannot open GGUF files.
 fs::path base_for_peft(const Recipe& recipe, const Checkpoint& checkpoint, const ModelWish& result,
                        const std::function<void(const std::string&)>& note) {
   if (checkpoint.format == CheckpointFormat::Gguf) return {};
@@ -65,8 +65,13 @@ fs::path base_for_peft(const Recipe& recipe, const Checkpoint& checkpoint, const
                  .type = {},
                  .symbolic = true};
   if (there(wish.directory)) return wish.directory;
-  for (const std::string& sentence : write_model(checkpoint, config, wish))
-    if (note) note(fmt::format("{}: {}", wish.directory.string(), sentence));
+  try {
+    for (const std::string& sentence : write_model(checkpoint, config, wish))
+      if (note) note(fmt::format("{}: {}", wish.directory.string(), sentence));
+  } catch (const Error& e) {  // the adapter is what matters
+    if (note) note(e.what());
+    return {};
+  }
   return wish.directory;
 }
 

@@ -218,6 +218,9 @@ TEST_F(HuggingFace, LyingIndex) {
 
 TEST_F(HuggingFace, WrongThings) {
   expect_says(open_error(), "is a directory without config.json");
+  write("adapter_config.json", "{}");
+  expect_says(open_error(), "is an adapter, not a model");
+  std::filesystem::remove(dir_.path / "adapter_config.json");
   write("some.gguf", "x");
   expect_says(open_error(), "some.gguf");
   write("config.json", "[1]");
