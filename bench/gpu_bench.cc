@@ -14,6 +14,7 @@
 
 #include "base/random.h"
 #include "kernels/cuda/cuda.h"
+#include "kernels/kernels.h"
 #include "tensor/arena.h"
 
 using namespace longspan;

@@ -93,6 +93,22 @@ void make_tables(Device& device, const PassRows& rows, const std::vector<const P
   tables += std::ssize(made);
 }
 
+/// The first row of each document and the number of rows; empty where a document begins before the rows.
+std::vector<int32_t> documents_of(const PassRows& rows) {
+  std::vector<int32_t> first;
+  auto count = static_cast<int32_t>(rows.count());
+  for (int32_t t = 0; t < count; ++t) {
+    int32_t start = rows.starts[static_cast<size_t>(t)];
+    if (start == t)
+      first.push_back(t);
+    else if (first.empty() || start != first.back())
+      return {};
+  }
+  if (rows.past[0] != 0) return {};
+  first.push_back(count);
+  return first;
+}
+
 AttentionShape shape_of(Device& device, const ModelConfig& c, const PositionSpec& spec, int64_t window,
                         const PassRows& rows, const PassInputs& in, const Sequences& sequences) {
   double divisor = c.query_pre_attn_scalar > 0 ? c.query_pre_attn_scalar : static_cast<double>(c.head_dim);
@@ -107,7 +123,10 @@ AttentionShape shape_of(Device& device, const ModelConfig& c, const PositionSpec
   bool by_distance =
       spec.zones.size() > 1 || !spec.decay.empty() || !spec.slopes.empty() || c.sliding_window > 0;
   if (!rows.indices && by_distance) shape.positions = in.indices.viewed(DType::F32, rows.count());
-  if (!rows.starts.empty()) shape.starts = in.starts.viewed(DType::I32, rows.count());
+  if (!rows.starts.empty()) {
+    shape.starts = in.starts.viewed(DType::I32, rows.count());
+    shape.documents = documents_of(rows);
+  }
   if (!spec.slopes.empty())
     shape.slopes = put(device, in.slopes, std::vector<float>(spec.slopes.begin(), spec.slopes.end()));
   if (!spec.decay.empty()) {

@@ -89,7 +89,11 @@ class Call {
   };
 
   Tensor mirrored(const Tensor& host, bool written) {
-    if (!host) return {};
+    if (!host) {
+      Tensor none = host;
+      none.device = host.dims > 0 ? device().get() : nullptr;
+      return none;
+    }
     int64_t row = dtype_bytes(host.dtype, host.cols()), rows = host.rows();
     Tensor t = host;
     t.data = mirrored(host.data, rows > 0 ? (rows - 1) * host.row_stride + row : 0, rows, row,

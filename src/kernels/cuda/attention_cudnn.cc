@@ -16,7 +16,8 @@ namespace {
 
 constexpr int64_t kFewestRows = 64;  // below, a plan costs more than it brings
 constexpr int64_t kMostScratch = int64_t{2} << 30;
-constexpr int64_t kKeyTile = 256;  // keys are read in tiles of at most this many
+constexpr int64_t kKeyTile = 256;   // keys are read in tiles of at most this many
+constexpr bool kReadPages = false;  // forward reads BF16 caches where they lie, instead of copies of them
 
 int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
@@ -68,6 +69,16 @@ bool suits(const Tensor& out, std::span<const AttentionZone> zones, const Attent
   return plain && sizes && types && !zones.empty();
 }
 
+/// Whether forward may read keys and values where they lie.
+bool reads_pages(std::span<const AttentionZone> zones, const KvPages& values) {
+  auto readable = [](const KvPages& pages) {
+    return pages.dtype == DType::BF16 && reinterpret_cast<uintptr_t>(pages.memory) % 16 == 0 &&
+           pages.stride % 16 == 0 && reinterpret_cast<uintptr_t>(pages.table.data) % 16 == 0;
+  };
+  return kReadPages && readable(values) &&
+         std::all_of(zones.begin(), zones.end(), [&](const AttentionZone& z) { return readable(z.keys); });
+}
+
 CudnnPlans* plans_of(CudaDevice& device) {
   if (!device.cudnn) device.cudnn = std::make_shared<CudnnPlans>(device);
   return device.cudnn->usable() ? device.cudnn.get() : nullptr;
@@ -82,6 +93,7 @@ struct Call {
   const AttentionShape& shape;
   std::vector<Band> bands;
   int64_t heads = 0, kv_heads = 0;  // of a group
+  bool pages = false;               // keys and values are read where they lie
   std::vector<const CudnnPlan*> ready{};
 
   int64_t rows() const { return shape.sequences.most_rows; }
@@ -130,9 +142,9 @@ int64_t forward_bytes(const Call& call) {
   int64_t width = s.heads * s.head_dim, kv_width = s.kv_heads * s.head_dim, out = 0, most = 0;
   for (const Band& band : call.bands) {
     out += row_limit(band.rows) * width * (call.bands.size() > 1 ? 4 : 2);
-    most = std::max(most, 2 * row_limit(band.rows) * width + 2 * band.keys * kv_width);
+    most = std::max(most, 2 * row_limit(band.rows) * width + (call.pages ? 0 : 2 * band.keys * kv_width));
   }
-  return out + most + 2 * s.sequences.most_keys * kv_width;
+  return out + most + (call.pages ? 0 : 2 * s.sequences.most_keys * kv_width);
 }
 
 /// cuDNN's workspace is F32 gradients of queries and, where heads share keys, gradients of keys and values of
@@ -151,19 +163,26 @@ int64_t backward_bytes(const Call& call) {
 /// A single band whose rows end at the limit of its plan is written to where it belongs.
 bool writes_out(const Call& call) { return call.bands.size() == 1 && row_limit(call.rows()) == call.rows(); }
 
+/// The keys or values of a group for a forward plan: a copy, or where they lie.
+void* packed_keys(Scratch& scratch, const Call& call, const KvPages& pages, int64_t keys, int64_t group) {
+  int64_t first_head = group * call.kv_heads;
+  if (call.pages) return pages.memory + first_head * kPageTokens * pages.head_dim * 2;
+  int64_t padded = round_up(keys, kKeyTile);
+  auto* to = scratch.take<uint16_t>(padded * call.kv_width());
+  pack_pages(call.device, to, pages, first_head, call.kv_heads, keys, padded);
+  return to;
+}
+
 void forward_group(const Call& call, Tensor out, Tensor log_sum, int64_t group) {
   bool direct = writes_out(call);
   auto part_dtype = call.bands.size() > 1 ? DType::F32 : DType::BF16;
   Scratch results(call.device);
-  int64_t value_rows = round_up(call.shape.sequences.most_keys, kKeyTile);
-  auto* v = results.take<uint16_t>(value_rows * call.kv_width());
-  pack_pages(call.device, v, call.values, group * call.kv_heads, call.kv_heads,
-             call.shape.sequences.most_keys, value_rows);
+  void* v = packed_keys(results, call, call.values, call.shape.sequences.most_keys, group);
   std::vector<BandPart> parts;
   for (size_t i = 0; i < call.bands.size(); ++i) {
     const Band& band = call.bands[i];
     const AttentionZone& zone = call.zones[band.zone];
-    int64_t limit = row_limit(band.rows), key_rows = round_up(band.keys, kKeyTile);
+    int64_t limit = row_limit(band.rows);
     void* part = direct ? call.queries(out, group).data
                         : results.bytes(limit * call.width() * (part_dtype == DType::F32 ? 4 : 2));
     auto* sums = results.take<float>(limit * call.heads);
@@ -171,14 +190,15 @@ void forward_group(const Call& call, Tensor out, Tensor log_sum, int64_t group) 
 
     Scratch scratch(call.device);
     auto* q = scratch.take<uint16_t>(limit * call.width());
-    auto* k = scratch.take<uint16_t>(key_rows * call.kv_width());
+    void* k = packed_keys(scratch, call, zone.keys, band.keys, group);
     int32_t* count = counts(scratch, call, band);
     pack_rows(call.device, q, call.queries(zone.q, group, band), limit);
-    pack_pages(call.device, k, zone.keys, group * call.kv_heads, call.kv_heads, band.keys, key_rows);
     call.plans.run(*call.ready[i],
                    {.q = q,
                     .k = k,
                     .v = v,
+                    .k_table = zone.keys.table.data,
+                    .v_table = call.values.table.data,
                     .out = part,
                     .log_sum = sums,
                     .row_count = count,
@@ -254,11 +274,16 @@ bool cudnn_attention(Tensor out, Tensor log_sum, std::span<const AttentionZone> 
   CudnnPlans* plans = plans_of(device);
   if (!plans) return false;
   Call call{device, *plans, zones, values, shape, bands_of(zones, shape)};
+  call.pages = reads_pages(zones, values);
   call.set_groups(forward_bytes(call));
   for (const Band& band : call.bands) {
     BandShape wanted = call.band_shape(band, false);
     wanted.out_f32 = call.bands.size() > 1;
     wanted.out_stride = writes_out(call) ? out.row_stride / 2 : call.width();
+    if (call.pages) {
+      wanted.key_page_stride = zones[band.zone].keys.stride / 2;
+      wanted.value_page_stride = values.stride / 2;
+    }
     call.ready.push_back(plans->plan(wanted));
     if (!call.ready.back()) return false;
   }

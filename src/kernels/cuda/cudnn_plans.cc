@@ -37,7 +37,7 @@ namespace {
 
 constexpr size_t kOldestVersion = 91600;
 
-enum Uid : int64_t { kQ = 1, kK, kV, kOut, kLogSum, kRows, kKeys, kDout, kDq, kDk, kDv };
+enum Uid : int64_t { kQ = 1, kK, kV, kOut, kLogSum, kRows, kKeys, kDout, kDq, kDk, kDv, kKTable, kVTable };
 
 bool open_library() {
   static std::once_flag once;
@@ -72,6 +72,25 @@ void set_log_sum_layout(fe::graph::Tensor_attributes& tensor, const BandShape& s
       .set_data_type(fe::DataType_t::FLOAT);
 }
 
+/// Keys or values in pages. How many pages the pool has is nothing that a plan needs to know.
+GraphTensor paged(fe::graph::Graph& graph, int64_t uid, const BandShape& s, int64_t page_stride) {
+  constexpr int64_t kMostPages = int64_t{1} << 20;
+  return graph.tensor(fe::graph::Tensor_attributes()
+                          .set_uid(uid)
+                          .set_dim({kMostPages, s.kv_heads, kPageTokens, s.head_dim})
+                          .set_stride({page_stride, kPageTokens * s.head_dim, s.head_dim, 1})
+                          .set_data_type(fe::DataType_t::BFLOAT16));
+}
+
+GraphTensor page_table(fe::graph::Graph& graph, int64_t uid, const BandShape& s) {
+  int64_t pages = s.keys / kPageTokens;
+  return graph.tensor(fe::graph::Tensor_attributes()
+                          .set_uid(uid)
+                          .set_dim({1, 1, pages, 1})
+                          .set_stride({pages, pages, 1, 1})
+                          .set_data_type(fe::DataType_t::INT32));
+}
+
 GraphTensor count(fe::graph::Graph& graph, int64_t uid) {
   return graph.tensor(fe::graph::Tensor_attributes()
                           .set_uid(uid)
@@ -96,9 +115,16 @@ Attributes band(fe::graph::Graph& graph, const BandShape& s) {
 
 void add_forward(fe::graph::Graph& graph, const BandShape& s) {
   auto attributes = band<fe::graph::SDPA_attributes>(graph, s).set_generate_stats(true);
+  bool pages = s.key_page_stride > 0;
+  if (pages)
+    attributes.set_paged_attention_k_table(page_table(graph, kKTable, s))
+        .set_paged_attention_v_table(page_table(graph, kVTable, s))
+        .set_paged_attention_max_seq_len_kv(static_cast<int>(s.keys));
+  auto keys = [&](int64_t uid, int64_t page_stride) {
+    return pages ? paged(graph, uid, s, page_stride) : operand(graph, uid, s.kv_heads, s.keys, s.head_dim);
+  };
   auto [out, log_sum] = graph.sdpa(operand(graph, kQ, s.heads, s.rows, s.head_dim),
-                                   operand(graph, kK, s.kv_heads, s.keys, s.head_dim),
-                                   operand(graph, kV, s.kv_heads, s.keys, s.head_dim), attributes);
+                                   keys(kK, s.key_page_stride), keys(kV, s.value_page_stride), attributes);
   set_layout(*out, kOut, s.heads, s.rows, s.head_dim, s.out_stride);
   out->set_output(true).set_data_type(s.out_f32 ? fe::DataType_t::FLOAT : fe::DataType_t::BFLOAT16);
   set_log_sum_layout(*log_sum, s);
@@ -183,6 +209,7 @@ void CudnnPlans::run(const CudnnPlan& plan, const BandTensors& t, void* workspac
   std::unordered_map<int64_t, void*> pointers = {
       {kQ, t.q},           {kK, t.k}, {kV, t.v}, {kOut, t.out}, {kLogSum, t.log_sum}, {kRows, t.row_count},
       {kKeys, t.key_count}};
+  if (plan.shape.key_page_stride > 0) pointers.insert({{kKTable, t.k_table}, {kVTable, t.v_table}});
   if (plan.shape.backward) pointers.insert({{kDout, t.dout}, {kDq, t.dq}, {kDk, t.dk}, {kDv, t.dv}});
   fe::error_t status = plan.graph.execute(state_->handle, pointers, workspace);
   if (status.is_bad())

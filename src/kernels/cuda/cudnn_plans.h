@@ -27,16 +27,20 @@ struct BandShape {
   float scale = 1.0f;      // multiplies q.k
   bool out_f32 = false;    // forward: out is F32, not BF16
   int64_t out_stride = 0;  // forward: elements from one row of out to the next
+  /// Forward: elements from one page of keys, and of values, to the next; 0: they are contiguous.
+  int64_t key_page_stride = 0, value_page_stride = 0;
 
   auto operator<=>(const BandShape&) const = default;
 };
 
 /// Where a plan reads and writes, in the memory of the device. All but out of a forward plan are contiguous:
 /// q, out, dout, dq [rows, heads, head_dim] and k, v, dk, dv [keys, kv_heads, head_dim] BF16; log_sum [heads,
-/// rows] F32. Rows of q, out and dout behind the last must be finite, and so must the keys and values up to
-/// the next multiple of 256. Rows of results behind the last are unspecified.
+/// rows] F32. In pages, k and v are the first head's in page 0 (KvPages), and the tables say which pages.
+/// Rows of q, out and dout behind the last must be finite, and so must the keys and values up to the next
+/// multiple of 256. Rows of results behind the last are unspecified.
 struct BandTensors {
   void *q = nullptr, *k = nullptr, *v = nullptr;
+  void *k_table = nullptr, *v_table = nullptr;      // [pages] I32, for pages only
   void* out = nullptr;                              // written by forward, read by backward
   void* log_sum = nullptr;                          // likewise
   void *row_count = nullptr, *key_count = nullptr;  // [1] I32 each: n and m, aligned to 16 bytes
