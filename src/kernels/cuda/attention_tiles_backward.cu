@@ -31,7 +31,7 @@ __global__ void rows_kernel(BackwardView b, GradientRows rows, int indices) {
   if (lane == 0) {
     float log_sum = b.log_sum[t * b.log_sum_stride + head];
     rows.log_sum[at] = log_sum == -INFINITY ? INFINITY : log_sum * kLog2e;
-    rows.delta[at] = b.delta[t * v.heads + head];
+    rows.delta[at] = static_cast<float>(b.delta[t * v.heads + head]);
   }
 }
 
