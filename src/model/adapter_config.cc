@@ -179,6 +179,7 @@ AdapterConfig read_adapter_config(const Json& json, const std::string& file) {
   config.rank = positive(json, "r", file), config.alpha = positive(json, "lora_alpha", file);
   config.ranks = patterns(json, "rank_pattern", file), config.alphas = patterns(json, "alpha_pattern", file);
   config.rslora = flag(json, "use_rslora", file), config.dora = flag(json, "use_dora", file);
+  config.ensure_weight_tying = flag(json, "ensure_weight_tying", file);
   read_targets(json, file, config);
   return config;
 }

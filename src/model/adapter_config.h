@@ -20,6 +20,7 @@ struct AdapterConfig {
   std::vector<Pattern> ranks, alphas;  // the first that matches counts
   bool rslora = false;                 // scale alpha / sqrt(rank) instead of alpha / rank
   bool dora = false;                   // rows of W + scale B A are given the length of a magnitude vector
+  bool ensure_weight_tying = false;    // a pair of the embedding is the head's, too, where they are shared
 
   std::vector<std::string> targets, excluded;  // modules, or the last parts of their names
   std::optional<Regex> target_regex, excluded_regex;

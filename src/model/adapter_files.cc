@@ -206,7 +206,9 @@ struct Loader {
                 (!m->a || m->a.cols() == m->weight->cols()) && (!m->b || m->b.rows() == m->weight->rows()) &&
                 (!m->magnitude || m->magnitude.cols() == m->weight->rows());
     if (!fits) refuse_shape(t);
-    if (!is_target(config, module))
+    bool shared = config.ensure_weight_tying && (embedding || module == kHead) &&
+                  (is_target(config, kEmbedding) || is_target(config, kHead));
+    if (!shared && !is_target(config, module))
       fail("{}: holds {}, but target_modules and the keys beside it of {} leave that module out", file,
            excerpt(t.name), kConfigFile);
     return true;

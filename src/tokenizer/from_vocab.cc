@@ -82,7 +82,7 @@ Json pre_tokenizer_of(const ClassRow& row, const Json& config, const std::string
 Json id_of(const std::string& text, const Json& vocab, const SpecialTokens& specials) {
   if (const Json& id = json_at(vocab, text.c_str()); !id.is_null()) return id;
   for (const SpecialTokens::Token& t : specials.added)
-    if (t.token.content == text) return t.token.id;
+    if (t.token.content == text) return static_cast<uint64_t>(t.token.id);
   return nullptr;
 }
 

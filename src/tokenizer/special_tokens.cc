@@ -175,7 +175,8 @@ SpecialTokens gather_special_tokens(const Json& metadata, size_t tokens, const s
       if (!used) continue;  // padding and unknown tokens are not needed
       fail("{}: {} is {}, outside the vocabulary of {}", source, from, id, tokens);
     }
-    Token token{.name = name, .token = {.id = static_cast<int32_t>(id)}, .from = from};
+    Token token{.name = name, .token = {}, .from = from};
+    token.token.id = static_cast<int32_t>(id);
     out.named.push_back(token);
     if (key[0] == 'e') out.ends.push_back({token.token.id, from});
   }

@@ -186,7 +186,9 @@ Json config_json(const Vocabulary& v) {
                            {"unk_token", "unknown_token_id"},
                            {"pad_token", "padding_token_id"}})
     if (const Json& id = v.at(key);
-        id.is_number_integer() && id.get<int64_t>() >= 0 && id.get<int64_t>() < v.size())
+        id.is_number_integer() && id.get<int64_t>() >= 0 && id.get<int64_t>() < v.size() &&
+        v.tokenizer.is_added(
+            static_cast<int32_t>(id.get<int64_t>())))  // transformers makes it a special token
       config[name] = v.text(id.get<int64_t>());
   const Json& chat_template = json_at(v.metadata, "tokenizer.chat_template");
   if (chat_template.is_string()) config["chat_template"] = chat_template;

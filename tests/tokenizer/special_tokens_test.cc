@@ -68,7 +68,7 @@ TEST(SpecialTokens, TheMapCountsBeforeAConfigWithoutDecoder) {
 
 TEST(SpecialTokens, NamedTokensOfTheVocabularyBecomeSpecial) {
   auto json = golden_json("byte_level.json");
-  json["added_tokens"] = Json::array();
+  json["added_tokens"] = Json::array(), json["post_processor"] = nullptr;
   json["model"]["vocab"]["<|end_here|>"] = 2000;
   SpecialFiles files{.tokenizer_config = {{"eos_token", "<|end_here|>"}, {"pad_token", "<|pad|>"}},
                      .config = {{"vocab_size", 2001}}};
@@ -158,7 +158,7 @@ TEST(SpecialTokens, TheTemplatesEndOfTurnIsAnEnd) {
 struct SlowFiles {
   Json vocab;
   std::string merges = "#version: 0.2\n";
-  SpecialFiles files;
+  SpecialFiles files = {};
 };
 SlowFiles slow_files(const std::string& tokenizer_class, Json config) {
   auto json = golden_json("byte_level.json");
