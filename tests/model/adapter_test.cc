@@ -85,6 +85,20 @@ TEST(PeftAdapters, SharedEmbeddingsStaySharedOnlyWhereBothAreTheSame) {
   EXPECT_FALSE(tied("tied_head"));
 }
 
+TEST(PeftAdapters, ASharedEmbeddingThatTrainedIsWrittenForTheHeadToo) {
+  Checkpoint checkpoint = open_checkpoint(golden_dir() / "tied");
+  Trained trained{.lora_rank = 2, .projections = {"q_proj"}, .embeddings = true};
+  TrainingModel trained_model = make_training_model(checkpoint, read_config(checkpoint),
+                                                    host_device(kernels()), Compute::F32, trained, 1);
+  TemporaryDirectory dir;
+  write_adapter(dir.path, trained_model, trained, "base", "rope");
+  Json config = parse_json_file(dir.path / "adapter_config.json");
+  EXPECT_EQ(config["modules_to_save"], Json({"embed_tokens", "lm_head"}));
+  Loaded adapted = load(golden_dir() / "tied");
+  load_adapter(dir.path, adapted.model);
+  EXPECT_EQ(adapted.model.weights.head.weight.data, adapted.model.weights.embedding.data);
+}
+
 class AdapterDirectory : public testing::Test {
  protected:
   TemporaryDirectory dir_;

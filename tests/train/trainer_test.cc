@@ -267,23 +267,6 @@ TEST_F(TrainerTest, PeftFindsTheAdaptersPositionsInItsBase) {
   EXPECT_NE(readme.find(base.string()), std::string::npos);
 }
 
-TEST_F(TrainerTest, ASharedEmbeddingThatTrainsIsTheHeadsInPeft) {
-  Recipe r = adapters("tied");
-  r.model = golden_model("tied");
-  r.trained.embeddings = true;
-  run(r);
-  Json config = parse_json_file(r.output / "adapter" / "adapter_config.json");
-  EXPECT_NE(std::find(config["modules_to_save"].begin(), config["modules_to_save"].end(), "lm_head"),
-            config["modules_to_save"].end());
-  Checkpoint checkpoint = open_checkpoint(golden_model("tied"));
-  Model model;
-  model.config = read_config(checkpoint);
-  model.weights = load_weights(checkpoint, model.config);
-  model.device = host_device(kernels());
-  load_adapter(r.output / "adapter", model);
-  EXPECT_EQ(model.weights.head.weight.data, model.weights.embedding.data);  // and stays shared here
-}
-
 TEST_F(TrainerTest, AveragesAndSharesOfTheOriginal) {
   Recipe plain = recipe("plain"), half = recipe("half");
   half.original_share = 1;
