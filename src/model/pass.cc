@@ -1,6 +1,7 @@
 #include "model/pass.h"
 
 #include <algorithm>
+#include <bit>
 #include <cassert>
 #include <cmath>
 
@@ -39,10 +40,13 @@ Tensor put(Device& device, const Tensor& buffer, const std::vector<T>& values) {
   return buffer.viewed(buffer.dtype, std::ssize(values));
 }
 
-/// The table of pages, as wide as the longest list.
+constexpr size_t kLeastPages = 16;
+
+/// The table of pages, as wide as the longest list and some more: a table that keeps its shape while a text
+/// grows lets a device repeat what it has recorded.
 void put_table(Device& device, const PassRows& rows, PassInputs& in) {
-  size_t most = 1;
-  for (auto pages : rows.pages) most = std::max(most, pages.size());
+  size_t most = kLeastPages;
+  for (auto pages : rows.pages) most = std::max(most, std::bit_ceil(pages.size()));
   std::vector<int32_t> table(rows.pages.size() * most);
   for (size_t s = 0; s < rows.pages.size(); ++s)
     std::copy(rows.pages[s].begin(), rows.pages[s].end(), table.begin() + static_cast<ptrdiff_t>(s * most));

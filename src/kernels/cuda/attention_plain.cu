@@ -41,7 +41,7 @@ struct PlainRows {
       q[r] = v.zone[z].q + (s.first + row[r]) * v.zone[z].q_stride + static_cast<int64_t>(h) * v.head_dim;
     }
     if (!__any_sync(0xffffffffu, any)) return;
-    score_products(sums, q, key, v, distance);
+    products(sums, q, key, v, distance);
 #pragma unroll
     for (int r = 0; r < kPlainOf; ++r)
       if (wanted[r]) score[r] = static_cast<float>(score_of(v, h, sums[r], distance[r]));

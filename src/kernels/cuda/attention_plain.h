@@ -38,7 +38,8 @@ __device__ inline void load_rows(float* tile, const float* from, int64_t stride,
 __device__ inline float decay_factor(const AttentionView& v, int i, float distance) {
   return expf(v.decay[i] * distance);
 }
-/// The same for scores. In double: without causality it is large for keys ahead, and so are the scores.
+/// The same for scores. In double: without causality it is large for keys ahead, and so are scores and
+/// gradients.
 __device__ inline double decay_of_score(const AttentionView& v, int i, double distance) {
   return exp(static_cast<double>(v.decay[i]) * distance);
 }
@@ -54,9 +55,9 @@ __device__ inline void products(float* sums, const float* const* rows, const flo
   }
 }
 
-/// sums[r] = rows[r] . x, with xPos' factors of each distance where there are any.
-__device__ inline void score_products(double* sums, const float* const* rows, const float* x,
-                                      const AttentionView& v, const double* distance) {
+/// The same; with xPos in double, and with its factors of each distance unless that is null.
+__device__ inline void products(double* sums, const float* const* rows, const float* x,
+                                const AttentionView& v, const double* distance) {
   if (!v.decay) {
     float plain[kPlainOf];
     products(plain, rows, x, v.head_dim);
@@ -69,7 +70,8 @@ __device__ inline void score_products(double* sums, const float* const* rows, co
   for (int i = 0; i < v.head_dim; ++i)
 #pragma unroll
     for (int r = 0; r < kPlainOf; ++r)
-      sums[r] += static_cast<double>(rows[r][i]) * x[i] * decay_of_score(v, i, distance[r]);
+      sums[r] +=
+          static_cast<double>(rows[r][i]) * x[i] * (distance ? decay_of_score(v, i, distance[r]) : 1.0);
 }
 
 /// The score of a product.

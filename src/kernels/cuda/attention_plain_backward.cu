@@ -14,10 +14,10 @@ __global__ void delta_kernel(BackwardView b, RowsView out, int64_t rows) {
   int heads = b.view.heads, d = b.view.head_dim, lane = static_cast<int>(threadIdx.x) % 32;
   if (at >= rows * heads) return;
   int64_t t = at / heads, first = at % heads * d;
-  float sum = 0;
+  double sum = 0;
   for (int i = lane; i < d; i += 32)
-    sum = fmaf(b.dout[t * b.dout_stride + first + i], out.load(t, first + i), sum);
-  sum = warp_sum(sum);
+    sum += static_cast<double>(b.dout[t * b.dout_stride + first + i]) * out.load(t, first + i);
+  for (int k = 16; k > 0; k /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, k);
   if (lane == 0) b.delta[at] = sum;
 }
 
@@ -26,9 +26,9 @@ struct Pair {
   float p, ds;
 };
 __device__ Pair pair_of(const AttentionView& v, int h, double product, double distance, float log_sum,
-                        float dp, float delta) {
+                        double dp, double delta) {
   float p = expf(static_cast<float>(score_of(v, h, product, distance) - log_sum));
-  return {p, p * (dp - delta) * v.scale};
+  return {p, p * static_cast<float>(dp - delta) * v.scale};
 }
 
 /// dq of one zone, for 32 rows of one head.
@@ -47,7 +47,8 @@ __global__ void __launch_bounds__(kPlainThreads) dq_kernel(BackwardView b) {
   const ZoneView& zone = v.zone[z];
   Query<double> query[kPlainOf];
   const float *q[kPlainOf], *dout[kPlainOf];
-  float log_sum[kPlainOf], delta[kPlainOf], dq[kPlainOf][kChunks] = {};
+  float log_sum[kPlainOf], dq[kPlainOf][kChunks] = {};
+  double delta[kPlainOf];
 #pragma unroll
   for (int r = 0; r < kPlainOf; ++r) {
     int row = min(mine + r, s.rows - 1);
@@ -66,12 +67,12 @@ __global__ void __launch_bounds__(kPlainThreads) dq_kernel(BackwardView b) {
     load_tokens(values, v.values, s.index, kv, n0, s.keys);
     __syncthreads();
     Place<double> place = place_of<double>(v, min(n0 + lane, s.keys - 1));
-    double distance[kPlainOf], product[kPlainOf];
-    float dp[kPlainOf], ds[kPlainOf];
+    double distance[kPlainOf], product[kPlainOf], dp[kPlainOf];
+    float ds[kPlainOf];
 #pragma unroll
     for (int r = 0; r < kPlainOf; ++r) distance[r] = query[r].place.at - place.at;
-    score_products(product, q, keys + lane * row_floats, v, distance);
-    products(dp, dout, values + lane * row_floats, d);
+    products(product, q, keys + lane * row_floats, v, distance);
+    products(dp, dout, values + lane * row_floats, v, nullptr);
 #pragma unroll
     for (int r = 0; r < kPlainOf; ++r) {
       bool wanted = sees(v, query[r], n0 + lane, place) && in_zone(zone, query[r].place, place);
@@ -108,32 +109,25 @@ struct PlainKeys {
   const std::byte* value[kPlainOf];
   float dk[kPlainOf][kChunks], dv[kPlainOf][kChunks];
 
-  /// sums[r] = x . key r.
-  __device__ void products_with(float* sums, const std::byte* const* key, DType dtype, const float* x,
-                                int d) const {
-#pragma unroll
-    for (int r = 0; r < kPlainOf; ++r) sums[r] = 0;
-    for (int i = 0; i < d; ++i)
-#pragma unroll
-      for (int r = 0; r < kPlainOf; ++r) sums[r] = fmaf(x[i], load_element(key[r], dtype, i), sums[r]);
-  }
-  /// The same with xPos' factors where there are any.
-  __device__ void score_products_with(double* sums, const std::byte* const* key, DType dtype, const float* x,
-                                      const AttentionView& v, const double* distance) const {
-    if (!v.decay) {
-      float plain[kPlainOf];
-      products_with(plain, key, dtype, x, v.head_dim);
-#pragma unroll
-      for (int r = 0; r < kPlainOf; ++r) sums[r] = plain[r];
-      return;
-    }
+  /// sums[r] = x . key r; with xPos in double, and with its factors unless `distance` is null.
+  __device__ void products_with(double* sums, const std::byte* const* key, DType dtype, const float* x,
+                                const AttentionView& v, const double* distance) const {
+    float plain[kPlainOf] = {};
 #pragma unroll
     for (int r = 0; r < kPlainOf; ++r) sums[r] = 0;
     for (int i = 0; i < v.head_dim; ++i)
 #pragma unroll
-      for (int r = 0; r < kPlainOf; ++r)
-        sums[r] +=
-            static_cast<double>(x[i]) * load_element(key[r], dtype, i) * decay_of_score(v, i, distance[r]);
+      for (int r = 0; r < kPlainOf; ++r) {
+        float element = load_element(key[r], dtype, i);
+        if (v.decay)
+          sums[r] +=
+              static_cast<double>(x[i]) * element * (distance ? decay_of_score(v, i, distance[r]) : 1.0);
+        else
+          plain[r] = fmaf(x[i], element, plain[r]);
+      }
+#pragma unroll
+    for (int r = 0; r < kPlainOf; ++r)
+      if (!v.decay) sums[r] = plain[r];
   }
 
   /// One tile of 32 rows of head h, a lane each.
@@ -144,9 +138,8 @@ struct PlainKeys {
     int row = min(t0 + lane, s.rows - 1);
     Query<double> query = query_of<double>(v, s, row);
     float log_sum = b.log_sum[(s.first + row) * b.log_sum_stride + h];
-    float delta = b.delta[(s.first + row) * v.heads + h];
-    double distance[kPlainOf], product[kPlainOf];
-    float dp[kPlainOf];
+    double delta = b.delta[(s.first + row) * v.heads + h];
+    double distance[kPlainOf], product[kPlainOf], dp[kPlainOf];
     bool wanted[kPlainOf], any = false;
 #pragma unroll
     for (int r = 0; r < kPlainOf; ++r) {
@@ -156,8 +149,8 @@ struct PlainKeys {
       any = any || wanted[r];
     }
     if (!__any_sync(0xffffffffu, any)) return;
-    score_products_with(product, key, v.zone[z].keys.dtype, q_tile + lane * row_floats, v, distance);
-    products_with(dp, value, v.values.dtype, dout_tile + lane * row_floats, v.head_dim);
+    products_with(product, key, v.zone[z].keys.dtype, q_tile + lane * row_floats, v, distance);
+    products_with(dp, value, v.values.dtype, dout_tile + lane * row_floats, v, nullptr);
     Pair pair[kPlainOf];
 #pragma unroll
     for (int r = 0; r < kPlainOf; ++r)
