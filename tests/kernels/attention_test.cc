@@ -132,6 +132,29 @@ TEST(Attention, MatchesReferenceOverSeveralDecodeParts) {
                       .dtype = DType::F16});
 }
 
+/// Queries beyond the range of F16, and far below it, over a cache of F16.
+TEST(Attention, QueriesMayLieBeyondTheRangeOfTheCache) {
+  for (int64_t d : {64, 128})
+    for (float magnitude : {1e-9f, 1e6f})
+      for (DType dtype : {DType::F16, DType::BF16}) {
+        Case c{.tokens = 2, .past = 600, .heads = 6, .kv_heads = 2, .d = d, .dtype = dtype};
+        Data data(c);
+        // Scores of the size that ordinary queries have.
+        for (float& x : data.q_memory) x *= magnitude;
+        auto scaled = [&](Attention attention) {
+          return [=](Tensor out, Tensor log_sum, std::span<const AttentionZone> zones, const KvPages& values,
+                     AttentionShape shape) {
+            shape.scale /= magnitude;
+            attention(out, log_sum, zones, values, shape);
+          };
+        };
+        std::vector<float> want = run(scaled(reference().attention), DType::F32, c, data);
+        for (const Implementation& how : implementations())
+          EXPECT_LE(error(run(scaled(how.attention), DType::F32, c, data), want), how.f32_tolerance)
+              << how.name << ", " << describe(c);
+      }
+}
+
 TEST(Attention, KeysAndValuesMayDifferInType) {
   for (int64_t tokens : {2, 40}) {
     Case c{.tokens = tokens, .past = 100, .heads = 4, .kv_heads = 2, .d = 32, .dtype = DType::F16};
