@@ -169,11 +169,9 @@ __global__ void __launch_bounds__(kThreads, kDecodeBlocks<kD>)
   int last_row = (min(first_query + kQueries, s.rows * v.group) - 1) / v.group;
   int begin = splits.first + split * splits.length;
   DecodeWarp<kD, kKind> warp{.v = v, .s = s, .q = q, .undo = undo};
-  warp.ring = front + w * (kRingBytes<kD, kKind> / kWarps);
-  warp.query = query_of<double>(v, s, mine.row);
-  if (!mine.valid) warp.query.first = 1, warp.query.last = 0;
+  warp.ring = shared_address(front) + static_cast<uint32_t>(w * (kRingBytes<kD, kKind> / kWarps));
+  warp.row = mine.row, warp.head = mine.head, warp.valid = mine.valid;
   warp.whole = whole_range(v, s, first_query / v.group, last_row);
-  warp.slope = v.slopes ? v.slopes[mine.head] : 0;
   warp.lane = lane, warp.kv = kv, warp.end = min(begin + splits.length, splits.end);
   warp.start(begin + w * kStep);
   if constexpr (kKind == CacheKind::F16) {

@@ -24,10 +24,9 @@ enum class CacheKind { BF16, F16, Any };
 
 /// Stages of a warp's ring and blocks of a multiprocessor: 192 KB of shared memory hold their rings.
 template <int kD>
-constexpr int kDecodeStages = kD == 64 ? 3 : 2;
+constexpr int kDecodeStages = kD == 64 ? 4 : 2;
 template <int kD>
-constexpr int kDecodeBlocks = kD == 64    ? 4
-                              : kD == 128 ? 3
+constexpr int kDecodeBlocks = kD <= 128   ? 3
                               : kD == 192 ? 2
                                           : 1;
 /// Bytes of a step's keys or values in the ring.
@@ -88,8 +87,8 @@ __device__ inline int parts_of(DType dtype) { return dtype == DType::BF16 ? 1 : 
 /// exchanged so that neither reading 4 vectors of 2 neighbouring rows nor one pair of vectors of every second
 /// row meets a bank twice.
 template <int kD>
-__device__ int ring_offset(int row, int vector) {
-  return row * kD * 2 + (vector ^ ((row & 6) ^ (row & 1) << 2)) * 16;
+__device__ uint32_t ring_offset(int row, int vector) {
+  return static_cast<uint32_t>(row * kD * 2 + (vector ^ ((row & 6) ^ (row & 1) << 2)) * 16);
 }
 
 /// Which zone each pair of a lane's query and its four tokens of a step is in.
@@ -103,10 +102,14 @@ struct DecodeStep {
   static constexpr uint32_t kZones = (1u << kMaxAttentionZones) - 1;
   static constexpr uint32_t kWhole = 1u << kMaxAttentionZones;  // every query sees every token, in one zone
 
+  static_assert(2 * kWhole <= kStep);
+
   int first;
   uint32_t zones;
   int32_t key_page, value_page;
 
+  /// Both in one number.
+  __device__ uint32_t held() const { return static_cast<uint32_t>(first) | zones; }
   __device__ int zone() const { return __ffs(static_cast<int>(zones)) - 1; }
 };
 
@@ -136,22 +139,21 @@ struct DecodeWarp {
   const SequenceView& s;
   const uint2* q;     // fragments in shared memory, [zone][part][step of 16][lane]
   const float* undo;  // [zone][query], by which products of scaled q are multiplied
-  std::byte* ring;    // of this warp
-  Query<double> query;
+  uint32_t ring;      // address of this warp's
+  int row, head;      // of the lane's query
+  bool valid;
   WholeRange whole;
-  float slope;
   int lane, kv, end;
   float o[kD / 8][4], largest = -INFINITY, total = 0;
-  DecodeStep next;     // the one that is not yet under way
-  int first[kStages];  // what the ring holds, the oldest first
-  uint32_t zones[kStages];
+  DecodeStep next;         // the one that is not yet under way
+  uint32_t held[kStages];  // the steps in the ring, the oldest first: first | zones
 
   __device__ int token(int n0, int j) const { return n0 + 2 * (lane % 4) + (j & 1) + 8 * (j >> 1); }
 
   template <class Real>
   __device__ void find_pairs(Pairs& pairs, int n0) const {
-    Query<Real> at{
-        {static_cast<Real>(query.place.at), static_cast<Real>(query.place.coarse)}, query.first, query.last};
+    Query<Real> at = query_of<Real>(v, s, row);
+    if (!valid) at.last = at.first - 1;
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
       int n = token(n0, j);
@@ -205,19 +207,33 @@ struct DecodeWarp {
   }
 
   /// 16 tokens of a page into the ring, in the background; zeros behind the keys and the head.
-  __device__ void load_tokens(std::byte* to, const PagesView& pages, int64_t page, int n0) const {
+  __device__ void load_tokens(uint32_t to, const PagesView& pages, int64_t page, int n0) const {
+    constexpr int kVectors = kD / 8;  // of a token
     const std::byte* from = pages.memory + page * pages.stride +
                             (static_cast<int64_t>(kv) * kPageTokens + n0 % kPageTokens) * v.head_dim * 2;
-    uint32_t address = shared_address(to);
+    if constexpr (32 % kVectors == 0) {  // each lane copies the same vector of several tokens
+      constexpr int kRows = 32 / kVectors;
+      int row = lane / kVectors, vector = lane % kVectors;
+      int rows = 8 * vector < v.head_dim ? s.keys - n0 - row : 0;
+      from += (row * v.head_dim + vector * 8) * 2;
 #pragma unroll
-    for (int i = 0; i < kD / 16; ++i) {
-      int e = i * 32 + lane, row = e / (kD / 8), vector = e % (kD / 8);
-      bool valid = n0 + row < s.keys && 8 * vector < v.head_dim;
-      copy_async(address + static_cast<uint32_t>(ring_offset<kD>(row, vector)),
-                 valid ? from + row * v.head_dim * 2 + vector * 16 : from, valid);
+      for (int i = 0; i < kStep / kRows; ++i) {
+        copy_async(to + ring_offset<kD>(row + i * kRows, vector), from, i * kRows < rows);
+        from += kRows * v.head_dim * 2;
+      }
+    } else {
+#pragma unroll 4
+      for (int i = 0; i < kStep * kVectors / 32; ++i) {
+        int e = i * 32 + lane, row = e / kVectors, vector = e % kVectors;
+        bool valid = n0 + row < s.keys && 8 * vector < v.head_dim;
+        copy_async(to + ring_offset<kD>(row, vector),
+                   valid ? from + (row * v.head_dim + vector * 8) * 2 : from, valid);
+      }
     }
   }
-  __device__ std::byte* stage(int slot) const { return ring + slot * 2 * kStepBytes<kD>; }
+  __device__ uint32_t stage(int slot) const {
+    return ring + static_cast<uint32_t>(slot * 2 * kStepBytes<kD>);
+  }
   __device__ void load_next(int slot) const {
     if (next.zones != 0) {
       load_tokens(stage(slot), v.zone[next.zone()].keys, next.key_page, next.first);
@@ -236,21 +252,24 @@ struct DecodeWarp {
   __device__ const uint2* fragment(int z, int step) const {
     return q + (z * 3 * (kD / 16) + step) * 32 + lane;
   }
-  __device__ void multiply(Scores& scores, int b, const uint2* at, uint32_t b0, uint32_t b1) const {
+  /// Tokens 8 b .. 8 b + 7 of the step by one step of 16 elements of q; or, both, those and the `other`
+  /// eight.
+  template <bool kBoth>
+  __device__ void multiply(Scores& scores, int b, const uint2* at, const uint2& x, const uint2& other) const {
     uint2 high = at[0], middle = at[(kD / 16) * 32], low = at[2 * (kD / 16) * 32];
-    multiply_parts<kKind>(scores.upper[b], high.x, middle.x, high.y, middle.y, b0, b1);
-    multiply_parts<kKind>(scores.lower[b], low.x, 0, low.y, 0, b0, b1);
+    multiply_parts<kKind>(scores.upper[b], high.x, middle.x, high.y, middle.y, x.x, x.y);
+    if (kBoth) multiply_parts<kKind>(scores.upper[1], high.x, middle.x, high.y, middle.y, other.x, other.y);
+    multiply_parts<kKind>(scores.lower[b], low.x, 0, low.y, 0, x.x, x.y);
+    if (kBoth) multiply_parts<kKind>(scores.lower[1], low.x, 0, low.y, 0, other.x, other.y);
   }
-  __device__ void add_ring_products(Scores& scores, int z, const std::byte* keys) const {
+  __device__ void add_ring_products(Scores& scores, int z, uint32_t keys) const {
 #pragma unroll
     for (int k = 0; k < kD / 32; ++k) {
       if (32 * k >= v.head_dim) break;
-#pragma unroll
-      for (int b = 0; b < 2; ++b) {
-        auto x = *reinterpret_cast<const uint4*>(keys + ring_offset<kD>(8 * b + lane / 4, 4 * k + lane % 4));
-        multiply(scores, b, fragment(z, 2 * k), x.x, x.y);
-        multiply(scores, b, fragment(z, 2 * k + 1), x.z, x.w);
-      }
+      uint4 x = load_shared(keys + ring_offset<kD>(lane / 4, 4 * k + lane % 4));
+      uint4 y = load_shared(keys + ring_offset<kD>(8 + lane / 4, 4 * k + lane % 4));
+      multiply<true>(scores, 0, fragment(z, 2 * k), {x.x, x.y}, {y.x, y.y});
+      multiply<true>(scores, 0, fragment(z, 2 * k + 1), {x.z, x.w}, {y.z, y.w});
     }
   }
   __device__ void add_any_products(Scores& scores, int z, int n0) const {
@@ -268,8 +287,8 @@ struct DecodeWarp {
             packed[i] = pack_bf16(x[2 * i], x[2 * i + 1]);
             x[2 * i] -= low_bf16(packed[i]), x[2 * i + 1] -= high_bf16(packed[i]);
           }
-          multiply(scores, b, fragment(z, 2 * k), packed[0], packed[1]);
-          multiply(scores, b, fragment(z, 2 * k + 1), packed[2], packed[3]);
+          multiply<false>(scores, b, fragment(z, 2 * k), {packed[0], packed[1]}, {});
+          multiply<false>(scores, b, fragment(z, 2 * k + 1), {packed[2], packed[3]}, {});
         }
       }
     }
@@ -287,13 +306,13 @@ struct DecodeWarp {
       if (pairs.zone[j] != static_cast<uint32_t>(z)) continue;
       score[j] = scale_of(z) * scores.of(j);
       if (v.slopes) {
-        double at = place_of<double>(v, token(n0, j)).at;
-        score[j] -= slope * static_cast<float>(query.place.at - at);
+        double distance = place_of<double>(v, s.past + row).at - place_of<double>(v, token(n0, j)).at;
+        score[j] -= v.slopes[head] * static_cast<float>(distance);
       }
     }
   }
 
-  __device__ void add_ring_values(const Three& near, const Three& far, const std::byte* values) {
+  __device__ void add_ring_values(const Three& near, const Three& far, uint32_t values) {
     auto add = [&](int tile, uint32_t b0, uint32_t b1) {
       multiply_parts<kKind>(o[tile], near.high, near.middle, far.high, far.middle, b0, b1);
       multiply_parts<kKind>(o[tile], near.low, 0, far.low, 0, b0, b1);
@@ -307,8 +326,7 @@ struct DecodeWarp {
       if (64 * m >= v.head_dim) break;
       uint4 x[4];
 #pragma unroll
-      for (int j = 0; j < 4; ++j)
-        x[j] = *reinterpret_cast<const uint4*>(values + ring_offset<kD>(token(0, j), 8 * m + lane / 4));
+      for (int j = 0; j < 4; ++j) x[j] = load_shared(values + ring_offset<kD>(token(0, j), 8 * m + lane / 4));
       add_word(8 * m, x[0].x, x[1].x, x[2].x, x[3].x);
       add_word(8 * m + 2, x[0].y, x[1].y, x[2].y, x[3].y);
       add_word(8 * m + 4, x[0].z, x[1].z, x[2].z, x[3].z);
@@ -360,7 +378,7 @@ struct DecodeWarp {
     }
   }
 
-  __device__ void compute(int n0, uint32_t left, std::byte* tokens) {
+  __device__ void compute(int n0, uint32_t left, uint32_t tokens) {
     float score[4] = {-INFINITY, -INFINITY, -INFINITY, -INFINITY};
     Pairs pairs;
     if (left & DecodeStep::kWhole) {
@@ -404,7 +422,7 @@ struct DecodeWarp {
 #pragma unroll
       for (int i = 0; i < kStages; ++i) {
         load_next(i);
-        first[i] = next.first, zones[i] = next.zones;
+        held[i] = next.held();
         if (next.zones != 0) next = step_from(next.first + kBlockStep);
       }
     }
@@ -416,18 +434,17 @@ struct DecodeWarp {
 #pragma unroll
       for (float& y : x) y = 0;
     if constexpr (!kInRing) {
-      for (; next.zones != 0; next = step_from(next.first + kBlockStep))
-        compute(next.first, next.zones, nullptr);
+      for (; next.zones != 0; next = step_from(next.first + kBlockStep)) compute(next.first, next.zones, 0);
     } else {
-      for (int slot = 0; zones[0] != 0; slot = slot + 1 == kStages ? 0 : slot + 1) {
+      for (int slot = 0; held[0] % kStep != 0; slot = slot + 1 == kStages ? 0 : slot + 1) {
         wait_copies<kStages - 1>();
         __syncwarp();
-        compute(first[0], zones[0], stage(slot));
+        compute(static_cast<int>(held[0] / kStep * kStep), held[0] % kStep, stage(slot));
         __syncwarp();
         load_next(slot);
 #pragma unroll
-        for (int i = 0; i + 1 < kStages; ++i) first[i] = first[i + 1], zones[i] = zones[i + 1];
-        first[kStages - 1] = next.first, zones[kStages - 1] = next.zones;
+        for (int i = 0; i + 1 < kStages; ++i) held[i] = held[i + 1];
+        held[kStages - 1] = next.held();
         if (next.zones != 0) next = step_from(next.first + kBlockStep);
       }
       wait_copies<0>();
