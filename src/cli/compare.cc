@@ -38,6 +38,7 @@ std::string command_line(const CompareOptions& o) {
   add("--position", o.position);
   add("--compute", o.compute);
   add("--kernels", o.kernels);
+  if (o.device != "cpu") add("--device", o.device);
   add("--chat-template", o.chat_template);
   if (o.threads > 0) add("--threads", std::to_string(o.threads));
   return line;
