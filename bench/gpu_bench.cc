@@ -192,7 +192,7 @@ void fused_case(Bench& b, int64_t rows, int64_t cols, int64_t q, int64_t kv, int
          up = linear(features);
   Tensor x = b.normal(arena, DType::F32, rows, cols), norm = b.normal(arena, DType::F32, 1, cols);
   auto out = [&](int64_t n) { return arena.matrix("bench", DType::F32, rows, n); };
-  const Projection heads[] = {{out(q), &of_q}, {out(kv), &of_k}, {out(kv), &of_v}};
+  const std::vector<Projection> heads{{out(q), &of_q}, {out(kv), &of_k}, {out(kv), &of_v}};
   Tensor mlp = out(features);
   // Repeated, so that the launch is hidden and the kernel remains.
   auto measure = [&](const char* what, int64_t outputs, const std::function<void()>& body) {

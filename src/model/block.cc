@@ -1,6 +1,7 @@
 #include "model/block.h"
 
 #include <algorithm>
+#include <array>
 
 namespace longspan {
 
@@ -29,7 +30,7 @@ void project_heads(const Model& model, const LayerWeights& w, const LayerAdapter
   const Kernels& k = model.kernels();
   float eps = model.config.rms_norm_eps;
   if (fused(k, b) && !low.q && !low.k && !low.v) {
-    const Projection projections[] = {{b.q, &w.q}, {b.k, &w.k}, {b.v, &w.v}};
+    const std::array<Projection, kMostProjections> projections{{{b.q, &w.q}, {b.k, &w.k}, {b.v, &w.v}}};
     k.norm_linear(projections, b.residual, w.attn_norm, eps);
     return;
   }

@@ -128,7 +128,7 @@ TEST(Fused, NormOfMixedTypesAndOddRowsAgreesWithItsParts) {
         b(random, cols == 256 ? DType::Q6_K : DType::F32, y, 12, false);
     for_each_fused([&](const Kernels& kernels) {
       OwnedTensor got_a = make_matrix(DType::F32, 2, 20), got_b = make_matrix(DType::F32, 2, 12);
-      const Projection both[] = {{got_a, &a.w}, {got_b, &b.w}};
+      const std::vector<Projection> both{{got_a, &a.w}, {got_b, &b.w}};
       kernels.norm_linear(both, x, norm, kEps);
       for (int64_t t = 0; t < 2; ++t) {
         for (int64_t n = 0; n < 20; ++n)
@@ -148,7 +148,7 @@ TEST(Fused, ARowHasTheSameBitsInEveryBatch) {
   Linear w{weight, {}};
   for_each_fused([&](const Kernels& kernels) {
     OwnedTensor all = make_matrix(DType::F32, 8, 37), one = make_matrix(DType::F32, 1, 37);
-    const Projection of_all[] = {{all, &w}}, of_one[] = {{one, &w}};
+    const std::vector<Projection> of_all{{all, &w}}, of_one{{one, &w}};
     kernels.norm_linear(of_all, x, norm, kEps);
     for (int64_t t = 0; t < 8; ++t) {
       kernels.norm_linear(of_one, x.slice(t, 1), norm, kEps);
