@@ -21,7 +21,8 @@ namespace longspan {
 namespace {
 
 constexpr int kMostThreads = 256, kMostWarps = kMostThreads / 32;
-constexpr int kStagedPieces = 2048;  // of x in shared memory, of all rows: 64 KiB
+constexpr int kStagedPieces = 2048;  // of x in shared memory, of all rows
+constexpr int kStagedBytes = kStagedPieces * 8 * static_cast<int>(sizeof(float));
 constexpr int64_t kManyFeatures = 8192;
 
 /// One of the weights.
@@ -73,7 +74,7 @@ __device__ void stage(const FewRows& f, float4* staged, int first, int count, fl
       for (int r = 0; r < kRows; ++r) {
         float4 v{0, 0, 0, 0};
         if (r < f.rows) v = load_x(f, r, at);
-        squares[r] += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
+        squares[r] = fmaf(v.x, v.x, fmaf(v.y, v.y, fmaf(v.z, v.z, fmaf(v.w, v.w, squares[r]))));
         staged[(2 * r + half) * f.staged + p] = {v.x * g.x, v.y * g.y, v.z * g.z, v.w * g.w};
       }
     }
@@ -286,7 +287,8 @@ void launch(CudaDevice& device, FewRows f, unsigned threads) {
   f.tasks = f.gate ? f.features : (f.features + kFeatures - 1) / kFeatures;
   f.staged = std::min(f.pieces, kStagedPieces / kRows);
   int bytes = f.staged * kRows * 2 * static_cast<int>(sizeof(float4));
-  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), "a launch");
+  // The limit of all launches, not of this one: recordings are checked against it later.
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kStagedBytes), "a launch");
   int blocks = std::min((f.tasks + warps - 1) / warps, device.multiprocessors() * resident);
   launch_early(device, kernel, dim3(static_cast<unsigned>(blocks)), threads, static_cast<size_t>(bytes), f);
 }
