@@ -214,6 +214,30 @@ void product_case(Bench& b, int64_t rows, int64_t cols, int64_t features, DType 
     b.report(name, time, static_cast<double>(w.weight.bytes()) / time / 1e9, "GB/s");
 }
 
+/// The fused halves of a layer: GB/s of the weights.
+void fused_case(Bench& b, int64_t rows, int64_t cols, int64_t q, int64_t kv, int64_t features, DType type) {
+  if (!b.wants("fused")) return;
+  Arena arena(*b.device);
+  auto linear = [&](int64_t n) { return Linear{b.normal(arena, type, n, cols), {}}; };
+  Linear of_q = linear(q), of_k = linear(kv), of_v = linear(kv), gate = linear(features),
+         up = linear(features);
+  Tensor x = b.normal(arena, DType::F32, rows, cols), norm = b.normal(arena, DType::F32, 1, cols);
+  auto out = [&](int64_t n) { return arena.matrix("bench", DType::F32, rows, n); };
+  const std::vector<Projection> heads{{out(q), &of_q}, {out(kv), &of_k}, {out(kv), &of_v}};
+  Tensor mlp = out(features);
+  // Repeated, so that the launch is hidden and the kernel remains.
+  auto measure = [&](const char* what, int64_t outputs, const std::function<void()>& body) {
+    double time = b.seconds([&] {
+      for (int i = 0; i < 20; ++i) body();
+    }) / 20;
+    auto bytes = static_cast<double>(outputs * dtype_bytes(type, cols));
+    b.report(fmt::format("fused {} {} x {} x {} {}", what, rows, cols, outputs, longspan::name(type)), time,
+             bytes / time / 1e9, "GB/s");
+  };
+  measure("norm_linear", q + 2 * kv, [&] { b.k.norm_linear(heads, x, norm, 1e-5f); });
+  measure("norm_gate", 2 * features, [&] { b.k.norm_gate(mlp, x, norm, 1e-5f, gate, up, Activation::Silu); });
+}
+
 void moving_cases(Bench& b) {
   if (!b.wants("moving")) return;
   Arena arena(*b.device);
@@ -253,6 +277,11 @@ int main(int argc, char** argv) {
   for (DType type : {DType::BF16})
     for (auto [cols, features] : {std::pair{576, 1536}, {576, 49152}, {2048, 5888}, {5120, 13824}})
       product_case(b, 1, cols, features, type);
+  for (int64_t rows : {1, 8}) {
+    fused_case(b, rows, 576, 576, 192, 1536, DType::BF16);
+    fused_case(b, rows, 2048, 2048, 512, 5888, DType::BF16);
+    fused_case(b, rows, 5120, 5120, 1024, 13824, DType::BF16);
+  }
   constexpr int64_t K = 1024;
   for (int64_t n : {32 * K, 128 * K}) {
     attention_case(b, {n, n, 32, 32, 64}, n <= 128 * K);
