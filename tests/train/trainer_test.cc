@@ -243,6 +243,47 @@ TEST_F(TrainerTest, AdaptersComeBackAndMergeIntoTheSameModel) {
   EXPECT_NE(error.find("adapter_model.safetensors"), std::string::npos) << error;
 }
 
+TEST_F(TrainerTest, PeftFindsTheAdaptersPositionsInItsBase) {
+  Recipe r = adapters("same");
+  run(r);
+  auto base_of = [](const Recipe& recipe) {
+    return parse_json_file(recipe.output / "adapter" / "adapter_config.json")["base_model_name_or_path"]
+        .get<std::string>();
+  };
+  EXPECT_EQ(base_of(r), fs::absolute(golden_model()).string());
+  EXPECT_FALSE(fs::exists(r.output / "base"));
+
+  Recipe stretched = adapters("stretched");
+  for (Stage& stage : stretched.stages) stage.position = "linear:factor=2";
+  run(stretched);
+  fs::path base = base_of(stretched);
+  EXPECT_EQ(base, fs::absolute(stretched.output / "base"));
+  EXPECT_TRUE(fs::is_symlink(base / "model.safetensors"));
+  Checkpoint opened = open_checkpoint(base);
+  EXPECT_EQ(opened.metadata["rope_parameters"]["rope_type"], "linear");  // as transformers reads it
+  EXPECT_EQ(opened.metadata["rope_parameters"]["factor"], 2.0);
+  std::string readme = read_file(stretched.output / "adapter" / "README.md");
+  EXPECT_NE(readme.find("PeftModel.from_pretrained(base, "), std::string::npos);
+  EXPECT_NE(readme.find(base.string()), std::string::npos);
+}
+
+TEST_F(TrainerTest, ASharedEmbeddingThatTrainsIsTheHeadsInPeft) {
+  Recipe r = adapters("tied");
+  r.model = golden_model("tied");
+  r.trained.embeddings = true;
+  run(r);
+  Json config = parse_json_file(r.output / "adapter" / "adapter_config.json");
+  EXPECT_NE(std::find(config["modules_to_save"].begin(), config["modules_to_save"].end(), "lm_head"),
+            config["modules_to_save"].end());
+  Checkpoint checkpoint = open_checkpoint(golden_model("tied"));
+  Model model;
+  model.config = read_config(checkpoint);
+  model.weights = load_weights(checkpoint, model.config);
+  model.device = host_device(kernels());
+  load_adapter(r.output / "adapter", model);
+  EXPECT_EQ(model.weights.head.weight.data, model.weights.embedding.data);  // and stays shared here
+}
+
 TEST_F(TrainerTest, AveragesAndSharesOfTheOriginal) {
   Recipe plain = recipe("plain"), half = recipe("half");
   half.original_share = 1;
