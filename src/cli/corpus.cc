@@ -39,6 +39,7 @@ struct CorpusOptions : Options {
   SynthJob job;
 
   OnBadDocument on_bad() const { return strict ? OnBadDocument::Fail : OnBadDocument::Skip; }
+  ReadingOptions reading() const { return {.on_bad = on_bad(), .encoding = encoding}; }
   std::vector<std::filesystem::path> paths() const { return {files.begin(), files.end()}; }
 };
 
@@ -93,8 +94,11 @@ std::string histogram_table(const CorpusStatistics& statistics, int64_t width, i
   return out;
 }
 
-void report_bad(const CorpusOptions& o, const ReadingReport& reading) {
+void report_reading(const CorpusOptions& o, const ReadingReport& reading) {
   constexpr size_t kShown = 5;
+  for (size_t i = 0; i < std::min(reading.remarks.size(), kShown); ++i) remark(o, "{}", reading.remarks[i]);
+  if (reading.remarks.size() > kShown)
+    remark(o, "... and {} more such remarks", reading.remarks.size() - kShown);
   if (reading.bad == 0) return;
   for (size_t i = 0; i < std::min(reading.faults.size(), kShown); ++i)
     remark(o, "skipped: {}", reading.faults[i]);
@@ -123,11 +127,11 @@ int stats(const CorpusOptions& o) {
   CorpusStatistics statistics;
   {
     ProgressBar progress("tokenising", o.quiet);
-    statistics = corpus_statistics(o.paths(), tokenizer, o.on_bad(),
+    statistics = corpus_statistics(o.paths(), tokenizer, o.reading(),
                                    [&](int64_t done, int64_t total) { return progress.update(done, total); });
   }
   if (!statistics.complete) return kExitInterrupted;
-  report_bad(o, statistics.reading);
+  report_reading(o, statistics.reading);
   if (statistics.reading.documents == 0) fail("{}: no document was found", o.files.front());
   Json json = corpus_json(statistics, o.bin, o.most);
   json["model"] = o.model;
@@ -170,14 +174,17 @@ int pack_corpus(const CorpusOptions& o) {
   TokeniseReport report;
   {
     ProgressBar progress("tokenising", o.quiet);
-    report = tokenise(
-        o.paths(), tokenizer, o.out,
-        {.on_bad = o.on_bad(), .add_bos = o.bos, .add_eos = !o.no_eos, .shard_tokens = o.shard_tokens},
-        [&](int64_t done, int64_t total) { return progress.update(done, total); });
+    report = tokenise(o.paths(), tokenizer, o.out,
+                      {.on_bad = o.on_bad(),
+                       .add_bos = o.bos,
+                       .add_eos = !o.no_eos,
+                       .shard_tokens = o.shard_tokens,
+                       .encoding = o.encoding},
+                      [&](int64_t done, int64_t total) { return progress.update(done, total); });
   }
   if (report.shards.empty()) return kExitInterrupted;
   double seconds = seconds_now() - start;
-  report_bad(o, report.reading);
+  report_reading(o, report.reading);
   Json rows = packings(o, report);
   if (o.json) {
     Json shards = Json::array();
@@ -207,7 +214,9 @@ int pack_corpus(const CorpusOptions& o) {
 void add_corpus_options(CLI::App& app, CorpusOptions& o) {
   app.add_option("--model", o.model, "whose tokenizer counts: GGUF file, directory, or name (smollm2)")
       ->required();
-  app.add_option("FILES", o.files, "text, source files, .jsonl, each also .zst; folders of them")->required();
+  app.add_option("FILES", o.files, "JSON lines, texts, documents, each also compressed; folders of them")
+      ->required();
+  add_encoding_option(app, o);
   app.add_flag("--strict", o.strict, "the first bad document is an error; default: skip and report");
   app.add_option("-t,--threads", o.threads, "threads; default the physical cores")
       ->check(CLI::Range(1, 1024).description(""));
@@ -253,6 +262,7 @@ int synth(const CorpusOptions& o) {
   job.documents = {o.documents.begin(), o.documents.end()};
   job.questions = {o.questions.begin(), o.questions.end()};
   job.code = {o.code.begin(), o.code.end()};
+  job.encoding = o.encoding;
   job.instructions = {o.instructions.begin(), o.instructions.end()};
   for (const std::string& entry : o.mix) job.mix.push_back(mix_entry(entry));
   Tokenizer tokenizer = corpus_tokenizer(o);
@@ -265,6 +275,7 @@ int synth(const CorpusOptions& o) {
                         [&](int64_t done, int64_t total) { return progress.update(done, total); });
   }
   if (!report.complete) return kExitInterrupted;
+  report_reading(o, report.reading);
   double seconds = seconds_now() - start;
   int64_t mean = report.tokens / std::max<int64_t>(report.records, 1);
   if (o.json) {
@@ -289,10 +300,11 @@ void define_synth(CLI::App& app, CorpusOptions& o) {
   SynthJob& job = o.job;
   app.add_option("--model", o.model, "whose tokenizer counts: GGUF file, directory, or name (smollm2)")
       ->required();
-  app.add_option("--documents", o.documents, "long texts: text, .jsonl, each also .zst; folders of them");
+  app.add_option("--documents", o.documents, "long texts, as corpus stats reads them; folders of them");
   app.add_option("--questions", o.questions, "records with \"text\" and \"qas\": [{question, answers}]");
   app.add_option("--code", o.code, "source files, or records with \"text\"");
   app.add_option("--instructions", o.instructions, "records with instruction, input, output");
+  add_encoding_option(app, o);
   app.add_option("--tokens", job.target_tokens,
                  "tokens of a conversation at most, and 90 % at least; default 32768")
       ->check(CLI::Range(int64_t{256}, int64_t{1} << 22).description(""));
