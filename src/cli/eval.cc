@@ -111,7 +111,7 @@ RunSettings settings_of(const EvalOptions& o, const EngineSetup& setup, bool seg
   settings.position = describe(setup.config.position);
   settings.cache_type = o.cache_type;
   settings.compute = setup.compute == Compute::F32 ? "f32" : "bf16";
-  settings.kernels = setup.kernels->name;
+  settings.kernels = setup.device->kernels().name;
   settings.chunk = o.chunk;
   settings.adapter = o.adapter;
   settings.chat_template = o.chat_template;

@@ -79,7 +79,7 @@ int merge(const ExtendOptions& o) {
   Model model;
   model.device = host_device(kernels());
   model.config = read_config(checkpoint);
-  model.weights = load_weights(checkpoint, model.config);
+  model.weights = load_weights(checkpoint, model.config, *model.device);
   ModelWish wish;
   wish.directory = o.out, wish.type = wished_type(o);
   wish.replaced = load_adapter(o.adapter, model);

@@ -5,6 +5,7 @@
 #include "cli/model_sources.h"
 #include "cli/output.h"
 #include "documents/document.h"
+#include "kernels/devices.h"
 
 namespace longspan::cli {
 
@@ -31,10 +32,15 @@ std::string cache_type_problem(const std::string& text) {
   }
 }
 
+void add_device_option(CLI::App& app, Options& o) {
+  app.add_option("--device", o.device, "cpu (default), cuda (the first NVIDIA GPU) or cuda:N")
+      ->check(CLI::Validator([](const std::string& text) { return device_name_problem(text); }, ""));
+}
+
 void add_engine_options(CLI::App& app, Options& o) {
   app.add_option("-t,--threads", o.threads, "threads; default the physical cores")
       ->check(CLI::Range(1, 1024).description(""));
-  app.add_option("--device", o.device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}).description(""));
+  add_device_option(app, o);
   app.add_option("--seed", o.seed, "seed of everything random");
   add_position_option(app, o);
   app.add_option("--adapter", o.adapter, "directory of a LoRA adapter (PEFT), as `longspan train` writes it");
@@ -75,6 +81,7 @@ EngineOptions engine_options(const Options& o) {
   e.cache_types = parse_cache_types(o.cache_type);
   if (!o.compute.empty()) e.compute = dtype_from_name(o.compute) == DType::F32 ? Compute::F32 : Compute::BF16;
   e.kernels = o.kernels;
+  e.device = o.device;
   e.chat_template = o.chat_template;
   e.chunk = o.chunk;
   e.adapter = o.adapter;
@@ -82,7 +89,6 @@ EngineOptions engine_options(const Options& o) {
 }
 
 OpenedModel open_model(const Options& o, bool weights) {
-  if (o.device != "cpu") fail("this build has no CUDA yet; use --device cpu");
   set_threads(o.threads > 0 ? o.threads : physical_cores());
   auto path = resolve_model(o.model);
   Checkpoint checkpoint = weights ? open_checkpoint(path) : open_metadata(path);

@@ -35,6 +35,8 @@ void add_output_options(CLI::App& app, Options& o);
 void add_model_argument(CLI::App& app, Options& o);
 /// --position.
 void add_position_option(CLI::App& app, Options& o);
+/// --device.
+void add_device_option(CLI::App& app, Options& o);
 /// --threads, --device, --seed, --position, --adapter, --cache-type, --compute, --kernels, --chunk.
 void add_engine_options(CLI::App& app, Options& o);
 /// --truncate, --context.

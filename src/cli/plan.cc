@@ -2,11 +2,11 @@
 #include <memory>
 
 #include "base/error.h"
-#include "base/memory.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/model_sources.h"
 #include "cli/output.h"
+#include "kernels/devices.h"
 #include "model/flops.h"
 #include "model/memory.h"
 #include "position/advice.h"
@@ -45,9 +45,9 @@ struct Plan {
 };
 
 MemoryRow memory_row(const PlanOptions& o, const Checkpoint& checkpoint, const ModelConfig& stretched,
-                     CacheTypes cache_types, int64_t available) {
+                     CacheTypes cache_types, const Device& device, int64_t available) {
   EngineOptions engine = engine_options(o);
-  const Kernels& k = engine.kernels.empty() ? kernels() : kernels_named(engine.kernels);
+  const Kernels& k = device.kernels();
   MemoryRow row;
   row.position = describe(stretched.position);
   row.cache_types = cache_types;
@@ -61,7 +61,8 @@ MemoryRow memory_row(const PlanOptions& o, const Checkpoint& checkpoint, const M
 
 /// For the planned method and, unless the user named it, for the one advised without training. The two are
 /// compared in canonical form, so that equal methods give one table.
-std::vector<MemoryRow> memory_rows(const PlanOptions& o, const Checkpoint& checkpoint, const Plan& plan) {
+std::vector<MemoryRow> memory_rows(const PlanOptions& o, const Checkpoint& checkpoint, const Plan& plan,
+                                   const Device& device) {
   std::vector<std::string> positions = {plan.method};
   if (o.position.empty()) {
     std::string untrained = describe(parse_position(plan.untrained.position, plan.config.position));
@@ -76,7 +77,7 @@ std::vector<MemoryRow> memory_rows(const PlanOptions& o, const Checkpoint& check
     if (CacheTypes wanted = parse_cache_types(o.cache_type); wanted.keys != wanted.values)
       types.push_back(wanted);
     for (CacheTypes cache : types)
-      rows.push_back(memory_row(o, checkpoint, stretched, cache, plan.available));
+      rows.push_back(memory_row(o, checkpoint, stretched, cache, device, plan.available));
   }
   return rows;
 }
@@ -95,8 +96,11 @@ Plan make_plan(const PlanOptions& o, const Checkpoint& checkpoint) {
   plan.method = describe(chosen);
   plan.base = chosen.base;
   plan.parameters = multiplied_parameters(plan.config);
-  plan.available = available_memory().value_or(0);
-  plan.memory = memory_rows(o, checkpoint, plan);
+  EngineOptions engine = engine_options(o);
+  std::shared_ptr<Device> device =
+      device_named(engine.device, engine.kernels.empty() ? kernels() : kernels_named(engine.kernels));
+  plan.available = device->free_memory().value_or(0);
+  plan.memory = memory_rows(o, checkpoint, plan, *device);
   return plan;
 }
 

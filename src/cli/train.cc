@@ -6,13 +6,13 @@
 #include <memory>
 
 #include "base/error.h"
-#include "base/memory.h"
 #include "base/text.h"
 #include "base/threads.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/model_sources.h"
 #include "cli/output.h"
+#include "kernels/devices.h"
 #include "report/training_report.h"
 #include "train/metrics.h"
 #include "train/trainer.h"
@@ -88,16 +88,16 @@ void show_memory(const TrainOptions& o, const std::vector<std::pair<std::string,
 }
 
 int train_recipe(const TrainOptions& o) {
-  if (o.device != "cpu") fail("this build has no CUDA yet; use --device cpu");
   Recipe recipe = read_recipe(o.recipe, o.overrides);
   set_threads(o.threads > 0 ? o.threads : physical_cores());
   Checkpoint checkpoint = open_checkpoint(resolve_model(recipe.model));
   Screen screen(o);
   remark(o, "{}: {} steps in {} stage{}{}{}", recipe.name, grouped(recipe.steps()), recipe.stages.size(),
          recipe.stages.size() == 1 ? "" : "s", recipe.source.empty() ? "" : ", after ", recipe.source);
-  auto memory = training_memory(recipe, checkpoint);
+  std::shared_ptr<Device> device = device_named(o.device, kernels());
+  auto memory = training_memory(recipe, checkpoint, device->kernels());
   show_memory(o, memory);
-  check_memory(memory, available_memory());
+  check_memory(memory, device->free_memory());
   if (o.check) return kExitDone;
   auto note = [&](const std::string& sentence) { screen.note(sentence); };
   TrainingData data = open_training_data(recipe, checkpoint, note);
@@ -106,7 +106,8 @@ int train_recipe(const TrainOptions& o) {
                         {.step = [&](const StepReport& r) { screen.step(r); },
                          .validation = [&](const ValidationReport& r) { screen.validation(r); },
                          .note = note,
-                         .stop = interrupted});
+                         .stop = interrupted},
+                        device);
   if (!complete) {
     note(fmt::format("stopped with a snapshot; go on with: longspan train {} --resume", o.recipe));
     return kExitInterrupted;
@@ -129,7 +130,7 @@ Run define_train(CLI::App& app) {
       ->allow_extra_args(false);
   app.add_option("-t,--threads", o->threads, "threads; default the physical cores")
       ->check(CLI::Range(1, 1024).description(""));
-  app.add_option("--device", o->device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}).description(""));
+  add_device_option(app, *o);
   add_output_options(app, *o);
   return [o] { return train_recipe(*o); };
 }

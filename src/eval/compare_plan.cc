@@ -5,7 +5,6 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/memory.h"
 #include "base/random.h"
 #include "base/text.h"
 #include "base/threads.h"
@@ -151,7 +150,7 @@ ComparePlan plan_compare(const Engine& engine, const fs::path& model, const std:
       std::ssize(engine.tokenizer().encode(text, {.add_special = false, .parse_special = false}));
   check_lengths(s, plan.text_tokens, opening_tokens(engine.tokenizer()));
   Checkpoint checkpoint = open_checkpoint(model);
-  std::optional<int64_t> available = available_memory();
+  std::optional<int64_t> available = engine.model().device->free_memory();
   for (const std::string& method : s.methods)
     for (int64_t length : s.lengths)
       plan.rows.push_back(plan_row(engine, checkpoint, method, length, available));

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "kernels/devices.h"
 #include "model/adapter_files.h"
 #include "model/model_files.h"
 
@@ -26,9 +27,9 @@ ModelConfig configured(const Checkpoint& checkpoint, const EngineOptions& option
 Model load_model(const Checkpoint& checkpoint, const EngineSetup& setup, const EngineOptions& options) {
   Model model;
   model.config = setup.config;
-  model.device = host_device(*setup.kernels);
+  model.device = setup.device;
   model.compute = setup.compute;
-  model.weights = load_weights(checkpoint, model.config);
+  model.weights = load_weights(checkpoint, model.config, *model.device);
   if (!options.adapter.empty()) load_adapter(options.adapter, model);
   return model;
 }
@@ -38,8 +39,10 @@ Model load_model(const Checkpoint& checkpoint, const EngineSetup& setup, const E
 EngineSetup engine_setup(const Checkpoint& checkpoint, const EngineOptions& options) {
   if (options.chunk < 1) fail("chunk of {} tokens: must be at least 1", options.chunk);
   ModelConfig config = configured(checkpoint, options);
-  const Kernels& chosen = options.kernels.empty() ? kernels() : kernels_named(options.kernels);
-  return {std::move(config), &chosen, options.compute.value_or(chosen.preferred),
+  std::shared_ptr<Device> device =
+      device_named(options.device, options.kernels.empty() ? kernels() : kernels_named(options.kernels));
+  Compute compute = options.compute.value_or(device->kernels().preferred);
+  return {std::move(config), std::move(device), compute,
           load_prompt_maker(checkpoint, options.chat_template)};
 }
 
@@ -70,7 +73,10 @@ Activations& Engine::step_buffers(const PositionSpec& spec) const {
 
 std::shared_ptr<KvPool> Engine::make_pool(int64_t copies, int64_t tokens) const {
   KvLayout layout = kv_layout(config(), options_.cache_types, copies);
-  int64_t machine = ::sysconf(_SC_PHYS_PAGES) * ::sysconf(_SC_PAGESIZE) / layout.page_bytes() + 1;
+  // Pages of the host are touched only when written, those of a GPU are taken at once.
+  int64_t most = ::sysconf(_SC_PHYS_PAGES) * ::sysconf(_SC_PAGESIZE);
+  if (!model_.device->is_host()) most = model_.device->free_memory().value_or(most) * 9 / 10;
+  int64_t machine = most / layout.page_bytes() + 1;
   return std::make_shared<KvPool>(*model_.device, layout, std::clamp<int64_t>(pages_for(tokens), 1, machine));
 }
 

@@ -19,7 +19,8 @@ struct EngineOptions {
   std::string position;            // --position text; empty: the model's own
   CacheTypes cache_types;          // of keys and values
   std::optional<Compute> compute;  // default: what suits the kernels
-  std::string kernels;             // name; empty: the best
+  std::string kernels;             // of the processor, by name; empty: the best
+  std::string device = "cpu";      // as device_named reads it
   std::string chat_template;       // built-in name or file; empty: the model's own
   int64_t chunk = 512;             // tokens a forward pass
   std::filesystem::path adapter;   // directory of an adapter for the weights; its position method becomes the
@@ -29,7 +30,7 @@ struct EngineOptions {
 /// What an engine is made of apart from its weights: enough to make prompts and to say what would compute.
 struct EngineSetup {
   ModelConfig config;  // with the position method of --position, else of the adapter, else the model's own
-  const Kernels* kernels = nullptr;
+  std::shared_ptr<Device> device;  // where it computes
   Compute compute = Compute::F32;
   PromptMaker prompts;
 };

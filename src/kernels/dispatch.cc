@@ -1,10 +1,13 @@
 // Which implementation runs: the only place that chooses.
+#include <charconv>
 #include <cstdlib>
 #include <string>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "kernels/cpu/cpu.h"
+#include "kernels/cuda/cuda.h"
+#include "kernels/devices.h"
 #include "kernels/kernels.h"
 #include "kernels/reference/reference.h"
 
@@ -45,6 +48,31 @@ const Kernels& kernels_named(std::string_view name) {
     known += (known.empty() ? "" : ", ") + std::string(k->name);
   }
   fail("kernels {} are unknown; there are: {}", in_quotes(name), known);
+}
+
+namespace {
+/// The number of the GPU in "cuda" or "cuda:N"; -1 for the processor, null for anything else.
+std::optional<int> gpu_of(std::string_view name) {
+  if (name == "cpu") return -1;
+  if (name == "cuda") return 0;
+  if (!name.starts_with("cuda:")) return std::nullopt;
+  int index = 0;
+  const char *first = name.data() + 5, *end = name.data() + name.size();
+  auto [stop, error] = std::from_chars(first, end, index);
+  if (error != std::errc() || stop != end || index < 0) return std::nullopt;
+  return index;
+}
+}  // namespace
+
+std::string device_name_problem(std::string_view name) {
+  if (gpu_of(name)) return {};
+  return fmt::format("device {}: expected cpu, cuda or cuda:N", in_quotes(name));
+}
+
+std::shared_ptr<Device> device_named(std::string_view name, const Kernels& on_cpu) {
+  if (std::string problem = device_name_problem(name); !problem.empty()) fail("{}", problem);
+  int gpu = *gpu_of(name);
+  return gpu < 0 ? host_device(on_cpu) : cuda_device(gpu);
 }
 
 const char* name(Compute compute) { return compute == Compute::F32 ? "f32" : "bf16"; }

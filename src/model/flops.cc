@@ -11,7 +11,7 @@ namespace longspan {
 
 namespace {
 
-constexpr int64_t kPeakRows = 512, kPeakSize = 1024;
+constexpr int64_t kPeakRows = 512, kPeakSize = 1024, kGpuPeakSize = 8192;
 constexpr double kPeakSeconds = 0.2;
 
 /// sum over t = 1 .. n of min(t, window); window 0: none.
@@ -91,31 +91,34 @@ double training_flops_per_token(const ModelConfig& c, int64_t n) {
          12 * head_width(c) * attended_pairs(c, n) / static_cast<double>(n);
 }
 
-double measured_peak(const Kernels& k, Compute compute) {
-  DType dtype = compute == Compute::BF16 ? DType::BF16 : DType::F32;
-  Arena memory;
-  Linear w{memory.matrix("peak", dtype, kPeakSize, kPeakSize), {}};
-  Tensor x = memory.matrix("peak", dtype, kPeakRows, kPeakSize);
-  Tensor out = memory.matrix("peak", DType::F32, kPeakRows, kPeakSize);
+double measured_peak(Device& device, Compute compute) {
+  const Kernels& k = device.kernels();
+  int64_t rows = device.is_host() ? kPeakRows : kGpuPeakSize,
+          size = device.is_host() ? kPeakSize : kGpuPeakSize;
+  DType dtype = k.product_dtype(compute, rows);
+  Arena memory(device);
+  Linear w{memory.matrix("peak", dtype, size, size), {}};
+  Tensor x = memory.matrix("peak", dtype, rows, size), out = memory.matrix("peak", DType::F32, rows, size);
   Random random(1);
-  for (Tensor t : {w.weight, x})
-    for (int64_t i = 0; i < t.rows() * t.cols(); ++i) {
-      auto value = static_cast<float>(random.uniform() - 0.5);
-      if (dtype == DType::F32)
-        t.row(0)[i] = value;
-      else
-        t.row<uint16_t>(0)[i] = f32_to_bf16(value);
-    }
+  std::vector<float> values(static_cast<size_t>(size * size));
+  for (Tensor t : {w.weight, x}) {
+    for (float& value : values) value = static_cast<float>(random.uniform() - 0.5);
+    Tensor plain = memory.matrix("peak", DType::F32, t.rows(), size);
+    device.upload(plain, std::span<const float>(values).first(static_cast<size_t>(t.rows() * size)));
+    k.convert(t, plain);
+  }
   using Clock = std::chrono::steady_clock;
   auto since = [](Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); };
   k.linear(out, x, w, false);  // packs
+  device.synchronise();
   double best = HUGE_VAL;
   for (auto begin = Clock::now(); since(begin) < kPeakSeconds;) {
     auto start = Clock::now();
     k.linear(out, x, w, false);
+    device.synchronise();
     best = std::min(best, since(start));
   }
-  return 2.0 * static_cast<double>(kPeakRows * kPeakSize * kPeakSize) / best;
+  return 2.0 * static_cast<double>(rows * size * size) / best;
 }
 
 }  // namespace longspan

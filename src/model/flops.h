@@ -28,6 +28,6 @@ double training_flops_per_token(const ModelConfig& config, int64_t n);
 
 /// FLOPs a second of the kernels' own product of 512 rows by a 1024 x 1024 matrix in `compute`: the best of
 /// some tries within 0.2 s.
-double measured_peak(const Kernels& k, Compute compute);
+double measured_peak(Device& device, Compute compute);
 
 }  // namespace longspan

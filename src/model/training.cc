@@ -98,7 +98,8 @@ TrainingModel make_training_model(const Checkpoint& checkpoint, const ModelConfi
   check(trained);
   TrainingModel m;
   m.memory = Arena(*device);
-  m.model = {config, load_weights(checkpoint, config), {}, std::move(device), compute};
+  Weights weights = load_weights(checkpoint, config, *device);
+  m.model = {config, std::move(weights), {}, std::move(device), compute};
   m.gradients = std::make_shared<Gradients>();
   m.gradients->layers.resize(static_cast<size_t>(config.num_hidden_layers));
   if (trained.lora_rank > 0) m.model.adapters.resize(static_cast<size_t>(config.num_hidden_layers));

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <map>
 #include <set>
 
 #include "base/error.h"
@@ -297,6 +298,44 @@ Weights load_weights(const Checkpoint& checkpoint, const ModelConfig& config) {
   });
   weights.copies = std::move(arena);
   return weights;
+}
+
+namespace {
+
+/// The same weights on the device; a tensor that two roles share stays shared.
+Weights uploaded(Weights&& host, Device& device) {
+  Weights weights = std::move(host);
+  Arena arena(device);
+  std::map<const void*, Tensor> known;
+  auto upload = [&](Tensor& t) {
+    if (!t) return;
+    auto [at, first] = known.try_emplace(t.data, t);
+    if (first) {
+      at->second.data = arena.allocate("weights", t.bytes());
+      at->second.device = &device;
+      device.upload(at->second.data, t.data, t.bytes());
+    }
+    t = at->second;
+  };
+  auto upload_linear = [&](Linear& w) { upload(w.weight), upload(w.bias); };
+  upload(weights.embedding);
+  for (LayerWeights& w : weights.layers) {
+    for (Tensor* t : {&w.attn_norm, &w.q_norm, &w.k_norm, &w.attn_post_norm, &w.mlp_norm, &w.mlp_post_norm})
+      upload(*t);
+    for (Linear* l : {&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down}) upload_linear(*l);
+  }
+  upload(weights.final_norm);
+  upload_linear(weights.head);
+  device.synchronise();
+  weights.copies = std::move(arena);
+  return weights;
+}
+
+}  // namespace
+
+Weights load_weights(const Checkpoint& checkpoint, const ModelConfig& config, Device& device) {
+  Weights weights = load_weights(checkpoint, config);
+  return device.is_host() ? std::move(weights) : uploaded(std::move(weights), device);
 }
 
 WeightsPlan plan_weights(const Checkpoint& checkpoint, const ModelConfig& config, const Kernels& k,

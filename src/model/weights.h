@@ -32,8 +32,11 @@ struct Weights {
   Arena copies;
 };
 
-/// Error naming file and tensor when one is missing, of the wrong shape or holds NaN.
+/// On the host. Error naming file and tensor when one is missing, of the wrong shape or holds NaN.
 Weights load_weights(const Checkpoint& checkpoint, const ModelConfig& config);
+/// On a device. Where that is not the host, everything is uploaded in the types that the checkpoint has, and
+/// nothing views the files.
+Weights load_weights(const Checkpoint& checkpoint, const ModelConfig& config, Device& device);
 
 /// Bytes of the weights, computed from shapes alone: no tensor is read.
 struct WeightsPlan {

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/text.h"
 
 namespace longspan {
@@ -27,6 +28,7 @@ class HostDevice final : public Device {
     if (bytes > 0) std::memcpy(to, from, static_cast<size_t>(bytes));
   }
   void synchronise() override {}
+  std::optional<int64_t> free_memory() const override { return available_memory(); }
 
  private:
   const Kernels& kernels_;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -39,6 +40,8 @@ class Device {
   virtual void copy(void* to, const void* from, int64_t bytes) = 0;
   /// Waits until everything requested has happened.
   virtual void synchronise() = 0;
+  /// Bytes that could be allocated now; null when the system does not say.
+  virtual std::optional<int64_t> free_memory() const = 0;
 
   /// A view of memory of this device: contiguous, `rows` of `cols`.
   Tensor matrix(void* data, DType dtype, int64_t rows, int64_t cols);

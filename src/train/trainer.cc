@@ -84,8 +84,12 @@ void prepare_original(Run& run) {
   const ModelConfig& config = run.model.model.config;
   run.original.spec = position_spec(config.position, config.head_shape(), 0);
   if (!loads_original(run.recipe)) return;
-  run.original_model = std::make_unique<Model>(Model{
-      config, load_weights(run.checkpoint, config), {}, run.model.model.device, run.model.model.compute});
+  run.original_model =
+      std::make_unique<Model>(Model{config,
+                                    load_weights(run.checkpoint, config, *run.model.model.device),
+                                    {},
+                                    run.model.model.device,
+                                    run.model.model.compute});
   run.original.model = run.original_model.get();
 }
 
@@ -221,9 +225,8 @@ bool run_stage(Run& run, Metrics& metrics) {
 
 }  // namespace
 
-MemoryTable training_memory(const Recipe& recipe, const Checkpoint& checkpoint) {
+MemoryTable training_memory(const Recipe& recipe, const Checkpoint& checkpoint, const Kernels& k) {
   ModelConfig config = read_config(checkpoint);
-  const Kernels& k = kernels();
   TrainingShape shape{.trained = recipe.trained,
                       .plan = recipe.plan,
                       .compute = recipe.compute.value_or(k.preferred),
@@ -240,19 +243,20 @@ MemoryTable training_memory(const Recipe& recipe, const Checkpoint& checkpoint) 
 }
 
 bool train(const Recipe& recipe, const Checkpoint& checkpoint, const TrainingData& data, bool resume,
-           const TrainerEvents& events) {
+           const TrainerEvents& events, std::shared_ptr<Device> device) {
+  if (!device) device = host_device(kernels());
   ModelConfig config = read_config(checkpoint);
   for (const Stage& stage : recipe.stages) stage_spec(stage, config);
-  check_memory(training_memory(recipe, checkpoint), available_memory());
+  const Kernels& k = device->kernels();
+  check_memory(training_memory(recipe, checkpoint, k), device->free_memory());
   if (!resume && !snapshots(recipe.output / "snapshots").empty())
     fail("{}: holds snapshots of a run: go on with --resume, or choose another output",
          recipe.output.string());
-  const Kernels& k = kernels();
   Run run{recipe,
           checkpoint,
           data,
           events,
-          make_training_model(checkpoint, config, host_device(k), recipe.compute.value_or(k.preferred),
+          make_training_model(checkpoint, config, device, recipe.compute.value_or(k.preferred),
                               recipe.trained, recipe.seed),
           {}};
   check_writable(recipe, checkpoint, run.model);
@@ -261,7 +265,7 @@ bool train(const Recipe& recipe, const Checkpoint& checkpoint, const TrainingDat
   prepare_original(run);
   if (resume) resume_run(run);
   run.state.recipe_digest = recipe.digest;
-  run.peak = measured_peak(k, run.model.model.compute);
+  run.peak = measured_peak(*device, run.model.model.compute);
   Metrics metrics(recipe.output, run.state.step);
   run.started = run.snapshot_at = seconds_now();
   if (recipe.validation_steps > 0 && run.state.step == 0)

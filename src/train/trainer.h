@@ -50,14 +50,14 @@ TrainingData open_training_data(const Recipe& recipe, const Checkpoint& checkpoi
                                 const std::function<void(const std::string&)>& note);
 
 /// What the run will hold in memory, computed before anything is loaded.
-MemoryTable training_memory(const Recipe& recipe, const Checkpoint& checkpoint);
+MemoryTable training_memory(const Recipe& recipe, const Checkpoint& checkpoint, const Kernels& k = kernels());
 
 /// Runs a recipe to its end, from its newest whole snapshot when `resume`. Writes OUTPUT/metrics.jsonl,
 /// TensorBoard events, OUTPUT/snapshots, and at the end OUTPUT/model (all weights: a Hugging Face directory)
 /// or OUTPUT/adapter (PEFT) and, if asked, OUTPUT/merged. False when `stop` ended it. Error: a NaN (the last
 /// good snapshot stays), a full disk, a missing shard, too little memory (before it starts), snapshots of
-/// another recipe, or any snapshots when not resuming.
+/// another recipe, or any snapshots when not resuming. `device`: null is the host.
 bool train(const Recipe& recipe, const Checkpoint& checkpoint, const TrainingData& data, bool resume,
-           const TrainerEvents& events);
+           const TrainerEvents& events, std::shared_ptr<Device> device = nullptr);
 
 }  // namespace longspan

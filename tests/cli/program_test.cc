@@ -240,7 +240,7 @@ TEST_F(Program, FaultsAreOneSentenceAndStatusOne) {
       {"score", model, "--file", text, "--position", "no_such_method"},
       {"score", model, "--file", text, "--position", "yarn:factor=zero"},
       {"score", model, "--file", text, "--kernels", "no_such_kernels"},
-      {"score", model, "--file", text, "--device", "cuda"},
+      {"score", model, "--file", text, "--device", "cuda:99"},
       {"score", model, "--file", text, "--from", "20"},
       {"generate", model, "--prompt", "a", "-n", "2", "--top-p", "7"},
       {"chat", model, "--file", "no-such-file"},

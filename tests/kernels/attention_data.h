@@ -36,6 +36,7 @@ inline std::vector<Implementation> implementations() {
   std::vector<Implementation> result;
   for (const Implementation& i : kImplementations)
     if (i.supported) result.push_back(i);
+  if (gpu::device()) result.push_back({"cuda", gpu::kernels_through_host().attention, true, 1e-5, 0.015});
   return result;
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "kernels/gpu.h"
 #include "kernels/kernels.h"
 #include "kernels/random_tensor.h"
 
@@ -13,11 +14,18 @@ namespace longspan {
 
 inline const Kernels& reference() { return *all_kernels()[0]; }
 
-/// Calls body with each implementation of `all` that this processor can run.
+/// All but reference, and the GPU's where there is one.
+inline std::vector<const Kernels*> implementations_here() {
+  std::vector<const Kernels*> here(all_kernels().begin() + 1, all_kernels().end());
+  if (gpu::device()) here.push_back(&gpu::kernels_through_host());
+  return here;
+}
+
+/// Calls body with each implementation that can run here.
 template <class Body>
-void for_each_of(std::span<const Kernels* const> all, Body body) {
+void for_each_of(const std::vector<const Kernels*>& all, Body body) {
   for (const Kernels* k : all)
-    if (k->on_host && k->supported()) {
+    if (k->supported()) {
       SCOPED_TRACE(k->name);
       body(*k);
     }
@@ -26,13 +34,15 @@ void for_each_of(std::span<const Kernels* const> all, Body body) {
 /// All but reference.
 template <class Body>
 void for_each_implementation(Body body) {
-  for_each_of(all_kernels().subspan(1), body);
+  for_each_of(implementations_here(), body);
 }
 
 /// Reference too: for what is compared with a formula.
 template <class Body>
 void for_every_implementation(Body body) {
-  for_each_of(all_kernels(), body);
+  std::vector<const Kernels*> all = implementations_here();
+  all.insert(all.begin(), &reference());
+  for_each_of(all, body);
 }
 
 /// Sequences side by side: tokens and past of each.

@@ -8,7 +8,7 @@
 
 #include "base/threads.h"
 #include "kernels/kernels.h"
-#include "kernels/random_tensor.h"
+#include "kernels/implementations.h"
 
 namespace longspan {
 namespace {
@@ -63,7 +63,7 @@ void check(const Case& c, uint64_t seed) {
   want.memory = std::make_shared<std::vector<std::byte>>(*start.memory);
   want.data = want.memory->data();
   all_kernels()[0]->linear(want, x, reference, c.accumulate);
-  for (const Kernels* k : all_kernels().subspan(1)) {
+  for (const Kernels* k : implementations_here()) {
     if (!k->supported()) continue;
     Linear w{weight, reference.bias};
     OwnedTensor got = start;
@@ -109,7 +109,7 @@ TEST(Linear, OneWeightServesBothPrecisionsAndAnyNumberOfThreads) {
   Random random(5);
   OwnedTensor weight = random_weight(random, DType::Q8_0, 96, 64);
   int before = threads();
-  for (const Kernels* k : all_kernels().subspan(1)) {
+  for (const Kernels* k : implementations_here()) {
     if (!k->supported()) continue;
     Linear w{weight, {}};
     for (int n : {1, 2, 3})
@@ -162,7 +162,7 @@ TEST(Linear, NanAndInfinityPassThrough) {
 TEST(Linear, PackedBytesAreWhatPackingTakes) {
   Random random(8);
   OwnedTensor weight = random_weight(random, DType::Q8_0, 576, 1536);
-  for (const Kernels* k : all_kernels().subspan(1)) {
+  for (const Kernels* k : implementations_here()) {
     if (!k->supported()) continue;
     Linear w{weight, {}};
     int64_t width = k->preferred == Compute::BF16 ? 2 : 4;

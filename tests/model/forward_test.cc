@@ -22,7 +22,7 @@ class Golden : public testing::TestWithParam<const Kernels*> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(Model, Golden, testing::ValuesIn(all_kernels().begin(), all_kernels().end()),
+INSTANTIATE_TEST_SUITE_P(Model, Golden, testing::ValuesIn(all_kernels_here()),
                          [](const auto& info) { return std::string(info.param->name); });
 
 PositionSpec own_spec(const LoadedModel& m, const GoldenCase& c) {

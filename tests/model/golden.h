@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/gpu.h"
 #include "model/forward.h"
 
 namespace longspan {
@@ -57,11 +58,23 @@ struct LoadedModel {
   Model model;
 };
 
+/// All implementations on the host, and the GPU's where there is one.
+inline std::vector<const Kernels*> all_kernels_here() {
+  std::vector<const Kernels*> all(all_kernels().begin(), all_kernels().end());
+  if (gpu::device()) all.push_back(&gpu::device()->kernels());
+  return all;
+}
+
+/// The device that computes with them.
+inline std::shared_ptr<Device> device_with(const Kernels& k) {
+  return k.on_host ? host_device(k) : gpu::device();
+}
+
 inline LoadedModel load_golden(const GoldenCase& c, const Kernels& k, Compute compute = Compute::F32) {
   LoadedModel m{open_golden(c), {}};
   m.model.config = read_config(m.checkpoint);
-  m.model.weights = load_weights(m.checkpoint, m.model.config);
-  m.model.device = host_device(k);
+  m.model.device = device_with(k);
+  m.model.weights = load_weights(m.checkpoint, m.model.config, *m.model.device);
   m.model.compute = compute;
   return m;
 }
@@ -91,7 +104,8 @@ inline std::vector<float> run(const Model& model, const PositionSpec& spec, std:
     for (int64_t row = 0; row < hidden.rows(); row += kHeadRows) {
       int64_t rows = std::min(kHeadRows, hidden.rows() - row);
       Tensor logits = head_logits(model, hidden.slice(row, rows), a);
-      for (int64_t t = 0; t < rows; ++t) out.insert(out.end(), logits.row(t), logits.row(t) + logits.cols());
+      std::vector<float> values = model.device->download<float>(logits);
+      out.insert(out.end(), values.begin(), values.end());
     }
     past += count;
   }

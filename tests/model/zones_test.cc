@@ -18,7 +18,7 @@ class Zones : public testing::TestWithParam<const Kernels*> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(Model, Zones, testing::ValuesIn(all_kernels().begin(), all_kernels().end()),
+INSTANTIATE_TEST_SUITE_P(Model, Zones, testing::ValuesIn(all_kernels_here()),
                          [](const auto& info) { return std::string(info.param->name); });
 
 GoldenCase positions_case() {

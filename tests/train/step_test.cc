@@ -173,7 +173,7 @@ TEST(MeasuredPeak, IsFlopsOverTheTimeOfOneProduct) {
   Kernels slow = *all_kernels()[0];
   slow.linear = [](Tensor, Tensor, const Linear&, bool) { std::this_thread::sleep_for(kProduct); };
   double most = 2.0 * 512 * 1024 * 1024 / std::chrono::duration<double>(kProduct).count();
-  double peak = measured_peak(slow, Compute::F32);
+  double peak = measured_peak(*host_device(slow), Compute::F32);
   EXPECT_LE(peak, most);
   EXPECT_GT(peak, most / 20);  // even when others keep this thread waiting
 }

@@ -32,6 +32,7 @@ class CudaDevice final : public Device {
   void download(void* to, const void* from, int64_t bytes) override;
   void copy(void* to, const void* from, int64_t bytes) override;
   void synchronise() override;
+  std::optional<int64_t> free_memory() const override;
   using Device::download;
   using Device::upload;
 
@@ -54,9 +55,13 @@ class CudaDevice final : public Device {
     int64_t bytes, used;
   };
 
+  /// Uninitialised memory. Error with label and bytes when it does not fit.
+  void* take(std::string_view label, int64_t bytes);
+
   int index_, multiprocessors_ = 0, architecture_ = 0;
   cudaStream_t stream_ = nullptr;
-  std::vector<Block> scratch_;  // a stack of blocks; the last one grows
+  std::vector<Block> scratch_;  // a stack over several blocks
+  size_t top_ = 0;              // the block that is being filled
 };
 
 /// Memory for the duration of one operation: a stack in the device's workspace. What was taken is free again
@@ -77,7 +82,7 @@ class Scratch {
 
  private:
   CudaDevice& device_;
-  size_t blocks_;
+  size_t top_;  // of the stack when this began
   int64_t used_;
 };
 

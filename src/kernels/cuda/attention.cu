@@ -1,0 +1,65 @@
+// Which kernel computes which sequence: see attention.h.
+#include "kernels/cuda/attention.h"
+#include "kernels/cuda/attention_cudnn.h"
+#include "kernels/cuda/attention_internal.h"
+
+namespace longspan {
+
+namespace {
+
+constexpr int64_t kCudnnRows = 64;  // from which on cuDNN is asked first
+
+}  // namespace
+
+void cuda_attention(Tensor out, Tensor log_sum, std::span<const AttentionZone> zones, const KvPages& values,
+                    const AttentionShape& shape) {
+  const Sequences& sequences = shape.sequences;
+  if (out.rows() == 0 || sequences.most_rows == 0) return;
+  bool many = sequences.most_rows >= kCudnnRows;
+  if (many && out.dtype == DType::BF16 && cudnn_attention(out, log_sum, zones, values, shape)) return;
+  CudaDevice& device = device_of(out);
+  AttentionView view = view_of(zones, values, shape);
+  AttentionResult result{view_of(out), static_cast<float*>(log_sum.data),
+                         log_sum.row_stride / static_cast<int64_t>(sizeof(float))};
+  int above = 0;
+  if (!shape.decay) {
+    // Sequences of few rows in a batch with longer ones are computed as they are alone.
+    if (sequences.count > 1 || sequences.most_rows <= kDecodeRows)
+      decode_attention(device, result, view, sequences, out.rows());
+    above = kDecodeRows;
+  }
+  if (sequences.most_rows <= above) return;
+  if (out.dtype == DType::BF16 && tiled_attention(device, result, view, sequences, above)) return;
+  plain_attention(device, result, view, sequences, above);
+}
+
+void cuda_attention_backward(const AttentionGradients& gradients, Tensor dout, Tensor out, Tensor log_sum,
+                             std::span<const AttentionZone> zones, const KvPages& values,
+                             const AttentionShape& shape) {
+  const Sequences& sequences = shape.sequences;
+  assert(sequences.count == 1 && dout.dtype == DType::F32 && log_sum.dtype == DType::F32);
+  bool bf16 = out.dtype == DType::BF16;
+  if (bf16 && sequences.most_rows >= kCudnnRows &&
+      cudnn_attention_backward(gradients, dout, out, log_sum, zones, values, shape))
+    return;
+  CudaDevice& device = device_of(dout);
+  Scratch scratch(device);
+  BackwardView b{.view = view_of(zones, values, shape),
+                 .dout = static_cast<const float*>(dout.data),
+                 .dout_stride = dout.row_stride / static_cast<int64_t>(sizeof(float)),
+                 .log_sum = static_cast<const float*>(log_sum.data),
+                 .log_sum_stride = log_sum.row_stride / static_cast<int64_t>(sizeof(float)),
+                 .delta = scratch.take<float>(out.rows() * shape.heads),
+                 .dvalues = view_of(gradients.values)};
+  for (size_t z = 0; z < zones.size(); ++z)
+    b.dq[z] = view_of(gradients.q[z]), b.dkeys[z] = view_of(gradients.keys[z]);
+  if (out.rows() == 0) {  // nobody looks at the keys: their gradients are zero all the same
+    if (sequences.most_keys > 0) plain_attention_backward(device, b, sequences);
+    return;
+  }
+  attention_delta(device, b, view_of(out), out.rows());
+  if (bf16 && tiled_attention_backward(device, b, sequences)) return;
+  plain_attention_backward(device, b, sequences);
+}
+
+}  // namespace longspan

@@ -1,0 +1,31 @@
+// Attention and its gradients through cuDNN where its kernels are the fastest there are: one sequence,
+// causal, many rows, BF16 results, sliding windows and zones included. Everything else is the work of our own
+// kernels.
+//
+// Zones (the formulas are checked against fp64 in the tests): zone z covers the distances from_z <= r <
+// from_{z+1}. It is a causal attention of its own, of the rows that have keys so far away over the keys
+// without the last from_z, with distances below from_{z+1} - from_z: a slice of the same tensors. Forward
+// merges the zones' softmaxes by their log-sums in F32. Backward gives each zone the merged output and
+// log-sum, so that its probabilities are those of the whole softmax (as ring attention does, Liu 2023, arXiv
+// 2310.01889), and adds up the gradients of the values. A window cuts the bands short.
+#pragma once
+
+#include <span>
+
+#include "kernels/kernels.h"
+
+namespace longspan {
+
+/// Kernels::attention for the cases above; false, with nothing written, for all others and where cuDNN is
+/// missing or refuses. Reads queries, keys and values in BF16. Takes at most about 2 GiB of scratch memory
+/// (heads go in groups), unless a single head of keys needs more. Error in one sentence when a run fails.
+bool cudnn_attention(Tensor out, Tensor log_sum, std::span<const AttentionZone> zones, const KvPages& values,
+                     const AttentionShape& shape);
+
+/// Kernels::attention_backward likewise; out must be BF16. Gradients pass through BF16, and those of queries
+/// depend in their last bits on the order in which blocks finish.
+bool cudnn_attention_backward(const AttentionGradients& gradients, Tensor dout, Tensor out, Tensor log_sum,
+                              std::span<const AttentionZone> zones, const KvPages& values,
+                              const AttentionShape& shape);
+
+}  // namespace longspan

@@ -1,0 +1,16 @@
+// What stands for the GPU back end in a build without CUDA.
+#include "base/error.h"
+#include "kernels/cuda/cuda.h"
+
+namespace longspan {
+
+std::shared_ptr<Device> cuda_device(int) {
+  fail("--device cuda: this program was built without CUDA; --device cpu works");
+}
+
+std::vector<GpuInfo> gpus(std::string* why_not) {
+  if (why_not) *why_not = "this program was built without CUDA";
+  return {};
+}
+
+}  // namespace longspan
