@@ -85,7 +85,7 @@ def texts():
         refusal="is UTF-8, but not at byte 39 (0xe4); repair it, or name the encoding with --encoding if it is another one")
     damaged = bytearray(CHINESE.encode("gb18030"))
     damaged[30] = 0xFF
-    add("damaged_gb18030.txt", "GB18030, one byte changed", bytes(damaged), refusal="is GB18030, but not at byte 30 (0xff); repair it, or name the encoding with --encoding if it is "
+    add("damaged_gb18030.txt", "GB18030, one byte changed", bytes(damaged), refusal="is GB18030, but not at byte 29 (0xca); repair it, or name the encoding with --encoding if it is "
                 "another one")
     add("notes.md", "Markdown", b"# Notes\r\n\r\n- *one*\r\n- two\r\n", "# Notes\n\n- *one*\n- two\n")
 

@@ -4,9 +4,9 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "documents/document.h"
 #include "documents/encoding.h"
 #include "documents/folder.h"
+#include "documents/records.h"
 
 namespace longspan {
 

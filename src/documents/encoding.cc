@@ -165,10 +165,10 @@ struct Damaged {
   double reading = 0;
 };
 Damaged guess_damaged(std::string_view sample, bool cut) {
-  constexpr size_t kBytesPerFault = 100, kMostFaults = 20;
+  constexpr size_t kShort = 50, kBytesPerFault = 100, kFewFaults = 3, kMostFaults = 20;
   Damaged best;
   auto high = std::count_if(sample.begin(), sample.end(), [](char c) { return (c & 0x80) != 0; });
-  if (high * 3 < std::ssize(sample)) return best;  // Latin
+  if (sample.size() < kShort || high * 3 < std::ssize(sample)) return best;  // Latin has few
   for (std::string_view name : kTwoByte) {
     std::string text;
     size_t first = std::string::npos, faults = 0;
@@ -179,7 +179,7 @@ Damaged guess_damaged(std::string_view sample, bool cut) {
       first = std::min(first, static_cast<size_t>(rest.data() - sample.data()) + fault);
       rest.remove_prefix(fault + 1);
     }
-    if (faults > std::min(kMostFaults, sample.size() / kBytesPerFault)) continue;
+    if (faults == 0 || faults > std::clamp(sample.size() / kBytesPerFault, kFewFaults, kMostFaults)) continue;
     if (double reading = plausibility(text, std::string(name)); reading > best.reading)
       best = {std::string(name), first, reading};
   }
@@ -311,8 +311,8 @@ struct Decoder::State {
   size_t before = 0;  // bytes of earlier pieces
 };
 
-Decoder::Decoder(const std::string& encoding, std::string source, bool named_by_user)
-    : state_(new State{open_converter(encoding), encoding, std::move(source), named_by_user}) {
+Decoder::Decoder(const std::string& encoding, std::string source, bool named_by_user, size_t offset)
+    : state_(new State{open_converter(encoding), encoding, std::move(source), named_by_user, 0, offset}) {
   if (!state_->converter) fail("--encoding {}: unknown encoding", in_quotes(encoding));
 }
 Decoder::~Decoder() = default;

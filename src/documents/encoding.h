@@ -47,7 +47,8 @@ std::string guess_fault(const Guess& guess, std::string_view bytes);
 /// Bytes in pieces to UTF-8. Error naming `source`, the byte and the way out when bytes cannot be decoded.
 class Decoder {
  public:
-  Decoder(const std::string& encoding, std::string source, bool named_by_user);
+  /// `offset`: of the first bytes in the source.
+  Decoder(const std::string& encoding, std::string source, bool named_by_user, size_t offset = 0);
   ~Decoder();
   Decoder(Decoder&&) noexcept;
   /// Appends the text of the bytes; `last`: nothing follows, so that an incomplete character is an Error.

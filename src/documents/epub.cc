@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "documents/encoding.h"
+#include "documents/decode.h"
 #include "documents/html.h"
 #include "documents/limits.h"
 #include "documents/text_builder.h"
@@ -99,23 +99,6 @@ std::set<std::string> encrypted_files(ZipFile& archive, const std::string& sourc
   return files;
 }
 
-/// Chapters are UTF-8 or UTF-16 by the standard; others occur.
-std::string chapter_text(std::string bytes, const std::string& source) {
-  Mark mark = byte_order_mark(bytes);
-  std::string encoding = mark.encoding.empty() ? declared_encoding(bytes) : mark.encoding;
-  if (mark.bytes == 0 && utf8_fault(bytes) == std::string::npos && bytes.find('\0') == std::string::npos)
-    encoding = "UTF-8";
-  if (encoding.empty()) {
-    Guess guess = guess_encoding(bytes);
-    if (guess.kind != Guess::Kind::kKnown) fail("{}: {}", source, guess_fault(guess, bytes));
-    encoding = guess.encoding;
-  }
-  std::string text;
-  Decoder(encoding_name(encoding), source, false)
-      .decode(std::string_view(bytes).substr(mark.bytes), text, true);
-  return html_text(text, source, false);
-}
-
 void add_line(TextBuilder& out, const std::string& text) {
   out.words(text);
   out.line();
@@ -139,8 +122,11 @@ std::string epub_text(ZipFile& archive, const std::string& source) {
     if (file == package.files.end() || !seen.insert(file->second).second) continue;
     if (encrypted.contains(file->second))
       fail("{}: is protected (DRM); longspan cannot read it, only the shop's own reader can", source);
+    const std::string where = fmt::format("{}: {}", source, excerpt(file->second));
+    std::vector<std::string>
+        remarks;  // the standard allows UTF-8 and UTF-16; what else a page declares is right
     std::string chapter =
-        chapter_text(archive.read(file->second), fmt::format("{}: {}", source, excerpt(file->second)));
+        html_text(decode_text(archive.read(file->second), where, "", remarks), where, false);
     if (chapter.empty()) continue;
     text += fmt::format("{}[chapter {}]\n\n{}", text.empty() ? "" : "\n", ++chapters, chapter);
     if (text.size() > kMostTextBytes)

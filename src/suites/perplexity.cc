@@ -28,6 +28,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "suites/cases.h"
+#include "suites/haystack.h"
 #include "suites/records.h"
 
 namespace longspan {

@@ -10,6 +10,7 @@
 #include "base/resource.h"
 #include "base/text.h"
 #include "documents/document.h"
+#include "documents/records.h"
 #include "suites/cases.h"
 
 namespace longspan {

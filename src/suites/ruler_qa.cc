@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "documents/document.h"
+#include "documents/records.h"
 #include "suites/records.h"
 #include "suites/ruler.h"
 

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "data/tokenizers.h"
-#include "documents/document.h"
+#include "documents/records.h"
 
 namespace longspan {
 namespace {

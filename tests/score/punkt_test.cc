@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
-#include "documents/document.h"
+#include "documents/records.h"
 
 namespace longspan {
 namespace {

@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
-#include "documents/document.h"
+#include "documents/records.h"
 #include "score/words.h"
 #include "suites/prompt.h"
 

@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "data/loader.h"
 #include "data/tokenizers.h"
-#include "documents/document.h"
+#include "documents/records.h"
 #include "synth/templates.h"
 
 namespace longspan {
