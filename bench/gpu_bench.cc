@@ -14,6 +14,7 @@
 
 #include "base/random.h"
 #include "kernels/cuda/cuda.h"
+#include "kernels/kernels.h"
 #include "tensor/arena.h"
 
 using namespace longspan;
@@ -118,6 +119,7 @@ struct Attention {
     if (s.documents > 1) {
       std::vector<int32_t> starts;
       int64_t length = s.rows / s.documents;
+      for (int64_t at = 0; at <= s.rows; at += length) shape.documents.push_back(static_cast<int32_t>(at));
       for (int64_t t = 0; t < s.rows; ++t) starts.push_back(static_cast<int32_t>(t / length * length));
       shape.starts = b.ints(arena, starts);
     }

@@ -14,12 +14,13 @@ pack() {
   for room in $tests; do
     [ -x "build/tests/${room}_tests" ] && cp "build/tests/${room}_tests" "$work/build/tests"
   done
-  strip "$work/build/longspan" "$work"/build/tests/*
-  # The C library and its loader are those of the other machine.
+  find "$work/build" -type f -exec strip {} +
+  [ -x build/bench/gpu_bench ] && cp build/bench/gpu_bench "$work/build"
+  # The C and C++ libraries are those of the other machine.
   for program in "$work/build/longspan" "$work"/build/tests/*; do ldd "$program"; done | awk '$3 ~ /^\// {print $3}' |
-    sort -u | grep -Ev '/(libc|libm|libdl|librt|libpthread)\.so' | xargs -I FILE cp -L FILE "$work/lib"
+    sort -u | grep -Ev '/(libc|libm|libdl|librt|libpthread|libstdc\+\+|libgcc_s)\.so' | xargs -I FILE cp -L FILE "$work/lib"
   pwd > "$work/source"
-  tar -C "$work" -c . | xz -T0 -6 > "$1"
+  tar -C "$work" -c . | xz -T0 -1 > "$1"
   rm -rf "$work"
   ls -l "$1"
 }
@@ -32,7 +33,7 @@ check() {
   # Tests know their files by the path of the sources they were built from.
   [ "$source" = "$here" ] || { mkdir -p "$(dirname "$source")" && ln -sfn "$here" "$source"; }
   mkdir -p build/tests
-  cp .gpu/unpacked/build/longspan build
+  find .gpu/unpacked/build -maxdepth 1 -type f -exec cp {} build \;
   cp .gpu/unpacked/build/tests/* build/tests
   libraries=$here/.gpu/unpacked/lib
   # cuDNN comes with PyTorch where the toolkit has none.

@@ -69,7 +69,7 @@ struct Texts {
 std::vector<double> measure(const Engine& engine, const BenchOptions& o, const Test& test) {
   std::vector<double> rates;
   Texts texts(engine, test, o.seed);
-  int64_t step = test.writing ? 1 : std::max<int64_t>(1, o.chunk / test.batch);
+  int64_t step = test.writing ? 1 : std::max<int64_t>(1, chunk_of(o) / test.batch);
   // One round more than requested: the first warms caches and packs the weights.
   for (int r = 0; r <= o.repetitions && !interrupted(); ++r) {
     for (Sequence* sequence : texts.pointers) sequence->truncate(test.depth);

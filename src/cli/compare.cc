@@ -35,7 +35,7 @@ std::string command_line(const CompareOptions& o) {
       "longspan compare {}{} --methods {} --lengths {} --tail {} --windows {} "
       "--passkeys {} --seed {} --cache-type {} --chunk {}",
       shell_word(o.model), files, shell_word(o.methods), lengths, s.tail, s.windows, s.passkeys, s.seed,
-      o.cache_type, o.chunk);
+      o.cache_type, chunk_of(o));
   auto add = [&](const char* option, const std::string& value) {
     if (!value.empty()) line += fmt::format(" {} {}", option, shell_word(value));
   };
@@ -43,6 +43,7 @@ std::string command_line(const CompareOptions& o) {
   add("--position", o.position);
   add("--compute", o.compute);
   add("--kernels", o.kernels);
+  if (o.device != "cpu") add("--device", o.device);
   add("--chat-template", o.chat_template);
   if (o.threads > 0) add("--threads", std::to_string(o.threads));
   return line;
@@ -54,7 +55,7 @@ RunSettings settings_of(const CompareOptions& o, const Engine& engine) {
   settings.cache_type = describe(engine.options().cache_types);
   settings.compute = engine.model().compute == Compute::F32 ? "f32" : "bf16";
   settings.kernels = engine.model().kernels().name;
-  settings.chunk = o.chunk;
+  settings.chunk = chunk_of(o);
   settings.chat_template = o.chat_template;
   settings.data = fmt::format("{}", fmt::join(o.files, ", "));
   settings.command = command_line(o);

@@ -78,7 +78,7 @@ std::string command_line(const EvalOptions& o) {
   if (o.context > 0) add("--context", std::to_string(o.context));
   if (o.seed > 0) add("--seed", std::to_string(o.seed));
   if (o.cache_type != Options().cache_type) add("--cache-type", o.cache_type);
-  if (o.chunk != Options().chunk) add("--chunk", std::to_string(o.chunk));
+  if (o.chunk > 0) add("--chunk", std::to_string(o.chunk));
   add("--compute", o.compute);
   add("--kernels", o.kernels);
   add("--encoding", o.encoding);
@@ -112,7 +112,7 @@ RunSettings settings_of(const EvalOptions& o, const EngineSetup& setup, bool seg
   settings.cache_type = o.cache_type;
   settings.compute = setup.compute == Compute::F32 ? "f32" : "bf16";
   settings.kernels = setup.device->kernels().name;
-  settings.chunk = o.chunk;
+  settings.chunk = chunk_of(o);
   settings.adapter = o.adapter;
   settings.chat_template = o.chat_template;
   settings.data = o.data;

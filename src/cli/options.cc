@@ -50,7 +50,7 @@ void add_engine_options(CLI::App& app, Options& o) {
   app.add_option("--compute", o.compute, "products: f32, bf16; default what the CPU does best")
       ->check(CLI::IsMember({"f32", "bf16"}, CLI::ignore_case).description(""));
   app.add_option("--kernels", o.kernels, "implementation: reference, avx2, ...; default the best");
-  app.add_option("--chunk", o.chunk, "tokens a forward pass; default 512")
+  app.add_option("--chunk", o.chunk, "tokens a forward pass; default 512, on a GPU 8192")
       ->check(CLI::Range(1, 1 << 20).description(""));
 }
 
@@ -75,6 +75,11 @@ void add_sampling_options(CLI::App& app, SamplingOptions& s) {
   app.add_option("--stop", s.stop, "end before this text; may be repeated")->allow_extra_args(false);
 }
 
+int64_t chunk_of(const Options& o) {
+  constexpr int64_t kCpuChunk = 512, kGpuChunk = 8192;
+  return o.chunk > 0 ? o.chunk : o.device == "cpu" ? kCpuChunk : kGpuChunk;
+}
+
 EngineOptions engine_options(const Options& o) {
   EngineOptions e;
   e.position = o.position;
@@ -83,7 +88,7 @@ EngineOptions engine_options(const Options& o) {
   e.kernels = o.kernels;
   e.device = o.device;
   e.chat_template = o.chat_template;
-  e.chunk = o.chunk;
+  e.chunk = chunk_of(o);
   e.adapter = o.adapter;
   return e;
 }

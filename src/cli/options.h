@@ -20,7 +20,7 @@ struct Options {
   uint64_t seed = 0;
   std::string position, kernels, adapter;
   std::string cache_type = "f16", compute;
-  int64_t chunk = 512;
+  int64_t chunk = 0;  // 0: what suits the device
   // commands that read text
   std::string encoding;  // "": recognised
   std::string truncate;  // "", "middle", "left", "right"
@@ -47,6 +47,9 @@ void add_chat_options(CLI::App& app, Options& o);
 void add_sampling_options(CLI::App& app, SamplingOptions& s);
 
 EngineOptions engine_options(const Options& o);
+
+/// Tokens a forward pass: --chunk, else 512 on the processor and 8,192 on a GPU.
+int64_t chunk_of(const Options& o);
 
 struct OpenedModel {
   Checkpoint checkpoint;

@@ -116,6 +116,9 @@ struct AttentionShape {
   int64_t chunk = 0;   // zones count distance in tokens (0) or in chunks: floor(m / chunk) - floor(n / chunk)
   Tensor positions{};  // [past + T] F32, not falling within a document; whole numbers below 2^24 are exact
   Tensor starts{};     // [T] I32 first key of the query's document, not falling; null: 0
+  // On the host: the first row of each document and T at the end, where starts is given, past is 0 and every
+  // document begins with its own first key; else empty. Says no more than starts, but before the launch.
+  std::vector<int32_t> documents{};
   Tensor slopes{};     // [H] F32 ALiBi: slopes[h] times the distance is subtracted from the score; or null
   Tensor decay{};  // [D] F32 xPos: product i of q.k is multiplied by exp(decay[i] distance), <= 0; or null
 };

@@ -16,10 +16,11 @@
 namespace longspan {
 
 struct Model {
-  ModelConfig config;
-  Weights weights;
+  std::shared_ptr<Device>
+      device{};  // where it computes, with which kernels; ends after everything that it holds
+  ModelConfig config{};
+  Weights weights{};
   std::vector<LayerAdapters> adapters{};  // [L], or none
-  std::shared_ptr<Device> device{};       // where it computes, with which kernels
   Compute compute = Compute::F32;
 
   const Kernels& kernels() const { return device->kernels(); }

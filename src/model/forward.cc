@@ -3,7 +3,9 @@
 #include "model/forward.h"
 
 #include <algorithm>
+#include <bit>
 #include <cassert>
+#include <cstdint>
 
 namespace longspan {
 
@@ -86,6 +88,44 @@ LayerKv layer_kv(const KvPool& pool, int64_t layer, const LayerKind& kind, Tenso
   return kv;
 }
 
+constexpr int64_t kLeastPlannedKeys = 1024;
+int64_t next_power_of_two(int64_t n) {
+  return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(std::max<int64_t>(n, 1))));
+}
+
+/// Passes of at most this many rows, whose launches cost more than their work, are recorded and repeated.
+constexpr int64_t kReplayedRows = 64, kReplayedRowsOfOne = 8;
+
+/// Everything on which the requests of a pass depend, beside what it reads from the device's memory.
+std::vector<int64_t> replay_key(const Model& model, const KvPool& pool, LayerKinds& kinds,
+                                const Activations& a, int64_t rows, int64_t wanted) {
+  auto address = [](const void* p) { return static_cast<int64_t>(reinterpret_cast<uintptr_t>(p)); };
+  std::vector<int64_t> key{address(model.weights.layers.data()),
+                           address(model.adapters.data()),
+                           address(pool.values(0, {}).memory),
+                           address(a.residual.data),
+                           address(a.inputs.table.data),
+                           a.inputs.table.cols(),
+                           rows,
+                           wanted};
+  for (LayerKind* kind : {&kinds.whole, &kinds.local}) {
+    AttentionShape& s = kind->shape;
+    // A launch that is planned for more keys than there are stays right while the text grows.
+    s.sequences.most_keys = std::max(kLeastPlannedKeys, next_power_of_two(s.sequences.most_keys));
+    for (int64_t n : {s.sequences.count, s.sequences.most_rows, s.sequences.most_keys, s.window, s.chunk})
+      key.push_back(n);
+    for (const Tensor& t : {s.positions, s.slopes, s.decay, kind->sharpness}) key.push_back(address(t.data));
+    for (const RopeTable& t : kind->queries) key.push_back(address(t.cos.data));
+    for (const RopeTable& t : kind->keys) key.push_back(address(t.cos.data));
+    for (size_t z = 0; z < kind->from.size(); ++z) {
+      key.push_back(kind->from[z]);
+      key.push_back(
+          static_cast<int64_t>(kind->rotations.query_of[z] * kMaxZones + kind->rotations.key_of[z]));
+    }
+  }
+  return key;
+}
+
 }  // namespace
 
 int64_t Batch::rows() const {
@@ -123,23 +163,34 @@ Tensor forward(const Model& model, const Batch& batch, Activations& a) {
     assert(s.cache->pool().get() == &pool && !s.ids.empty());
   reserve(batch);
   LayerKinds kinds = prepare_pass(*model.device, c, rows_of(batch), a.inputs, a.cos, a.sin);
-  LayerBuffers b = cut(a, count, k.product_dtype(model.compute, count));
-  embed_tokens(model, b.residual, a.inputs.ids);
-  for (int64_t l = 0; l < c.num_hidden_layers; ++l) {
-    const LayerKind& kind = kinds.of(c, l);
-    const LayerAdapters& low = adapters_of(model, l);
-    attend(model, l, low, kind, b, layer_kv(pool, l, kind, a.inputs.table), batch.observer);
-    gate_mlp(model, l, low, b);
-    add_mlp(model, l, low, b);
+  int64_t wanted = std::ssize(batch.logits_rows);
+  Tensor hidden = wanted > 0 ? a.hidden.slice(0, wanted) : Tensor{}, rows;
+  if (wanted > 0) {
+    rows = a.inputs.wanted.viewed(DType::I32, wanted);
+    model.device->upload(rows, std::span<const int32_t>(batch.logits_rows));
   }
+  LayerBuffers b = cut(a, count, k.product_dtype(model.compute, count));
+  auto layers = [&] {
+    embed_tokens(model, b.residual, a.inputs.ids.viewed(DType::I32, count));
+    for (int64_t l = 0; l < c.num_hidden_layers; ++l) {
+      const LayerKind& kind = kinds.of(c, l);
+      const LayerAdapters& low = adapters_of(model, l);
+      attend(model, l, low, kind, b, layer_kv(pool, l, kind, a.inputs.table), batch.observer);
+      gate_mlp(model, l, low, b);
+      add_mlp(model, l, low, b);
+    }
+    if (wanted == 0) return;
+    k.gather(hidden, b.residual, rows);
+    k.rmsnorm(hidden, hidden, model.weights.final_norm, c.rms_norm_eps);
+  };
+  bool recorded = !model.device->is_host() && !batch.observer && count <= kReplayedRows &&
+                  kinds.whole.shape.sequences.most_rows <= kReplayedRowsOfOne;
+  if (!recorded)
+    layers();
+  else
+    model.device->replay(replay_key(model, pool, kinds, a, count, wanted), layers);
   for (const BatchSequence& s : batch.sequences)
     s.cache->set_length(s.cache->length() + static_cast<int64_t>(s.ids.size()));
-  if (batch.logits_rows.empty()) return {};
-  int64_t wanted = std::ssize(batch.logits_rows);
-  Tensor hidden = a.hidden.slice(0, wanted), rows = a.inputs.wanted.viewed(DType::I32, wanted);
-  model.device->upload(rows, std::span<const int32_t>(batch.logits_rows));
-  k.gather(hidden, b.residual, rows);
-  k.rmsnorm(hidden, hidden, model.weights.final_norm, c.rms_norm_eps);
   return hidden;
 }
 

@@ -1,6 +1,7 @@
 #include "model/pass.h"
 
 #include <algorithm>
+#include <bit>
 #include <cassert>
 #include <cmath>
 
@@ -39,10 +40,13 @@ Tensor put(Device& device, const Tensor& buffer, const std::vector<T>& values) {
   return buffer.viewed(buffer.dtype, std::ssize(values));
 }
 
-/// The table of pages, as wide as the longest list.
+constexpr size_t kLeastPages = 16;
+
+/// The table of pages, as wide as the longest list and some more: a table that keeps its shape while a text
+/// grows lets a device repeat what it has recorded.
 void put_table(Device& device, const PassRows& rows, PassInputs& in) {
-  size_t most = 1;
-  for (auto pages : rows.pages) most = std::max(most, pages.size());
+  size_t most = kLeastPages;
+  for (auto pages : rows.pages) most = std::max(most, std::bit_ceil(pages.size()));
   std::vector<int32_t> table(rows.pages.size() * most);
   for (size_t s = 0; s < rows.pages.size(); ++s)
     std::copy(rows.pages[s].begin(), rows.pages[s].end(), table.begin() + static_cast<ptrdiff_t>(s * most));
@@ -93,6 +97,22 @@ void make_tables(Device& device, const PassRows& rows, const std::vector<const P
   tables += std::ssize(made);
 }
 
+/// The first row of each document and the number of rows; empty where a document begins before the rows.
+std::vector<int32_t> documents_of(const PassRows& rows) {
+  std::vector<int32_t> first;
+  auto count = static_cast<int32_t>(rows.count());
+  for (int32_t t = 0; t < count; ++t) {
+    int32_t start = rows.starts[static_cast<size_t>(t)];
+    if (start == t)
+      first.push_back(t);
+    else if (first.empty() || start != first.back())
+      return {};
+  }
+  if (rows.past[0] != 0) return {};
+  first.push_back(count);
+  return first;
+}
+
 AttentionShape shape_of(Device& device, const ModelConfig& c, const PositionSpec& spec, int64_t window,
                         const PassRows& rows, const PassInputs& in, const Sequences& sequences) {
   double divisor = c.query_pre_attn_scalar > 0 ? c.query_pre_attn_scalar : static_cast<double>(c.head_dim);
@@ -107,7 +127,10 @@ AttentionShape shape_of(Device& device, const ModelConfig& c, const PositionSpec
   bool by_distance =
       spec.zones.size() > 1 || !spec.decay.empty() || !spec.slopes.empty() || c.sliding_window > 0;
   if (!rows.indices && by_distance) shape.positions = in.indices.viewed(DType::F32, rows.count());
-  if (!rows.starts.empty()) shape.starts = in.starts.viewed(DType::I32, rows.count());
+  if (!rows.starts.empty()) {
+    shape.starts = in.starts.viewed(DType::I32, rows.count());
+    shape.documents = documents_of(rows);
+  }
   if (!spec.slopes.empty())
     shape.slopes = put(device, in.slopes, std::vector<float>(spec.slopes.begin(), spec.slopes.end()));
   if (!spec.decay.empty()) {

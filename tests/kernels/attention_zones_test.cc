@@ -231,7 +231,8 @@ TEST(AttentionZones, RowsWithoutKeysAreZero) {
   }
 }
 
-/// Equal zones are plain attention, bit for bit.
+/// Equal zones are plain attention, bit for bit; on a GPU with BF16 up to its rounding, because tiles where
+/// two zones meet are read twice, and cuDNN's zones are merged from rounded parts.
 TEST(AttentionZones, EqualZonesArePlain) {
   Case c{.tokens = 100, .past = 200, .d = 64, .from = {0, 60, 150}, .shared_keys = true};
   Data data(c);
@@ -241,7 +242,11 @@ TEST(AttentionZones, EqualZonesArePlain) {
       Result zoned = run(how.attention, out, c, data);
       Data plain(c);
       plain.zones.resize(1);
-      EXPECT_EQ(zoned.out, run(how.attention, out, c, plain).out) << how.name;
+      Result whole = run(how.attention, out, c, plain);
+      if (out == DType::BF16 && std::string(how.name) == "cuda")
+        EXPECT_LE(error(zoned.out, whole.out), how.bf16_tolerance);
+      else
+        EXPECT_EQ(zoned.out, whole.out) << how.name;
     }
 }
 

@@ -50,9 +50,11 @@ class Call {
     return s;
   }
   KvPages pages(KvPages p, bool written) {
+    constexpr int32_t kMostPages = 1 << 20;  // entries that no sequence reaches may hold anything
     int32_t last = -1;
-    for (int64_t s = 0; s < p.table.rows() && p.table; ++s)
-      for (int64_t i = 0; i < p.table.cols(); ++i) last = std::max(last, p.table.row<int32_t>(s)[i]);
+    for (int64_t s = 0; p.table && s < p.table.rows(); ++s)
+      for (int64_t i = 0; i < p.table.cols(); ++i)
+        if (int32_t page = p.table.row<int32_t>(s)[i]; page < kMostPages) last = std::max(last, page);
     int64_t bytes = last < 0 ? 0 : last * p.stride + dtype_bytes(p.dtype, p.heads * kPageTokens * p.head_dim);
     p.memory = static_cast<std::byte*>(mirrored(p.memory, bytes, 1, bytes, bytes, written));
     p.table = in(p.table);
@@ -89,7 +91,11 @@ class Call {
   };
 
   Tensor mirrored(const Tensor& host, bool written) {
-    if (!host) return {};
+    if (!host) {
+      Tensor none = host;
+      none.device = host.dims > 0 ? device().get() : nullptr;
+      return none;
+    }
     int64_t row = dtype_bytes(host.dtype, host.cols()), rows = host.rows();
     Tensor t = host;
     t.data = mirrored(host.data, rows > 0 ? (rows - 1) * host.row_stride + row : 0, rows, row,

@@ -49,7 +49,7 @@ void cuda_attention_backward(const AttentionGradients& gradients, Tensor dout, T
                  .dout_stride = dout.row_stride / static_cast<int64_t>(sizeof(float)),
                  .log_sum = static_cast<const float*>(log_sum.data),
                  .log_sum_stride = log_sum.row_stride / static_cast<int64_t>(sizeof(float)),
-                 .delta = scratch.take<float>(out.rows() * shape.heads),
+                 .delta = scratch.take<double>(out.rows() * shape.heads),
                  .dvalues = view_of(gradients.values)};
   for (size_t z = 0; z < zones.size(); ++z)
     b.dq[z] = view_of(gradients.q[z]), b.dkeys[z] = view_of(gradients.keys[z]);

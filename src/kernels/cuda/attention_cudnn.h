@@ -2,12 +2,12 @@
 // causal, many rows, BF16 results, sliding windows and zones included. Everything else is the work of our own
 // kernels.
 //
-// Zones (the formulas are checked against fp64 in the tests): zone z covers the distances from_z <= r <
-// from_{z+1}. It is a causal attention of its own, of the rows that have keys so far away over the keys
-// without the last from_z, with distances below from_{z+1} - from_z: a slice of the same tensors. Forward
-// merges the zones' softmaxes by their log-sums in F32. Backward gives each zone the merged output and
-// log-sum, so that its probabilities are those of the whole softmax (as ring attention does, Liu 2023, arXiv
-// 2310.01889), and adds up the gradients of the values. A window cuts the bands short.
+// Zones: zone z covers the distances from_z <= r < from_{z+1}. It is a causal attention of its own, of the
+// rows that have keys so far away over the keys without the last from_z, with distances below from_{z+1} -
+// from_z: a slice of the same tensors. Forward merges the zones' softmaxes by their log-sums in F32. Backward
+// gives each zone the merged output and log-sum, so that its probabilities are those of the whole softmax (as
+// ring attention does, Liu 2023, arXiv 2310.01889), and adds up the gradients of the values. A window cuts
+// the bands short.
 #pragma once
 
 #include <span>

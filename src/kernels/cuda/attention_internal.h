@@ -33,7 +33,7 @@ struct BackwardView {
   int64_t dout_stride;
   const float* log_sum;
   int64_t log_sum_stride;
-  float* delta;  // [T, H]
+  double* delta;  // [T, H]: what is left of dout . v - delta is small beside both
   RowsView dq[kMaxAttentionZones], dkeys[kMaxAttentionZones], dvalues;
 };
 

@@ -14,6 +14,8 @@ namespace {
 /// Every thread moves this many elements at a time.
 constexpr int kWide = 8;
 constexpr int kThreads = 256;
+/// And takes this many of them: all are read before the first is written, so that reads overlap.
+constexpr int kEach = 4;
 
 __device__ void load(float (&x)[kWide], const float* from) {
   auto a = reinterpret_cast<const float4*>(from)[0], b = reinterpret_cast<const float4*>(from)[1];
@@ -42,58 +44,130 @@ __device__ void store(float* to, const float (&x)[kWide]) {
   reinterpret_cast<float4*>(to)[1] = make_float4(x[4], x[5], x[6], x[7]);
 }
 
-/// Threads along x share a row, in steps of kWide elements; rows go along y.
-struct RowLaunch {
-  dim3 grid, block;
-
-  RowLaunch(int64_t rows, int64_t cols) {
-    auto x = static_cast<unsigned>(std::min<int64_t>((cols / kWide + 31) / 32 * 32, kThreads));
-    block = dim3(x, kThreads / x);
-    grid = dim3(static_cast<unsigned>((rows + block.y - 1) / block.y));
-  }
-};
-__device__ int64_t launched_row() { return static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y; }
-
 template <class T>
 __device__ T* at(T* base, int64_t row, int64_t row_stride) {
   using Byte = std::conditional_t<std::is_const_v<T>, const std::byte, std::byte>;
   return reinterpret_cast<T*>(reinterpret_cast<Byte*>(base) + row * row_stride);
 }
 
+/// The source of packed row p, or -1.
+__device__ int source(const Segments& s, uint32_t p) {
+  uint32_t b = s.count == 1 ? 0 : p / static_cast<uint32_t>(s.length);
+  int i = static_cast<int>(p - b * static_cast<uint32_t>(s.length));
+  return i < s.rows[b] ? s.first[b] + i : -1;
+}
+
+/// A piece of kWide elements, pieces counted through all rows: its row and first column.
+struct Piece {
+  uint32_t row;
+  int col;
+
+  __device__ Piece(uint32_t index, uint32_t per_row)
+      : row(index / per_row), col(static_cast<int>(index - row * per_row) * kWide) {}
+};
+/// Piece j of a thread, j < kEach: neighbouring threads take neighbouring pieces.
+__device__ uint32_t piece_index(int j) { return (blockIdx.x * kEach + j) * kThreads + threadIdx.x; }
+
+uint32_t pieces_of(int64_t rows, int64_t cols) {
+  int64_t pieces = rows * (cols / kWide);
+  assert(cols % kWide == 0 && pieces < (int64_t{1} << 32) - kThreads * kEach);
+  return static_cast<uint32_t>(pieces);
+}
+unsigned blocks_of(uint32_t pieces) { return (pieces + kThreads * kEach - 1) / (kThreads * kEach); }
+
 template <class From>
-__global__ void pack_rows_kernel(__nv_bfloat16* to, const From* from, int64_t row_stride, int64_t rows,
-                                 int64_t padded, int cols) {
-  int64_t t = launched_row();
-  if (t >= padded) return;
-  const From* row = at(from, t, row_stride);
-  for (int i = static_cast<int>(threadIdx.x) * kWide; i < cols; i += static_cast<int>(blockDim.x) * kWide) {
-    float x[kWide] = {};
-    if (t < rows) load(x, row + i);
-    store(to + t * cols + i, x);
+__global__ void __launch_bounds__(kThreads)
+    pack_rows_kernel(__nv_bfloat16* to, const From* from, int64_t row_stride,
+                     const __grid_constant__ Segments segments, uint32_t pieces, uint32_t per_row) {
+  float x[kEach][kWide] = {};
+#pragma unroll
+  for (int j = 0; j < kEach; ++j) {
+    uint32_t index = piece_index(j);
+    if (index >= pieces) break;
+    Piece piece(index, per_row);
+    int t = source(segments, piece.row);
+    if (t >= 0) load(x[j], at(from, t, row_stride) + piece.col);
+  }
+#pragma unroll
+  for (int j = 0; j < kEach; ++j)
+    if (uint32_t index = piece_index(j); index < pieces)
+      store(to + static_cast<int64_t>(index) * kWide, x[j]);
+}
+
+/// What gathering reads of a zone's keys (blockIdx.y 0) or of the values (1), and where it writes.
+struct PagesSource {
+  __nv_bfloat16* to;
+  const std::byte* memory;
+  int64_t page_stride;
+  const int32_t* table;
+};
+
+template <class From>
+__global__ void __launch_bounds__(kThreads)
+    pack_pages_kernel(PagesSource keys, PagesSource values, int first_head, int head_dim,
+                      const __grid_constant__ Segments segments, uint32_t pieces, uint32_t per_row) {
+  PagesSource s = blockIdx.y == 0 ? keys : values;
+  float x[kEach][kWide] = {};
+#pragma unroll
+  for (int j = 0; j < kEach; ++j) {
+    uint32_t index = piece_index(j);
+    if (index >= pieces) break;
+    Piece piece(index, per_row);
+    int n = source(segments, piece.row);
+    if (n < 0) continue;
+    int head = piece.col / head_dim, d = piece.col - head * head_dim;
+    const auto* page = reinterpret_cast<const From*>(s.memory + s.table[n / kPageTokens] * s.page_stride);
+    load(x[j], page + ((first_head + head) * kPageTokens + n % kPageTokens) * head_dim + d);
+  }
+#pragma unroll
+  for (int j = 0; j < kEach; ++j)
+    if (uint32_t index = piece_index(j); index < pieces)
+      store(s.to + static_cast<int64_t>(index) * kWide, x[j]);
+}
+
+template <class To, bool kAdd>
+__global__ void __launch_bounds__(kThreads)
+    unpack_rows_kernel(To* to, int64_t row_stride, const __nv_bfloat16* from,
+                       const __grid_constant__ Segments segments, uint32_t pieces, uint32_t per_row) {
+  float x[kEach][kWide];
+  To* target[kEach] = {};
+#pragma unroll
+  for (int j = 0; j < kEach; ++j) {
+    uint32_t index = piece_index(j);
+    if (index >= pieces) break;
+    Piece piece(index, per_row);
+    int t = source(segments, piece.row);
+    if (t < 0) continue;
+    target[j] = at(to, t, row_stride) + piece.col;
+    load(x[j], from + static_cast<int64_t>(index) * kWide);
+  }
+#pragma unroll
+  for (int j = 0; j < kEach; ++j) {
+    if (!target[j]) continue;
+    if constexpr (kAdd) {
+      float before[kWide];
+      load(before, target[j]);
+#pragma unroll
+      for (int i = 0; i < kWide; ++i) x[j][i] += before[i];
+    }
+    store(target[j], x[j]);
   }
 }
 
-template <class From>
-__global__ void pack_pages_kernel(__nv_bfloat16* to, const std::byte* memory, int64_t page_stride,
-                                  const int32_t* table, int first_head, int heads, int head_dim, int64_t keys,
-                                  int64_t padded) {
-  int64_t n = launched_row();
-  if (n >= padded) return;
-  int cols = heads * head_dim;
-  const auto* page =
-      n < keys ? reinterpret_cast<const From*>(memory + table[n / kPageTokens] * page_stride) : nullptr;
-  for (int i = static_cast<int>(threadIdx.x) * kWide; i < cols; i += static_cast<int>(blockDim.x) * kWide) {
-    float x[kWide] = {};
-    int64_t head = first_head + i / head_dim;
-    if (page) load(x, page + (head * kPageTokens + n % kPageTokens) * head_dim + i % head_dim);
-    store(to + n * cols + i, x);
-  }
-}
-
-__global__ void pack_log_sum_kernel(float* to, const float* from, int64_t row_stride, int64_t rows,
-                                    int64_t padded) {
-  int64_t t = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x, h = blockIdx.y;
-  if (t < padded) to[h * padded + t] = t < rows ? at(from, t, row_stride)[h] : 0.0f;
+/// Between rows and heads: neighbouring threads take neighbouring rows, so the packed side is contiguous.
+template <bool kPack>
+__global__ void log_sum_kernel(float* packed, float* rows, int64_t row_stride,
+                               const __grid_constant__ Segments segments) {
+  int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+  if (i >= segments.length) return;
+  int b = static_cast<int>(blockIdx.z), heads = static_cast<int>(gridDim.y), h = static_cast<int>(blockIdx.y);
+  float* p = packed + (static_cast<int64_t>(b) * heads + h) * segments.length + i;
+  bool inside = i < segments.rows[b];
+  float* row = inside ? at(rows, segments.first[b] + i, row_stride) + h : nullptr;
+  if (kPack)
+    *p = inside ? *row : 0.0f;
+  else if (inside)
+    *row = *p;
 }
 
 __global__ void write_counts_kernel(int32_t* to, int32_t rows, int32_t keys) {
@@ -101,8 +175,17 @@ __global__ void write_counts_kernel(int32_t* to, int32_t rows, int32_t keys) {
   to[kCountStride] = keys;
 }
 
-struct BandParts {
-  BandPart part[kMaxAttentionZones];
+__global__ void hide_kernel(float* log_sum, int64_t n) {
+  int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  if (i < n) log_sum[i] = -INFINITY;
+}
+
+struct ZoneParts {
+  struct {
+    const __nv_bfloat16* out;
+    const float* log_sum;
+    int64_t log_sum_stride, first;
+  } part[kMaxAttentionZones];
   int count;
 };
 
@@ -111,14 +194,13 @@ struct Shares {
   float share[kMaxAttentionZones];
   float log_sum;
 
-  __device__ Shares(const BandParts& parts, int64_t t, int h) {
+  __device__ Shares(const ZoneParts& parts, int64_t t, int h) {
     float largest = -INFINITY, sum = 0;
 #pragma unroll
     for (int z = 0; z < kMaxAttentionZones; ++z) {
       share[z] = -INFINITY;
       if (z >= parts.count || t < parts.part[z].first) continue;
-      const BandPart& p = parts.part[z];
-      share[z] = p.log_sum[h * p.padded + t - p.first];
+      share[z] = at(parts.part[z].log_sum, t, parts.part[z].log_sum_stride)[h];
       largest = fmaxf(largest, share[z]);
     }
 #pragma unroll
@@ -132,74 +214,69 @@ struct Shares {
   }
 };
 
-template <class Part>
-__global__ void merge_kernel(__nv_bfloat16* out, int64_t out_stride, float* log_sum, int64_t log_sum_stride,
-                             BandParts parts, int64_t rows, int cols, int head_dim) {
-  int64_t t = launched_row();
-  if (t >= rows) return;
-  for (int i = static_cast<int>(threadIdx.x) * kWide; i < cols; i += static_cast<int>(blockDim.x) * kWide) {
-    int h = i / head_dim;
-    Shares shares(parts, t, h);
-    if (log_sum && i % head_dim == 0) at(log_sum, t, log_sum_stride)[h] = shares.log_sum;
-    if (!out) continue;
-    float sum[kWide] = {};
+__global__ void __launch_bounds__(kThreads)
+    merge_kernel(__nv_bfloat16* out, int64_t out_stride, float* log_sum, int64_t log_sum_stride,
+                 const __grid_constant__ ZoneParts parts, uint32_t pieces, uint32_t per_row, int head_dim) {
+  uint32_t index = blockIdx.x * kThreads + threadIdx.x;
+  if (index >= pieces) return;
+  Piece piece(index, per_row);
+  int h = piece.col / head_dim;
+  Shares shares(parts, piece.row, h);
+  if (log_sum && piece.col == h * head_dim) at(log_sum, piece.row, log_sum_stride)[h] = shares.log_sum;
+  float sum[kWide] = {};
 #pragma unroll
-    for (int z = 0; z < kMaxAttentionZones; ++z) {
-      if (shares.share[z] == 0) continue;
-      float x[kWide];
-      load(x, static_cast<const Part*>(parts.part[z].out) + (t - parts.part[z].first) * cols + i);
+  for (int z = 0; z < kMaxAttentionZones; ++z) {
+    if (shares.share[z] == 0) continue;
+    float x[kWide];
+    load(x, parts.part[z].out + (piece.row - parts.part[z].first) * per_row * kWide + piece.col);
 #pragma unroll
-      for (int j = 0; j < kWide; ++j) sum[j] += shares.share[z] * x[j];
-    }
-    store(at(out, t, out_stride) + i, sum);
+    for (int j = 0; j < kWide; ++j) sum[j] += shares.share[z] * x[j];
   }
+  store(at(out, piece.row, out_stride) + piece.col, sum);
 }
 
-template <bool kAdd>
-__global__ void unpack_gradient_kernel(float* to, int64_t row_stride, const __nv_bfloat16* from, int64_t rows,
-                                       int64_t first, int64_t count, int cols) {
-  int64_t t = launched_row();
-  bool inside = t >= first && t < first + count;
-  if (t >= rows || (kAdd && !inside)) return;
-  for (int i = static_cast<int>(threadIdx.x) * kWide; i < cols; i += static_cast<int>(blockDim.x) * kWide) {
-    float *target = at(to, t, row_stride) + i, x[kWide] = {};
-    if (inside) load(x, from + (t - first) * cols + i);
-    if (kAdd) {
-      float before[kWide];
-      load(before, target);
-#pragma unroll
-      for (int j = 0; j < kWide; ++j) x[j] += before[j];
-    }
-    store(target, x);
-  }
+template <bool kPack>
+void move_log_sum(CudaDevice& device, float* packed, Tensor log_sum, const Segments& segments) {
+  assert(log_sum.dtype == DType::F32);
+  dim3 grid(static_cast<unsigned>((segments.length + kThreads - 1) / kThreads),
+            static_cast<unsigned>(log_sum.cols()), static_cast<unsigned>(segments.count));
+  log_sum_kernel<kPack><<<grid, kThreads, 0, device.stream()>>>(packed, static_cast<float*>(log_sum.data),
+                                                                log_sum.row_stride, segments);
+  check_launch("moving log-sums");
 }
 
 }  // namespace
 
-void pack_rows(CudaDevice& device, uint16_t* to, Tensor from, int64_t padded) {
-  RowLaunch launch(padded, from.cols());
-  auto* target = reinterpret_cast<__nv_bfloat16*>(to);
-  auto cols = static_cast<int>(from.cols());
+void pack_rows(CudaDevice& device, uint16_t* to, Tensor from, const Segments& segments) {
+  uint32_t pieces = pieces_of(segments.packed_rows(), from.cols());
+  auto pack = [&]<class From>(const From* data) {
+    pack_rows_kernel<<<blocks_of(pieces), kThreads, 0, device.stream()>>>(
+        reinterpret_cast<__nv_bfloat16*>(to), data, from.row_stride, segments, pieces,
+        static_cast<uint32_t>(from.cols() / kWide));
+  };
   assert(from.dtype == DType::F32 || from.dtype == DType::BF16);
   if (from.dtype == DType::F32)
-    pack_rows_kernel<<<launch.grid, launch.block, 0, device.stream()>>>(
-        target, static_cast<const float*>(from.data), from.row_stride, from.rows(), padded, cols);
+    pack(static_cast<const float*>(from.data));
   else
-    pack_rows_kernel<<<launch.grid, launch.block, 0, device.stream()>>>(
-        target, static_cast<const __nv_bfloat16*>(from.data), from.row_stride, from.rows(), padded, cols);
+    pack(static_cast<const __nv_bfloat16*>(from.data));
   check_launch("packing queries");
 }
 
-void pack_pages(CudaDevice& device, uint16_t* to, const KvPages& pages, int64_t first_head, int64_t heads,
-                int64_t keys, int64_t padded) {
-  RowLaunch launch(padded, heads * pages.head_dim);
-  auto pack = [&]<class From>(const From*) {
-    pack_pages_kernel<From><<<launch.grid, launch.block, 0, device.stream()>>>(
-        reinterpret_cast<__nv_bfloat16*>(to), pages.memory, pages.stride,
-        static_cast<const int32_t*>(pages.table.data), static_cast<int>(first_head), static_cast<int>(heads),
-        static_cast<int>(pages.head_dim), keys, padded);
+void pack_pages(CudaDevice& device, uint16_t* to_keys, uint16_t* to_values, const KvPages& keys,
+                const KvPages& values, int64_t first_head, int64_t heads, const Segments& segments) {
+  assert(keys.dtype == values.dtype && keys.head_dim == values.head_dim);
+  uint32_t pieces = pieces_of(segments.packed_rows(), heads * keys.head_dim);
+  auto source_of = [](uint16_t* to, const KvPages& pages) {
+    return PagesSource{reinterpret_cast<__nv_bfloat16*>(to), pages.memory, pages.stride,
+                       static_cast<const int32_t*>(pages.table.data)};
   };
-  switch (pages.dtype) {
+  auto pack = [&]<class From>(const From*) {
+    pack_pages_kernel<From><<<dim3(blocks_of(pieces), 2), kThreads, 0, device.stream()>>>(
+        source_of(to_keys, keys), source_of(to_values, values), static_cast<int>(first_head),
+        static_cast<int>(keys.head_dim), segments, pieces,
+        static_cast<uint32_t>(heads * keys.head_dim / kWide));
+  };
+  switch (keys.dtype) {
     case DType::F32:
       pack(static_cast<const float*>(nullptr));
       break;
@@ -207,17 +284,34 @@ void pack_pages(CudaDevice& device, uint16_t* to, const KvPages& pages, int64_t 
       pack(static_cast<const __half*>(nullptr));
       break;
     default:
-      assert(pages.dtype == DType::BF16);
+      assert(keys.dtype == DType::BF16);
       pack(static_cast<const __nv_bfloat16*>(nullptr));
   }
   check_launch("packing keys and values");
 }
 
-void pack_log_sum(CudaDevice& device, float* to, Tensor log_sum, int64_t padded) {
-  dim3 grid(static_cast<unsigned>((padded + kThreads - 1) / kThreads), static_cast<unsigned>(log_sum.cols()));
-  pack_log_sum_kernel<<<grid, kThreads, 0, device.stream()>>>(to, static_cast<const float*>(log_sum.data),
-                                                              log_sum.row_stride, log_sum.rows(), padded);
-  check_launch("packing log-sums");
+void pack_log_sum(CudaDevice& device, float* to, Tensor log_sum, const Segments& segments) {
+  move_log_sum<true>(device, to, log_sum, segments);
+}
+
+void unpack_log_sum(CudaDevice& device, Tensor log_sum, const float* from, const Segments& segments) {
+  move_log_sum<false>(device, const_cast<float*>(from), log_sum, segments);
+}
+
+void unpack_rows(CudaDevice& device, Tensor to, const uint16_t* from, const Segments& segments, bool add) {
+  uint32_t pieces = pieces_of(segments.packed_rows(), to.cols());
+  auto unpack = [&](auto kernel, auto* data) {
+    kernel<<<blocks_of(pieces), kThreads, 0, device.stream()>>>(
+        data, to.row_stride, reinterpret_cast<const __nv_bfloat16*>(from), segments, pieces,
+        static_cast<uint32_t>(to.cols() / kWide));
+  };
+  assert(to.dtype == DType::F32 || (to.dtype == DType::BF16 && !add));
+  if (to.dtype == DType::BF16)
+    unpack(unpack_rows_kernel<__nv_bfloat16, false>, static_cast<__nv_bfloat16*>(to.data));
+  else
+    unpack(add ? unpack_rows_kernel<float, true> : unpack_rows_kernel<float, false>,
+           static_cast<float*>(to.data));
+  check_launch("unpacking rows");
 }
 
 void write_counts(CudaDevice& device, int32_t* to, int64_t rows, int64_t keys) {
@@ -226,32 +320,36 @@ void write_counts(CudaDevice& device, int32_t* to, int64_t rows, int64_t keys) {
   check_launch("writing lengths");
 }
 
-void merge_bands(CudaDevice& device, Tensor out, Tensor log_sum, std::span<const BandPart> parts, DType dtype,
-                 int64_t rows, int64_t heads, int64_t head_dim) {
-  assert(parts.size() <= kMaxAttentionZones && (dtype == DType::F32 || dtype == DType::BF16));
-  BandParts all{{}, static_cast<int>(parts.size())};
-  std::copy(parts.begin(), parts.end(), all.part);
-  RowLaunch launch(rows, heads * head_dim);
-  auto* target = static_cast<__nv_bfloat16*>(out.data);
-  auto* sums = static_cast<float*>(log_sum.data);
-  auto cols = static_cast<int>(heads * head_dim), d = static_cast<int>(head_dim);
-  if (dtype == DType::F32)
-    merge_kernel<float><<<launch.grid, launch.block, 0, device.stream()>>>(
-        target, out.row_stride, sums, log_sum.row_stride, all, rows, cols, d);
-  else
-    merge_kernel<__nv_bfloat16><<<launch.grid, launch.block, 0, device.stream()>>>(
-        target, out.row_stride, sums, log_sum.row_stride, all, rows, cols, d);
-  check_launch("merging bands of attention");
+void merge_zones(CudaDevice& device, Tensor out, Tensor log_sum, std::span<const ZonePart> parts,
+                 int64_t heads) {
+  assert(parts.size() <= kMaxAttentionZones && out.dtype == DType::BF16);
+  ZoneParts all{{}, static_cast<int>(parts.size())};
+  for (size_t z = 0; z < parts.size(); ++z)
+    all.part[z] = {reinterpret_cast<const __nv_bfloat16*>(parts[z].out),
+                   static_cast<const float*>(parts[z].log_sum.data), parts[z].log_sum.row_stride,
+                   parts[z].first};
+  uint32_t pieces = pieces_of(out.rows(), out.cols());
+  merge_kernel<<<(pieces + kThreads - 1) / kThreads, kThreads, 0, device.stream()>>>(
+      static_cast<__nv_bfloat16*>(out.data), out.row_stride, static_cast<float*>(log_sum.data),
+      log_sum.row_stride, all, pieces, static_cast<uint32_t>(out.cols() / kWide),
+      static_cast<int>(out.cols() / heads));
+  check_launch("merging zones of attention");
 }
 
-void unpack_gradient(CudaDevice& device, Tensor to, const uint16_t* from, int64_t first, int64_t count,
-                     bool add) {
-  RowLaunch launch(to.rows(), to.cols());
-  auto kernel = add ? unpack_gradient_kernel<true> : unpack_gradient_kernel<false>;
-  kernel<<<launch.grid, launch.block, 0, device.stream()>>>(
-      static_cast<float*>(to.data), to.row_stride, reinterpret_cast<const __nv_bfloat16*>(from), to.rows(),
-      first, count, static_cast<int>(to.cols()));
-  check_launch("unpacking gradients");
+void hide_rows(CudaDevice& device, Tensor log_sum) {
+  int64_t n = log_sum.rows() * log_sum.cols();
+  auto blocks = static_cast<unsigned>((n + kThreads - 1) / kThreads);
+  hide_kernel<<<blocks, kThreads, 0, device.stream()>>>(static_cast<float*>(log_sum.data), n);
+  check_launch("hiding rows");
+}
+
+void clear_rows(CudaDevice& device, Tensor x, int64_t first, int64_t count) {
+  if (count <= 0) return;
+  Tensor rows = x.slice(first, count);
+  auto width = static_cast<size_t>(dtype_bytes(x.dtype, x.cols()));
+  check(cudaMemset2DAsync(rows.data, static_cast<size_t>(x.row_stride), 0, width, static_cast<size_t>(count),
+                          device.stream()),
+        "clearing rows");
 }
 
 }  // namespace longspan

@@ -12,39 +12,55 @@ namespace longspan {
 
 class CudaDevice;
 
-/// to[t] = from[t] as BF16, and zeros in rows from.rows() .. padded - 1.  from [T, C] F32 or BF16, rows may
-/// be strided; to [padded, C] contiguous.
-void pack_rows(CudaDevice& device, uint16_t* to, Tensor from, int64_t padded);
+/// Rows of a tensor of T rows that one run of cuDNN sees as [count, length] packed rows: row i of segment b
+/// is row first[b] + i, and there is none where i >= rows[b]. Packed rows without a source are zeros.
+struct Segments {
+  static constexpr int64_t kMost = 64;  // they are arguments of kernels
 
-/// to[n, h] = key n of head first_head + h of the first sequence as BF16 for n < keys, and zeros up to
-/// padded. to [padded, heads, D] contiguous.
-void pack_pages(CudaDevice& device, uint16_t* to, const KvPages& pages, int64_t first_head, int64_t heads,
-                int64_t keys, int64_t padded);
+  int32_t length = 0, count = 0;
+  int32_t first[kMost] = {}, rows[kMost] = {};
 
-/// to[h, t] = log_sum[t, h], and zeros in t = log_sum.rows() .. padded - 1.  log_sum [T, H] F32, rows may be
-/// strided; to [H, padded].
-void pack_log_sum(CudaDevice& device, float* to, Tensor log_sum, int64_t padded);
+  int64_t packed_rows() const { return int64_t{length} * count; }
+};
+
+/// to[p] = the source of p as BF16.  from [T, C] F32 or BF16, rows may be strided; to [packed rows, C].
+void pack_rows(CudaDevice& device, uint16_t* to, Tensor from, const Segments& segments);
+
+/// to_keys[p, h] = the key of head first_head + h of the first sequence at p's source as BF16, and values
+/// likewise, which must be of the same type. to_keys, to_values [packed rows, heads, D].
+void pack_pages(CudaDevice& device, uint16_t* to_keys, uint16_t* to_values, const KvPages& keys,
+                const KvPages& values, int64_t first_head, int64_t heads, const Segments& segments);
+
+/// to[b, h, i] = log_sum at the source of row i of segment b.  log_sum [T, H] F32, rows may be strided; to
+/// [count, H, length].
+void pack_log_sum(CudaDevice& device, float* to, Tensor log_sum, const Segments& segments);
+
+/// The ways back: rows of `to` that are a source are overwritten (or, adding, grow), others are kept.
+void unpack_rows(CudaDevice& device, Tensor to, const uint16_t* from, const Segments& segments, bool add);
+void unpack_log_sum(CudaDevice& device, Tensor log_sum, const float* from, const Segments& segments);
 
 /// to[0] = rows, to[kCountStride] = keys.
 constexpr int64_t kCountStride = 64;  // 256 bytes apart
 void write_counts(CudaDevice& device, int32_t* to, int64_t rows, int64_t keys);
 
-/// What one band contributes to rows first .. T - 1 of attention: row t is row t - first of `out` [padded, H,
-/// D] and column t - first of `log_sum` [H, padded], which is -inf where the band shows the row nothing.
-struct BandPart {
-  const void* out = nullptr;
-  const float* log_sum = nullptr;
-  int64_t first = 0, padded = 0;
+/// What one zone contributes to rows first .. T - 1 of attention: row t is row t - first of `out` [.., H * D]
+/// BF16, and row t of log_sum [T, H] is its log-sum: -inf where the zone shows the row nothing, and then out
+/// is not read.
+struct ZonePart {
+  const uint16_t* out = nullptr;
+  Tensor log_sum{};
+  int64_t first = 0;
 };
-/// The softmax over all bands from those within them: L = ln sum_z exp(L_z), out = sum_z exp(L_z - L) out_z.
-/// out [T, H * D] BF16, or null: only log_sum; log_sum [T, H] F32 or null; parts of dtype F32 or BF16, at
-/// most kMaxAttentionZones. Rows may be strided. Rows that see nothing become 0 and -inf.
-void merge_bands(CudaDevice& device, Tensor out, Tensor log_sum, std::span<const BandPart> parts, DType dtype,
-                 int64_t rows, int64_t heads, int64_t head_dim);
+/// The softmax over all zones from those within them: L = ln sum_z exp(L_z), out = sum_z exp(L_z - L) out_z.
+/// out [T, H * D] BF16; log_sum [T, H] F32 or null; at most kMaxAttentionZones parts. Rows may be strided.
+/// Rows that see nothing become 0 and -inf.
+void merge_zones(CudaDevice& device, Tensor out, Tensor log_sum, std::span<const ZonePart> parts,
+                 int64_t heads);
 
-/// Rows first .. first + count - 1 of `to` become those of `from`, the others 0; or, adding, to += from in
-/// these rows.  to [T, C] F32, rows may be strided; from [count, C] BF16 contiguous.
-void unpack_gradient(CudaDevice& device, Tensor to, const uint16_t* from, int64_t first, int64_t count,
-                     bool add);
+/// Every element becomes -inf: the log-sums of rows that see nothing.  log_sum F32, contiguous.
+void hide_rows(CudaDevice& device, Tensor log_sum);
+
+/// Zeros in rows first .. first + count - 1.  x of any dtype, rows may be strided.
+void clear_rows(CudaDevice& device, Tensor x, int64_t first, int64_t count);
 
 }  // namespace longspan

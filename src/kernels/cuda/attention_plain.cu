@@ -31,23 +31,20 @@ struct PlainRows {
   __device__ void add_scores(const AttentionView& v, const SequenceView& s, int z, int h, const float* key,
                              int n, const Place<double>& place) {
     bool wanted[kPlainOf], any = false;
-    float distance[kPlainOf], sums[kPlainOf];
+    double distance[kPlainOf], sums[kPlainOf];
     const float* q[kPlainOf];
 #pragma unroll
     for (int r = 0; r < kPlainOf; ++r) {
       wanted[r] = sees(v, query[r], n, place) && in_zone(v.zone[z], query[r].place, place);
       any = any || wanted[r];
-      distance[r] = static_cast<float>(query[r].place.at - place.at);
+      distance[r] = query[r].place.at - place.at;
       q[r] = v.zone[z].q + (s.first + row[r]) * v.zone[z].q_stride + static_cast<int64_t>(h) * v.head_dim;
     }
     if (!__any_sync(0xffffffffu, any)) return;
-    if (v.decay)
-      decayed_products(sums, q, key, v, distance);
-    else
-      products(sums, q, key, v.head_dim);
+    products(sums, q, key, v, distance);
 #pragma unroll
     for (int r = 0; r < kPlainOf; ++r)
-      if (wanted[r]) score[r] = score_of(v, h, sums[r], distance[r]);
+      if (wanted[r]) score[r] = static_cast<float>(score_of(v, h, sums[r], distance[r]));
   }
 
   __device__ void add_values(const float* values, int d, int lane) {
@@ -142,13 +139,17 @@ __device__ float score_at(const AttentionView& v, const SequenceView& s, const Q
   const ZoneView& zone = v.zone[z];
   const float* q = zone.q + (s.first + row) * zone.q_stride + static_cast<int64_t>(h) * v.head_dim;
   const std::byte* key = key_address(zone.keys, s.index, h / v.group, n);
-  auto distance = static_cast<float>(query.place.at - place.at);
-  float sum = 0;
-  for (int i = 0; i < v.head_dim; ++i) {
-    float product = q[i] * load_element(key, zone.keys.dtype, i);
-    sum += v.decay ? product * decay_factor(v, i, distance) : product;
+  double distance = query.place.at - place.at, sum = 0;
+  if (v.decay) {
+    for (int i = 0; i < v.head_dim; ++i)
+      sum +=
+          static_cast<double>(q[i]) * load_element(key, zone.keys.dtype, i) * decay_of_score(v, i, distance);
+  } else {
+    float plain = 0;
+    for (int i = 0; i < v.head_dim; ++i) plain = fmaf(q[i], load_element(key, zone.keys.dtype, i), plain);
+    sum = plain;
   }
-  return score_of(v, h, sum, distance);
+  return static_cast<float>(score_of(v, h, sum, distance));
 }
 
 /// One block a row of the output, where the scores are kept until their sum is known.

@@ -38,9 +38,15 @@ __device__ inline void load_rows(float* tile, const float* from, int64_t stride,
 __device__ inline float decay_factor(const AttentionView& v, int i, float distance) {
   return expf(v.decay[i] * distance);
 }
+/// The same for scores. In double: without causality it is large for keys ahead, and so are scores and
+/// gradients.
+__device__ inline double decay_of_score(const AttentionView& v, int i, double distance) {
+  return exp(static_cast<double>(v.decay[i]) * distance);
+}
 
 /// sums[r] = rows[r] . x.
 __device__ inline void products(float* sums, const float* const* rows, const float* x, int d) {
+#pragma unroll
   for (int r = 0; r < kPlainOf; ++r) sums[r] = 0;
   for (int i = 0; i < d; ++i) {
     float b = x[i];
@@ -49,21 +55,28 @@ __device__ inline void products(float* sums, const float* const* rows, const flo
   }
 }
 
-/// sums[r] = rows[r] . x with xPos' factors of each distance.
-__device__ inline void decayed_products(float* sums, const float* const* rows, const float* x,
-                                        const AttentionView& v, const float* distance) {
+/// The same; with xPos in double, and with its factors of each distance unless that is null.
+__device__ inline void products(double* sums, const float* const* rows, const float* x,
+                                const AttentionView& v, const double* distance) {
+  if (!v.decay) {
+    float plain[kPlainOf];
+    products(plain, rows, x, v.head_dim);
+#pragma unroll
+    for (int r = 0; r < kPlainOf; ++r) sums[r] = plain[r];
+    return;
+  }
+#pragma unroll
   for (int r = 0; r < kPlainOf; ++r) sums[r] = 0;
-  for (int i = 0; i < v.head_dim; ++i) {
-    float b = x[i];
+  for (int i = 0; i < v.head_dim; ++i)
 #pragma unroll
     for (int r = 0; r < kPlainOf; ++r)
-      sums[r] = fmaf(rows[r][i] * b, decay_factor(v, i, distance[r]), sums[r]);
-  }
+      sums[r] +=
+          static_cast<double>(rows[r][i]) * x[i] * (distance ? decay_of_score(v, i, distance[r]) : 1.0);
 }
 
 /// The score of a product.
-__device__ inline float score_of(const AttentionView& v, int head, float product, float distance) {
-  float score = v.scale * product;
+__device__ inline double score_of(const AttentionView& v, int head, double product, double distance) {
+  double score = v.scale * product;
   return v.slopes ? score - v.slopes[head] * distance : score;
 }
 

@@ -14,10 +14,10 @@ __global__ void delta_kernel(BackwardView b, RowsView out, int64_t rows) {
   int heads = b.view.heads, d = b.view.head_dim, lane = static_cast<int>(threadIdx.x) % 32;
   if (at >= rows * heads) return;
   int64_t t = at / heads, first = at % heads * d;
-  float sum = 0;
+  double sum = 0;
   for (int i = lane; i < d; i += 32)
-    sum = fmaf(b.dout[t * b.dout_stride + first + i], out.load(t, first + i), sum);
-  sum = warp_sum(sum);
+    sum += static_cast<double>(b.dout[t * b.dout_stride + first + i]) * out.load(t, first + i);
+  for (int k = 16; k > 0; k /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, k);
   if (lane == 0) b.delta[at] = sum;
 }
 
@@ -25,10 +25,10 @@ __global__ void delta_kernel(BackwardView b, RowsView out, int64_t rows) {
 struct Pair {
   float p, ds;
 };
-__device__ Pair pair_of(const AttentionView& v, int h, float product, float distance, float log_sum, float dp,
-                        float delta) {
-  float p = expf(score_of(v, h, product, distance) - log_sum);
-  return {p, p * (dp - delta) * v.scale};
+__device__ Pair pair_of(const AttentionView& v, int h, double product, double distance, float log_sum,
+                        double dp, double delta) {
+  float p = expf(static_cast<float>(score_of(v, h, product, distance) - log_sum));
+  return {p, p * static_cast<float>(dp - delta) * v.scale};
 }
 
 /// dq of one zone, for 32 rows of one head.
@@ -47,7 +47,8 @@ __global__ void __launch_bounds__(kPlainThreads) dq_kernel(BackwardView b) {
   const ZoneView& zone = v.zone[z];
   Query<double> query[kPlainOf];
   const float *q[kPlainOf], *dout[kPlainOf];
-  float log_sum[kPlainOf], delta[kPlainOf], dq[kPlainOf][kChunks] = {};
+  float log_sum[kPlainOf], dq[kPlainOf][kChunks] = {};
+  double delta[kPlainOf];
 #pragma unroll
   for (int r = 0; r < kPlainOf; ++r) {
     int row = min(mine + r, s.rows - 1);
@@ -66,14 +67,12 @@ __global__ void __launch_bounds__(kPlainThreads) dq_kernel(BackwardView b) {
     load_tokens(values, v.values, s.index, kv, n0, s.keys);
     __syncthreads();
     Place<double> place = place_of<double>(v, min(n0 + lane, s.keys - 1));
-    float distance[kPlainOf], product[kPlainOf], dp[kPlainOf], ds[kPlainOf];
+    double distance[kPlainOf], product[kPlainOf], dp[kPlainOf];
+    float ds[kPlainOf];
 #pragma unroll
-    for (int r = 0; r < kPlainOf; ++r) distance[r] = static_cast<float>(query[r].place.at - place.at);
-    if (v.decay)
-      decayed_products(product, q, keys + lane * row_floats, v, distance);
-    else
-      products(product, q, keys + lane * row_floats, d);
-    products(dp, dout, values + lane * row_floats, d);
+    for (int r = 0; r < kPlainOf; ++r) distance[r] = query[r].place.at - place.at;
+    products(product, q, keys + lane * row_floats, v, distance);
+    products(dp, dout, values + lane * row_floats, v, nullptr);
 #pragma unroll
     for (int r = 0; r < kPlainOf; ++r) {
       bool wanted = sees(v, query[r], n0 + lane, place) && in_zone(zone, query[r].place, place);
@@ -82,7 +81,8 @@ __global__ void __launch_bounds__(kPlainThreads) dq_kernel(BackwardView b) {
     for (int j = 0; j < kPlainTile; ++j)
 #pragma unroll
       for (int r = 0; r < kPlainOf; ++r) {
-        float weight = __shfl_sync(0xffffffffu, ds[r], j), far = __shfl_sync(0xffffffffu, distance[r], j);
+        float weight = __shfl_sync(0xffffffffu, ds[r], j);
+        float far = __shfl_sync(0xffffffffu, static_cast<float>(distance[r]), j);
         if (weight == 0) continue;
 #pragma unroll
         for (int c = 0; c < kChunks; ++c) {
@@ -109,17 +109,25 @@ struct PlainKeys {
   const std::byte* value[kPlainOf];
   float dk[kPlainOf][kChunks], dv[kPlainOf][kChunks];
 
-  /// sums[r] = x . key r, with xPos' factors where `decayed`.
-  __device__ void products_with(float* sums, const std::byte* const* key, DType dtype, const float* x,
-                                const AttentionView& v, const float* distance, bool decayed) const {
+  /// sums[r] = x . key r; with xPos in double, and with its factors unless `distance` is null.
+  __device__ void products_with(double* sums, const std::byte* const* key, DType dtype, const float* x,
+                                const AttentionView& v, const double* distance) const {
+    float plain[kPlainOf] = {};
 #pragma unroll
     for (int r = 0; r < kPlainOf; ++r) sums[r] = 0;
     for (int i = 0; i < v.head_dim; ++i)
 #pragma unroll
       for (int r = 0; r < kPlainOf; ++r) {
-        float product = x[i] * load_element(key[r], dtype, i);
-        sums[r] += decayed ? product * decay_factor(v, i, distance[r]) : product;
+        float element = load_element(key[r], dtype, i);
+        if (v.decay)
+          sums[r] +=
+              static_cast<double>(x[i]) * element * (distance ? decay_of_score(v, i, distance[r]) : 1.0);
+        else
+          plain[r] = fmaf(x[i], element, plain[r]);
       }
+#pragma unroll
+    for (int r = 0; r < kPlainOf; ++r)
+      if (!v.decay) sums[r] = plain[r];
   }
 
   /// One tile of 32 rows of head h, a lane each.
@@ -130,20 +138,19 @@ struct PlainKeys {
     int row = min(t0 + lane, s.rows - 1);
     Query<double> query = query_of<double>(v, s, row);
     float log_sum = b.log_sum[(s.first + row) * b.log_sum_stride + h];
-    float delta = b.delta[(s.first + row) * v.heads + h];
-    float distance[kPlainOf], product[kPlainOf], dp[kPlainOf];
+    double delta = b.delta[(s.first + row) * v.heads + h];
+    double distance[kPlainOf], product[kPlainOf], dp[kPlainOf];
     bool wanted[kPlainOf], any = false;
 #pragma unroll
     for (int r = 0; r < kPlainOf; ++r) {
-      distance[r] = static_cast<float>(query.place.at - place[r].at);
+      distance[r] = query.place.at - place[r].at;
       wanted[r] = t0 + lane < s.rows && n[r] < s.keys && sees(v, query, n[r], place[r]) &&
                   in_zone(v.zone[z], query.place, place[r]);
       any = any || wanted[r];
     }
     if (!__any_sync(0xffffffffu, any)) return;
-    products_with(product, key, v.zone[z].keys.dtype, q_tile + lane * row_floats, v, distance,
-                  v.decay != nullptr);
-    products_with(dp, value, v.values.dtype, dout_tile + lane * row_floats, v, distance, false);
+    products_with(product, key, v.zone[z].keys.dtype, q_tile + lane * row_floats, v, distance);
+    products_with(dp, value, v.values.dtype, dout_tile + lane * row_floats, v, nullptr);
     Pair pair[kPlainOf];
 #pragma unroll
     for (int r = 0; r < kPlainOf; ++r)
@@ -152,7 +159,7 @@ struct PlainKeys {
 #pragma unroll
       for (int r = 0; r < kPlainOf; ++r) {
         float p = __shfl_sync(0xffffffffu, pair[r].p, j), ds = __shfl_sync(0xffffffffu, pair[r].ds, j);
-        float far = __shfl_sync(0xffffffffu, distance[r], j);
+        float far = __shfl_sync(0xffffffffu, static_cast<float>(distance[r]), j);
         if (p == 0) continue;
 #pragma unroll
         for (int c = 0; c < kChunks; ++c) {

@@ -6,9 +6,12 @@
 #pragma once
 
 #include "kernels/cuda/attention_view.h"
+#include "kernels/cuda/device.h"
 #include "kernels/cuda/tensor_cores.h"
 
 namespace longspan {
+
+constexpr float kLog2e = 1.4426950408889634f, kLn2 = 0.6931471805599453f;
 
 template <int kD>
 __device__ inline uint32_t tile_offset(int row, int vector) {
@@ -91,9 +94,22 @@ __device__ inline Range range_of(const Place<float>& first, const Place<float>& 
 __device__ inline Range warp_range(const Place<float>& mine) {
   return {-warp_max(-mine.at), warp_max(mine.at), -warp_max(-mine.coarse), warp_max(mine.coarse)};
 }
-/// Of keys n0 .. n0 + n - 1; `ranges` holds those of all tiles of n keys where positions are given.
+__device__ inline Range joined(const Range& a, const Range& b) {
+  return {fminf(a.least, b.least), fmaxf(a.most, b.most), fminf(a.coarse_least, b.coarse_least),
+          fmaxf(a.coarse_most, b.coarse_most)};
+}
+
+/// Where positions are given, the ranges of every 32 keys (or queries) are kept in memory, those beyond the
+/// last key being the last key's.
+constexpr int kRangeUnit = 32;
+__device__ inline Range joined(const Range* ranges, int first, int n) {
+  Range all = ranges[first / kRangeUnit];
+  for (int i = kRangeUnit; i < n; i += kRangeUnit) all = joined(all, ranges[(first + i) / kRangeUnit]);
+  return all;
+}
+/// Of keys n0 .. n0 + n - 1; `ranges` is null where there are no positions.
 __device__ inline Range key_range(const AttentionView& v, const Range* ranges, int n0, int n) {
-  if (ranges) return ranges[n0 / n];
+  if (ranges) return joined(ranges, n0, n);
   return range_of(place_of<float>(v, n0), place_of<float>(v, n0 + n - 1));
 }
 
@@ -130,12 +146,72 @@ struct QueryRows {
   __device__ Query<float> query(int i) const { return {{at[i], coarse[i]}, first[i], last[i]}; }
 };
 
+/// The score of one pair from its product, as mask_scores says.
+__device__ inline void mask_score(float& score, const AttentionView& v, const ZoneView& zone,
+                                  const Query<float>& query, float slope, int n) {
+  if (n < query.first || n > query.last) {
+    score = -INFINITY;
+    return;
+  }
+  Place<float> key = place_of<float>(v, n);
+  if (v.slopes) score = v.scale * score - slope * (query.place.at - key.at);
+  if (!sees(v, query, n, key) || !in_zone(zone, query.place, key)) score = -INFINITY;
+}
+/// What scores are multiplied by on their way to powers of two.
+__device__ inline float score_factor(const AttentionView& v) { return v.slopes ? kLog2e : v.scale * kLog2e; }
+
+/// What the rows of a warp see.
+struct WarpBounds {
+  Range range;
+  int least_first, most_first, least_last, most_last;
+
+  /// `mine`: of the lane; each row has a lane.
+  __device__ explicit WarpBounds(const Query<float>& mine) {
+    range = warp_range(mine.place);
+    least_first = __reduce_min_sync(0xffffffffu, mine.first);
+    most_first = __reduce_max_sync(0xffffffffu, mine.first);
+    least_last = __reduce_min_sync(0xffffffffu, mine.last);
+    most_last = __reduce_max_sync(0xffffffffu, mine.last);
+  }
+  /// Whether no pair with keys n0 .. n1 - 1 is seen in the zone.
+  __device__ bool none(const AttentionView& v, const ZoneView& zone, const Range& key, int n0, int n1) const {
+    return n0 > most_last || n1 <= least_first || !may_meet(v, zone, range, key);
+  }
+  /// Whether all pairs are.
+  __device__ bool whole(const AttentionView& v, const ZoneView& zone, const Range& key, int n0,
+                        int n1) const {
+    return n1 - 1 <= least_last && n0 >= most_first && all_meet(v, zone, range, key);
+  }
+};
+
+/// Scores (products of q and k) of the rows first_row .. of a tile and keys n0 ..: those of keys of another
+/// zone or that are not seen become -inf; with slopes, all become final.
+template <int kBlocks, int kColumns>
+__device__ inline void mask_scores(float (&scores)[kBlocks][kColumns][4], const AttentionView& v,
+                                   const ZoneView& zone, const QueryRows& rows, int first_row, int n0) {
+  int lane = static_cast<int>(threadIdx.x) % 32;
+#pragma unroll
+  for (int m = 0; m < kBlocks; ++m)
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      int i = first_row + 16 * m + 8 * half + lane / 4;
+      Query<float> query = rows.query(i);
+#pragma unroll
+      for (int j = 0; j < kColumns; ++j)
+#pragma unroll
+        for (int k = 0; k < 2; ++k)
+          mask_score(scores[m][j][2 * half + k], v, zone, query, rows.slope[i],
+                     n0 + 8 * j + 2 * (lane % 4) + k);
+    }
+}
+
 __device__ inline float exp2_fast(float x) {
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;\n" : "=f"(y) : "f"(x));
   return y;
 }
 
-constexpr float kLog2e = 1.4426950408889634f, kLn2 = 0.6931471805599453f;
+/// The ranges of all keys, in scratch memory, as key_range reads them; null where there are no positions.
+const Range* make_key_ranges(CudaDevice& device, Scratch& scratch, const AttentionView& v, int64_t most_keys);
 
 }  // namespace longspan

@@ -23,7 +23,8 @@ struct Sizes {
   static_assert(kPageTokens % kKeys == 0);
 
   __host__ __device__ static constexpr int bytes(int zones) {
-    return zones * kQBytes + 4 * kTokenBytes + QueryRows::bytes(kRows) + kWarps * 16;
+    return zones * kQBytes + 4 * kTokenBytes + QueryRows::bytes(kRows) +
+           kWarps * static_cast<int>(sizeof(Range));
   }
 };
 
@@ -83,19 +84,12 @@ struct WarpRows {
   const AttentionView& v;
   const QueryRows& rows;
   int first_row, lane;  // of the tile
-  Range range;
-  int least_first, most_first, least_last, most_last;
+  WarpBounds bounds;
   float factor;  // of scores, to powers of two
   float o[Size::kBlocks][kD / 8][4], largest[Size::kBlocks][2], total[Size::kBlocks][2];
 
   __device__ void begin() {
-    int i = first_row + lane % Size::kWarpRows;
-    range = warp_range({rows.at[i], rows.coarse[i]});
-    least_first = __reduce_min_sync(0xffffffffu, rows.first[i]);
-    most_first = __reduce_max_sync(0xffffffffu, rows.first[i]);
-    least_last = __reduce_min_sync(0xffffffffu, rows.last[i]);
-    most_last = __reduce_max_sync(0xffffffffu, rows.last[i]);
-    factor = v.slopes ? kLog2e : v.scale * kLog2e;
+    factor = score_factor(v);
 #pragma unroll
     for (int m = 0; m < Size::kBlocks; ++m) {
       largest[m][0] = largest[m][1] = -INFINITY, total[m][0] = total[m][1] = 0;
@@ -105,31 +99,6 @@ struct WarpRows {
   }
 
   using Scores = float[Size::kBlocks][Size::kPart / 8][4];
-
-  /// Scores of keys of another zone or that are not seen become -inf; with slopes, all become final.
-  __device__ void mask(Scores& scores, const ZoneView& zone, int n0) const {
-#pragma unroll
-    for (int m = 0; m < Size::kBlocks; ++m)
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        int i = first_row + 16 * m + 8 * half + lane / 4;
-        Query<float> query = rows.query(i);
-#pragma unroll
-        for (int j = 0; j < Size::kPart / 8; ++j)
-#pragma unroll
-          for (int k = 0; k < 2; ++k) {
-            float& score = scores[m][j][2 * half + k];
-            int n = n0 + 8 * j + 2 * (lane % 4) + k;
-            if (n < query.first || n > query.last) {
-              score = -INFINITY;
-              continue;
-            }
-            Place<float> key = place_of<float>(v, n);
-            if (v.slopes) score = v.scale * score - rows.slope[i] * (query.place.at - key.at);
-            if (!sees(v, query, n, key) || !in_zone(zone, query.place, key)) score = -INFINITY;
-          }
-      }
-  }
 
   /// Scores become weights; what was summed before is scaled to the new maximum.
   __device__ void soften(Scores& scores) {
@@ -165,10 +134,9 @@ struct WarpRows {
 
   __device__ void add(const Visit& visit, const Range& key, uint32_t q, uint32_t keys, uint32_t values) {
     const ZoneView& zone = v.zone[visit.zone];
-    if (visit.n0 > most_last || visit.n0 + Size::kKeys <= least_first || !may_meet(v, zone, range, key))
-      return;
-    bool whole = visit.n0 + Size::kKeys - 1 <= least_last && visit.n0 >= most_first && !v.slopes &&
-                 all_meet(v, zone, range, key);
+    int end = visit.n0 + Size::kKeys;
+    if (bounds.none(v, zone, key, visit.n0, end)) return;
+    bool whole = !v.slopes && bounds.whole(v, zone, key, visit.n0, end);
 #pragma unroll 1
     for (int part = 0; part < Size::kKeys; part += Size::kPart) {
       Scores scores = {};
@@ -189,7 +157,7 @@ struct WarpRows {
           }
         }
       }
-      if (!whole) mask(scores, zone, visit.n0 + part);
+      if (!whole) mask_scores(scores, v, zone, rows, first_row, visit.n0 + part);
       soften(scores);
 #pragma unroll
       for (int j = 0; j < Size::kPart / 16; ++j) {
@@ -252,11 +220,7 @@ __device__ Range block_range(const Range& mine, Range* memory) {
   if (threadIdx.x % 32 == 0) memory[threadIdx.x / 32] = mine;
   __syncthreads();
   Range all = memory[0];
-  for (int w = 1; w < kWarps; ++w) {
-    all.least = fminf(all.least, memory[w].least), all.most = fmaxf(all.most, memory[w].most);
-    all.coarse_least = fminf(all.coarse_least, memory[w].coarse_least);
-    all.coarse_most = fmaxf(all.coarse_most, memory[w].coarse_most);
-  }
+  for (int w = 1; w < kWarps; ++w) all = joined(all, memory[w]);
   return all;
 }
 
@@ -282,12 +246,15 @@ __global__ void __launch_bounds__(kThreads)
   tile.load_q(memory);
   tile.end = end_key(v, s, tile.row_of(Size::kRows - 1));
   __syncthreads();
+  int lane = static_cast<int>(threadIdx.x) % 32;
+  int first_row = static_cast<int>(threadIdx.x) / 32 * Size::kWarpRows;
   WarpRows<kD> warp{.v = v,
                     .rows = rows,
-                    .first_row = static_cast<int>(threadIdx.x) / 32 * Size::kWarpRows,
-                    .lane = static_cast<int>(threadIdx.x) % 32};
+                    .first_row = first_row,
+                    .lane = lane,
+                    .bounds = WarpBounds(rows.query(first_row + lane % Size::kWarpRows))};
   warp.begin();
-  tile.range = block_range(warp.range, reinterpret_cast<Range*>(rest + QueryRows::bytes(Size::kRows)));
+  tile.range = block_range(warp.bounds.range, reinterpret_cast<Range*>(rest + QueryRows::bytes(Size::kRows)));
 
   auto load = [&](const Visit& visit, int stage) {
     std::byte* to = tokens + stage * 2 * Size::kTokenBytes;
@@ -314,18 +281,13 @@ __global__ void __launch_bounds__(kThreads)
   warp.write(result, tile);
 }
 
-/// ranges[i] = of keys i n .. (i + 1) n - 1 of the only sequence; a warp each.
-__global__ void range_kernel(AttentionView v, Range* ranges, int n) {
+/// ranges[i] = of keys 32 i .. 32 i + 31 of the only sequence; a warp each.
+__global__ void range_kernel(AttentionView v, Range* ranges) {
   SequenceView s = sequence_of(v, 0);
-  int first = static_cast<int>(blockIdx.x) * n, lane = static_cast<int>(threadIdx.x);
-  if (first >= s.keys) return;
-  Range range = warp_range(place_of<float>(v, min(first + lane % n, s.keys - 1)));
-  if (n > 32) {
-    Range more = warp_range(place_of<float>(v, min(first + 32 + lane, s.keys - 1)));
-    range = {fminf(range.least, more.least), fmaxf(range.most, more.most),
-             fminf(range.coarse_least, more.coarse_least), fmaxf(range.coarse_most, more.coarse_most)};
-  }
-  if (lane == 0) ranges[blockIdx.x] = range;
+  if (s.keys == 0) return;
+  auto n = static_cast<int>(blockIdx.x * kRangeUnit + threadIdx.x);
+  Range range = warp_range(place_of<float>(v, min(n, s.keys - 1)));
+  if (threadIdx.x == 0) ranges[blockIdx.x] = range;
 }
 
 template <int kD>
@@ -341,15 +303,7 @@ bool launch(CudaDevice& device, const AttentionResult& result, const AttentionVi
                              std::min(kMostBytes, room)),
         "attention");
   Scratch scratch(device);
-  Range* ranges = nullptr;
-  if (v.positions) {
-    int64_t tiles = (s.most_keys + Size::kKeys - 1) / Size::kKeys;
-    ranges = scratch.take<Range>(std::max<int64_t>(tiles, 1));
-    if (tiles > 0) {
-      range_kernel<<<static_cast<unsigned>(tiles), 32, 0, device.stream()>>>(v, ranges, Size::kKeys);
-      check_launch("attention (ranges of positions)");
-    }
-  }
+  const Range* ranges = make_key_ranges(device, scratch, v, s.most_keys);
   dim3 grid(static_cast<unsigned>((s.most_rows * v.group + Size::kRows - 1) / Size::kRows),
             static_cast<unsigned>(v.kv_heads), static_cast<unsigned>(s.count));
   tiles_kernel<kD><<<grid, kThreads, static_cast<size_t>(bytes), device.stream()>>>(v, result, ranges, above);
@@ -358,6 +312,17 @@ bool launch(CudaDevice& device, const AttentionResult& result, const AttentionVi
 }
 
 }  // namespace
+
+const Range* make_key_ranges(CudaDevice& device, Scratch& scratch, const AttentionView& v,
+                             int64_t most_keys) {
+  if (!v.positions || most_keys <= 0) return nullptr;
+  constexpr int64_t kLargestTile = 128;
+  int64_t tiles = (most_keys + kLargestTile - 1) / kLargestTile * (kLargestTile / kRangeUnit);
+  auto* ranges = scratch.take<Range>(tiles);
+  range_kernel<<<static_cast<unsigned>(tiles), kRangeUnit, 0, device.stream()>>>(v, ranges);
+  check_launch("attention (ranges of positions)");
+  return ranges;
+}
 
 bool tiled_attention(CudaDevice& device, const AttentionResult& result, const AttentionView& v,
                      const Sequences& sequences, int above) {

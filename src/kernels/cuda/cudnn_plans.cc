@@ -45,33 +45,41 @@ bool open_library() {
   return fe::cudnn_dlhandle && fe::detail::get_backend_version() >= kOldestVersion;
 }
 
-/// [1, heads, rows, head_dim] as cuDNN counts sizes; in memory the rows are outermost.
-void set_layout(fe::graph::Tensor_attributes& tensor, int64_t uid, int64_t heads, int64_t rows,
+/// [batch, heads, rows, head_dim] as cuDNN counts sizes; in memory the rows of a sequence are outermost.
+void set_layout(fe::graph::Tensor_attributes& tensor, int64_t uid, int64_t batch, int64_t heads, int64_t rows,
                 int64_t head_dim, int64_t row_stride) {
   tensor.set_uid(uid)
-      .set_dim({1, heads, rows, head_dim})
+      .set_dim({batch, heads, rows, head_dim})
       .set_stride({rows * row_stride, head_dim, row_stride, 1})
       .set_data_type(fe::DataType_t::BFLOAT16);
 }
 
-GraphTensor operand(fe::graph::Graph& graph, int64_t uid, int64_t heads, int64_t rows, int64_t head_dim) {
-  fe::graph::Tensor_attributes tensor;
-  set_layout(tensor, uid, heads, rows, head_dim, heads * head_dim);
-  return graph.tensor(tensor);
+/// Queries and what is shaped like them; row_stride 0: contiguous.
+void set_query_layout(fe::graph::Tensor_attributes& tensor, int64_t uid, const BandShape& s,
+                      int64_t row_stride = 0) {
+  set_layout(tensor, uid, s.batch, s.heads, s.rows, s.head_dim,
+             row_stride > 0 ? row_stride : s.heads * s.head_dim);
 }
-
-void result(const GraphTensor& tensor, int64_t uid, int64_t heads, int64_t rows, int64_t head_dim) {
-  set_layout(*tensor, uid, heads, rows, head_dim, heads * head_dim);
-  tensor->set_output(true);
+void set_key_layout(fe::graph::Tensor_attributes& tensor, int64_t uid, const BandShape& s) {
+  set_layout(tensor, uid, s.batch, s.kv_heads, s.keys, s.head_dim, s.kv_heads * s.head_dim);
 }
-
 void set_log_sum_layout(fe::graph::Tensor_attributes& tensor, const BandShape& s) {
   tensor.set_uid(kLogSum)
-      .set_dim({1, s.heads, s.rows, 1})
+      .set_dim({s.batch, s.heads, s.rows, 1})
       .set_stride({s.heads * s.rows, s.rows, 1, 1})
       .set_data_type(fe::DataType_t::FLOAT);
 }
 
+GraphTensor queries(fe::graph::Graph& graph, int64_t uid, const BandShape& s, int64_t row_stride = 0) {
+  fe::graph::Tensor_attributes tensor;
+  set_query_layout(tensor, uid, s, row_stride);
+  return graph.tensor(tensor);
+}
+GraphTensor keys(fe::graph::Graph& graph, int64_t uid, const BandShape& s) {
+  fe::graph::Tensor_attributes tensor;
+  set_key_layout(tensor, uid, s);
+  return graph.tensor(tensor);
+}
 GraphTensor count(fe::graph::Graph& graph, int64_t uid) {
   return graph.tensor(fe::graph::Tensor_attributes()
                           .set_uid(uid)
@@ -84,23 +92,23 @@ GraphTensor count(fe::graph::Graph& graph, int64_t uid) {
 template <class Attributes>
 Attributes band(fe::graph::Graph& graph, const BandShape& s) {
   Attributes attributes;
-  attributes.set_attn_scale(s.scale)
-      .set_padding_mask(true)
-      .set_seq_len_q(count(graph, kRows))
-      .set_seq_len_kv(count(graph, kKeys))
-      .set_diagonal_alignment(fe::DiagonalAlignment_t::BOTTOM_RIGHT)
-      .set_diagonal_band_right_bound(0);
+  attributes.set_attn_scale(s.scale).set_diagonal_band_right_bound(0);
+  if (s.limits)
+    attributes.set_padding_mask(true)
+        .set_seq_len_q(count(graph, kRows))
+        .set_seq_len_kv(count(graph, kKeys))
+        .set_diagonal_alignment(fe::DiagonalAlignment_t::BOTTOM_RIGHT);
+  else
+    attributes.set_diagonal_alignment(fe::DiagonalAlignment_t::TOP_LEFT);
   if (s.left > 0) attributes.set_diagonal_band_left_bound(s.left);
   return attributes;
 }
 
 void add_forward(fe::graph::Graph& graph, const BandShape& s) {
   auto attributes = band<fe::graph::SDPA_attributes>(graph, s).set_generate_stats(true);
-  auto [out, log_sum] = graph.sdpa(operand(graph, kQ, s.heads, s.rows, s.head_dim),
-                                   operand(graph, kK, s.kv_heads, s.keys, s.head_dim),
-                                   operand(graph, kV, s.kv_heads, s.keys, s.head_dim), attributes);
-  set_layout(*out, kOut, s.heads, s.rows, s.head_dim, s.out_stride);
-  out->set_output(true).set_data_type(s.out_f32 ? fe::DataType_t::FLOAT : fe::DataType_t::BFLOAT16);
+  auto [out, log_sum] = graph.sdpa(queries(graph, kQ, s), keys(graph, kK, s), keys(graph, kV, s), attributes);
+  set_query_layout(*out, kOut, s, s.out_stride);
+  out->set_output(true);
   set_log_sum_layout(*log_sum, s);
   log_sum->set_output(true);
 }
@@ -109,13 +117,12 @@ void add_backward(fe::graph::Graph& graph, const BandShape& s) {
   fe::graph::Tensor_attributes log_sum;
   set_log_sum_layout(log_sum, s);
   auto [dq, dk, dv] = graph.sdpa_backward(
-      operand(graph, kQ, s.heads, s.rows, s.head_dim), operand(graph, kK, s.kv_heads, s.keys, s.head_dim),
-      operand(graph, kV, s.kv_heads, s.keys, s.head_dim), operand(graph, kOut, s.heads, s.rows, s.head_dim),
-      operand(graph, kDout, s.heads, s.rows, s.head_dim), graph.tensor(log_sum),
-      band<fe::graph::SDPA_backward_attributes>(graph, s));
-  result(dq, kDq, s.heads, s.rows, s.head_dim);
-  result(dk, kDk, s.kv_heads, s.keys, s.head_dim);
-  result(dv, kDv, s.kv_heads, s.keys, s.head_dim);
+      queries(graph, kQ, s), keys(graph, kK, s), keys(graph, kV, s), queries(graph, kOut, s, s.out_stride),
+      queries(graph, kDout, s), graph.tensor(log_sum), band<fe::graph::SDPA_backward_attributes>(graph, s));
+  set_query_layout(*dq, kDq, s);
+  set_key_layout(*dk, kDk, s);
+  set_key_layout(*dv, kDv, s);
+  for (const GraphTensor& gradient : {dq, dk, dv}) gradient->set_output(true);
 }
 
 /// For a GPU that is here (handle), or for one that is described (the graph's device properties; a null
@@ -181,12 +188,12 @@ const CudnnPlan* CudnnPlans::plan(const BandShape& shape) {
 
 void CudnnPlans::run(const CudnnPlan& plan, const BandTensors& t, void* workspace) {
   std::unordered_map<int64_t, void*> pointers = {
-      {kQ, t.q},           {kK, t.k}, {kV, t.v}, {kOut, t.out}, {kLogSum, t.log_sum}, {kRows, t.row_count},
-      {kKeys, t.key_count}};
+      {kQ, t.q}, {kK, t.k}, {kV, t.v}, {kOut, t.out}, {kLogSum, t.log_sum}};
+  if (plan.shape.limits) pointers.insert({{kRows, t.row_count}, {kKeys, t.key_count}});
   if (plan.shape.backward) pointers.insert({{kDout, t.dout}, {kDq, t.dq}, {kDk, t.dk}, {kDv, t.dv}});
   fe::error_t status = plan.graph.execute(state_->handle, pointers, workspace);
   if (status.is_bad())
-    fail("CUDA: cuDNN could not run attention of up to {} queries over {} keys ({}); --device cpu works",
+    fail("CUDA: cuDNN could not run attention of {} queries over {} keys ({}); --device cpu works",
          plan.shape.rows, plan.shape.keys, status.get_message());
 }
 

@@ -3,6 +3,8 @@
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
+#include <cassert>
+#include <cstring>
 #include <map>
 #include <mutex>
 
@@ -17,6 +19,8 @@ namespace {
 
 constexpr int64_t kScratchAlign = 256;
 constexpr int64_t kFirstScratch = int64_t{64} << 20;
+constexpr int64_t kStaging = int64_t{4} << 20;
+constexpr size_t kMostGraphs = 64;
 
 std::string human(int64_t bytes) { return human_bytes(static_cast<double>(bytes)); }
 
@@ -78,8 +82,10 @@ CudaDevice::CudaDevice(int index) : index_(index) {
 CudaDevice::~CudaDevice() {
   cudaSetDevice(index_);
   if (stream_) cudaStreamSynchronize(stream_);
+  forget_graphs();
   cublas.reset();
   cudnn.reset();
+  if (staging_) cudaFreeHost(staging_);
   for (const Block& b : scratch_) cudaFree(b.data);
   if (stream_) cudaStreamDestroy(stream_);
 }
@@ -115,18 +121,37 @@ void CudaDevice::free(void* data, int64_t) {
   cudaFree(data);
 }
 
+std::byte* CudaDevice::staging(int64_t bytes) {
+  bytes = (bytes + kScratchAlign - 1) / kScratchAlign * kScratchAlign;
+  if (!staging_) {
+    void* data = nullptr;
+    check(cudaHostAlloc(&data, kStaging, cudaHostAllocDefault), "the allocation of page-locked memory");
+    staging_ = static_cast<std::byte*>(data);
+  }
+  if (staged_ + bytes > kStaging) synchronise();
+  std::byte* at = staging_ + staged_;
+  staged_ += bytes;
+  return at;
+}
+
 void CudaDevice::upload(void* to, const void* from, int64_t bytes) {
   if (bytes <= 0) return;
   use();
+  assert(!recording_);
+  if (bytes <= kStaging / 16) from = std::memcpy(staging(bytes), from, static_cast<size_t>(bytes));
   check(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, stream_), "an upload");
 }
 
 void CudaDevice::download(void* to, const void* from, int64_t bytes) {
   use();
-  if (bytes > 0)
-    check(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, stream_),
-          "a download");
+  assert(!recording_);
+  if (bytes <= 0) return;
+  std::byte* through = bytes <= kStaging / 4 ? staging(bytes) : nullptr;
+  check(cudaMemcpyAsync(through ? through : to, from, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost,
+                        stream_),
+        "a download");
   synchronise();
+  if (through) std::memcpy(to, through, static_cast<size_t>(bytes));
 }
 
 void CudaDevice::copy(void* to, const void* from, int64_t bytes) {
@@ -138,6 +163,44 @@ void CudaDevice::copy(void* to, const void* from, int64_t bytes) {
 void CudaDevice::synchronise() {
   use();
   check(cudaStreamSynchronize(stream_), "the work on the GPU");
+  staged_ = 0;
+}
+
+void CudaDevice::forget_graphs() {
+  for (auto& [key, graph] : graphs_)
+    if (graph) cudaGraphExecDestroy(graph);
+  graphs_.clear();
+}
+
+void CudaDevice::replay(std::span<const int64_t> key, const std::function<void()>& body) {
+  use();
+  if (recording_) return body();
+  if (graphs_.size() > kMostGraphs) forget_graphs();
+  std::vector<int64_t> name(key.begin(), key.end());
+  auto [at, first] = graphs_.try_emplace(std::move(name), nullptr);
+  // The first time makes plans, loads modules and lets the working memory grow, none of which can be
+  // recorded.
+  if (first) return body();
+  if (!at->second) {
+    check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "the start of a recording");
+    cudaGraph_t graph = nullptr;
+    recording_ = true;
+    try {
+      body();
+    } catch (...) {
+      recording_ = false;
+      cudaStreamEndCapture(stream_, &graph);
+      if (graph) cudaGraphDestroy(graph);
+      cudaGetLastError();
+      throw;
+    }
+    recording_ = false;
+    check(cudaStreamEndCapture(stream_, &graph), "a recording");
+    cudaError_t status = cudaGraphInstantiate(&at->second, graph, 0);
+    cudaGraphDestroy(graph);
+    check(status, "the preparation of a recording");
+  }
+  check(cudaGraphLaunch(at->second, stream_), "the launch of a recording");
 }
 
 std::optional<int64_t> CudaDevice::free_memory() const {
@@ -161,7 +224,9 @@ Scratch::~Scratch() {
   blocks[top_].used = used_;
   device_.top_ = top_;
   if (top_ > 0 || used_ > 0 || blocks.size() == 1) return;
-  // Nothing is in use: one block takes the place of the many that it took to get here.
+  // Nothing is in use: one block takes the place of the many that it took to get here. Recordings hold their
+  // addresses.
+  device_.forget_graphs();
   int64_t total = 0;
   cudaStreamSynchronize(device_.stream_);
   for (const CudaDevice::Block& b : blocks) cudaFree(b.data), total += b.bytes;

@@ -5,6 +5,7 @@
 #include <cuda_runtime_api.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,7 @@ class CudaDevice final : public Device {
   void upload(void* to, const void* from, int64_t bytes) override;
   void download(void* to, const void* from, int64_t bytes) override;
   void copy(void* to, const void* from, int64_t bytes) override;
+  void replay(std::span<const int64_t> key, const std::function<void()>& body) override;
   void synchronise() override;
   std::optional<int64_t> free_memory() const override;
   using Device::download;
@@ -60,6 +62,14 @@ class CudaDevice final : public Device {
 
   int index_, multiprocessors_ = 0, architecture_ = 0;
   cudaStream_t stream_ = nullptr;
+  /// Page-locked memory of the host, through which small transfers go without waiting for the driver.
+  std::byte* staging(int64_t bytes);
+  void forget_graphs();
+
+  std::map<std::vector<int64_t>, cudaGraphExec_t> graphs_;  // null: met once, not yet recorded
+  bool recording_ = false;
+  std::byte* staging_ = nullptr;
+  int64_t staged_ = 0;          // bytes of it in use since the last wait
   std::vector<Block> scratch_;  // a stack over several blocks
   size_t top_ = 0;              // the block that is being filled
 };

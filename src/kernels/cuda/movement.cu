@@ -1,5 +1,6 @@
 // Movement of tensors on the GPU: conversion, dequantisation, gathering and scattering of rows.
 #include <algorithm>
+#include <bit>
 #include <cassert>
 
 #include "kernels/cuda/device.h"
@@ -146,7 +147,7 @@ void cuda_fill(Tensor x, float value) {
   int64_t rows = x.rows(), cols = x.cols();
   if (rows * cols == 0) return;
   CudaDevice& device = device_of(x);
-  if (value == 0 && x.row_stride == dtype_bytes(x.dtype, cols)) {
+  if (std::bit_cast<uint32_t>(value) == 0 && x.row_stride == dtype_bytes(x.dtype, cols)) {
     check(cudaMemsetAsync(x.data, 0, static_cast<size_t>(x.bytes()), device.stream()), "fill");
     return;
   }
