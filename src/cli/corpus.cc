@@ -94,15 +94,21 @@ std::string histogram_table(const CorpusStatistics& statistics, int64_t width, i
   return out;
 }
 
-void report_reading(const CorpusOptions& o, const ReadingReport& reading) {
-  constexpr size_t kShown = 5;
-  for (size_t i = 0; i < std::min(reading.remarks.size(), kShown); ++i) remark(o, "{}", reading.remarks[i]);
-  if (reading.remarks.size() > kShown)
-    remark(o, "... and {} more such remarks", reading.remarks.size() - kShown);
-  if (reading.bad == 0) return;
-  for (size_t i = 0; i < std::min(reading.faults.size(), kShown); ++i)
+constexpr size_t kShownSentences = 5;
+
+void remark_reading(const CorpusOptions& o, const ReadingReport& reading) {
+  for (size_t i = 0; i < std::min(reading.remarks.size(), kShownSentences); ++i)
+    remark(o, "{}", reading.remarks[i]);
+  if (reading.remarks.size() > kShownSentences)
+    remark(o, "... and {} more such remarks", reading.remarks.size() - kShownSentences);
+  for (size_t i = 0; i < std::min(reading.faults.size(), kShownSentences); ++i)
     remark(o, "skipped: {}", reading.faults[i]);
-  remark(o, "{} bad documents were skipped; --strict makes the first one an error", grouped(reading.bad));
+}
+
+void report_bad(const CorpusOptions& o, const ReadingReport& reading) {
+  remark_reading(o, reading);
+  if (reading.bad > 0)
+    remark(o, "{} bad documents were skipped; --strict makes the first one an error", grouped(reading.bad));
 }
 
 Tokenizer corpus_tokenizer(const CorpusOptions& o) {
@@ -131,7 +137,7 @@ int stats(const CorpusOptions& o) {
                                    [&](int64_t done, int64_t total) { return progress.update(done, total); });
   }
   if (!statistics.complete) return kExitInterrupted;
-  report_reading(o, statistics.reading);
+  report_bad(o, statistics.reading);
   if (statistics.reading.documents == 0) fail("{}: no document was found", o.files.front());
   Json json = corpus_json(statistics, o.bin, o.most);
   json["model"] = o.model;
@@ -184,7 +190,7 @@ int pack_corpus(const CorpusOptions& o) {
   }
   if (report.shards.empty()) return kExitInterrupted;
   double seconds = seconds_now() - start;
-  report_reading(o, report.reading);
+  report_bad(o, report.reading);
   Json rows = packings(o, report);
   if (o.json) {
     Json shards = Json::array();
@@ -275,7 +281,7 @@ int synth(const CorpusOptions& o) {
                         [&](int64_t done, int64_t total) { return progress.update(done, total); });
   }
   if (!report.complete) return kExitInterrupted;
-  report_reading(o, report.reading);
+  remark_reading(o, report.reading);
   double seconds = seconds_now() - start;
   int64_t mean = report.tokens / std::max<int64_t>(report.records, 1);
   if (o.json) {
