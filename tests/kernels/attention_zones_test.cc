@@ -77,6 +77,7 @@ struct Data {
              .chunk = c.chunk,
              .positions = view_of(DType::F32, positions),
              .starts = view_of(DType::I32, starts),
+             .documents = documents_of(starts, c.past),
              .slopes = view_of(DType::F32, slopes),
              .decay = view_of(DType::F32, decay)};
   }
@@ -172,6 +173,21 @@ TEST(AttentionZones, MatchReferenceOnDrawnShapes) {
     if (c.tokens * c.keys() * c.heads * c.d > 4'000'000) continue;  // the reference is slow
     expect_reference(c);
     ++done;
+  }
+}
+
+/// Which a device may take apart before it launches anything.
+TEST(AttentionZones, MatchReferenceOnManyDocuments) {
+  for (int64_t document : {3, 40, 200}) {
+    expect_reference({.tokens = 700, .d = 64, .dtype = DType::BF16, .step = 1, .document = document});
+    for (int64_t window : {0, 70})
+      for (int64_t second : {0, 50})
+        expect_reference({.tokens = 700,
+                          .d = 64,
+                          .dtype = DType::BF16,
+                          .from = second > 0 ? std::vector<int64_t>{0, second} : std::vector<int64_t>{0},
+                          .window = window,
+                          .document = document});
   }
 }
 
