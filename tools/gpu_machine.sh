@@ -5,7 +5,7 @@
 # Then `. .gpu/env` sets what build/longspan needs to run there.
 set -eu
 cd "$(dirname "$0")/.."
-tests="kernels model generate train"
+tests=${TESTS-kernels model generate train}
 
 pack() {
   work=$(mktemp -d)
@@ -20,7 +20,7 @@ pack() {
   for program in "$work/build/longspan" "$work"/build/tests/*; do ldd "$program"; done | awk '$3 ~ /^\// {print $3}' |
     sort -u | grep -Ev '/(libc|libm|libdl|librt|libpthread|libstdc\+\+|libgcc_s)\.so' | xargs -I FILE cp -L FILE "$work/lib"
   pwd > "$work/source"
-  tar -C "$work" -c . | xz -T0 -6 > "$1"
+  tar -C "$work" -c . | xz -T0 -1 > "$1"
   rm -rf "$work"
   ls -l "$1"
 }

@@ -1,5 +1,5 @@
-// Reads files that may be compressed: .zst (zstd), .xz, anything else as it is. The ending of the name
-// decides.
+// Reads files that may be compressed with gzip, xz, zstd or bzip2. How the bytes begin decides; a file that
+// is only named as if it were compressed is an error. Anything else is read as it is.
 #pragma once
 
 #include <cstdint>
@@ -7,11 +7,21 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace longspan {
 
+/// The endings of names that mean compression: ".gz", ".xz", ".zst", ".bz2".
+const std::vector<std::string>& packed_endings();
+
 /// "books.jsonl.zst" -> "books.jsonl": the name without the ending that says how the file is compressed.
 std::filesystem::path content_name(const std::filesystem::path& file);
+
+/// The ending of a name in lower case: ".jsonl" of "BOOKS.JSONL".
+std::string lower_extension(const std::filesystem::path& file);
+
+/// Whether these bytes, the first of a file, are those of compressed data. 10 bytes are enough.
+bool is_packed(std::string_view begin);
 
 /// Calls body with the decompressed bytes of a file, one chunk at a time, and the number of bytes of the file
 /// itself read so far; reading stops when it returns false. Memory is bounded by the decoder's window (at

@@ -13,8 +13,7 @@ namespace longspan::cli {
 namespace {
 
 struct AskOptions : Options {
-  std::string file;
-  std::vector<std::string> questions;
+  std::vector<std::string> files, questions;
   int64_t n = 128;
   SamplingOptions sampling;
 };
@@ -29,7 +28,7 @@ std::vector<int32_t> question_prompt(const Engine& engine, const AskOptions& o, 
 
 /// One for each question.
 Prompts question_prompts(const Engine& engine, const AskOptions& o) {
-  return fit_document(engine, o, read_text(o.file), o.n, [&](const std::string& document) {
+  return fit_document(engine, o, read_text(o, o.files), o.n, [&](const std::string& document) {
     Prompts all;
     for (const std::string& q : o.questions) all.push_back(question_prompt(engine, o, document, q));
     return all;
@@ -62,7 +61,7 @@ Run define_ask(CLI::App& app) {
   auto o = std::make_shared<AskOptions>();
   add_model_argument(app, *o);
   app.add_option("QUESTION", o->questions, "one question or several")->required();
-  app.add_option("-f,--file", o->file, "the document; - is standard input")->required();
+  add_file_option(app, *o, o->files, "the document, or several; - is standard input")->required();
   app.add_option("-n", o->n, "tokens of an answer at most; default 128")
       ->check(CLI::Range(1, 1 << 30).description(""));
   add_chat_options(app, *o);

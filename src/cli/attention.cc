@@ -15,7 +15,8 @@ namespace longspan::cli {
 namespace {
 
 struct AttentionOptions : Options {
-  std::string file, out;
+  std::string out;
+  std::vector<std::string> files;
   int64_t length = 0;  // 0: all
   int64_t queries = AttentionMapOptions{}.queries;
 };
@@ -39,7 +40,7 @@ std::string table(const AttentionMap& map) {
 
 int attention(const AttentionOptions& o) {
   Engine engine = open_engine(o);
-  std::vector<int32_t> ids = engine.tokenizer().encode(read_text(o.file));
+  std::vector<int32_t> ids = engine.tokenizer().encode(read_text(o, o.files));
   if (o.length > 0 && o.length < static_cast<int64_t>(ids.size())) ids.resize(static_cast<size_t>(o.length));
   fit_ids(engine, o, ids, 0);
   PositionSpec spec =
@@ -81,7 +82,7 @@ int attention(const AttentionOptions& o) {
 Run define_attention(CLI::App& app) {
   auto o = std::make_shared<AttentionOptions>();
   add_model_argument(app, *o);
-  app.add_option("-f,--file", o->file, "the text; - is standard input")->required();
+  add_file_option(app, *o, o->files, "the text; - is standard input")->required();
   app.add_option("--length", o->length, "only the first N tokens")
       ->check(CLI::Range(int64_t{2}, int64_t{1} << 40).description(""));
   app.add_option("--queries", o->queries, "tokens whose attention is measured, about; default 256")

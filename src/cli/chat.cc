@@ -24,7 +24,7 @@ namespace {
 constexpr int64_t kFirstStep = 2048;
 
 struct ChatOptions : Options {
-  std::string file;
+  std::vector<std::string> files;
   int64_t n = 512;
   SamplingOptions sampling;
 };
@@ -71,11 +71,14 @@ class Conversation {
 
   /// Reads the file if it has changed.
   void read_document() {
-    if (o_.file.empty()) return;
-    std::string stamp = file_stamp(o_.file);
+    if (o_.files.empty()) return;
+    std::string stamp;
+    for (const std::string& file : o_.files) stamp += file_stamp(file) + "\n";
     if (stamp == stamp_) return;
-    document_ = read_text(o_.file);
-    if (!stamp_.empty()) remark(o_, "{} has changed and is read again", o_.file);
+    document_ = read_text(o_, o_.files);
+    if (!stamp_.empty())
+      remark(o_, "{} has changed and is read again",
+             o_.files.size() == 1 ? o_.files.front() : "one of the files");
     stamp_ = stamp;
   }
 
@@ -149,9 +152,11 @@ bool obey(const std::string& line, Conversation& conversation, const Options& o)
 int chat(ChatOptions& o) {
   o.sampling.seed = o.seed;
   check_sampling(o.sampling);
-  if (o.file == "-") fail("chat reads your questions from standard input; give --file a real file");
-  if (std::error_code ignored; std::filesystem::is_fifo(o.file, ignored))
-    fail("{}: is a pipe, but chat reads its file again whenever it changes; give it a regular file", o.file);
+  for (const std::string& file : o.files) {
+    if (file == "-") fail("chat reads your questions from standard input; give --file a real file");
+    if (std::error_code ignored; std::filesystem::is_fifo(file, ignored))
+      fail("{}: is a pipe, but chat reads its file again whenever it changes; give it a regular file", file);
+  }
   Engine engine = open_engine(o);
   Conversation conversation(engine, o);
   bool terminal = ::isatty(STDIN_FILENO);
@@ -161,6 +166,7 @@ int chat(ChatOptions& o) {
     arm_interrupt();
     if (terminal) fmt::print(stderr, "> ");
     if (!std::getline(std::cin, line)) break;
+    if (line.ends_with('\r')) line.pop_back();  // typed or piped on Windows
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     if (line.starts_with('/')) {
       if (!obey(line, conversation, o)) return kExitDone;
@@ -182,7 +188,7 @@ int chat(ChatOptions& o) {
 Run define_chat(CLI::App& app) {
   auto o = std::make_shared<ChatOptions>();
   add_model_argument(app, *o);
-  app.add_option("-f,--file", o->file, "a document to talk about; read again when it changes");
+  add_file_option(app, *o, o->files, "a document to talk about, or several; read again when it changes");
   app.add_option("-n", o->n, "tokens of an answer at most; default 512")
       ->check(CLI::Range(1, 1 << 30).description(""));
   add_chat_options(app, *o);

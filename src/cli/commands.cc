@@ -59,7 +59,7 @@ std::span<const Command> commands() {
        define_compare},
       {"eval", "run a suite of questions: needles, RULER, LongBench, L-Eval, loss, ...",
        "Each case is kept as it ends: the same command goes on after Ctrl-C. OUT/report.html shows all.\n"
-       "Also: --question --answer --endpoint-model --endpoint-chat --length-tokenizer --jieba "
+       "Also: --encoding --question --answer --endpoint-model --endpoint-chat --length-tokenizer --jieba "
        "--chat-template\n"
        "--adapter --cache-type --compute --kernels --chunk --device. JSON: suite score tasks by cost.",
        "longspan eval needle smollm2 --lengths 512,1024,2048 --depths 5 -o needle-smollm2", define_eval},

@@ -1,4 +1,6 @@
 // compare: position methods side by side on the user's own text.
+#include <fmt/ranges.h>
+
 #include <algorithm>
 
 #include "base/error.h"
@@ -18,26 +20,30 @@ namespace {
 namespace fs = std::filesystem;
 
 struct CompareOptions : Options {
-  std::string file, methods, out;
+  std::string methods, out;
+  std::vector<std::string> files;
   CompareSettings settings;
 };
 
 /// The command line that repeats this measurement, without the options that only control output.
 std::string command_line(const CompareOptions& o) {
   const CompareSettings& s = o.settings;
-  std::string lengths;
+  std::string lengths, files;
+  for (const std::string& file : o.files) files += " --file " + shell_word(file);
   for (int64_t length : s.lengths) lengths += (lengths.empty() ? "" : ",") + std::to_string(length);
   std::string line = fmt::format(
-      "longspan compare {} --file {} --methods {} --lengths {} --tail {} --windows {} "
+      "longspan compare {}{} --methods {} --lengths {} --tail {} --windows {} "
       "--passkeys {} --seed {} --cache-type {} --chunk {}",
-      shell_word(o.model), shell_word(o.file), shell_word(o.methods), lengths, s.tail, s.windows, s.passkeys,
-      s.seed, o.cache_type, chunk_of(o));
+      shell_word(o.model), files, shell_word(o.methods), lengths, s.tail, s.windows, s.passkeys, s.seed,
+      o.cache_type, chunk_of(o));
   auto add = [&](const char* option, const std::string& value) {
     if (!value.empty()) line += fmt::format(" {} {}", option, shell_word(value));
   };
+  add("--encoding", o.encoding);
   add("--position", o.position);
   add("--compute", o.compute);
   add("--kernels", o.kernels);
+  if (o.device != "cpu") add("--device", o.device);
   add("--chat-template", o.chat_template);
   if (o.threads > 0) add("--threads", std::to_string(o.threads));
   return line;
@@ -51,7 +57,7 @@ RunSettings settings_of(const CompareOptions& o, const Engine& engine) {
   settings.kernels = engine.model().kernels().name;
   settings.chunk = chunk_of(o);
   settings.chat_template = o.chat_template;
-  settings.data = o.file;
+  settings.data = fmt::format("{}", fmt::join(o.files, ", "));
   settings.command = command_line(o);
   return settings;
 }
@@ -64,7 +70,7 @@ int compare(CompareOptions& o) {
   s.lengths.erase(std::unique(s.lengths.begin(), s.lengths.end()), s.lengths.end());
   Engine engine = open_engine(o);
   ComparePlan plan =
-      plan_compare(engine, resolve_model(o.model), read_text(o.file), s, settings_of(o, engine));
+      plan_compare(engine, resolve_model(o.model), read_text(o, o.files), s, settings_of(o, engine));
   if (o.out.empty())
     remark(o, "nothing is kept on disk; -o DIR keeps each result as it comes, and draws them on a page");
   const fs::path out = o.out;
@@ -106,7 +112,7 @@ Run define_compare(CLI::App& app) {
       ->delimiter(',')
       ->check(CLI::Range(int64_t{2}, int64_t{1} << 40).description(""))
       ->allow_extra_args(false);
-  app.add_option("-f,--file", o->file, "the text; - is standard input")->required();
+  add_file_option(app, *o, o->files, "the text; - is standard input")->required();
   app.add_option("-o", o->out, "folder for results, pictures and page; what is there is not done again");
   app.add_option("--tail", s.tail, "tokens at the end of a window that count; default 1024")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));

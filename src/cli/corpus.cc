@@ -39,6 +39,7 @@ struct CorpusOptions : Options {
   SynthJob job;
 
   OnBadDocument on_bad() const { return strict ? OnBadDocument::Fail : OnBadDocument::Skip; }
+  ReadingOptions reading() const { return {.on_bad = on_bad(), .encoding = encoding}; }
   std::vector<std::filesystem::path> paths() const { return {files.begin(), files.end()}; }
 };
 
@@ -93,12 +94,21 @@ std::string histogram_table(const CorpusStatistics& statistics, int64_t width, i
   return out;
 }
 
-void report_bad(const CorpusOptions& o, const ReadingReport& reading) {
-  constexpr size_t kShown = 5;
-  if (reading.bad == 0) return;
-  for (size_t i = 0; i < std::min(reading.faults.size(), kShown); ++i)
+constexpr size_t kShownSentences = 5;
+
+void remark_reading(const CorpusOptions& o, const ReadingReport& reading) {
+  for (size_t i = 0; i < std::min(reading.remarks.size(), kShownSentences); ++i)
+    remark(o, "{}", reading.remarks[i]);
+  if (reading.remarks.size() > kShownSentences)
+    remark(o, "... and {} more such remarks", reading.remarks.size() - kShownSentences);
+  for (size_t i = 0; i < std::min(reading.faults.size(), kShownSentences); ++i)
     remark(o, "skipped: {}", reading.faults[i]);
-  remark(o, "{} bad documents were skipped; --strict makes the first one an error", grouped(reading.bad));
+}
+
+void report_bad(const CorpusOptions& o, const ReadingReport& reading) {
+  remark_reading(o, reading);
+  if (reading.bad > 0)
+    remark(o, "{} bad documents were skipped; --strict makes the first one an error", grouped(reading.bad));
 }
 
 Tokenizer corpus_tokenizer(const CorpusOptions& o) {
@@ -123,7 +133,7 @@ int stats(const CorpusOptions& o) {
   CorpusStatistics statistics;
   {
     ProgressBar progress("tokenising", o.quiet);
-    statistics = corpus_statistics(o.paths(), tokenizer, o.on_bad(),
+    statistics = corpus_statistics(o.paths(), tokenizer, o.reading(),
                                    [&](int64_t done, int64_t total) { return progress.update(done, total); });
   }
   if (!statistics.complete) return kExitInterrupted;
@@ -170,10 +180,13 @@ int pack_corpus(const CorpusOptions& o) {
   TokeniseReport report;
   {
     ProgressBar progress("tokenising", o.quiet);
-    report = tokenise(
-        o.paths(), tokenizer, o.out,
-        {.on_bad = o.on_bad(), .add_bos = o.bos, .add_eos = !o.no_eos, .shard_tokens = o.shard_tokens},
-        [&](int64_t done, int64_t total) { return progress.update(done, total); });
+    report = tokenise(o.paths(), tokenizer, o.out,
+                      {.on_bad = o.on_bad(),
+                       .add_bos = o.bos,
+                       .add_eos = !o.no_eos,
+                       .shard_tokens = o.shard_tokens,
+                       .encoding = o.encoding},
+                      [&](int64_t done, int64_t total) { return progress.update(done, total); });
   }
   if (report.shards.empty()) return kExitInterrupted;
   double seconds = seconds_now() - start;
@@ -207,7 +220,9 @@ int pack_corpus(const CorpusOptions& o) {
 void add_corpus_options(CLI::App& app, CorpusOptions& o) {
   app.add_option("--model", o.model, "whose tokenizer counts: GGUF file, directory, or name (smollm2)")
       ->required();
-  app.add_option("FILES", o.files, "text, source files, .jsonl, each also .zst; folders of them")->required();
+  app.add_option("FILES", o.files, "JSON lines, texts, documents, each also compressed; folders of them")
+      ->required();
+  add_encoding_option(app, o);
   app.add_flag("--strict", o.strict, "the first bad document is an error; default: skip and report");
   app.add_option("-t,--threads", o.threads, "threads; default the physical cores")
       ->check(CLI::Range(1, 1024).description(""));
@@ -253,6 +268,7 @@ int synth(const CorpusOptions& o) {
   job.documents = {o.documents.begin(), o.documents.end()};
   job.questions = {o.questions.begin(), o.questions.end()};
   job.code = {o.code.begin(), o.code.end()};
+  job.encoding = o.encoding;
   job.instructions = {o.instructions.begin(), o.instructions.end()};
   for (const std::string& entry : o.mix) job.mix.push_back(mix_entry(entry));
   Tokenizer tokenizer = corpus_tokenizer(o);
@@ -265,6 +281,7 @@ int synth(const CorpusOptions& o) {
                         [&](int64_t done, int64_t total) { return progress.update(done, total); });
   }
   if (!report.complete) return kExitInterrupted;
+  remark_reading(o, report.reading);
   double seconds = seconds_now() - start;
   int64_t mean = report.tokens / std::max<int64_t>(report.records, 1);
   if (o.json) {
@@ -289,10 +306,11 @@ void define_synth(CLI::App& app, CorpusOptions& o) {
   SynthJob& job = o.job;
   app.add_option("--model", o.model, "whose tokenizer counts: GGUF file, directory, or name (smollm2)")
       ->required();
-  app.add_option("--documents", o.documents, "long texts: text, .jsonl, each also .zst; folders of them");
+  app.add_option("--documents", o.documents, "long texts, as corpus stats reads them; folders of them");
   app.add_option("--questions", o.questions, "records with \"text\" and \"qas\": [{question, answers}]");
   app.add_option("--code", o.code, "source files, or records with \"text\"");
   app.add_option("--instructions", o.instructions, "records with instruction, input, output");
+  add_encoding_option(app, o);
   app.add_option("--tokens", job.target_tokens,
                  "tokens of a conversation at most, and 90 % at least; default 32768")
       ->check(CLI::Range(int64_t{256}, int64_t{1} << 22).description(""));

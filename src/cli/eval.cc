@@ -81,6 +81,7 @@ std::string command_line(const EvalOptions& o) {
   if (o.chunk > 0) add("--chunk", std::to_string(o.chunk));
   add("--compute", o.compute);
   add("--kernels", o.kernels);
+  add("--encoding", o.encoding);
   add("--length-tokenizer", o.length_tokenizer);
   add("--jieba", o.jieba);
   if (o.scoring != EvalOptions().scoring) add("--scoring", o.scoring);
@@ -234,12 +235,14 @@ int eval(EvalOptions& o) {
   int64_t window = window_tokens(setup.config, o);
   std::optional<Tokenizer> lengths;
   if (!o.length_tokenizer.empty()) lengths = load_tokenizer(open_metadata(resolve_model(o.length_tokenizer)));
-  MakeContext context{.prompts = setup.prompts,
-                      .length_tokenizer = lengths ? &*lengths : nullptr,
-                      .data = o.data,
-                      .seed = o.seed,
-                      .limit = o.limit,
-                      .window = window == INT64_MAX ? 0 : window};
+  MakeContext context{
+      .prompts = setup.prompts,
+      .length_tokenizer = lengths ? &*lengths : nullptr,
+      .data = o.data,
+      .seed = o.seed,
+      .limit = o.limit,
+      .window = window == INT64_MAX ? 0 : window,
+      .reading = {o.encoding, [&](const std::string& sentence) { remark(o, "{}", sentence); }}};
   RunPlan plan =
       plan_run(setup.config, std::move(suite), context, settings_of(o, setup, segmenter != nullptr),
                lengths_are_chosen(o) ? TooLong::Refuse : TooLong::LeaveOut);
@@ -304,7 +307,7 @@ void add_run_options(CLI::App& app, EvalOptions& o) {
   app.add_option("-o,--out", o.out, "folder of results and report; what is there is not done again");
   app.add_option("--tasks", o.tasks, "only these: A,B,...")->delimiter(',')->allow_extra_args(false);
   app.add_option("--dialect", o.dialect, "whose way of asking; default the suite's first");
-  app.add_option("--data", o.data, "file or folder with the suite's data, plain, .xz or .zst");
+  app.add_option("--data", o.data, "file or folder with the suite's data, plain or compressed");
   app.add_option("--limit", o.limit, "cases of a task, or of each of its lengths; 0 (default): all")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 40).description(""));
   app.add_option("--lengths", o.lengths, "tokens of prompt and answer: N,M,...")
@@ -314,7 +317,8 @@ void add_run_options(CLI::App& app, EvalOptions& o) {
   app.add_option("--length-tokenizer", o.length_tokenizer,
                  "model whose tokens NeedleBench's lengths are; default MODEL's");
   app.add_option("--depths", o.depths, "of a needle: a number of them, or per cents A,B,...");
-  app.add_option("--haystack", o.haystack, "text to hide needles in: .txt, .md, .jsonl");
+  app.add_option("--haystack", o.haystack, "text to hide needles in: a file or folder");
+  add_encoding_option(app, o);
   app.add_option("--needle", o.needle, "a sentence of yours to hide, with --question and --answer");
   app.add_option("--question", o.question, "what is asked about it");
   app.add_option("--answer", o.answer, "the words that must be in the answer");
@@ -339,9 +343,9 @@ void add_run_options(CLI::App& app, EvalOptions& o) {
   add_engine_options(app, o);
   add_output_options(app, o);
   // The help fits a screen; commands.cc names these below the others.
-  for (const char* rare : {"--question", "--answer", "--length-tokenizer", "--jieba", "--chat-template",
-                           "--adapter", "--endpoint-model", "--endpoint-chat", "--cache-type", "--compute",
-                           "--kernels", "--chunk", "--device"})
+  for (const char* rare : {"--encoding", "--question", "--answer", "--length-tokenizer", "--jieba",
+                           "--chat-template", "--adapter", "--endpoint-model", "--endpoint-chat",
+                           "--cache-type", "--compute", "--kernels", "--chunk", "--device"})
     app.get_option(rare)->group("");
 }
 

@@ -13,7 +13,8 @@ namespace longspan::cli {
 namespace {
 
 struct GenerateOptions : Options {
-  std::string prompt, file;
+  std::string prompt;
+  std::vector<std::string> files;
   int64_t n = 128;
   SamplingOptions sampling;
 };
@@ -22,7 +23,7 @@ int generate_text(GenerateOptions& o) {
   o.sampling.seed = o.seed;
   check_sampling(o.sampling);
   Engine engine = open_engine(o);
-  std::vector<int32_t> ids = engine.tokenizer().encode(o.file.empty() ? o.prompt : read_text(o.file));
+  std::vector<int32_t> ids = engine.tokenizer().encode(o.files.empty() ? o.prompt : read_text(o, o.files));
   if (ids.empty())
     fail("the prompt is empty and this model has no token for the beginning of a text; give it a word");
   fit_ids(engine, o, ids, o.n);
@@ -42,7 +43,7 @@ Run define_generate(CLI::App& app) {
   add_model_argument(app, *o);
   CLI::Option* prompt = app.add_option("-p,--prompt", o->prompt, "the text to continue");
   CLI::Option* file =
-      app.add_option("-f,--file", o->file, "the text of a file; - is standard input")->excludes(prompt);
+      add_file_option(app, *o, o->files, "the text of a file; - is standard input")->excludes(prompt);
   app.add_option("-n", o->n, "tokens to write at most; default 128")
       ->check(CLI::Range(1, 1 << 30).description(""));
   add_sampling_options(app, o->sampling);

@@ -1,10 +1,10 @@
 #include "cli/options.h"
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/threads.h"
 #include "cli/model_sources.h"
 #include "cli/output.h"
+#include "documents/document.h"
 #include "kernels/devices.h"
 
 namespace longspan::cli {
@@ -108,10 +108,20 @@ Engine open_engine(const Options& o) {
   return Engine(std::move(model.checkpoint), std::move(model.setup), engine_options(o));
 }
 
-std::string read_text(const std::string& path) {
-  std::string text = read_text_file(path);
-  if (text.empty()) fail("{}: is empty; a text was expected", path == "-" ? "standard input" : path);
-  return text;
+void add_encoding_option(CLI::App& app, Options& o) {
+  app.add_option("--encoding", o.encoding, "of text files: GB18030, Big5, UTF-16, ...; default: recognised");
+}
+
+CLI::Option* add_file_option(CLI::App& app, Options& o, std::vector<std::string>& files, const char* what) {
+  CLI::Option* option = app.add_option("-f,--file", files, what)->allow_extra_args(false);
+  add_encoding_option(app, o);
+  return option;
+}
+
+std::string read_text(const Options& o, const std::vector<std::string>& files) {
+  documents::Reading reading = documents::read_documents({files.begin(), files.end()}, o.encoding);
+  for (const std::string& sentence : reading.remarks) remark(o, "{}", sentence);
+  return std::move(reading.text);
 }
 
 }  // namespace longspan::cli

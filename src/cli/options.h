@@ -22,6 +22,7 @@ struct Options {
   std::string cache_type = "f16", compute;
   int64_t chunk = 0;  // 0: what suits the device
   // commands that read text
+  std::string encoding;  // "": recognised
   std::string truncate;  // "", "middle", "left", "right"
   int64_t context = 0;   // 0: the window that the method reaches
   // commands that hold a conversation
@@ -61,7 +62,13 @@ OpenedModel open_model(const Options& o, bool weights);
 /// The same, and loads the weights.
 Engine open_engine(const Options& o);
 
-/// The text of a file, pipe or standard input ("-"). Error when it is missing or empty.
-std::string read_text(const std::string& path);
+/// --encoding.
+void add_encoding_option(CLI::App& app, Options& o);
+/// -f, --file (any number of them, to `files`) and --encoding.
+CLI::Option* add_file_option(CLI::App& app, Options& o, std::vector<std::string>& files, const char* what);
+
+/// The text of files, folders, pipes or standard input ("-"); what was recognised becomes remarks. Error when
+/// one is missing, empty, or holds no text.
+std::string read_text(const Options& o, const std::vector<std::string>& files);
 
 }  // namespace longspan::cli

@@ -15,14 +15,14 @@ namespace longspan::cli {
 namespace {
 
 struct ScoreOptions : Options {
-  std::string file;
+  std::vector<std::string> files;
   int64_t length = 0;  // 0: all
   int64_t from = 1;    // first token that counts in the mean
 };
 
 int score(const ScoreOptions& o) {
   Engine engine = open_engine(o);
-  std::vector<int32_t> ids = engine.tokenizer().encode(read_text(o.file));
+  std::vector<int32_t> ids = engine.tokenizer().encode(read_text(o, o.files));
   if (o.length > 0 && o.length < static_cast<int64_t>(ids.size())) ids.resize(static_cast<size_t>(o.length));
   fit_ids(engine, o, ids, 0);
   auto count = static_cast<int64_t>(ids.size());
@@ -75,7 +75,7 @@ int score(const ScoreOptions& o) {
 Run define_score(CLI::App& app) {
   auto o = std::make_shared<ScoreOptions>();
   add_model_argument(app, *o);
-  app.add_option("-f,--file", o->file, "the text; - is standard input")->required();
+  add_file_option(app, *o, o->files, "the text; - is standard input")->required();
   app.add_option("--length", o->length, "only the first N tokens")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
   app.add_option("--from", o->from, "the mean is over tokens N.. (counted from 0) only")

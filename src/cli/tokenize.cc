@@ -12,7 +12,8 @@ namespace longspan::cli {
 namespace {
 
 struct TokenizeOptions : Options {
-  std::string text, file;
+  std::string text;
+  std::vector<std::string> files;
   bool no_special = false;
   std::vector<int32_t> ids;
 };
@@ -20,7 +21,7 @@ struct TokenizeOptions : Options {
 int tokenize(const TokenizeOptions& o) {
   Tokenizer tokenizer = load_tokenizer(open_metadata(resolve_model(o.model)));
   for (const std::string& sentence : tokenizer.specials().remarks) remark(o, "{}", sentence);
-  std::string text = o.file.empty() ? o.text : read_text(o.file);
+  std::string text = o.files.empty() ? o.text : read_text(o, o.files);
   std::vector<int32_t> ids = tokenizer.encode(text, {.add_special = !o.no_special, .parse_special = true});
   if (o.json) {
     print_json(Json::object({{"ids", ids}}));
@@ -49,7 +50,7 @@ Run define_tokenize(CLI::App& app) {
   add_model_argument(app, *o);
   CLI::Option* text = app.add_option("TEXT", o->text, "the text");
   CLI::Option* file =
-      app.add_option("-f,--file", o->file, "the text of a file; - is standard input")->excludes(text);
+      add_file_option(app, *o, o->files, "the text of a file; - is standard input")->excludes(text);
   app.add_flag("--no-special", o->no_special, "add no tokens for begin or end of text");
   add_output_options(app, *o);
   app.callback([text, file] {

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
-#include "base/compressed.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "documents/encoding.h"
+#include "documents/folder.h"
+#include "documents/records.h"
 
 namespace longspan {
 
@@ -12,50 +14,15 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// One document is held in memory, so a small compressed frame that expands to more than this is refused.
-constexpr size_t kMostDocumentBytes = size_t{1} << 30;
 constexpr size_t kMostFaults = 100, kMostFaultCharacters = 280;
 
-void append_within_bounds(std::string& held, std::string_view more, const fs::path& file, int64_t line) {
-  if (held.size() + more.size() > kMostDocumentBytes)
-    fail("{}:{}: is longer than {}, the most that one document may have", file.string(), line,
-         human_bytes(static_cast<double>(kMostDocumentBytes)));
-  held += more;
-}
-
-using OnLine = std::function<bool(std::string_view line, int64_t number, int64_t read)>;
-
-void each_line(const fs::path& file, const OnLine& body) {
-  std::string held;  // the beginning of a line whose end has not been read yet
-  int64_t line = 1, of_file = 0;
-  bool stopped = false;
-  read_bytes(file, [&](std::string_view bytes, int64_t read) {
-    of_file = read;
-    for (size_t end; (end = bytes.find('\n')) != std::string_view::npos; bytes.remove_prefix(end + 1)) {
-      std::string_view whole = bytes.substr(0, end);
-      if (!held.empty()) {
-        append_within_bounds(held, whole, file, line);
-        whole = held;
-      }
-      stopped = !body(whole, line++, read);
-      held.clear();
-      if (stopped) return false;
-    }
-    append_within_bounds(held, bytes, file, line);
-    return true;
-  });
-  if (!stopped && !held.empty()) body(held, line, of_file);
-}
-
-/// "" when the bytes are text.
+/// "" when the text of a record is text.
 std::string fault_of_text(std::string_view text) {
-  if (text.find('\0') != std::string_view::npos) return "holds a NUL: is it a binary file?";
-  for (size_t i = 0; i < text.size();) {
-    size_t at = i;
-    // The text itself may contain U+FFFD, spelled as its three bytes.
-    if (next_code_point(text, i) == 0xFFFD && text.substr(at, i - at) != "\uFFFD")
-      return fmt::format("is not UTF-8 at byte {}", at);
-  }
+  if (size_t nul = text.find('\0'); nul != text.npos)
+    return fmt::format("looks binary (NUL at byte {})", grouped(static_cast<int64_t>(nul)));
+  if (size_t at = documents::utf8_fault(text); at != text.npos)
+    return fmt::format("is not UTF-8 at byte {}; name the encoding with --encoding",
+                       grouped(static_cast<int64_t>(at)));
   return "";
 }
 
@@ -95,28 +62,19 @@ std::string read_record(std::string_view line, bool text_needed, Document& docum
 
 struct Input {
   fs::path file;
-  std::string category;
+  bool from_folder;
 };
 
-/// Files as given; folders are walked in the order of names, skipping what is hidden.
-std::vector<Input> all_inputs(const std::vector<fs::path>& paths) {
+std::vector<Input> all_inputs(const std::vector<fs::path>& paths, std::vector<std::string>& remarks) {
   std::vector<Input> inputs;
   for (const fs::path& path : paths) {
     if (!fs::is_directory(path)) {
-      inputs.push_back({path, up_to_first_point(path)});
+      inputs.push_back({path, false});
       continue;
     }
-    std::vector<fs::path> found;
-    for (auto at = fs::recursive_directory_iterator(path); at != fs::recursive_directory_iterator(); ++at) {
-      bool hidden = at->path().filename().string().starts_with('.');
-      if (hidden && at->is_directory()) at.disable_recursion_pending();
-      if (!hidden && at->is_regular_file()) found.push_back(at->path());
-    }
-    std::sort(found.begin(), found.end());
-    for (const fs::path& file : found) {
-      bool lines = content_name(file).extension() == ".jsonl";
-      inputs.push_back({file, lines ? up_to_first_point(file) : file.parent_path().filename().string()});
-    }
+    documents::Folder folder = documents::list_folder(path);
+    remarks.push_back(folder.remark);
+    for (fs::path& file : folder.files) inputs.push_back({std::move(file), true});
   }
   return inputs;
 }
@@ -124,10 +82,11 @@ std::vector<Input> all_inputs(const std::vector<fs::path>& paths) {
 /// Reads the inputs one after the other.
 class Reader {
  public:
-  Reader(OnBadDocument on_bad, const std::function<bool(Document&&)>& body, bool text_needed)
-      : on_bad_(on_bad), body_(body), text_needed_(text_needed) {}
+  Reader(const ReadingOptions& options, const std::function<bool(Document&&)>& body)
+      : options_(options), body_(body) {}
 
-  ReadingReport read(const std::vector<Input>& inputs) {
+  ReadingReport read(const std::vector<fs::path>& files) {
+    std::vector<Input> inputs = all_inputs(files, report_.remarks);
     for (const Input& input : inputs) {
       // Now, not after hours of work on the files before it.
       if (!fs::exists(input.file)) fail("{}: cannot be opened: there is no such file", input.file.string());
@@ -135,37 +94,43 @@ class Reader {
       sizes_.push_back(fs::is_regular_file(input.file) ? static_cast<double>(fs::file_size(input.file)) : 0);
       total_ += sizes_.back();
     }
-    for (size_t i = 0; i < inputs.size() && !stopped_; before_ += sizes_[i++]) {
-      if (content_name(inputs[i].file).extension() == ".jsonl")
-        read_jsonl(inputs[i]);
-      else
-        read_text(inputs[i]);
-    }
+    for (size_t i = 0; i < inputs.size() && !stopped_; before_ += sizes_[i++]) read_file(inputs[i]);
     return std::move(report_);
   }
 
  private:
-  void read_jsonl(const Input& input) {
-    each_line(input.file, [&](std::string_view line, int64_t number, int64_t read) {
-      if (line.find_first_not_of(" \t\r") == std::string_view::npos) return true;
-      Document document{.category = input.category, .file = input.file, .line = number};
-      std::string fault = read_record(line, text_needed_, document);
-      return hand_over(std::move(document), fault, read);
-    });
+  void read_file(const Input& input) {
+    documents::RecordHandlers handlers{
+        .line = [&](std::string_view line, int64_t number,
+                    int64_t read) { return read_line(input, line, number, read); },
+        .text = [&](documents::Reading&& reading, documents::JsonForm form,
+                    int64_t read) { read_text(input, std::move(reading), form, read); },
+        .refused = [&](const std::string& sentence) { note_fault(sentence); },
+        .remark = [&](std::string sentence) { add_remark(std::move(sentence)); }};
+    documents::read_records(input.file, options_.encoding, handlers);
   }
 
-  void read_text(const Input& input) {
-    Document document{.category = input.category, .file = input.file};
-    int64_t of_file = 0;
-    read_bytes(input.file, [&](std::string_view bytes, int64_t read) {
-      of_file = read;
-      append_within_bounds(document.text, bytes, input.file, 1);
-      return true;
-    });
-    if (document.text.starts_with("\uFEFF")) document.text.erase(0, 3);
-    std::string fault = fault_of_text(document.text);
-    if (text_needed_ && document.text.empty()) fault = "is empty";
-    hand_over(std::move(document), fault, of_file);
+  bool read_line(const Input& input, std::string_view line, int64_t number, int64_t read) {
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) return true;
+    Document document{.category = up_to_first_point(input.file), .file = input.file, .line = number};
+    std::string fault = read_record(line, options_.text_needed, document);
+    return hand_over(std::move(document), fault, read);
+  }
+
+  void read_text(const Input& input, documents::Reading&& reading, documents::JsonForm form, int64_t read) {
+    for (std::string& sentence : reading.remarks) add_remark(std::move(sentence));
+    const fs::path& file = input.file;
+    Document document{
+        .text = std::move(reading.text),
+        .category = input.from_folder ? file.parent_path().filename().string() : up_to_first_point(file),
+        .file = file};
+    std::string fault;
+    if (form == documents::JsonForm::kList)
+      fault = "is one JSON list; an object on each line was expected (jq -c '.[]')";
+    if (form == documents::JsonForm::kObject)
+      fault = "is one JSON object over several lines; an object on each line was expected (jq -c .)";
+    if (fault.empty() && options_.text_needed && document.text.empty()) fault = "is empty";
+    hand_over(std::move(document), fault, read);
   }
 
   bool hand_over(Document&& document, const std::string& fault, int64_t read) {
@@ -181,14 +146,19 @@ class Reader {
 
   bool note_fault(std::string fault) {
     fault = excerpt(fault, kMostFaultCharacters);
-    if (on_bad_ == OnBadDocument::Fail) fail("{}; fix it, or choose to skip bad documents", fault);
+    if (options_.on_bad == OnBadDocument::Fail) fail("{}", fault);
     note_bad_document(report_, std::move(fault));
     return true;
   }
 
-  OnBadDocument on_bad_;
+  void add_remark(std::string sentence) {
+    if (report_.remarks.size() < kMostFaults)
+      report_.remarks.push_back(excerpt(sentence, kMostFaultCharacters));
+  }
+
+  const ReadingOptions& options_;
   const std::function<bool(Document&&)>& body_;
-  bool text_needed_, stopped_ = false;
+  bool stopped_ = false;
   ReadingReport report_;
   std::vector<double> sizes_;  // bytes of each input on disk
   double total_ = 0, before_ = 0;
@@ -196,18 +166,22 @@ class Reader {
 
 }  // namespace
 
-void read_lines(const fs::path& file, const std::function<bool(std::string_view, int64_t)>& body) {
-  each_line(file, [&](std::string_view line, int64_t number, int64_t) { return body(line, number); });
-}
-
 void note_bad_document(ReadingReport& report, std::string fault) {
   ++report.bad;
   if (report.faults.size() < kMostFaults) report.faults.push_back(std::move(fault));
 }
 
-ReadingReport read_documents(const std::vector<fs::path>& files, OnBadDocument on_bad,
-                             const std::function<bool(Document&&)>& body, bool text_needed) {
-  return Reader(on_bad, body, text_needed).read(all_inputs(files));
+void add_report(ReadingReport& report, ReadingReport&& other) {
+  report.documents += other.documents;
+  report.bad += other.bad - static_cast<int64_t>(other.faults.size());
+  for (std::string& fault : other.faults) note_bad_document(report, std::move(fault));
+  for (std::string& sentence : other.remarks)
+    if (report.remarks.size() < kMostFaults) report.remarks.push_back(std::move(sentence));
+}
+
+ReadingReport read_documents(const std::vector<fs::path>& files, const ReadingOptions& options,
+                             const std::function<bool(Document&&)>& body) {
+  return Reader(options, body).read(files);
 }
 
 }  // namespace longspan

@@ -225,11 +225,9 @@ std::vector<Conversation> read_conversations(const ChatOptions& o, const Convers
     if (batch.size() == kBatch) flush();
     return true;
   };
-  ReadingReport reading = read_documents(o.files, o.on_bad, take, false);
+  ReadingReport reading = read_documents(o.files, {.on_bad = o.on_bad, .text_needed = false}, take);
   flush();
-  report.documents += reading.documents;
-  report.bad += reading.bad - static_cast<int64_t>(reading.faults.size());
-  for (std::string& fault : reading.faults) note_bad_document(report, std::move(fault));
+  add_report(report, std::move(reading));
   return all;
 }
 

@@ -222,7 +222,8 @@ TokeniseReport tokenise(const std::vector<fs::path>& files, const Tokenizer& tok
     report.tokens += static_cast<int64_t>(ids.size());
     if (writer->tokens() >= options.shard_tokens) finish();
   };
-  TokenisedDocuments done = tokenise_documents(files, tokenizer, options.on_bad, add, progress);
+  TokenisedDocuments done = tokenise_documents(
+      files, tokenizer, {.on_bad = options.on_bad, .encoding = options.encoding}, add, progress);
   report.reading = std::move(done.reading);
   if (!done.complete) return report;
   finish();

@@ -45,6 +45,7 @@ struct TokeniseOptions {
   OnBadDocument on_bad = OnBadDocument::Skip;
   bool add_bos = false, add_eos = true;  // around each document
   int64_t shard_tokens = int64_t{1} << 27;
+  std::string encoding = {};  // of the files; "": recognised
 };
 struct TokeniseReport {
   ReadingReport reading;

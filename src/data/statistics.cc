@@ -17,7 +17,7 @@ int64_t code_points(const std::string& text) {
 }  // namespace
 
 CorpusStatistics corpus_statistics(const std::vector<std::filesystem::path>& files,
-                                   const Tokenizer& tokenizer, OnBadDocument on_bad,
+                                   const Tokenizer& tokenizer, const ReadingOptions& options,
                                    const Progress& progress) {
   CorpusStatistics statistics;
   auto add = [&](Document&& document, std::vector<int32_t>&& ids) {
@@ -27,7 +27,7 @@ CorpusStatistics corpus_statistics(const std::vector<std::filesystem::path>& fil
     category.characters += code_points(document.text);
     category.bytes += static_cast<int64_t>(document.text.size());
   };
-  TokenisedDocuments done = tokenise_documents(files, tokenizer, on_bad, add, progress);
+  TokenisedDocuments done = tokenise_documents(files, tokenizer, options, add, progress);
   statistics.reading = std::move(done.reading);
   statistics.complete = done.complete;
   return statistics;

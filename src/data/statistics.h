@@ -23,7 +23,7 @@ struct CorpusStatistics {
 };
 /// Lengths do not count begin and end tokens. Errors as read_documents.
 CorpusStatistics corpus_statistics(const std::vector<std::filesystem::path>& files,
-                                   const Tokenizer& tokenizer, OnBadDocument on_bad,
+                                   const Tokenizer& tokenizer, const ReadingOptions& options,
                                    const Progress& progress);
 
 struct LengthBin {

@@ -12,7 +12,7 @@ constexpr size_t kBatchDocuments = 16384;
 }  // namespace
 
 TokenisedDocuments tokenise_documents(const std::vector<std::filesystem::path>& files,
-                                      const Tokenizer& tokenizer, OnBadDocument on_bad,
+                                      const Tokenizer& tokenizer, const ReadingOptions& options,
                                       const std::function<void(Document&&, std::vector<int32_t>&&)>& body,
                                       const Progress& progress) {
   TokenisedDocuments result;
@@ -36,7 +36,7 @@ TokenisedDocuments tokenise_documents(const std::vector<std::filesystem::path>& 
     if (progress && !progress(tokens, total)) result.complete = false;
     return result.complete;
   };
-  result.reading = read_documents(files, on_bad, [&](Document&& document) {
+  result.reading = read_documents(files, options, [&](Document&& document) {
     bytes += document.text.size();
     batch.push_back(std::move(document));
     return bytes < kBatchBytes && batch.size() < kBatchDocuments ? true : flush();

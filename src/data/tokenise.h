@@ -22,7 +22,7 @@ struct TokenisedDocuments {
 /// tokens. Progress counts tokens; the total is estimated from the share of the files' bytes read so far.
 /// Errors as read_documents.
 TokenisedDocuments tokenise_documents(const std::vector<std::filesystem::path>& files,
-                                      const Tokenizer& tokenizer, OnBadDocument on_bad,
+                                      const Tokenizer& tokenizer, const ReadingOptions& options,
                                       const std::function<void(Document&&, std::vector<int32_t>&&)>& body,
                                       const Progress& progress);
 

@@ -99,7 +99,7 @@ TrainingModel make_training_model(const Checkpoint& checkpoint, const ModelConfi
   TrainingModel m;
   m.memory = Arena(*device);
   Weights weights = load_weights(checkpoint, config, *device);
-  m.model = {config, std::move(weights), {}, std::move(device), compute};
+  m.model = {std::move(device), config, std::move(weights), {}, compute};
   m.gradients = std::make_shared<Gradients>();
   m.gradients->layers.resize(static_cast<size_t>(config.num_hidden_layers));
   if (trained.lora_rank > 0) m.model.adapters.resize(static_cast<size_t>(config.num_hidden_layers));

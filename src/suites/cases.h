@@ -55,6 +55,12 @@ struct Case {
   std::function<CaseText()> text = {};  // the same on every call; errors open with source
 };
 
+/// How texts of the user's are read (documents/document.h).
+struct TextReading {
+  std::string encoding = {};                            // --encoding; "": recognised
+  std::function<void(const std::string&)> remark = {};  // takes sentences about what was read
+};
+
 /// What a maker may use.
 struct MakeContext {
   const PromptMaker& prompts;                   // of the tested model: lengths are its tokens
@@ -64,6 +70,7 @@ struct MakeContext {
   uint64_t seed = 0;
   int64_t limit = 0;   // cases of a task; 0: all
   int64_t window = 0;  // tokens that the tested model reaches; 0: unknown
+  TextReading reading = {};
 };
 
 struct CaseMaker {

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "data/documents.h"
 #include "suites/records.h"
 #include "synth/sources.h"
 
@@ -25,10 +24,18 @@ std::vector<std::string> own_documents(const std::string& name) {
 
 }  // namespace
 
-std::vector<std::string> haystack_documents(const std::string& name) {
+void read_user_documents(const std::vector<std::filesystem::path>& files, const TextReading& how,
+                         const std::function<bool(Document&&)>& body) {
+  ReadingReport report =
+      read_documents(files, {.on_bad = OnBadDocument::Fail, .encoding = how.encoding}, body);
+  for (const std::string& sentence : report.remarks)
+    if (how.remark) how.remark(sentence);
+}
+
+std::vector<std::string> haystack_documents(const std::string& name, const TextReading& how) {
   if (name.starts_with(kOwn) && !std::filesystem::exists(name)) return own_documents(name);
   std::vector<std::string> documents;
-  read_documents({name}, OnBadDocument::Fail, [&](Document&& document) {
+  read_user_documents({name}, how, [&](Document&& document) {
     if (!stripped(document.text).empty()) documents.push_back(std::move(document.text));
     return true;
   });

@@ -7,13 +7,19 @@
 #include <string>
 #include <vector>
 
+#include "data/documents.h"
+#include "suites/cases.h"
 #include "tokenizer/tokenizer.h"
 
 namespace longspan {
 
-/// Documents of the built-in "haystack/NAME", or else of the user's file or folder (.txt, .md, .jsonl,
-/// compressed or not). Error when there is no text.
-std::vector<std::string> haystack_documents(const std::string& name);
+/// Documents of the built-in "haystack/NAME", or else of the user's file or folder, in any form that corpora
+/// have. Error when there is no text.
+std::vector<std::string> haystack_documents(const std::string& name, const TextReading& how = {});
+
+/// read_documents() of the user's files; the first bad document is an Error.
+void read_user_documents(const std::vector<std::filesystem::path>& files, const TextReading& how,
+                         const std::function<bool(Document&&)>& body);
 
 struct Haystack {
   std::string text;             // the documents, repeated until it is long enough

@@ -163,7 +163,7 @@ std::vector<Case> make_needle_cases(const Task& task, const MakeContext& context
   Grid grid = read_grid(task);
   int64_t longest = *std::max_element(grid.lengths.begin(), grid.lengths.end());
   std::vector<std::string> documents =
-      context.text ? std::vector{*context.text} : haystack_documents(grid.haystack);
+      context.text ? std::vector{*context.text} : haystack_documents(grid.haystack, context.reading);
   auto texts = std::make_shared<NeedleTexts>(task, context.prompts, grid.needles,
                                              make_haystack(documents, context.prompts.tokenizer, longest));
   std::string source = context.text ? "" : grid.haystack;

@@ -132,7 +132,7 @@ std::shared_ptr<const BenchTexts> read_texts(const Task& task, const MakeContext
   BenchRow row = read_bench_row(task);
   fs::path file = row.file.empty() ? fs::path() : own_file(context.data, row.file);
   source = file.empty() ? row.haystack : file.string();
-  std::vector<std::string> documents = haystack_documents(source);
+  std::vector<std::string> documents = haystack_documents(source, context.reading);
   if (file.empty()) documents = cut_into_documents(documents);
   auto orders = bench_orders(documents.size(), row.repeats);
   const Tokenizer& tokenizer =

@@ -14,8 +14,8 @@
 #include <memory>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/text.h"
+#include "documents/document.h"
 #include "score/python_random.h"
 #include "suites/cases.h"
 #include "suites/prompt.h"
@@ -124,7 +124,7 @@ std::vector<Test> read_tests(const fs::path& file, const std::string& kind) {
 }
 
 std::vector<std::shared_ptr<const Book>> read_books(const fs::path& data, const std::string& folder,
-                                                    const Tokenizer& tokenizer) {
+                                                    const Tokenizer& tokenizer, const TextReading& how) {
   fs::path at = fs::is_directory(data / folder) ? data / folder : data / "haystack" / folder;
   if (!fs::is_directory(at))
     throw MissingData{fmt::format("the folder {} is not below {}", folder, data.string())};
@@ -137,7 +137,10 @@ std::vector<std::shared_ptr<const Book>> read_books(const fs::path& data, const 
   for (const fs::path& file : files) {
     auto book = std::make_shared<Book>();
     book->name = file.stem().string();
-    book->ids = tokenizer.encode(valid_utf8(read_file(file)), {.add_special = false, .parse_special = false});
+    documents::Reading reading = documents::read_document(file, how.encoding);
+    for (const std::string& sentence : reading.remarks)
+      if (how.remark) how.remark(sentence);
+    book->ids = tokenizer.encode(reading.text, {.add_special = false, .parse_special = false});
     book->places = {0};
     for (size_t i = 0; i < book->ids.size(); ++i)
       if (tokenizer.decode(std::span(book->ids).subspan(i, 1)).find('\n') != std::string::npos)
@@ -174,7 +177,7 @@ std::vector<Case> make_nolima_cases(const Task& task, const MakeContext& context
   Reading how = read_make(task);
   std::vector<Test> tests = read_tests(find_data(context.data, how.needles), how.question);
   const Tokenizer& tokenizer = context.prompts.tokenizer;
-  auto books = read_books(context.data, how.haystacks, tokenizer);
+  auto books = read_books(context.data, how.haystacks, tokenizer, context.reading);
   std::vector<Case> cases;
   for (int64_t length : how.lengths) {
     int64_t made = 0;

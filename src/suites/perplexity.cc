@@ -27,8 +27,8 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "data/documents.h"
 #include "suites/cases.h"
+#include "suites/haystack.h"
 #include "suites/records.h"
 
 namespace longspan {
@@ -141,7 +141,7 @@ void read_texts(const Plan& settings, const MakeContext& context,
         "haystack/essays_en.jsonl.zst", [&](Json&& record, const std::string& where) {
           return body(text_field(record, "title", where), where, text_field(record, "text", where));
         });
-  read_documents(files, OnBadDocument::Fail, [&](Document&& document) {
+  read_user_documents(files, context.reading, [&](Document&& document) {
     std::string where = document.line > 0 ? fmt::format("{}:{}", document.file.string(), document.line)
                                           : document.file.string();
     bool titled = document.fields.is_object() && document.fields.contains("title") &&

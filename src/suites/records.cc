@@ -9,7 +9,8 @@
 #include "base/error.h"
 #include "base/resource.h"
 #include "base/text.h"
-#include "data/documents.h"
+#include "documents/document.h"
+#include "documents/records.h"
 #include "suites/cases.h"
 
 namespace longspan {
@@ -18,7 +19,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr size_t kMostListBytes = size_t{2} << 30;
 constexpr size_t kHeldBytes = size_t{32} << 20;  // of a compressed file: decompressed at once
 
 bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") == line.npos; }
@@ -65,7 +65,8 @@ bool read_record(std::string_view line, const std::string& where, const OnRecord
 fs::path find_data(const fs::path& data, const std::string& name) {
   if (data.empty()) throw MissingData{name + ": name its file or folder with --data"};
   if (!fs::exists(data)) fail("--data {}: there is no such file or folder", data.string());
-  std::vector<fs::path> names = {name, name + ".xz", name + ".zst"}, direct;
+  std::vector<fs::path> names = {name}, direct;
+  for (const std::string& ending : packed_endings()) names.push_back(name + ending);
   if (!fs::is_directory(data)) {
     if (!fs::is_regular_file(data)) fail("--data {}: is neither a folder nor a regular file", data.string());
     for (const fs::path& one : names)
@@ -98,14 +99,7 @@ Json RecordFile::parse(std::string_view text, int64_t number) const {
 
 void RecordFile::load_list() {
   if (!records_.is_null()) return;
-  std::string text;
-  read_bytes(file_, [&](std::string_view bytes, int64_t) {
-    if (text.size() + bytes.size() > kMostListBytes)
-      fail("{}: is larger than 2 GiB unpacked", file_.string());
-    text += bytes;
-    return true;
-  });
-  Json records = parse_json(text, file_.string());
+  Json records = parse_json(documents::read_document(file_, "").text, file_.string());
   if (!records.is_array()) fail("{}: a JSON list of records was expected", file_.string());
   for (size_t i = 0; i < records.size(); ++i)
     if (!records[i].is_object()) fail("{}: is no JSON object", where(static_cast<int64_t>(i) + 1));
@@ -121,7 +115,8 @@ void RecordFile::each(const std::function<bool(Json&&, int64_t)>& body) {
   }
   int64_t begin = 0;
   begins_.clear();
-  read_lines(file_, [&](std::string_view line, int64_t number) {
+  plain_ = documents::lies_plain(file_);
+  documents::read_lines(file_, [&](std::string_view line, int64_t number) {
     begins_.push_back(begin);
     begin += static_cast<int64_t>(line.size()) + 1;
     return is_blank(line) || body(parse(line, number), number);
@@ -131,8 +126,7 @@ void RecordFile::each(const std::function<bool(Json&&, int64_t)>& body) {
 Json RecordFile::at(int64_t number) {
   std::lock_guard lock(mutex_);
   if (list_) return records_.at(static_cast<size_t>(number - 1));
-  bool packed = content_name(file_) != file_.filename();
-  return packed ? parse(line_of_packed(number), number) : parse(line_of_plain(number), number);
+  return plain_ ? parse(line_of_plain(number), number) : parse(line_of_packed(number), number);
 }
 
 std::string RecordFile::line_of_plain(int64_t number) const {
@@ -143,14 +137,14 @@ std::string RecordFile::line_of_plain(int64_t number) const {
   return line;
 }
 
-/// A compressed file can be read only from its beginning, so a stretch of lines is kept each time.
+/// A compressed or recoded file can be read only from its beginning, so a stretch of lines is kept each time.
 const std::string& RecordFile::line_of_packed(int64_t number) {
   bool held = number >= held_from_ && number < held_from_ + std::ssize(held_);
   if (!held) {
     held_.clear();
     held_from_ = number;
     size_t bytes = 0;
-    read_lines(file_, [&](std::string_view line, int64_t n) {
+    documents::read_lines(file_, [&](std::string_view line, int64_t n) {
       if (n < number) return true;
       held_.emplace_back(line);
       return (bytes += line.size()) < kHeldBytes;
@@ -161,7 +155,7 @@ const std::string& RecordFile::line_of_packed(int64_t number) {
 }
 
 void read_records(const std::filesystem::path& file, const OnRecord& body) {
-  read_lines(file, [&](std::string_view line, int64_t number) {
+  documents::read_lines(file, [&](std::string_view line, int64_t number) {
     return read_record(line, fmt::format("{}:{}", file.string(), number), body);
   });
 }

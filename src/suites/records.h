@@ -14,9 +14,9 @@
 
 namespace longspan {
 
-/// The file `name` ("trec.jsonl", "lines/200_lines.jsonl") of --data, plain or with .xz or .zst appended:
-/// `data` itself, else directly below it, else in its subfolders (except hidden ones). MissingData if there
-/// is none; Error listing them if there are several.
+/// The file `name` ("trec.jsonl", "lines/200_lines.jsonl") of --data, plain or compressed (.gz, .xz, .zst,
+/// .bz2 appended): `data` itself, else directly below it, else in its subfolders (except hidden ones).
+/// MissingData if there is none; Error listing them if there are several.
 std::filesystem::path find_data(const std::filesystem::path& data, const std::string& name);
 
 /// A file with a JSON object on every line, or (`list`) with one JSON list of objects.
@@ -43,8 +43,9 @@ class RecordFile {
   bool list_;
   std::mutex mutex_;
   Json records_;                   // of a list
-  std::vector<int64_t> begins_;    // bytes at which the lines of a plain file begin
-  std::vector<std::string> held_;  // of a packed file: lines held_from_, ...
+  bool plain_ = true;              // lines lie in the file as they are read
+  std::vector<int64_t> begins_;    // bytes at which they begin there
+  std::vector<std::string> held_;  // of other files: lines held_from_, ...
   int64_t held_from_ = 0;
 };
 

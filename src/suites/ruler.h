@@ -62,10 +62,10 @@ struct RulerPlan {
   Cell cell;              // beside the length
   RulerBegin begin;
 };
-RulerPlan plan_ruler_niah(const Task& task);  // ruler_niah.cc
-RulerPlan plan_ruler_vt(const Task& task);    // ruler_vt.cc
-RulerPlan plan_ruler_cwe(const Task& task);   // ruler_words.cc
-RulerPlan plan_ruler_fwe(const Task& task);   // ruler_words.cc
+RulerPlan plan_ruler_niah(const Task& task, const TextReading& how = {});  // ruler_niah.cc
+RulerPlan plan_ruler_vt(const Task& task);                                 // ruler_vt.cc
+RulerPlan plan_ruler_cwe(const Task& task);                                // ruler_words.cc
+RulerPlan plan_ruler_fwe(const Task& task);                                // ruler_words.cc
 /// `data`: file or folder. MissingData.
 RulerPlan plan_ruler_qa(const Task& task, const std::filesystem::path& data);  // ruler_qa.cc
 

@@ -9,6 +9,7 @@
 #include "base/compressed.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "documents/document.h"
 #include "score/punkt.h"
 #include "score/words.h"
 #include "suites/haystack.h"
@@ -99,14 +100,15 @@ std::string singular(std::string text) {
 }
 
 /// RULER's PaulGrahamEssays.json, {"text": ...}, or any other haystack.
-std::string essay_text(const std::string& name) {
+std::string essay_text(const std::string& name, const TextReading& how) {
   if (name.ends_with(".json")) {
-    const Json json = parse_json_file(name);
+    const Json json =
+        parse_json(documents::read_document(std::filesystem::path(name), how.encoding).text, name);
     if (!json.is_object() || !json.contains("text") || !json["text"].is_string())
       fail("{}: an object with the field \"text\" was expected, as in RULER's PaulGrahamEssays.json", name);
     return json["text"].get<std::string>();
   }
-  return fmt::format("{}", fmt::join(haystack_documents(name), "\n\n"));
+  return fmt::format("{}", fmt::join(haystack_documents(name, how), "\n\n"));
 }
 
 /// Words between white space, with an empty one where the text begins or ends with white space: re.split.
@@ -234,7 +236,7 @@ RulerMaker begin_niah(const NiahOptions& options, RulerRun run, RulerRandom& ran
 
 }  // namespace
 
-RulerPlan plan_ruler_niah(const Task& task) {
+RulerPlan plan_ruler_niah(const Task& task, const TextReading& how) {
   Settings row = make_settings(task);
   RulerPlan plan;
   read_ruler_keys(row, plan);
@@ -252,7 +254,7 @@ RulerPlan plan_ruler_niah(const Task& task) {
   if (options.needle_keys * options.needle_values > kDepths)
     row.refuse("num_needle_v", fmt::format("a text has room for {} needles", kDepths));
   if (options.haystack == "essay") {
-    options.essay = std::make_shared<const std::vector<std::string>>(essay_words(essay_text(essays)));
+    options.essay = std::make_shared<const std::vector<std::string>>(essay_words(essay_text(essays, how)));
     plan.cell.add("haystack", content_name(essays).stem().string());
   }
   plan.begin = [options](const RulerRun& run, RulerRandom& random) {
@@ -262,7 +264,7 @@ RulerPlan plan_ruler_niah(const Task& task) {
 }
 
 std::vector<Case> make_ruler_niah_cases(const Task& task, const MakeContext& context) {
-  return ruler_cases(task, context, plan_ruler_niah(task));
+  return ruler_cases(task, context, plan_ruler_niah(task, context.reading));
 }
 
 }  // namespace longspan

@@ -4,10 +4,9 @@
 
 #include <algorithm>
 
-#include "base/compressed.h"
 #include "base/error.h"
-#include "base/file.h"
-#include "data/documents.h"
+#include "documents/document.h"
+#include "documents/records.h"
 #include "suites/records.h"
 #include "suites/ruler.h"
 
@@ -116,7 +115,7 @@ std::optional<RulerSample> qa_trial(const QaData& data, const RulerRun& run, Pyt
 }
 
 Json read_packed_json(const fs::path& file) {
-  return parse_json(unpack(read_file(file), file.string()), file.string());
+  return parse_json(documents::read_document(file, "").text, file.string());
 }
 
 QaData read_squad(const fs::path& path) {
@@ -160,7 +159,7 @@ QaData read_hotpotqa(const fs::path& path) {
 
 QaData read_nq_open(const fs::path& file) {
   Collected collected;
-  read_lines(file, [&](std::string_view line, int64_t number) {
+  documents::read_lines(file, [&](std::string_view line, int64_t number) {
     const std::string where = fmt::format("{}:{}", file.string(), number);
     const Json record = parse_json(line, where);
     QaQuestion question{text_field(record, "question", where), {}, {}, {}};

@@ -154,21 +154,18 @@ void add_instruction(std::vector<SourceText>& out, const Document& document) {
   out.push_back({document.id, language_of(shown), "", std::string(stripped(prompt)), {{"", answer}}});
 }
 
-void read_into(const std::vector<std::filesystem::path>& files, const char* what, bool text_needed,
-               const std::function<void(Document&&)>& add) {
+void read_into(SynthSources& sources, const std::vector<std::filesystem::path>& files, const char* what,
+               const ReadingOptions& options, const std::function<void(Document&&)>& add) {
   int64_t bytes = 0;
   if (files.empty()) return;
-  read_documents(
-      files, OnBadDocument::Skip,
-      [&](Document&& document) {
-        bytes += static_cast<int64_t>(document.text.size());
-        if (bytes > kMostSourceBytes)
-          fail("the {} exceed {} at {}, and all are held in memory; give fewer files", what,
-               human_bytes(static_cast<double>(kMostSourceBytes)), document.file.string());
-        add(std::move(document));
-        return true;
-      },
-      text_needed);
+  add_report(sources.reading, read_documents(files, options, [&](Document&& document) {
+               bytes += static_cast<int64_t>(document.text.size());
+               if (bytes > kMostSourceBytes)
+                 fail("the {} exceed {} at {}, and all are held in memory; give fewer files", what,
+                      human_bytes(static_cast<double>(kMostSourceBytes)), document.file.string());
+               add(std::move(document));
+               return true;
+             }));
 }
 
 /// Bytes of the section number that opens a heading ("4.1. ", "12. "), or 0.
@@ -240,20 +237,23 @@ int64_t SynthSources::bytes(const std::string& needs, const std::string& languag
 
 SynthSources read_sources(const SynthJob& job) {
   SynthSources sources;
-  read_into(job.documents, "documents", true, [&](Document&& d) {
+  const ReadingOptions texts{.encoding = job.encoding};
+  ReadingOptions records = texts;
+  records.text_needed = false;
+  read_into(sources, job.documents, "documents", texts, [&](Document&& d) {
     std::string language = language_of(d);
     size_t number = headings(d.text).size();
     sources.documents.push_back({std::move(d.id), language, "", std::move(d.text), {}, number});
   });
-  read_into(job.questions, "questions", true, [&](Document&& d) {
+  read_into(sources, job.questions, "questions", texts, [&](Document&& d) {
     auto questions = questions_of(d.fields);
     std::string language = language_of(d);
     if (!questions.empty())
       sources.questions.push_back(
           {std::move(d.id), language, "", std::string(stripped(d.text)), std::move(questions)});
   });
-  read_into(job.code, "code", true, [&](Document&& d) { add_code(sources.code, std::move(d)); });
-  read_into(job.instructions, "instructions", false,
+  read_into(sources, job.code, "code", texts, [&](Document&& d) { add_code(sources.code, std::move(d)); });
+  read_into(sources, job.instructions, "instructions", records,
             [&](Document&& d) { add_instruction(sources.instructions, d); });
   return sources;
 }

@@ -26,6 +26,7 @@ struct SourceText {
 
 struct SynthSources {
   std::vector<SourceText> documents, questions, code, instructions;
+  ReadingReport reading;
 
   /// The texts that `needs` of a kind names.
   const std::vector<SourceText>& of(const std::string& needs) const;

@@ -280,6 +280,7 @@ SynthReport synthesise(const SynthJob& job, const Tokenizer& tokenizer, const fs
   SynthReport report;
   LinesFile file(out);  // first: a path that cannot be written is known at once
   SynthSources sources = read_sources(job);
+  report.reading = std::move(sources.reading);
   Mix mix = checked_mix(job, sources);
   while (report.records < job.records) {
     int64_t n = std::min<int64_t>(job.records - report.records, 2 * threads());

@@ -40,6 +40,7 @@ struct SynthJob {
   double far_weight = 0;
   int64_t records = 100;
   uint64_t seed = 1;
+  std::string encoding = {};  // of the files; "": recognised
 };
 
 /// {"id", "kind", "lang", "messages": [{role, content}], "masked": [[begin, end], ...], "answers_at": [depth
@@ -52,6 +53,7 @@ Json synth_record(const SynthJob& job, const Tokenizer& tokenizer, int64_t k);
 struct SynthReport {
   int64_t records = 0, tokens = 0;
   std::map<std::string, int64_t> by_kind;  // records
+  ReadingReport reading;                   // of all input
   bool complete = true;                    // false: progress asked to stop, and nothing was written
 };
 

@@ -61,8 +61,8 @@ struct Recipe {
   std::optional<Compute> compute;
   Trained trained;
   double beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0.1, clip = 1.0;  // clip 0: never
-  TrainingPlan plan;
-  int64_t snapshot_steps = 0;  // 0: by minutes only
+  TrainingPlan plan{.head_chunk = 0};  // head_chunk 0: what suits the device
+  int64_t snapshot_steps = 0;          // 0: by minutes only
   double snapshot_minutes = 10;
   int64_t snapshots_kept = 2;
   int64_t validation_steps = 0;  // 0: never

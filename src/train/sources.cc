@@ -36,6 +36,7 @@ uint64_t seed_of(const Recipe& recipe, size_t stage, size_t index) {
 }
 
 void report(const Opening& o, const ReadingReport& reading) {
+  for (const std::string& sentence : reading.remarks) o.say(sentence);
   if (reading.bad == 0) return;
   o.say(fmt::format("{} of {} documents were skipped, the first one: {}", reading.bad,
                     reading.documents + reading.bad, reading.faults.empty() ? "" : reading.faults[0]));
@@ -101,7 +102,7 @@ std::vector<std::vector<int32_t>> validation_texts(const Opening& o) {
   const std::vector<int64_t>& lengths = o.recipe.validation_lengths;
   auto longest = static_cast<size_t>(*std::max_element(lengths.begin(), lengths.end()));
   auto wanted = static_cast<size_t>(o.recipe.validation_windows);
-  read_documents(o.recipe.validation_files, OnBadDocument::Skip, [&](Document&& document) {
+  ReadingReport reading = read_documents(o.recipe.validation_files, {}, [&](Document&& document) {
     if (document.text.size() < longest) return true;  // a token is a byte at least
     std::vector<int32_t> ids = o.tokenizer.encode(document.text);
     if (ids.size() >= longest) {
@@ -110,6 +111,7 @@ std::vector<std::vector<int32_t>> validation_texts(const Opening& o) {
     }
     return texts.size() < wanted;
   });
+  report(o, reading);
   if (texts.empty())
     fail("validation: no document of the held-out files has {} tokens, the longest of lengths", longest);
   return texts;

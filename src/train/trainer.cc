@@ -74,6 +74,14 @@ bool loads_original(const Recipe& recipe) {
   return has_divergence(recipe) && (t.all || t.norms || t.embeddings);
 }
 
+/// The recipe's plan, complete.
+TrainingPlan plan_of(const Recipe& recipe, const Kernels& k) {
+  constexpr int64_t kCpuHeadChunk = 256, kGpuHeadChunk = 4096;
+  TrainingPlan plan = recipe.plan;
+  if (plan.head_chunk == 0) plan.head_chunk = k.on_host ? kCpuHeadChunk : kGpuHeadChunk;
+  return plan;
+}
+
 /// Tokens of the longest row.
 int64_t row_tokens(const Stage& stage) {
   return std::max(stage.row_tokens, stage.short_rows.rows > 0 ? stage.short_rows.tokens : 0);
@@ -84,12 +92,10 @@ void prepare_original(Run& run) {
   const ModelConfig& config = run.model.model.config;
   run.original.spec = position_spec(config.position, config.head_shape(), 0);
   if (!loads_original(run.recipe)) return;
+  const Model& trained = run.model.model;
+  Weights weights = load_weights(run.checkpoint, config, *trained.device);
   run.original_model =
-      std::make_unique<Model>(Model{config,
-                                    load_weights(run.checkpoint, config, *run.model.model.device),
-                                    {},
-                                    run.model.model.device,
-                                    run.model.model.compute});
+      std::make_unique<Model>(Model{trained.device, config, std::move(weights), {}, trained.compute});
   run.original.model = run.original_model.get();
 }
 
@@ -206,7 +212,8 @@ bool run_stage(Run& run, Metrics& metrics) {
   const Stage& stage = recipe.stages[static_cast<size_t>(run.state.stage)];
   const ModelConfig& config = run.model.model.config;
   StagePositions positions = stage_positions(stage, config);
-  auto buffers = make_training_buffers(run.model, positions.spec, row_tokens(stage), recipe.plan);
+  auto buffers = make_training_buffers(run.model, positions.spec, row_tokens(stage),
+                                       plan_of(recipe, run.model.model.kernels()));
   while (run.state.stage_step < stage.steps) {
     StepReport report =
         one_step(run, stage, run.data.stages[static_cast<size_t>(run.state.stage)], positions, *buffers);
@@ -228,7 +235,7 @@ bool run_stage(Run& run, Metrics& metrics) {
 MemoryTable training_memory(const Recipe& recipe, const Checkpoint& checkpoint, const Kernels& k) {
   ModelConfig config = read_config(checkpoint);
   TrainingShape shape{.trained = recipe.trained,
-                      .plan = recipe.plan,
+                      .plan = plan_of(recipe, k),
                       .compute = recipe.compute.value_or(k.preferred),
                       .original = loads_original(recipe)};
   for (const Stage& stage : recipe.stages) {

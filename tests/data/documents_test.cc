@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "data/tokenizers.h"
+#include "documents/records.h"
 
 namespace longspan {
 namespace {
@@ -29,13 +30,10 @@ class Documents : public FilesTest {
   std::vector<Document> read(const std::vector<fs::path>& files, OnBadDocument on_bad = OnBadDocument::Skip,
                              bool text_needed = true) {
     std::vector<Document> documents;
-    report_ = read_documents(
-        files, on_bad,
-        [&](Document&& d) {
-          documents.push_back(std::move(d));
-          return true;
-        },
-        text_needed);
+    report_ = read_documents(files, {.on_bad = on_bad, .text_needed = text_needed}, [&](Document&& d) {
+      documents.push_back(std::move(d));
+      return true;
+    });
     return documents;
   }
   std::string error(const std::vector<fs::path>& files, OnBadDocument on_bad = OnBadDocument::Skip) {
@@ -76,8 +74,9 @@ TEST_F(Documents, TextFilesAreWholeDocumentsAndFoldersAreWalkedByName) {
   write("tree/a.md", "\xEF\xBB\xBF# one");
   write("tree/b/c/three.txt", "three\n\nlines\n");
   write("tree/.git/config", "hidden");
-  write("tree/d.jsonl", "{\"text\": \"four\"}\n");
-  auto documents = read({dir_ / "tree", write("alone.txt", "five")});
+  write("tree/README.md", "about");
+  auto documents =
+      read({dir_ / "tree", write("d.jsonl", "{\"text\": \"four\"}\n"), write("alone.txt", "five")});
   std::vector<std::string> texts, categories;
   for (const Document& d : documents) texts.push_back(d.text), categories.push_back(d.category);
   EXPECT_EQ(texts, (std::vector<std::string>{"# one", "three\n\nlines\n", "print()\n", "four", "five"}));
@@ -85,6 +84,44 @@ TEST_F(Documents, TextFilesAreWholeDocumentsAndFoldersAreWalkedByName) {
   EXPECT_EQ(documents[2].id, (dir_ / "tree/b/two.py").string());
   EXPECT_EQ(documents[2].line, 0);
   EXPECT_TRUE(documents[2].fields.is_null());
+  ASSERT_EQ(report_.remarks.size(), 1u);
+  EXPECT_NE(
+      report_.remarks[0].find("3 files are read (a.md, b/c/three.txt, b/two.py), 1 file is left: README.md"),
+      std::string::npos)
+      << report_.remarks[0];
+}
+
+TEST_F(Documents, TheOtherFilesOfADataSetAreNamedNotRead) {
+  const std::string lines = "{\"text\": \"one\"}\n{\"text\": \"two\"}\n";
+  write("set/data/train.json", lines);
+  write("set/valid.NDJSON", lines);
+  write("set/README.md", "about");
+  write("set/notes.txt", "about");
+  auto documents = read({dir_ / "set"});
+  ASSERT_EQ(documents.size(), 4u);
+  EXPECT_EQ(documents[0].category, "train");
+  EXPECT_EQ(documents[3].text, "two");
+  EXPECT_NE(report_.remarks.at(0).find("2 files are left: README.md, notes.txt"), std::string::npos)
+      << report_.remarks.at(0);
+}
+
+TEST_F(Documents, DocumentsOfEveryKind) {
+  const fs::path golden = fs::path(LONGSPAN_GOLDEN) / "documents";
+  auto documents =
+      read({golden / "letter.docx", golden / "gb18030.txt", golden / "picture.png", golden / "locked.pdf",
+            write("list.json", "[{\"text\": \"x\"}]"), write("one.json", "{\n\"text\": \"x\"\n}\n")});
+  ASSERT_EQ(documents.size(), 2u);
+  EXPECT_TRUE(documents[0].text.starts_with("# The Keeper\n"));
+  EXPECT_TRUE(documents[1].text.starts_with("第一章 灯塔\n"));
+  EXPECT_EQ(report_.remarks,
+            std::vector<std::string>{(golden / "gb18030.txt").string() +
+                                     ": is read as GB18030; --encoding NAME if that is wrong"});
+  ASSERT_EQ(report_.faults.size(), 4u);
+  EXPECT_TRUE(report_.faults[0].ends_with(
+      "picture.png: is a PNG image; run OCR over it first (tesseract, ocrmypdf)"));
+  EXPECT_NE(report_.faults[1].find("locked.pdf: is a PDF that needs a password"), std::string::npos);
+  EXPECT_NE(report_.faults[2].find("list.json: is one JSON list"), std::string::npos);
+  EXPECT_NE(report_.faults[3].find("one.json: is one JSON object over several lines"), std::string::npos);
 }
 
 TEST_F(Documents, CompressedFilesReadTheSame) {
@@ -130,9 +167,10 @@ TEST_F(Documents, BadOnesAreNamedAndSkippedOrFatal) {
                         "{\"text\": \"x\", \"text\": \"y\"}\n"
                         "{\"text\": \"last\"}\n");
   fs::path binary = write("b.txt", std::string("a\0b", 3)), latin = write("l.txt", "caf\xE9"),
-           empty = write("e.txt", "");
-  auto documents = read({file, binary, latin, empty});
-  ASSERT_EQ(documents.size(), 2u);
+           cut = write("c.txt", "caf\xC3\xA9 \xE7\xAC"), empty = write("e.txt", "");
+  auto documents = read({file, binary, latin, cut, empty});
+  ASSERT_EQ(documents.size(), 3u);
+  EXPECT_EQ(documents[2].text, "café");
   EXPECT_EQ(documents[1].line, 10);
   EXPECT_EQ(report_.bad, 11);
   ASSERT_EQ(report_.faults.size(), 11u);
@@ -141,8 +179,9 @@ TEST_F(Documents, BadOnesAreNamedAndSkippedOrFatal) {
         fmt::format("{}:{}: ", file.string(), line)))
         << report_.faults[static_cast<size_t>(line) - 2];
   EXPECT_NE(report_.faults[0].find("is not valid JSON"), std::string::npos);
-  EXPECT_EQ(report_.faults[8], binary.string() + ": holds a NUL: is it a binary file?");
-  EXPECT_EQ(report_.faults[9], latin.string() + ": is not UTF-8 at byte 3");
+  EXPECT_EQ(report_.faults[8], binary.string() + ": looks binary (NUL at byte 1); convert it to text first");
+  EXPECT_TRUE(report_.faults[9].starts_with(cut.string() + ": is UTF-8, but not at byte 6 (0xe7); "))
+      << report_.faults[9];
   EXPECT_TRUE(error({file}, OnBadDocument::Fail).starts_with(file.string() + ":2: "))
       << error({file}, OnBadDocument::Fail);
   EXPECT_EQ(read({file}, OnBadDocument::Skip, false).size(), 4u);  // lines 4 and 6 need no text
@@ -162,12 +201,11 @@ TEST_F(Documents, TheBodyCanStop) {
   for (int i = 0; i < 9; ++i) lines += "{\"text\": \"x\"}\n";
   fs::path file = write("f.jsonl", lines), other = write("g.jsonl", lines);
   int seen = 0;
-  ReadingReport report =
-      read_documents({file, other}, OnBadDocument::Skip, [&](Document&&) { return ++seen < 4; });
+  ReadingReport report = read_documents({file, other}, {}, [&](Document&&) { return ++seen < 4; });
   EXPECT_EQ(seen, 4);
   EXPECT_EQ(report.documents, 4);
   std::vector<std::string> got;
-  read_lines(write("t.txt", "a\n\nb"), [&](std::string_view line, int64_t number) {
+  documents::read_lines(write("t.txt", "a\n\nb"), [&](std::string_view line, int64_t number) {
     got.push_back(fmt::format("{}{}", line, number));
     return true;
   });

@@ -186,8 +186,7 @@ TEST_F(Shards, ProgressEndsAtTheTotal) {
 
 TEST_F(Shards, StatisticsCountWhatIsThere) {
   fs::path other = write("zh.txt", "它是é");
-  CorpusStatistics statistics =
-      corpus_statistics({corpus_, other}, byte_tokenizer(), OnBadDocument::Skip, {});
+  CorpusStatistics statistics = corpus_statistics({corpus_, other}, byte_tokenizer(), {}, {});
   EXPECT_EQ(statistics.reading.bad, 1);
   ASSERT_EQ(statistics.categories.size(), 3u);
   const LengthStatistics& zh = statistics.categories.at("zh");

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 #include <vector>
 
@@ -49,6 +50,17 @@ inline double error(const std::vector<float>& got, const std::vector<float>& wan
     largest = std::max(largest, std::abs(static_cast<double>(want[i])));
   }
   return difference > 0 ? difference / largest : 0;
+}
+
+/// AttentionShape::documents of these starts.
+inline std::vector<int32_t> documents_of(const std::vector<int32_t>& starts, int64_t past) {
+  std::vector<int32_t> documents;
+  if (starts.empty() || past != 0) return documents;
+  auto rows = static_cast<int32_t>(starts.size());
+  for (int32_t t = 0; t < rows; ++t)
+    if (starts[static_cast<size_t>(t)] == t) documents.push_back(t);
+  documents.push_back(rows);
+  return documents;
 }
 
 template <class T>

@@ -77,6 +77,7 @@ struct Data {
              .chunk = c.chunk,
              .positions = view_of(DType::F32, positions),
              .starts = view_of(DType::I32, starts),
+             .documents = documents_of(starts, c.past),
              .slopes = view_of(DType::F32, slopes),
              .decay = view_of(DType::F32, decay)};
   }
@@ -175,6 +176,21 @@ TEST(AttentionZones, MatchReferenceOnDrawnShapes) {
   }
 }
 
+/// Which a device may take apart before it launches anything.
+TEST(AttentionZones, MatchReferenceOnManyDocuments) {
+  for (int64_t document : {3, 40, 200}) {
+    expect_reference({.tokens = 700, .d = 64, .dtype = DType::BF16, .step = 1, .document = document});
+    for (int64_t window : {0, 70})
+      for (int64_t second : {0, 50})
+        expect_reference({.tokens = 700,
+                          .d = 64,
+                          .dtype = DType::BF16,
+                          .from = second > 0 ? std::vector<int64_t>{0, second} : std::vector<int64_t>{0},
+                          .window = window,
+                          .document = document});
+  }
+}
+
 TEST(AttentionZones, MatchReferenceOnEveryHeadSize) {
   for (int64_t d = 16; d <= 256; d += 16)
     for (int64_t tokens : {1, 20})
@@ -231,7 +247,8 @@ TEST(AttentionZones, RowsWithoutKeysAreZero) {
   }
 }
 
-/// Equal zones are plain attention, bit for bit.
+/// Equal zones are plain attention, bit for bit; on a GPU with BF16 up to its rounding, because tiles where
+/// two zones meet are read twice, and cuDNN's zones are merged from rounded parts.
 TEST(AttentionZones, EqualZonesArePlain) {
   Case c{.tokens = 100, .past = 200, .d = 64, .from = {0, 60, 150}, .shared_keys = true};
   Data data(c);
@@ -241,7 +258,11 @@ TEST(AttentionZones, EqualZonesArePlain) {
       Result zoned = run(how.attention, out, c, data);
       Data plain(c);
       plain.zones.resize(1);
-      EXPECT_EQ(zoned.out, run(how.attention, out, c, plain).out) << how.name;
+      Result whole = run(how.attention, out, c, plain);
+      if (out == DType::BF16 && std::string(how.name) == "cuda")
+        EXPECT_LE(error(zoned.out, whole.out), how.bf16_tolerance);
+      else
+        EXPECT_EQ(zoned.out, whole.out) << how.name;
     }
 }
 

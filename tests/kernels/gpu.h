@@ -50,9 +50,11 @@ class Call {
     return s;
   }
   KvPages pages(KvPages p, bool written) {
+    constexpr int32_t kMostPages = 1 << 20;  // entries that no sequence reaches may hold anything
     int32_t last = -1;
-    for (int64_t s = 0; s < p.table.rows() && p.table; ++s)
-      for (int64_t i = 0; i < p.table.cols(); ++i) last = std::max(last, p.table.row<int32_t>(s)[i]);
+    for (int64_t s = 0; p.table && s < p.table.rows(); ++s)
+      for (int64_t i = 0; i < p.table.cols(); ++i)
+        if (int32_t page = p.table.row<int32_t>(s)[i]; page < kMostPages) last = std::max(last, page);
     int64_t bytes = last < 0 ? 0 : last * p.stride + dtype_bytes(p.dtype, p.heads * kPageTokens * p.head_dim);
     p.memory = static_cast<std::byte*>(mirrored(p.memory, bytes, 1, bytes, bytes, written));
     p.table = in(p.table);
@@ -318,6 +320,33 @@ inline const Kernels& kernels_through_host() {
             std::vector<Tensor> all;
             for (const Tensor& t : x) all.push_back(c.in(t));
             raw().sum_of_squares(c.out(sum), all);
+            c.finish();
+          },
+      .fused_rows = raw().fused_rows,
+      .norm_linear =
+          [](std::span<const Projection> projections, Tensor x, Tensor norm, float eps) {
+            Call c;
+            std::vector<Linear> weights;
+            for (const Projection& p : projections) weights.push_back(c.linear(*p.w));
+            std::vector<Projection> all;
+            for (size_t i = 0; i < projections.size(); ++i)
+              all.push_back({c.out(projections[i].out), &weights[i]});
+            raw().norm_linear(all, c.in(x), c.in(norm), eps);
+            c.finish();
+          },
+      .norm_gate =
+          [](Tensor out, Tensor x, Tensor norm, float eps, const Linear& gate, const Linear& up,
+             Activation activation) {
+            Call c;
+            raw().norm_gate(c.out(out), c.in(x), c.in(norm), eps, c.linear(gate), c.linear(up), activation);
+            c.finish();
+          },
+      .rope_store =
+          [](Tensor q, Tensor k, Tensor v, const RopeTable& queries, const RopeTable& keys,
+             const KvPages& key_pages, const KvPages& value_pages, const Sequences& sequences) {
+            Call c;
+            raw().rope_store(c.out(q), c.in(k), c.in(v), c.in(queries), c.in(keys), c.pages(key_pages, true),
+                             c.pages(value_pages, true), c.sequences(sequences));
             c.finish();
           },
   };

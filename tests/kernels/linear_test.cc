@@ -7,8 +7,8 @@
 #include <thread>
 
 #include "base/threads.h"
-#include "kernels/kernels.h"
 #include "kernels/implementations.h"
+#include "kernels/kernels.h"
 
 namespace longspan {
 namespace {

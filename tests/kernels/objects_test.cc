@@ -48,7 +48,11 @@ std::string listing_of(const std::string& source) {
   return output_of("nm -C '" + object_of(source).string() + "'");
 }
 
+/// A build that was packed for another machine has no objects beside its programs.
+bool packed_build() { return !fs::exists(object_of("dispatch.cc").parent_path()); }
+
 TEST(Objects, OfOneInstructionSetShareNothing) {
+  if (packed_build()) GTEST_SKIP() << "no objects were packed";
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
   GTEST_SKIP() << "only optimised objects are free of inline functions";
 #endif
@@ -76,6 +80,7 @@ TEST(Objects, SharedSymbolsAreSeen) {
                            "0000000000000000 V DW.ref.x\n"
                            "0000000000000000 u longspan::f()::once\n"),
             "W std::vector<int>::~vector()\nV DW.ref.x\nu longspan::f()::once\n");
+  if (packed_build()) return;
   // Any other object has some.
   EXPECT_NE(shared_symbols(listing_of("dispatch.cc")), "");
 }

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
-#include "data/documents.h"
+#include "documents/records.h"
 
 namespace longspan {
 namespace {
@@ -13,14 +13,15 @@ using Sentences = std::vector<std::string>;
 
 TEST(Punkt, SentencesOfNltk) {
   int vectors = 0;
-  read_lines(std::string(LONGSPAN_GOLDEN) + "/suites/punkt_sentences.jsonl.zst",
-             [&](std::string_view line, int64_t number) {
-               const Json want = parse_json(line, "golden");
-               EXPECT_EQ(punkt_sentences(want["text"].get<std::string>()), want["sentences"].get<Sentences>())
-                   << "line " << number;
-               ++vectors;
-               return true;
-             });
+  documents::read_lines(
+      std::string(LONGSPAN_GOLDEN) + "/suites/punkt_sentences.jsonl.zst",
+      [&](std::string_view line, int64_t number) {
+        const Json want = parse_json(line, "golden");
+        EXPECT_EQ(punkt_sentences(want["text"].get<std::string>()), want["sentences"].get<Sentences>())
+            << "line " << number;
+        ++vectors;
+        return true;
+      });
   EXPECT_EQ(vectors, 46);
 }
 

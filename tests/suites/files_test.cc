@@ -74,6 +74,22 @@ TEST_F(FileCases, RecordsBecomeCasesInWhichADocumentStaysTogether) {
   EXPECT_EQ(cases[1].id, "qa/3");
 }
 
+TEST_F(FileCases, RecordsOfOtherSystemsAreReadAgainAsTheyWere) {
+  const std::string lines =
+      "{\"context\": \"one\", \"question\": \"a\", \"answers\": \"x\"}\r\n"
+      "{\"context\": \"two\", \"question\": \"b\", \"answers\": \"y\"}\r\n";
+  std::string wide = "\xff\xfe";
+  for (char c : lines) wide += std::string(1, c) + '\0';
+  write("mark/qa.jsonl", "\xEF\xBB\xBF" + lines);
+  write("wide/qa.jsonl", wide);
+  for (const char* folder : {"mark/qa.jsonl", "wide/qa.jsonl"}) {
+    std::vector<Case> cases = make(folder);
+    ASSERT_EQ(cases.size(), 2u) << folder;
+    EXPECT_EQ(cases[1].text().user, "two b") << folder;
+    EXPECT_EQ(cases[0].text().user, "one a") << folder;
+  }
+}
+
 TEST_F(FileCases, ListsOfARecordAreTakenApart) {
   write("qa.jsonl",
         "{\"input\": \"d\", \"kind\": \"human\", \"qs\": [\"no\"], \"as\": [\"no\"]}\n"

@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
-#include "data/documents.h"
+#include "documents/records.h"
 #include "score/words.h"
 #include "suites/prompt.h"
 
@@ -76,7 +76,7 @@ TEST(Ruler, SamplesOfTheOriginal) {
   const Suite ruler = suite();
   std::map<std::string, std::unique_ptr<RulerSamples>> runs;
   int samples = 0;
-  read_lines(kGolden / "samples.jsonl.zst", [&](std::string_view line, int64_t) {
+  documents::read_lines(kGolden / "samples.jsonl.zst", [&](std::string_view line, int64_t) {
     const Json want = parse_json(line, "golden");
     const auto name = want["task"].get<std::string>();
     const auto length = want["length"].get<int64_t>(), index = want["index"].get<int64_t>();

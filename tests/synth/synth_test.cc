@@ -8,9 +8,9 @@
 #include <set>
 
 #include "base/error.h"
-#include "data/documents.h"
 #include "data/loader.h"
 #include "data/tokenizers.h"
+#include "documents/records.h"
 #include "synth/templates.h"
 
 namespace longspan {
@@ -202,7 +202,7 @@ class Synth : public FilesTest {
     SynthReport report = synthesise(job, tokenizer_, out, {});
     EXPECT_EQ(report.records, records);
     std::vector<Json> all;
-    read_lines(out, [&](std::string_view line, int64_t) {
+    documents::read_lines(out, [&](std::string_view line, int64_t) {
       if (!line.empty()) all.push_back(parse_json(line, "out"));
       return true;
     });

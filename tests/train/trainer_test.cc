@@ -323,7 +323,7 @@ TEST_F(TrainerTest, MemoryCountsWhatValidationAllocates) {
   for (const char* position : {"yarn:factor=16", "self_extend:group=16,window=16"}) {
     r.stages[0].position = position;
     PositionSpec spec = position_spec(stage_position(r.stages[0], config), config.head_shape(), 700);
-    Model model{.config = config, .weights = {}, .device = host_device(kernels())};
+    Model model{.device = host_device(kernels()), .config = config};
     auto pool = std::make_shared<KvPool>(
         *model.device, kv_layout(config, {DType::F32, DType::F32}, key_copies(spec)), pages_for(700));
     KvCache cache(pool);

@@ -130,10 +130,9 @@ __global__ void __launch_bounds__(kThreads)
     unpack_rows_kernel(To* to, int64_t row_stride, const __nv_bfloat16* from,
                        const __grid_constant__ Segments segments, uint32_t pieces, uint32_t per_row) {
   float x[kEach][kWide];
-  To* target[kEach];
+  To* target[kEach] = {};
 #pragma unroll
   for (int j = 0; j < kEach; ++j) {
-    target[j] = nullptr;
     uint32_t index = piece_index(j);
     if (index >= pieces) break;
     Piece piece(index, per_row);

@@ -1,5 +1,6 @@
 // Movement of tensors on the GPU: conversion, dequantisation, gathering and scattering of rows.
 #include <algorithm>
+#include <bit>
 #include <cassert>
 
 #include "kernels/cuda/device.h"
@@ -83,11 +84,11 @@ __global__ void embed_any_kernel(Rows out, Rows table, const int32_t* ids, int64
 
 }  // namespace
 
-bool built_for_current_gpu() {
-  cudaFuncAttributes attributes;
+int code_architecture() {
+  cudaFuncAttributes attributes{};
   bool built = cudaFuncGetAttributes(&attributes, scatter_kernel) == cudaSuccess;
   cudaGetLastError();
-  return built;
+  return built ? attributes.ptxVersion : 0;
 }
 
 void cuda_convert(Tensor out, Tensor x) {
@@ -146,7 +147,7 @@ void cuda_fill(Tensor x, float value) {
   int64_t rows = x.rows(), cols = x.cols();
   if (rows * cols == 0) return;
   CudaDevice& device = device_of(x);
-  if (value == 0 && x.row_stride == dtype_bytes(x.dtype, cols)) {
+  if (std::bit_cast<uint32_t>(value) == 0 && x.row_stride == dtype_bytes(x.dtype, cols)) {
     check(cudaMemsetAsync(x.data, 0, static_cast<size_t>(x.bytes()), device.stream()), "fill");
     return;
   }
