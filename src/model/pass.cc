@@ -113,6 +113,15 @@ std::vector<int32_t> documents_of(const PassRows& rows) {
   return first;
 }
 
+/// Whether positions rise by 1 from row to row within each document.
+bool consecutive(const PassRows& rows) {
+  for (size_t t = 1; t < rows.positions.size(); ++t) {
+    bool first = !rows.starts.empty() && rows.starts[t] == static_cast<int32_t>(t) + rows.past[0];
+    if (!first && rows.positions[t] != rows.positions[t - 1] + 1) return false;
+  }
+  return rows.past[0] == 0;
+}
+
 AttentionShape shape_of(Device& device, const ModelConfig& c, const PositionSpec& spec, int64_t window,
                         const PassRows& rows, const PassInputs& in, const Sequences& sequences) {
   double divisor = c.query_pre_attn_scalar > 0 ? c.query_pre_attn_scalar : static_cast<double>(c.head_dim);
@@ -126,7 +135,9 @@ AttentionShape shape_of(Device& device, const ModelConfig& c, const PositionSpec
   // Attention needs positions only where something depends on distance.
   bool by_distance =
       spec.zones.size() > 1 || !spec.decay.empty() || !spec.slopes.empty() || c.sliding_window > 0;
-  if (!rows.indices && by_distance) shape.positions = in.indices.viewed(DType::F32, rows.count());
+  // Distances within documents of consecutive positions are those of the rows; chunks are counted from 0.
+  bool same_distances = rows.indices || (spec.chunk == 0 && consecutive(rows));
+  if (!same_distances && by_distance) shape.positions = in.indices.viewed(DType::F32, rows.count());
   if (!rows.starts.empty()) {
     shape.starts = in.starts.viewed(DType::I32, rows.count());
     shape.documents = documents_of(rows);

@@ -42,7 +42,8 @@ template <>
 __device__ inline __half from_float<__half>(float x) {
   if (x != x) {
     unsigned bits = __float_as_uint(x);
-    return __ushort_as_half(static_cast<unsigned short>((bits >> 16 & 0x8000u) | 0x7e00u | (bits >> 13 & 0x3ffu)));
+    return __ushort_as_half(
+        static_cast<unsigned short>((bits >> 16 & 0x8000u) | 0x7e00u | (bits >> 13 & 0x3ffu)));
   }
   return __float2half_rn(x);
 }

@@ -19,12 +19,23 @@ unsigned blocks_for(int64_t n) {
   return static_cast<unsigned>(std::clamp<int64_t>((n + kThreads - 1) / kThreads, 1, kMostBlocks));
 }
 
+/// to_float, and NaN keeps its bits, as on the host.
+template <class T>
+__device__ float exactly(T x) {
+  if constexpr (std::is_same_v<T, __half>) {
+    unsigned bits = __half_as_ushort(x);
+    if ((bits & 0x7fffu) > 0x7c00u)
+      return __uint_as_float((bits & 0x8000u) << 16 | 0x7f800000u | (bits & 0x3ffu) << 13);
+  }
+  return to_float(x);
+}
+
 template <class Out, class In>
 __global__ void convert_kernel(Rows out, Rows x, int64_t rows, int64_t cols) {
   int64_t n = rows * cols, step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t at = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; at < n; at += step) {
     int64_t t = at / cols, i = at % cols;
-    out.row<Out>(t)[i] = from_float<Out>(to_float(x.row<In>(t)[i]));
+    out.row<Out>(t)[i] = from_float<Out>(exactly(x.row<In>(t)[i]));
   }
 }
 
