@@ -165,6 +165,10 @@ TEST(Linear, PackedBytesAreWhatPackingTakes) {
   for (const Kernels* k : implementations_here()) {
     if (!k->supported()) continue;
     Linear w{weight, {}};
+    if (std::string(k->name) == "cuda") {  // reads the weight as stored, or converts it for one product
+      EXPECT_EQ(k->packed_bytes(w, Compute::BF16), 0);
+      continue;
+    }
     int64_t width = k->preferred == Compute::BF16 ? 2 : 4;
     EXPECT_GE(k->packed_bytes(w, Compute::BF16), 576 * 1536 * width) << k->name;
     EXPECT_LE(k->packed_bytes(w, Compute::BF16), 576 * 1536 * width * 9 / 8) << k->name;

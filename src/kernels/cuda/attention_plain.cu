@@ -4,6 +4,7 @@
 // nothing multiplies its sums by one.
 #include "kernels/cuda/attention_internal.h"
 #include "kernels/cuda/attention_plain.h"
+#include "kernels/cuda/rounding.cuh"
 
 namespace longspan {
 
@@ -194,9 +195,9 @@ __global__ void store_kernel(PagesView pages, const float* x, int64_t stride, in
     if (pages.dtype == DType::F32)
       reinterpret_cast<float*>(to)[e % d] = value;
     else if (pages.dtype == DType::F16)
-      reinterpret_cast<__half*>(to)[e % d] = __float2half_rn(value);
+      reinterpret_cast<__half*>(to)[e % d] = from_float<__half>(value);
     else
-      reinterpret_cast<__nv_bfloat16*>(to)[e % d] = __float2bfloat16_rn(value);
+      reinterpret_cast<__nv_bfloat16*>(to)[e % d] = from_float<__nv_bfloat16>(value);
   }
 }
 

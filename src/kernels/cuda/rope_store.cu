@@ -5,6 +5,7 @@
 #include "kernels/cuda/attention_view.h"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/operations.h"
+#include "kernels/cuda/rounding.cuh"
 
 namespace longspan {
 
@@ -36,9 +37,9 @@ __device__ void put(std::byte* token, DType dtype, int i, float x) {
   if (dtype == DType::F32)
     reinterpret_cast<float*>(token)[i] = x;
   else if (dtype == DType::F16)
-    reinterpret_cast<__half*>(token)[i] = __float2half_rn(x);
+    reinterpret_cast<__half*>(token)[i] = from_float<__half>(x);
   else
-    reinterpret_cast<__nv_bfloat16*>(token)[i] = __float2bfloat16_rn(x);
+    reinterpret_cast<__nv_bfloat16*>(token)[i] = from_float<__nv_bfloat16>(x);
 }
 
 /// A block takes one head of q, of k or of v, of one row.
