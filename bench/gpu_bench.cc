@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cmath>
 #include <functional>
+#include <memory>
 #include <string_view>
 #include <vector>
 
@@ -79,6 +80,8 @@ struct Shape {
   int64_t rows, keys, heads, kv_heads, d;
   std::vector<int64_t> from = {0};
   int64_t documents = 1;
+  DType cache = DType::BF16;
+  int64_t sequences = 1;  // of as many rows and keys each
 };
 
 struct Attention {
@@ -91,28 +94,30 @@ struct Attention {
   Tensor out, log_sum;
 
   Attention(Bench& bench, const Shape& of, bool decode) : b(bench), s(of), arena(*bench.device) {
-    int64_t pages = (s.keys + kPageTokens - 1) / kPageTokens;
-    std::vector<int32_t> table;
+    int64_t of_each = (s.keys + kPageTokens - 1) / kPageTokens, pages = s.sequences * of_each;
+    std::vector<int32_t> table, firsts;
     for (int64_t i = 0; i < pages; ++i) table.push_back(static_cast<int32_t>(i));
-    Tensor ids = b.ints(arena, table).viewed(DType::I32, 1, pages);
+    for (int64_t i = 0; i <= s.sequences; ++i) firsts.push_back(static_cast<int32_t>(i * s.rows));
+    std::vector<int32_t> pasts(static_cast<size_t>(s.sequences), static_cast<int32_t>(s.keys - s.rows));
+    Tensor ids = b.ints(arena, table).viewed(DType::I32, s.sequences, of_each);
     auto kv = [&] {
-      Tensor memory = b.normal(arena, DType::BF16, pages * s.kv_heads * kPageTokens, s.d);
+      Tensor memory = b.normal(arena, s.cache, pages * s.kv_heads * kPageTokens, s.d);
       return KvPages{static_cast<std::byte*>(memory.data),
                      s.kv_heads * kPageTokens * s.d * 2,
                      ids,
-                     DType::BF16,
+                     s.cache,
                      s.kv_heads,
                      s.d};
     };
     values = kv();
     for (int64_t from : s.from)
-      zones.push_back({from, b.normal(arena, DType::F32, s.rows, s.heads * s.d), kv()});
+      zones.push_back({from, b.normal(arena, DType::F32, s.sequences * s.rows, s.heads * s.d), kv()});
     shape = {.heads = s.heads,
              .kv_heads = s.kv_heads,
              .head_dim = s.d,
-             .sequences = {.count = 1,
-                           .rows = b.ints(arena, {0, static_cast<int32_t>(s.rows)}),
-                           .past = b.ints(arena, {static_cast<int32_t>(s.keys - s.rows)}),
+             .sequences = {.count = s.sequences,
+                           .rows = b.ints(arena, firsts),
+                           .past = b.ints(arena, pasts),
                            .most_rows = s.rows,
                            .most_keys = s.keys},
              .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(s.d)))};
@@ -123,8 +128,8 @@ struct Attention {
       for (int64_t t = 0; t < s.rows; ++t) starts.push_back(static_cast<int32_t>(t / length * length));
       shape.starts = b.ints(arena, starts);
     }
-    out = arena.matrix("bench", decode ? DType::F32 : DType::BF16, s.rows, s.heads * s.d);
-    log_sum = arena.matrix("bench", DType::F32, s.rows, s.heads);
+    out = arena.matrix("bench", decode ? DType::F32 : DType::BF16, s.sequences * s.rows, s.heads * s.d);
+    log_sum = arena.matrix("bench", DType::F32, s.sequences * s.rows, s.heads);
   }
 
   double flops() const {
@@ -159,14 +164,40 @@ void attention_case(Bench& b, const Shape& s, bool backward) {
   b.report(a.name("backward"), time, 2.5 * a.flops() / time / 1e12, "TFLOP/s");
 }
 
-void decode_case(Bench& b, int64_t keys, int64_t heads, int64_t kv_heads, int64_t d) {
+struct Decode {
+  int64_t keys, heads, kv_heads, d;
+  DType cache = DType::BF16;
+  int64_t sequences = 1;
+};
+
+/// One row of each sequence, replayed from a recording as decoding does; layers enough that their caches do
+/// not stay in L2.
+void decode_case(Bench& b, const Decode& c) {
   if (!b.wants("decode")) return;
-  Attention a(b, {.rows = 1, .keys = keys, .heads = heads, .kv_heads = kv_heads, .d = d}, true);
+  auto bytes = static_cast<double>(c.sequences * c.keys * c.kv_heads * c.d * 4);
+  auto layers = std::max<int64_t>(1, static_cast<int64_t>(256e6 / bytes));
+  std::vector<std::unique_ptr<Attention>> all;
+  for (int64_t i = 0; i < layers; ++i)
+    all.push_back(std::make_unique<Attention>(b,
+                                              Shape{.rows = 1,
+                                                    .keys = c.keys,
+                                                    .heads = c.heads,
+                                                    .kv_heads = c.kv_heads,
+                                                    .d = c.d,
+                                                    .cache = c.cache,
+                                                    .sequences = c.sequences},
+                                              true));
+  static int64_t recordings = 0;
+  const int64_t key[] = {recordings++};
+  const int64_t calls = std::max<int64_t>(10, layers);
   double time = b.seconds([&] {
-    for (int i = 0; i < 10; ++i) a.forward();
-  }) / 10;
-  double bytes = static_cast<double>(keys * kv_heads * d * 4);
-  b.report(a.name("decode"), time, bytes / time / 1e9, "GB/s");
+    b.device->replay(key, [&] {
+      for (int64_t i = 0; i < calls; ++i) all[static_cast<size_t>(i % layers)]->forward();
+    });
+  });
+  time /= static_cast<double>(calls);
+  b.report(fmt::format("{} {} sequences {}", all[0]->name("decode"), name(c.cache), c.sequences), time,
+           bytes / time / 1e9, "GB/s");
 }
 
 void product_case(Bench& b, int64_t rows, int64_t cols, int64_t features, DType type) {
@@ -181,6 +212,30 @@ void product_case(Bench& b, int64_t rows, int64_t cols, int64_t features, DType 
     b.report(name, time, 2.0 * static_cast<double>(rows * cols * features) / time / 1e12, "TFLOP/s");
   else
     b.report(name, time, static_cast<double>(w.weight.bytes()) / time / 1e9, "GB/s");
+}
+
+/// The fused halves of a layer: GB/s of the weights.
+void fused_case(Bench& b, int64_t rows, int64_t cols, int64_t q, int64_t kv, int64_t features, DType type) {
+  if (!b.wants("fused")) return;
+  Arena arena(*b.device);
+  auto linear = [&](int64_t n) { return Linear{b.normal(arena, type, n, cols), {}}; };
+  Linear of_q = linear(q), of_k = linear(kv), of_v = linear(kv), gate = linear(features),
+         up = linear(features);
+  Tensor x = b.normal(arena, DType::F32, rows, cols), norm = b.normal(arena, DType::F32, 1, cols);
+  auto out = [&](int64_t n) { return arena.matrix("bench", DType::F32, rows, n); };
+  const std::vector<Projection> heads{{out(q), &of_q}, {out(kv), &of_k}, {out(kv), &of_v}};
+  Tensor mlp = out(features);
+  // Repeated, so that the launch is hidden and the kernel remains.
+  auto measure = [&](const char* what, int64_t outputs, const std::function<void()>& body) {
+    double time = b.seconds([&] {
+      for (int i = 0; i < 20; ++i) body();
+    }) / 20;
+    auto bytes = static_cast<double>(outputs * dtype_bytes(type, cols));
+    b.report(fmt::format("fused {} {} x {} x {} {}", what, rows, cols, outputs, longspan::name(type)), time,
+             bytes / time / 1e9, "GB/s");
+  };
+  measure("norm_linear", q + 2 * kv, [&] { b.k.norm_linear(heads, x, norm, 1e-5f); });
+  measure("norm_gate", 2 * features, [&] { b.k.norm_gate(mlp, x, norm, 1e-5f, gate, up, Activation::Silu); });
 }
 
 void moving_cases(Bench& b) {
@@ -222,6 +277,11 @@ int main(int argc, char** argv) {
   for (DType type : {DType::BF16})
     for (auto [cols, features] : {std::pair{576, 1536}, {576, 49152}, {2048, 5888}, {5120, 13824}})
       product_case(b, 1, cols, features, type);
+  for (int64_t rows : {1, 8}) {
+    fused_case(b, rows, 576, 576, 192, 1536, DType::BF16);
+    fused_case(b, rows, 2048, 2048, 512, 5888, DType::BF16);
+    fused_case(b, rows, 5120, 5120, 1024, 13824, DType::BF16);
+  }
   constexpr int64_t K = 1024;
   for (int64_t n : {32 * K, 128 * K}) {
     attention_case(b, {n, n, 32, 32, 64}, n <= 128 * K);
@@ -234,8 +294,14 @@ int main(int argc, char** argv) {
   attention_case(b, {32 * K, 32 * K, 9, 3, 64, {0}, 8}, true);
   attention_case(b, {8 * K, 128 * K, 9, 3, 64}, false);
   for (int64_t n : {32 * K, 128 * K, 256 * K}) {
-    decode_case(b, n, 9, 3, 64);
-    decode_case(b, n, 32, 8, 128);
-    decode_case(b, n, 16, 16, 128);
+    decode_case(b, {n, 9, 3, 64});
+    decode_case(b, {n, 32, 8, 128});
+    decode_case(b, {n, 16, 16, 128});
+    decode_case(b, {n, 9, 3, 64, DType::F16});
+    decode_case(b, {n, 32, 8, 128, DType::F16});
+  }
+  for (DType type : {DType::BF16, DType::F16}) {
+    decode_case(b, {8 * K, 9, 3, 64, type, 16});
+    decode_case(b, {8 * K, 32, 8, 128, type, 16});
   }
 }

@@ -5,7 +5,7 @@
 # Then `. .gpu/env` sets what build/longspan needs to run there.
 set -eu
 cd "$(dirname "$0")/.."
-tests="kernels model generate train"
+tests=${TESTS-kernels model generate train}
 
 pack() {
   work=$(mktemp -d)

@@ -11,6 +11,53 @@ namespace longspan {
 
 namespace {
 
+/// A whole number of the metadata; 0 when it is missing.
+int64_t number_of(const Json& metadata, const char* key, const std::string& file) {
+  auto found = metadata.find(key);
+  if (found == metadata.end()) return 0;
+  if (!found->is_number_integer() || found->get<int64_t>() < 0)
+    fail("{}: the metadata value \"{}\" is no whole number", file, key);
+  return found->get<int64_t>();
+}
+
+/// Part `number` (from 1) of a split model beside `path`, which is another one: NAME-00002-of-00003.gguf.
+std::filesystem::path part_of(const std::filesystem::path& path, int64_t number, int64_t count) {
+  std::string name = path.filename().string(), of = fmt::format("-of-{:05}.gguf", count);
+  constexpr size_t kDigits = 6;  // "-00002"
+  if (!name.ends_with(of) || name.size() < of.size() + kDigits)
+    fail(
+        "{}: is one of {} parts of a split model, whose names end in {}; give it that name again, or join "
+        "the parts with llama-gguf-split --merge",
+        path.string(), count, fmt::format("-00001{}", of));
+  name.resize(name.size() - of.size() - kDigits);
+  return path.parent_path() / fmt::format("{}-{:05}{}", name, number, of);
+}
+
+/// The other parts of a split model (llama.cpp's gguf-split). The first one holds the metadata.
+void read_parts(Checkpoint& c, const std::filesystem::path& path, int64_t count) {
+  constexpr int64_t kMostParts = 99'999;  // of five digits
+  if (count > kMostParts) fail("{}: is one of {} parts, which no file name can count", path.string(), count);
+  c.files.clear(), c.tensors.clear();
+  for (int64_t number = 1; number <= count; ++number) {
+    std::filesystem::path part = part_of(path, number, count);
+    std::error_code ignored;
+    if (!std::filesystem::exists(part, ignored))
+      fail("{}: part {} of {} of the split model is missing; download it", part.string(), number, count);
+    c.files.emplace_back(part);
+    ParsedTensors parsed = parse_gguf(c.files.back().bytes(), part.string());
+    int64_t own = number_of(parsed.metadata, "split.no", part.string()) + 1;
+    if (number_of(parsed.metadata, "split.count", part.string()) != count || own != number)
+      fail("{}: calls itself part {} of {}, but its name says {} of {}; download the parts again",
+           part.string(), own, number_of(parsed.metadata, "split.count", part.string()), number, count);
+    if (number == 1) c.metadata = std::move(parsed.metadata);
+    for (NamedTensor& t : parsed.tensors) c.tensors.push_back(std::move(t));
+  }
+  int64_t announced = number_of(c.metadata, "split.tensors.count", path.string());
+  if (announced > 0 && announced != std::ssize(c.tensors))
+    fail("{}: the parts hold {} tensors, {} were announced; download them again", path.string(),
+         c.tensors.size(), announced);
+}
+
 Checkpoint open_gguf(const std::filesystem::path& path) {
   Checkpoint c;
   c.format = CheckpointFormat::Gguf;
@@ -21,6 +68,8 @@ Checkpoint open_gguf(const std::filesystem::path& path) {
   ParsedTensors parsed = parse_gguf(c.files[0].bytes(), path.string());
   c.metadata = std::move(parsed.metadata);
   c.tensors = std::move(parsed.tensors);
+  if (int64_t parts = number_of(c.metadata, "split.count", path.string()); parts > 1)
+    read_parts(c, path, parts);
   return c;
 }
 
@@ -102,8 +151,11 @@ Checkpoint open_metadata(const std::filesystem::path& path) {
 Checkpoint open_checkpoint(const std::filesystem::path& path) {
   Checkpoint c = is_model_directory(path) ? open_huggingface(path) : open_gguf(path);
   c.path = path;
+  if (c.tensors.empty() && !c.missing.empty()) fail("{}", c.missing.begin()->second);
   if (c.tensors.empty()) fail("{}: holds no tensors, so it is no model", path.string());
-  for (size_t i = 0; i < c.tensors.size(); ++i) c.index.emplace(c.tensors[i].name, i);
+  for (size_t i = 0; i < c.tensors.size(); ++i)
+    if (!c.index.emplace(c.tensors[i].name, i).second)
+      fail("{}: two files hold the tensor {}", path.string(), in_quotes(c.tensors[i].name));
   return c;
 }
 
@@ -118,6 +170,7 @@ Tensor Checkpoint::require(std::string_view name) const {
   if (it != skipped.end())
     fail("{}: tensor {} cannot be used: it has {}; F32, F16 and BF16 are read", path.string(),
          in_quotes(name), it->second);
+  if (auto gone = missing.find(std::string(name)); gone != missing.end()) fail("{}", gone->second);
   fail("{}: tensor {} is missing", path.string(), in_quotes(name));
 }
 

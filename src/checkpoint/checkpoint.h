@@ -27,11 +27,15 @@ enum class CheckpointFormat { Gguf, HuggingFace };
 struct Checkpoint {
   std::filesystem::path path;  // the file or directory as given
   CheckpointFormat format = CheckpointFormat::Gguf;
-  Json metadata;  // GGUF key/values as one flat object ("llama.block_count": 30); HF: config.json
+  Json metadata;  // GGUF key/values as one flat object ("llama.block_count": 30), of several parts those of
+                  // the first; HF: config.json
   std::vector<NamedTensor> tensors;
   std::unordered_map<std::string, size_t> index;  // name -> position in tensors
   // HF: tensors that are not float weights, name -> reason, for example "type \"I64\"".
   std::unordered_map<std::string, std::string> skipped;
+  // Sharded: tensors that the index names but no file holds, name -> the sentence that says so. A model that
+  // does not need them can be read.
+  std::unordered_map<std::string, std::string> missing;
   std::vector<MappedFile> files;
 
   /// Null tensor when absent.
@@ -42,8 +46,9 @@ struct Checkpoint {
   int64_t parameters() const;
 };
 
-/// Opens a GGUF file (v2, v3) or a Hugging Face directory (config.json + model.safetensors or
-/// pytorch_model.bin, whole or as index and shards). Error otherwise.
+/// Opens a GGUF file (v2, v3; of a split model, NAME-00001-of-0000N.gguf, any part) or a Hugging Face
+/// directory (config.json + model.safetensors or pytorch_model.bin, whole or as index and shards). Error
+/// otherwise.
 Checkpoint open_checkpoint(const std::filesystem::path& path);
 
 /// What a checkpoint says beside its tensors. Of a directory only config.json is read, and the weights need
@@ -57,6 +62,7 @@ struct ParsedTensors {
   std::vector<NamedTensor> tensors;
   std::unordered_map<std::string, std::string> skipped;  // as in Checkpoint
 };
+/// GGUF: one part of a split model holds its own tensors only.
 ParsedTensors parse_gguf(std::span<const std::byte> bytes, const std::string& name);
 ParsedTensors parse_safetensors(std::span<const std::byte> bytes, const std::string& name);
 /// Tensors may share bytes here. Non-contiguous ones are skipped.

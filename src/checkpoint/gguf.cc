@@ -230,8 +230,6 @@ ParsedTensors parse_gguf(std::span<const std::byte> bytes, const std::string& fi
   uint64_t alignment = unsigned_or(parsed.metadata, "general.alignment", 32, file);
   if (alignment < 8 || alignment > (1u << 30) || (alignment & (alignment - 1)) != 0)
     fail("{}: general.alignment is {}, a power of two from 8 on was expected", file, alignment);
-  if (uint64_t parts = unsigned_or(parsed.metadata, "split.count", 0, file); parts > 1)
-    fail("{}: is one of {} parts of a split model; join them with llama-gguf-split --merge", file, parts);
 
   std::vector<AnnouncedTensor> announced;
   for (uint64_t i = 0; i < tensors; ++i) announced.push_back(read_tensor_info(in, alignment, file));

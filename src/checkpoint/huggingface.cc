@@ -1,6 +1,8 @@
 // A Hugging Face directory: config.json and model.safetensors, or shards and the index that maps tensors to
 // them. Without these, pytorch_model.bin or its index and shards.
+#include <algorithm>
 #include <map>
+#include <optional>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -69,40 +71,56 @@ struct Shard {
   std::unordered_map<std::string, std::string> skipped;
 };
 
-Shard read_listed_shard(Checkpoint& c, const fs::path& index, const std::string& name,
-                        const std::string& tensor) {
+/// Nothing when the file is not there: the model may not need its tensors.
+std::optional<Shard> read_listed_shard(Checkpoint& c, const fs::path& index, const std::string& name,
+                                       const std::string& tensor) {
   if (name.empty() || name.find('/') != std::string::npos || name.find("..") != std::string::npos ||
       name.find('\0') != std::string::npos)
     fail("{}: names the file {} for tensor {}; only files of the same directory are opened", index.string(),
          in_quotes(name), in_quotes(tensor));
-  if (!is_file(index.parent_path() / name))
-    fail("{}: the shard {} with tensor {} is missing; download it", index.string(), in_quotes(name),
-         in_quotes(tensor));
+  if (!is_file(index.parent_path() / name)) return std::nullopt;
   ParsedTensors parsed = read_shard(c, index.parent_path() / name);
   Shard shard{{}, std::move(parsed.skipped)};
   for (NamedTensor& t : parsed.tensors) shard.tensors.emplace(std::move(t.name), t.tensor);
   return shard;
 }
 
+/// Takes the tensor from one of the shards. False when none of them holds it.
+bool take(Checkpoint& c, const std::string& tensor, const Shard& shard) {
+  if (auto t = shard.tensors.find(tensor); t != shard.tensors.end()) {
+    c.tensors.push_back({tensor, t->second});
+    return true;
+  }
+  auto s = shard.skipped.find(tensor);
+  if (s != shard.skipped.end()) c.skipped.insert(*s);
+  return s != shard.skipped.end();
+}
+
+/// Savers copy old indices: a tensor that the index names wrongly is looked for in all shards, and what no
+/// shard holds (such as a tied head) is a fault only if the model asks for it.
 void read_shards(Checkpoint& c, const fs::path& index) {
   Json json = read_small_json(index);
   auto weight_map = json.find("weight_map");
   if (weight_map == json.end() || !weight_map->is_object())
     fail("{}: has no object \"weight_map\"", index.string());
-  std::map<std::string, Shard> shards;
+  std::map<std::string, std::optional<Shard>> shards;
   for (const auto& [tensor, file] : weight_map->items()) {
     if (!file.is_string()) fail("{}: names no file for tensor {}", index.string(), in_quotes(tensor));
     auto name = file.get<std::string>();
-    auto shard = shards.find(name);
-    if (shard == shards.end()) shard = shards.emplace(name, read_listed_shard(c, index, name, tensor)).first;
-    if (auto t = shard->second.tensors.find(tensor); t != shard->second.tensors.end()) {
-      c.tensors.push_back({tensor, t->second});
-    } else if (auto s = shard->second.skipped.find(tensor); s != shard->second.skipped.end()) {
-      c.skipped.insert(*s);
-    } else {
-      fail("{}: tensor {} should lie in {}, which does not hold it", index.string(), in_quotes(tensor),
-           in_quotes(name));
-    }
+    if (!shards.contains(name)) shards.emplace(name, read_listed_shard(c, index, name, tensor));
+  }
+  for (const auto& [tensor, file] : weight_map->items()) {
+    auto name = file.get<std::string>();
+    const std::optional<Shard>& listed = shards.at(name);
+    if (listed && take(c, tensor, *listed)) continue;
+    bool elsewhere = std::any_of(shards.begin(), shards.end(), [&, &tensor = tensor](const auto& shard) {
+      return shard.second && take(c, tensor, *shard.second);
+    });
+    if (elsewhere) continue;
+    c.missing[tensor] = listed ? fmt::format("{}: tensor {} should lie in {}, which does not hold it",
+                                             index.string(), in_quotes(tensor), in_quotes(name))
+                               : fmt::format("{}: the shard {} with tensor {} is missing; download it",
+                                             index.string(), in_quotes(name), in_quotes(tensor));
   }
 }
 
@@ -110,6 +128,9 @@ void read_shards(Checkpoint& c, const fs::path& index) {
 
 Checkpoint open_huggingface_config(const fs::path& directory) {
   if (!is_file(directory / "config.json")) {
+    if (is_file(directory / "adapter_config.json"))
+      fail("{}: is an adapter, not a model; give its base as the model, and this directory with --adapter",
+           directory.string());
     if (std::string gguf = first_with_ending(directory, ".gguf"); !gguf.empty())
       fail("{}: is a directory without config.json; to open a GGUF file in it give its name, for example {}",
            directory.string(), (directory / gguf).string());

@@ -80,14 +80,15 @@ int merge(const ExtendOptions& o) {
   model.device = host_device(kernels());
   model.config = read_config(checkpoint);
   model.weights = load_weights(checkpoint, model.config, *model.device);
+  const ModelConfig config = model.config;  // of the base: an adapter may separate its embedding and head
   ModelWish wish;
   wish.directory = o.out, wish.type = wished_type(o);
   wish.replaced = load_adapter(o.adapter, model);
   Arena memory;
   for (NamedTensor& t : merged_weights(model, memory)) wish.replaced.push_back(std::move(t));
   if (std::string position = adapter_position(o.adapter); !position.empty())
-    wish.position = parse_position(position, model.config.position);
-  return write(o, checkpoint, model.config, wish);
+    wish.position = parse_position(position, config.position);
+  return write(o, checkpoint, config, wish);
 }
 
 CLI::Option* add_type_option(CLI::App& app, ExtendOptions& o, const char* text) {

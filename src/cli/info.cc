@@ -2,6 +2,7 @@
 #include <cmath>
 #include <memory>
 
+#include "base/error.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/model_sources.h"
@@ -25,16 +26,56 @@ ModelConfig config_of(const Checkpoint& checkpoint, const Options& o) {
   return config;
 }
 
+/// With the end of turn of the chat template, if that can be read.
+Tokenizer tokenizer_of(const Checkpoint& checkpoint, const Options& o) {
+  try {
+    return load_prompt_maker(checkpoint, "").tokenizer;
+  } catch (const Error& e) {
+    Tokenizer tokenizer = load_tokenizer(checkpoint);  // its own fault is fatal
+    remark(o, "the chat template cannot be used: {}", e.what());
+    return tokenizer;
+  }
+}
+
+/// [{"name", "id", "text", "from"}]; the named tokens that are in the vocabulary.
+Json named_tokens(const Tokenizer& tokenizer) {
+  Json rows = Json::array();
+  for (const SpecialTokens::Token& t : tokenizer.specials().named)
+    if (t.token.id >= 0)
+      rows.push_back({{"name", t.name}, {"id", t.token.id}, {"text", t.token.content}, {"from", t.from}});
+  return rows;
+}
+
+/// [{"id", "text", "from"}]; the ids that end an answer.
+Json ends(const Tokenizer& tokenizer) {
+  Json rows = Json::array();
+  for (const SpecialTokens::End& end : tokenizer.specials().ends)
+    rows.push_back({{"id", end.id}, {"text", tokenizer.token_text(end.id)}, {"from", end.from}});
+  return rows;
+}
+
+std::string special_tokens_text(const Json& named, const Json& ends) {
+  std::string out;
+  auto add = [&](const std::string& name, const Json& row) {
+    out += fmt::format("  {:<20}{:>8}  {}, from {}\n", name, row["id"].get<int64_t>(),
+                       in_quotes(row["text"].get<std::string>()), row["from"].get<std::string>());
+  };
+  for (const Json& row : named) add(row["name"].get<std::string>(), row);
+  for (const Json& row : ends) add("ends an answer", row);
+  return out.empty() ? out : "\nspecial tokens\n" + out;
+}
+
 std::string info_text(const Json& facts, const MemoryPlan& plan, int64_t context) {
   std::string out;
   for (const auto& [key, value] : facts.items()) {
-    if (value.is_object()) continue;
+    if (value.is_structured()) continue;
     std::string shown = value.is_number_integer() ? grouped(value.get<int64_t>())
                         : value.is_string()       ? value.get<std::string>()
                         : value.is_null()         ? "no end"
                                                   : value.dump();
     out += fmt::format("{:<22}{}\n", key, shown);
   }
+  out += special_tokens_text(facts["special_tokens"], facts["ends"]);
   out += fmt::format("\nmemory for a context of {} tokens\n", grouped(context));
   const std::pair<const char*, int64_t> rows[] = {
       {"weights, mapped", plan.weights}, {"weights, copied", plan.copied},
@@ -59,6 +100,8 @@ int info(const Options& o) {
                     : window > 0  ? window
                                   : std::max<int64_t>(config.position.trained_context, 4096);
   Compute compute = engine.compute.value_or(k.preferred);
+  Tokenizer tokenizer = tokenizer_of(checkpoint, o);
+  for (const std::string& sentence : tokenizer.specials().remarks) remark(o, "{}", sentence);
   MemoryPlan plan = plan_memory(checkpoint, config, k, compute, engine.cache_types, engine.chunk, context);
   Json facts = {
       {"architecture", config.architecture},
@@ -73,7 +116,9 @@ int info(const Options& o) {
       {"position", describe(config.position)},
       {"growth", growth(config.position, config.head_shape())},
       {"window", window > 0 ? Json(window) : Json()},
-      {"tokenizer", load_tokenizer(checkpoint).kind()},
+      {"tokenizer", tokenizer.kind()},
+      {"special_tokens", named_tokens(tokenizer)},
+      {"ends", ends(tokenizer)},
       {"weights_bytes", checkpoint.tensor_bytes()},
       {"kv_bytes_per_token", kv_bytes_per_token(config, engine.cache_types, key_copies(config, context))},
       {"kernels", k.name},

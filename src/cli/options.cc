@@ -99,6 +99,7 @@ OpenedModel open_model(const Options& o, bool weights) {
   Checkpoint checkpoint = weights ? open_checkpoint(path) : open_metadata(path);
   EngineSetup setup = engine_setup(checkpoint, engine_options(o));
   for (const std::string& sentence : setup.config.position.assumed) remark(o, "{}", sentence);
+  for (const std::string& sentence : setup.prompts.tokenizer.specials().remarks) remark(o, "{}", sentence);
   return {std::move(checkpoint), std::move(setup)};
 }
 

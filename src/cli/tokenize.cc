@@ -20,6 +20,7 @@ struct TokenizeOptions : Options {
 
 int tokenize(const TokenizeOptions& o) {
   Tokenizer tokenizer = load_tokenizer(open_metadata(resolve_model(o.model)));
+  for (const std::string& sentence : tokenizer.specials().remarks) remark(o, "{}", sentence);
   std::string text = o.files.empty() ? o.text : read_text(o, o.files);
   std::vector<int32_t> ids = tokenizer.encode(text, {.add_special = !o.no_special, .parse_special = true});
   if (o.json) {

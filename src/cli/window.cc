@@ -16,11 +16,17 @@ int64_t window_tokens(const ModelConfig& config, const Options& o) {
   return window > 0 ? window : std::numeric_limits<int64_t>::max();
 }
 
-std::vector<int32_t> cut_ids(const std::vector<int32_t>& ids, int64_t keep, const std::string& side) {
-  if (keep >= static_cast<int64_t>(ids.size())) return ids;
+Around around(const Tokenizer& tokenizer) {
+  return {std::ssize(tokenizer.prefix()), std::ssize(tokenizer.suffix())};
+}
+
+std::vector<int32_t> cut_ids(std::span<const int32_t> ids, int64_t keep, const std::string& side,
+                             Around around) {
+  if (keep >= std::ssize(ids)) return {ids.begin(), ids.end()};
+  keep = std::max<int64_t>(keep - around.prefix - around.suffix, 0);
   int64_t head = side == "left" ? 0 : side == "right" ? keep : (keep + 1) / 2;
-  std::vector<int32_t> kept(ids.begin(), ids.begin() + head);
-  kept.insert(kept.end(), ids.end() - (keep - head), ids.end());
+  std::vector<int32_t> kept(ids.begin(), ids.begin() + around.prefix + head);
+  kept.insert(kept.end(), ids.end() - around.suffix - (keep - head), ids.end());
   return kept;
 }
 
@@ -44,8 +50,10 @@ void fit_ids(const Engine& engine, const Options& o, std::vector<int32_t>& ids, 
   auto given = static_cast<int64_t>(ids.size());
   int64_t keep = window_tokens(engine.config(), o) - answer;
   if (given <= keep) return;
-  if (o.truncate.empty() || keep < 1) refuse_length(engine, o, given + answer, answer);
-  ids = cut_ids(ids, keep, o.truncate);
+  Around fixed = around(engine.tokenizer());
+  if (o.truncate.empty() || keep <= fixed.prefix + fixed.suffix)
+    refuse_length(engine, o, given + answer, answer);
+  ids = cut_ids(ids, keep, o.truncate, fixed);
   remark(o, "cut {} of {} tokens ({}) to fit the window of {}", grouped(given - keep), grouped(given),
          o.truncate, grouped(window_tokens(engine.config(), o)));
 }

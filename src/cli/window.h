@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -14,16 +15,23 @@ namespace longspan::cli {
 /// unlimited for a model that states no window.
 int64_t window_tokens(const ModelConfig& config, const Options& o);
 
+/// What a tokenizer puts around a text: the first and the last ids, which are no part of it.
+struct Around {
+  int64_t prefix = 0, suffix = 0;
+};
+Around around(const Tokenizer& tokenizer);
+
 /// The ids that remain when `keep` of n may stay: "left" and "right" name the side that is cut; "middle"
-/// keeps the first and the last half of `keep`.
-std::vector<int32_t> cut_ids(const std::vector<int32_t>& ids, int64_t keep, const std::string& side);
+/// keeps the first and the last half of `keep`. What is around the text stays; only the text is cut.
+std::vector<int32_t> cut_ids(std::span<const int32_t> ids, int64_t keep, const std::string& side,
+                             Around around = {});
 
 /// Throws the Error for a text that needs `tokens`, `answer` of them for the answer: tokens, window, bytes,
 /// ways out.
 [[noreturn]] void refuse_length(const Engine& engine, const Options& o, int64_t tokens, int64_t answer);
 
-/// Makes ids plus an answer of `answer` tokens fit, by cutting with a remark if --truncate was given. Error
-/// otherwise.
+/// Makes ids (a text with what the tokenizer puts around it) plus an answer of `answer` tokens fit, by
+/// cutting with a remark if --truncate was given. Error otherwise.
 void fit_ids(const Engine& engine, const Options& o, std::vector<int32_t>& ids, int64_t answer);
 
 }  // namespace longspan::cli

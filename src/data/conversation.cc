@@ -17,8 +17,6 @@ size_t matched(std::string_view text, std::string_view bytes) {
   return std::string_view::npos;
 }
 
-bool blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
-
 }  // namespace
 
 TokenPlaces token_places(const Tokenizer& tokenizer, std::string_view text, const std::vector<int32_t>& ids) {
@@ -56,25 +54,6 @@ TokenPlaces token_places(const Tokenizer& tokenizer, std::string_view text, cons
 }
 
 namespace {
-
-std::vector<ChatMessage> messages_of(const Json& record) {
-  auto found = record.find("messages");
-  if (found == record.end() || !found->is_array() || found->empty())
-    fail("has no \"messages\", a list of {{\"role\", \"content\"}}");
-  std::vector<ChatMessage> messages;
-  bool answered = false;
-  for (const Json& m : *found) {
-    if (!m.is_object() || !m.contains("role") || !m["role"].is_string() || !m.contains("content") ||
-        !m["content"].is_string())
-      fail("has a message {} without \"role\" and \"content\" as strings", messages.size() + 1);
-    messages.push_back({m["role"].get<std::string>(), m["content"].get<std::string>()});
-    if (messages.back().role != "assistant") continue;
-    answered = true;
-    if (blank(messages.back().content)) fail("has an empty answer, message {}", messages.size());
-  }
-  if (!answered) fail("has no message of the assistant");
-  return messages;
-}
 
 /// The record's "masked" as byte spans of the rendered text.
 std::vector<std::pair<size_t, size_t>> masked_of(const Json& record, const std::string& content,
@@ -126,54 +105,77 @@ void check_aligned(const TokenPlaces& places, size_t border) {
 
 }  // namespace
 
-const ChatFrame& ConversationMaker::frame(const std::vector<ChatMessage>& messages) const {
-  std::vector<std::string> roles;
-  for (const ChatMessage& m : messages) roles.push_back(m.role);
+const std::string& ConversationMaker::joiner() const {
   std::lock_guard lock(mutex_);
-  auto found = frames_.find(roles);
-  if (found == frames_.end()) found = frames_.emplace(roles, chat_frame(chat_, roles)).first;
-  return found->second;
+  if (!joiner_) joiner_ = part_joiner(chat_);
+  return *joiner_;
 }
 
-/// The first special token after the answer ends it; if there is none, what the template would write at the
-/// end of the conversation ends it.
-size_t ConversationMaker::answer_end(const MessageSpan& span, const std::string& end,
+std::shared_ptr<const ChatFrame> ConversationMaker::frame(const std::vector<ChatMessage>& messages,
+                                                          const Json& tools) const {
+  std::vector<std::string> roles;
+  for (const ChatMessage& m : messages) {
+    if (m.fields.is_object() || !tools.is_null())
+      return std::make_shared<ChatFrame>(chat_frame(chat_, messages, tools));
+    roles.push_back(m.role);
+  }
+  std::lock_guard lock(mutex_);
+  std::shared_ptr<const ChatFrame>& known = frames_[roles];
+  if (!known) known = std::make_shared<ChatFrame>(chat_frame(chat_, messages, tools));
+  return known;
+}
+
+/// The first special token after the answer ends it (of an answer that calls tools the last one: its calls
+/// may hold some); if there is none, what the template would write at the end of the conversation ends it.
+size_t ConversationMaker::answer_end(const MessageSpan& span, const std::string& end, bool calls,
                                      const std::vector<int32_t>& ids, const TokenPlaces& places) const {
-  bool whole = span.after.starts_with(end);
-  size_t limit = span.end + (whole ? end.size() : span.after.size());
-  const std::vector<int32_t>& stops = tokenizer_.stop_ids();
-  auto t = std::lower_bound(places.begins.begin(), places.begins.end(), span.end) - places.begins.begin();
-  for (auto i = static_cast<size_t>(t); i < ids.size() && places.begins[i] < limit; ++i)
-    if (tokenizer_.is_special(ids[i]) || std::find(stops.begin(), stops.end(), ids[i]) != stops.end())
-      return places.begins[i + 1];
+  bool hidden = calls && span.answer_begin == span.begin && span.after.empty();
+  bool whole = hidden || span.after.starts_with(end);
+  size_t from = hidden ? span.begin : span.end;
+  size_t limit = hidden ? span.end : span.end + (whole ? end.size() : span.after.size());
+  const std::vector<int32_t> stops = tokenizer_.stop_ids();
+  size_t last = 0;
+  auto t = std::lower_bound(places.begins.begin(), places.begins.end(), from) - places.begins.begin();
+  for (auto i = static_cast<size_t>(t); i < ids.size() && places.begins[i] < limit; ++i) {
+    if (!tokenizer_.is_special(ids[i]) && std::find(stops.begin(), stops.end(), ids[i]) == stops.end())
+      continue;
+    last = places.begins[i + 1];
+    if (!calls || !whole) return last;
+  }
+  if (last > 0) return last;
   if (!whole) fail("the template ends this answer differently depending on what follows");
   return limit;
 }
 
 Conversation ConversationMaker::make(const Json& record, const ConversationWeights& weights) const {
-  std::vector<ChatMessage> messages = messages_of(record);
-  const ChatFrame& around = frame(messages);
-  std::string text = chat_.render(messages, false);
-  std::vector<MessageSpan> spans = lay_frame(around, messages, text);
+  ChatRecord chat = read_chat_record(record, joiner());
+  std::vector<ChatMessage> messages;
+  for (const ChatTurn& turn : chat.turns) messages.push_back(turn.message);
+  std::shared_ptr<const ChatFrame> around = frame(messages, chat.tools);
+  std::string text = chat_.render(messages, false, chat.tools);
+  std::vector<MessageSpan> spans = lay_frame(*around, messages, text);
   Conversation result;
   result.ids = encode_chat(tokenizer_, text);
   TokenPlaces places = token_places(tokenizer_, text, result.ids);
 
   std::vector<Weighted> weighted;
-  std::vector<size_t> eos_after;  // ends of answers after which the template writes nothing
+  std::vector<std::pair<size_t, float>> eos_after;  // ends of answers after which the template writes nothing
   for (size_t i = 0; i < messages.size(); ++i) {
-    Weighted w{spans[i].begin, spans[i].end, static_cast<float>(weights.text)};
-    if (messages[i].role == "assistant") {
-      w = {spans[i].answer_begin, answer_end(spans[i], around.ends[i], result.ids, places),
-           static_cast<float>(weights.answer)};
-      if (around.ends[i].empty()) eos_after.push_back(w.end);
+    const ChatTurn& turn = chat.turns[i];
+    bool answer = messages[i].role == "assistant";
+    double weight = (answer || turn.chosen ? weights.answer : weights.text) * turn.weight * chat.weight;
+    Weighted w{spans[i].begin, spans[i].end, static_cast<float>(weight)};
+    if (answer) {
+      w.begin = spans[i].answer_begin;
+      w.end = answer_end(spans[i], around->ends[i], turn.calls, result.ids, places);
+      if (around->ends[i].empty()) eos_after.emplace_back(w.end, w.weight);
     }
     check_aligned(places, w.begin);
     check_aligned(places, w.end);
     w.begin = with_blank(text, w.begin, places);
     weighted.push_back(w);
   }
-  for (auto [begin, end] : masked_of(record, messages[0].content, spans[0])) {
+  for (auto [begin, end] : masked_of(record, messages[chat.first].content, spans[chat.first])) {
     check_aligned(places, begin);
     check_aligned(places, end);
     weighted.push_back({begin, end, 0, true});
@@ -193,12 +195,17 @@ Conversation ConversationMaker::make(const Json& record, const ConversationWeigh
     result.targets[t] = result.ids[t + 1];
     result.weights[t] = own[t + 1];
   }
-  for (size_t end : eos_after) {
+  int32_t eos = tokenizer_.eos_id();
+  if (const std::vector<int32_t> stops = tokenizer_.stop_ids(); eos < 0 && !stops.empty())
+    eos = stops.front();
+  for (auto [end, weight] : eos_after) {
     auto next = static_cast<size_t>(std::lower_bound(begins.begin(), begins.end() - 1, end) - begins.begin());
-    if (next == 0 || tokenizer_.eos_id() < 0) continue;
-    result.targets[next - 1] = tokenizer_.eos_id();
-    result.weights[next - 1] = static_cast<float>(weights.answer);
+    if (next == 0 || eos < 0) continue;
+    result.targets[next - 1] = eos;
+    result.weights[next - 1] = weight;
   }
+  bool learnt = std::any_of(result.weights.begin(), result.weights.end(), [](float w) { return w > 0; });
+  if (!learnt && weights.answer > 0) fail("has nothing to learn: all its turns have weight 0");
   return result;
 }
 

@@ -3,12 +3,15 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
 #include "data/chat_frame.h"
+#include "data/chat_record.h"
 #include "data/row.h"
 #include "tokenizer/tokenizer.h"
 
@@ -33,27 +36,31 @@ struct Conversation {
   std::vector<float> weights;
 };
 
-/// Makes conversations; thread-safe. Frames are cached by roles, because many conversations share theirs.
+/// Makes conversations; thread-safe. Frames of messages without other fields are cached by
+/// roles, because many conversations share theirs.
 class ConversationMaker {
  public:
   /// Both must outlive the maker.
   ConversationMaker(const Tokenizer& tokenizer, const ChatFormat& chat)
       : tokenizer_(tokenizer), chat_(chat) {}
 
-  /// `record`: {"messages": [{"role", "content"}, ...], "masked": [[begin, end), ...]}; the masked spans of
-  /// characters of the first message weigh 0. A template that writes no end of a turn has its answers' last
-  /// token predict the tokenizer's eos. Error without "FILE:LINE" saying what is wrong with the record.
+  /// `record`: as chat_record.h says, for example {"messages": [{"role", "content"}, ...]}; the spans
+  /// [begin, end) of characters of its first message that its "masked" lists weigh 0. A template that writes
+  /// no end of a turn has its answers' last token predict the tokenizer's eos. Error without "FILE:LINE"
+  /// saying what is wrong with the record.
   Conversation make(const Json& record, const ConversationWeights& weights) const;
 
  private:
-  const ChatFrame& frame(const std::vector<ChatMessage>& messages) const;
-  size_t answer_end(const MessageSpan& span, const std::string& end, const std::vector<int32_t>& ids,
-                    const TokenPlaces& places) const;
+  std::shared_ptr<const ChatFrame> frame(const std::vector<ChatMessage>& messages, const Json& tools) const;
+  const std::string& joiner() const;
+  size_t answer_end(const MessageSpan& span, const std::string& end, bool calls,
+                    const std::vector<int32_t>& ids, const TokenPlaces& places) const;
 
   const Tokenizer& tokenizer_;
   const ChatFormat& chat_;
   mutable std::mutex mutex_;
-  mutable std::map<std::vector<std::string>, ChatFrame> frames_;
+  mutable std::map<std::vector<std::string>, std::shared_ptr<const ChatFrame>> frames_;
+  mutable std::optional<std::string> joiner_;  // of the parts of a content
 };
 
 }  // namespace longspan

@@ -50,7 +50,7 @@ struct TextOptions {
 RowSource text_source(const TextOptions& options, uint64_t vocabulary);
 
 struct ChatOptions {
-  std::vector<std::filesystem::path> files;  // JSONL: {"messages": [{"role", "content"}, ...]}, optional "id"
+  std::vector<std::filesystem::path> files;  // records of JSON (chat_record.h), optional "id"
   int64_t row_tokens = 0;                    // longer conversations are bad documents
   bool pack = true;                          // several conversations per row
   /// Weight of the contents of all other messages: 0 trains on answers only. The template's own words have

@@ -23,6 +23,7 @@ bool before(const Candidate& a, const Candidate& b) {
 void penalise(std::span<float> logits, std::span<const int32_t> history, float penalty) {
   std::unordered_set<int32_t> seen(history.begin(), history.end());
   for (int32_t id : seen) {
+    if (static_cast<size_t>(id) >= logits.size()) continue;  // a row of the embedding that is no token's
     float& x = logits[static_cast<size_t>(id)];
     x = x < 0 ? x * penalty : x / penalty;
   }

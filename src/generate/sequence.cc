@@ -180,12 +180,17 @@ Generation generate(Sequence& sequence, const Engine& engine, int64_t max_tokens
                     const SamplingOptions& sampling, const std::function<bool(std::string_view)>& on_text) {
   Sampler sampler(sampling);
   Outgoing out(sampling.stop, on_text);
-  const std::vector<int32_t>& ends = engine.tokenizer().stop_ids();
+  const std::vector<int32_t> ends = engine.tokenizer().stop_ids();
   const std::vector<int32_t> stops = stop_tokens(engine.tokenizer(), sampling.stop);
   Generation result;
   auto start = std::chrono::steady_clock::now();
+  // Padded embeddings have rows that are no token's: they are never drawn. Greedy follows the model, as
+  // transformers does; such an id adds nothing to the text.
+  auto tokens = static_cast<size_t>(engine.tokenizer().vocab_size());
   while (static_cast<int64_t>(result.ids.size()) < max_tokens) {
-    int32_t id = sampler.sample(sequence.logits(), sequence.ids());
+    std::span<float> logits = sequence.logits();
+    if (sampling.temperature > 0) logits = logits.first(std::min(logits.size(), tokens));
+    int32_t id = sampler.sample(logits, sequence.ids());
     if (std::find(ends.begin(), ends.end(), id) != ends.end()) {
       result.reason = StopReason::EndToken;
       break;

@@ -59,6 +59,12 @@ struct Adapter {
   explicit operator bool() const { return static_cast<bool>(a.weight); }
 };
 
+/// One of several products of the same x: out [T, N] F32 = x W^T + b.
+struct Projection {
+  Tensor out;
+  const Linear* w = nullptr;
+};
+
 /// cos and sin of the angles of T positions, made once a forward pass and shared by its layers; both are
 /// already multiplied by the method's attention scale.
 struct RopeTable {
@@ -119,8 +125,8 @@ struct AttentionShape {
   // On the host: the first row of each document and T at the end, where starts is given, past is 0 and every
   // document begins with its own first key; else empty. Says no more than starts, but before the launch.
   std::vector<int32_t> documents{};
-  Tensor slopes{};     // [H] F32 ALiBi: slopes[h] times the distance is subtracted from the score; or null
-  Tensor decay{};  // [D] F32 xPos: product i of q.k is multiplied by exp(decay[i] distance), <= 0; or null
+  Tensor slopes{};  // [H] F32 ALiBi: slopes[h] times the distance is subtracted from the score; or null
+  Tensor decay{};   // [D] F32 xPos: product i of q.k is multiplied by exp(decay[i] distance), <= 0; or null
 };
 
 /// What attention_backward writes: gradients of each zone's q [T, H * D] and keys [past + T, K * D], and of
@@ -278,7 +284,29 @@ struct Kernels {
   /// sum = the sum of the squares of all elements of all tensors, in double and in a fixed order.  sum [1]
   /// F64; x F32 of any shape.
   void (*sum_of_squares)(Tensor sum, std::span<const Tensor> x);
+
+  // Several operations in one, for passes of few rows, whose time is that of launches. All three are null
+  // where an implementation has none; then the caller asks for the parts, whose results are the same but for
+  // rounding.
+
+  /// The most rows that they take; 0 where they are null.
+  int64_t fused_rows = 0;
+
+  /// Each projection's out = rmsnorm(x) W^T + b.  x [T, C] F32; norm [C] F32; at most kMostProjections, all
+  /// with C columns.
+  void (*norm_linear)(std::span<const Projection> projections, Tensor x, Tensor norm, float eps) = nullptr;
+
+  /// out = activation(gate(rmsnorm(x))) * up(rmsnorm(x)).  x [T, C] F32; norm [C] F32; out [T, F] F32.
+  void (*norm_gate)(Tensor out, Tensor x, Tensor norm, float eps, const Linear& gate, const Linear& up,
+                    Activation activation) = nullptr;
+
+  /// Rotates q in place by `queries`, and writes k, rotated by `keys`, and v into their pages as store_kv
+  /// does; k and v are left as they are.  q [T, H * D], k and v [T, K * D] F32.
+  void (*rope_store)(Tensor q, Tensor k, Tensor v, const RopeTable& queries, const RopeTable& keys,
+                     const KvPages& key_pages, const KvPages& value_pages,
+                     const Sequences& sequences) = nullptr;
 };
+constexpr size_t kMostProjections = 3;
 
 /// All implementations compiled in, slowest first; row 0 is reference.
 std::span<const Kernels* const> all_kernels();

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "base/threads.h"
 #include "checkpoint/write_safetensors.h"
+#include "model/adapter_config.h"
 #include "model/roles.h"
 
 namespace longspan {
@@ -20,7 +21,9 @@ namespace {
 constexpr const char* kPrefix = "base_model.model.";
 constexpr const char* kConfigFile = "adapter_config.json";
 constexpr const char* kTensorFile = "adapter_model.safetensors";
+constexpr const char* kTorchFile = "adapter_model.bin";
 constexpr const char* kPositionFile = "longspan.json";
+constexpr const char *kEmbedding = "model.embed_tokens", *kHead = "lm_head";
 
 std::string without_prefix(const std::string& name) {
   return name.starts_with(kPrefix) ? name.substr(std::strlen(kPrefix)) : name;
@@ -37,26 +40,6 @@ std::string pretty(const Json& json) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-/// scale = alpha / r (or / sqrt(r)). Error for adapters that would need a different forward pass.
-float adapter_scale(const Json& config, const std::string& file) {
-  auto flag = [&](const char* key) { return config.contains(key) && config[key] == true; };
-  auto something = [&](const char* key) {
-    return config.contains(key) && !config[key].is_null() && !config[key].empty();
-  };
-  if (config.value("peft_type", "") != "LORA")
-    fail("{}: peft_type is not \"LORA\": only LoRA adapters are supported", file);
-  for (const char* key : {"use_dora", "fan_in_fan_out"})
-    if (flag(key)) fail("{}: adapters with {} are not supported", file, key);
-  for (const char* key : {"rank_pattern", "alpha_pattern"})
-    if (something(key)) fail("{}: adapters with {} are not supported", file, key);
-  if (config.value("bias", "none") != "none") fail("{}: adapters that train biases are not supported", file);
-  for (const char* key : {"r", "lora_alpha"})
-    if (!config.contains(key) || !config[key].is_number() || !(config[key].get<double>() > 0))
-      fail("{}: {} is missing or no positive number", file, key);
-  double r = config["r"];
-  return static_cast<float>(config["lora_alpha"].get<double>() / (flag("use_rslora") ? std::sqrt(r) : r));
-}
-
 Tensor to_f32(const Tensor& t, Arena& memory) {
   Tensor out = memory.matrix("adapters", DType::F32, t.rows(), t.cols());
   std::vector<std::byte> raw(static_cast<size_t>(dtype_bytes(t.dtype, t.cols())));  // aligned
@@ -67,15 +50,22 @@ Tensor to_f32(const Tensor& t, Arena& memory) {
   return t.dims == 1 ? host_vector(out.data, DType::F32, t.cols()) : out;
 }
 
-/// A place in the model that a tensor of the file may take: its name without prefix, and what is there.
+/// A place in the model that a whole tensor of the file may take.
 struct Place {
   std::string name;
-  Tensor* tensor = nullptr;    // a whole one, replaced
-  Linear* product = nullptr;   // of `tensor`, whose packed copies become invalid
-  Adapter* adapter = nullptr;  // or A (first) or B of this one
-  bool first = false;
-  int64_t outputs = 0, inputs = 0;  // of the projection
-  float offset = 0;                 // the file holds the value minus this
+  Tensor* tensor = nullptr;
+  Linear* product = nullptr;  // of `tensor`, whose packed copies become invalid
+  float offset = 0;           // the file holds the value minus this
+};
+
+/// A matrix that may have a pair A, B beside it.
+struct Module {
+  std::string name;            // "model.layers.3.mlp.up_proj"
+  Tensor* weight = nullptr;    // [N, C]
+  Linear* product = nullptr;   // of `weight`
+  Adapter* adapter = nullptr;  // null: the pair is added to the weight
+  // What the file holds: A [r, C], B [N, r] (of the embedding A^T [V, r], B^T [r, C]), magnitude [N] of DoRA.
+  Tensor a = {}, b = {}, magnitude = {};
 };
 
 std::vector<Place> places_of(Model& model) {
@@ -97,40 +87,214 @@ std::vector<Place> places_of(Model& model) {
       Linear& linear = w.layers[l].*role.linear;
       places.push_back({layer + role.path + ".weight", &linear.weight, &linear});
       places.push_back({layer + role.path + ".bias", &linear.bias});
-      for (bool first : {true, false})
-        places.push_back({fmt::format("{}{}.lora_{}.weight", layer, role.path, first ? 'A' : 'B'), nullptr,
-                          nullptr, &(model.adapters[l].*role.adapter), first, linear.weight.rows(),
-                          linear.weight.cols()});
     }
   }
   return places;
 }
 
-bool fits(const Place& place, const Tensor& t) {
-  if (place.tensor)
-    return *place.tensor && t.rows() == place.tensor->rows() && t.cols() == place.tensor->cols();
-  return place.first ? t.dims == 2 && t.cols() == place.inputs : t.dims == 2 && t.rows() == place.outputs;
+std::vector<Module> modules_of(Model& model) {
+  Weights& w = model.weights;
+  std::vector<Module> modules = {{kEmbedding, &w.embedding}, {kHead, &w.head.weight, &w.head}};
+  for (size_t l = 0; l < w.layers.size(); ++l)
+    for (const Role& role : kRoles) {
+      Linear& linear = w.layers[l].*role.linear;
+      modules.push_back({fmt::format("model.layers.{}.{}", l, role.path), &linear.weight, &linear,
+                         &(model.adapters[l].*role.adapter)});
+    }
+  return modules;
 }
 
-/// Returns the file's own values, in memory owned by the model.
-Tensor put(const Place& place, const Tensor& t, float scale, Model& model) {
-  Tensor value = to_f32(t, model.weights.copies);
-  if (!place.tensor) {
-    (place.first ? place.adapter->a : place.adapter->b).weight = value;
-    place.adapter->scale = scale;
-    return value;
+/// Rows divided by their L2 norm, as a model with NormHead multiplies with.
+void divide_rows(const Tensor& t) {
+  for (int64_t r = 0; r < t.rows(); ++r) {
+    double squares = 0;
+    for (int64_t c = 0; c < t.cols(); ++c) squares += static_cast<double>(t.row(r)[c]) * t.row(r)[c];
+    auto scale = static_cast<float>(1 / std::max(std::sqrt(squares), 1e-12));
+    for (int64_t c = 0; c < t.cols(); ++c) t.row(r)[c] *= scale;
   }
-  Weights& w = model.weights;
-  bool tied = place.tensor == &w.embedding && w.head.weight.data == w.embedding.data;
-  Tensor filed = value;
-  if (place.offset != 0) {
-    value = to_f32(t, model.weights.copies);
-    for (int64_t i = 0; i < value.cols(); ++i) value.row(0)[i] += place.offset;
+}
+
+Tensor transposed(const Tensor& t, Arena& memory) {
+  Tensor out = memory.matrix("adapters", DType::F32, t.cols(), t.rows());
+  for (int64_t r = 0; r < t.rows(); ++r)
+    for (int64_t c = 0; c < t.cols(); ++c) out.row(c)[r] = t.row(r)[c];
+  return out;
+}
+
+/// W + scale B A in place; with a magnitude (DoRA, Liu 2024, arXiv 2402.09353) its rows divided by their L2
+/// norm and multiplied by the magnitude. All in host memory, F32.
+void add_pair(const Tensor& w, const Module& m, float scale) {
+  auto cols = static_cast<size_t>(w.cols());
+  parallel_for(w.rows(), [&](int64_t n) {
+    std::vector<double> sum(cols);
+    for (int64_t r = 0; r < m.a.rows(); ++r)
+      for (size_t c = 0; c < cols; ++c) sum[c] += static_cast<double>(m.b.row(n)[r]) * m.a.row(r)[c];
+    double squares = 0;
+    for (size_t c = 0; c < cols; ++c) {
+      sum[c] = w.row(n)[c] + scale * sum[c];
+      squares += sum[c] * sum[c];
+    }
+    double length = m.magnitude ? m.magnitude.row(0)[n] / std::sqrt(squares) : 1;
+    for (size_t c = 0; c < cols; ++c) w.row(n)[c] = static_cast<float>(length * sum[c]);
+  });
+}
+
+/// Loads one adapter. What is made on the host goes to the model's device afterwards.
+struct Loader {
+  const std::string file;  // of the tensors
+  const AdapterConfig& config;
+  Model& model;
+  Arena scratch = {};  // host memory of a model on another device
+  Arena& host = model.device->is_host() ? model.weights.copies : scratch;
+  std::vector<Place> places = places_of(model);
+  std::vector<Module> modules = modules_of(model);
+  std::vector<NamedTensor> whole = {};  // by name, what merging writes
+
+  [[noreturn]] void refuse_shape(const NamedTensor& t) const {
+    fail("{}: {} of {} x {} does not fit the model: the adapter was made for a different model", file,
+         excerpt(t.name), t.tensor.rows(), t.tensor.cols());
   }
-  *place.tensor = value;
-  if (place.product) place.product->packed.clear();
-  if (tied) w.head.weight = value, w.head.packed.clear();
-  return filed;
+
+  Tensor on_device(const Tensor& t) {
+    if (model.device->is_host()) return t;
+    Tensor copy = t.dims == 1 ? model.weights.copies.vector("adapters", DType::F32, t.cols())
+                              : model.weights.copies.matrix("adapters", DType::F32, t.rows(), t.cols());
+    model.device->upload(copy.data, t.data, t.bytes());
+    return copy;
+  }
+
+  Tensor* whole_of(const std::string& name) {
+    auto at = std::find_if(whole.begin(), whole.end(), [&](const NamedTensor& t) { return t.name == name; });
+    return at == whole.end() ? nullptr : &at->tensor;
+  }
+
+  void set_whole(const std::string& name, const Tensor& value) {
+    if (Tensor* known = whole_of(name))
+      *known = value;
+    else
+      whole.push_back({name, value});
+  }
+
+  /// PEFT's names: the module wrapped by an adapter is its base_layer, a copy that trained was
+  /// modules_to_save.
+  static std::string plain_name(std::string name) {
+    name = without_prefix(name);
+    for (const char* part : {".base_layer", ".modules_to_save"})
+      if (size_t at = name.find(part); at != std::string::npos) name.erase(at, std::strlen(part));
+    return name;
+  }
+
+  /// False when it is no part of a pair.
+  bool take_part(const std::string& name, const NamedTensor& t) {
+    size_t at = name.find(".lora_");
+    if (at == std::string::npos) return false;
+    std::string module = name.substr(0, at), part = name.substr(at + 1);
+    if (part.ends_with(".weight")) part.resize(part.size() - std::strlen(".weight"));
+    auto m = std::find_if(modules.begin(), modules.end(), [&](const Module& m) { return m.name == module; });
+    bool embedding = module == kEmbedding;
+    if (m == modules.end() || !*m->weight) return false;
+    Tensor value = to_f32(t.tensor, host);
+    if (part == (embedding ? "lora_embedding_A" : "lora_A"))
+      (embedding ? m->b : m->a) = embedding ? transposed(value, host) : value;
+    else if (part == (embedding ? "lora_embedding_B" : "lora_B"))
+      (embedding ? m->a : m->b) = embedding ? transposed(value, host) : value;
+    else if (part == "lora_magnitude_vector" && config.dora && !embedding)
+      m->magnitude = value;
+    else
+      return false;
+    bool fits = t.tensor.dims == (part == "lora_magnitude_vector" ? 1 : 2) &&
+                (!m->a || m->a.cols() == m->weight->cols()) && (!m->b || m->b.rows() == m->weight->rows()) &&
+                (!m->magnitude || m->magnitude.cols() == m->weight->rows());
+    if (!fits) refuse_shape(t);
+    bool shared = config.ensure_weight_tying && (embedding || module == kHead) &&
+                  (is_target(config, kEmbedding) || is_target(config, kHead));
+    if (!shared && !is_target(config, module))
+      fail("{}: holds {}, but target_modules and the keys beside it of {} leave that module out", file,
+           excerpt(t.name), kConfigFile);
+    return true;
+  }
+
+  void take(const NamedTensor& t) {
+    std::string name = plain_name(t.name);
+    check_finite(t, file);
+    if (take_part(name, t)) return;
+    auto place = std::find_if(places.begin(), places.end(), [&](const Place& p) { return p.name == name; });
+    if (place == places.end() || !*place->tensor)
+      fail("{}: the model has no place for {}", file, excerpt(t.name));
+    if (t.tensor.rows() != place->tensor->rows() || t.tensor.cols() != place->tensor->cols()) refuse_shape(t);
+    put(*place, t.tensor);
+  }
+
+  void put(const Place& place, const Tensor& t) {
+    Tensor value = to_f32(t, host);
+    set_whole(place.name, value);  // as the file has it
+    bool unit = place.product == &model.weights.head && model.config.norm_head;
+    if (place.offset != 0 || unit) value = to_f32(t, host);
+    for (int64_t i = 0; place.offset != 0 && i < value.cols(); ++i) value.row(0)[i] += place.offset;
+    if (unit) divide_rows(value);
+    *place.tensor = on_device(value);
+    if (place.product) place.product->packed.clear();
+  }
+
+  void apply(Module& m) {
+    if (!m.a && !m.b && !m.magnitude) return;
+    int64_t rank = m.a ? m.a.rows() : 0;
+    if (!m.a || !m.b || rank != m.b.cols()) fail("{}: A and B beside {} are not of one rank", file, m.name);
+    if (static_cast<double>(rank) != rank_of(config, m.name))
+      fail("{}: A and B beside {} have rank {}, but {} says {}", file, m.name, rank, kConfigFile,
+           rank_of(config, m.name));
+    if (config.dora && !m.magnitude && m.adapter)
+      fail("{}: use_dora is true, but {} has no lora_magnitude_vector", file, m.name);
+    if (m.product == &model.weights.head && model.config.norm_head)
+      fail("{}: adapters of the head of a model with NormHead are not supported", file);
+    float scale = scale_of(config, m.name);
+    if (m.adapter && !m.magnitude) {
+      m.adapter->a.weight = on_device(m.a), m.adapter->b.weight = on_device(m.b);
+      m.adapter->scale = scale;
+      return;
+    }
+    if (config.dora && !m.magnitude)
+      fail("{}: DoRA of {} is not supported; merge the adapter into its base with PEFT", file, m.name);
+    Tensor sum = to_f32(to_host(*model.device, *m.weight, scratch), host);
+    add_pair(sum, m, scale);
+    *m.weight = on_device(sum);
+    if (m.product) m.product->packed.clear();
+    set_whole(m.name + ".weight", sum);
+  }
+
+  /// Embedding and head of a model that shares them: they stay one tensor where both became the same.
+  void settle_tie(bool share_embedding) {
+    Weights& w = model.weights;
+    if (w.head.weight.data == w.embedding.data) return;
+    Tensor *embedding = whole_of(std::string(kEmbedding) + ".weight"),
+           *head = whole_of(std::string(kHead) + ".weight");
+    bool same = embedding && head &&
+                std::memcmp(embedding->data, head->data, static_cast<size_t>(head->bytes())) == 0;
+    if (same || (share_embedding && !head)) {
+      w.head.weight = w.embedding, w.head.packed.clear();
+      std::erase_if(whole, [](const NamedTensor& t) { return t.name == std::string(kHead) + ".weight"; });
+      return;
+    }
+    model.config.tie_word_embeddings = false;
+    if (!head) set_whole(std::string(kHead) + ".weight", w.head.weight);  // of the base
+  }
+};
+
+/// The file of the adapter's tensors: safetensors, else torch's .bin.
+fs::path tensor_file(const fs::path& directory) {
+  std::error_code ignored;
+  for (const char* name : {kTensorFile, kTorchFile})
+    if (fs::exists(directory / name, ignored)) return directory / name;
+  fail("{}: holds neither {} nor {}; copy the adapter's weights there", directory.string(), kTensorFile,
+       kTorchFile);
+}
+
+Json config_of(const fs::path& directory) {
+  std::error_code ignored;
+  if (!fs::is_directory(directory, ignored) || !fs::exists(directory / kConfigFile, ignored))
+    fail("{}: is no directory with {}; an adapter is a directory as PEFT and `longspan train` write it",
+         directory.string(), kConfigFile);
+  return parse_json_file(directory / kConfigFile);
 }
 
 }  // namespace
@@ -147,6 +311,11 @@ void write_adapter(const fs::path& directory, const TrainingModel& model, const 
     std::string name = of_adapter(p.name) ? p.name : kPrefix + p.name;
     tensors.push_back(as_it_lies({name, as_filed(model, p, memory)}));
     if (!of_adapter(p.name)) whole.insert(module_of(p.name));
+    // PEFT leaves the head as it was unless the file holds it, even where the base shares it.
+    const Weights& w = model.model.weights;
+    if (p.value.data != w.embedding.data || w.head.weight.data != w.embedding.data) continue;
+    tensors.push_back(as_it_lies({std::string(kPrefix) + kHead + ".weight", as_filed(model, p, memory)}));
+    whole.insert(kHead);
   }
   double alpha = trained.lora_alpha > 0 ? trained.lora_alpha : static_cast<double>(trained.lora_rank);
   Json config = {{"peft_type", "LORA"},
@@ -176,34 +345,24 @@ std::string adapter_position(const fs::path& directory) {
 }
 
 std::vector<NamedTensor> load_adapter(const fs::path& directory, Model& model) {
-  fs::path config_file = directory / kConfigFile, file = directory / kTensorFile;
-  Json config = parse_json_file(config_file);
-  if (!config.is_object()) fail("{}: an object was expected", config_file.string());
-  float scale = adapter_scale(config, config_file.string());
+  AdapterConfig config = read_adapter_config(config_of(directory), (directory / kConfigFile).string());
+  fs::path file = tensor_file(directory);
   MappedFile mapped(file);
-  ParsedTensors parsed = parse_safetensors(mapped.bytes(), file.string());
+  auto parse = file.extension() == ".bin" ? parse_torch_bin : parse_safetensors;
+  ParsedTensors parsed = parse(mapped.bytes(), file.string());
+  if (!parsed.skipped.empty())
+    fail("{}: {} has {}; F32, F16 and BF16 are read", file.string(), excerpt(parsed.skipped.begin()->first),
+         parsed.skipped.begin()->second);
   model.adapters.assign(model.weights.layers.size(), {});
-  std::vector<Place> places = places_of(model);
-  std::vector<NamedTensor> whole;
-  for (const NamedTensor& named : parsed.tensors) {
-    std::string name = without_prefix(named.name);
-    auto place = std::find_if(places.begin(), places.end(), [&](const Place& p) { return p.name == name; });
-    if (place == places.end()) fail("{}: the model has no place for {}", file.string(), excerpt(named.name));
-    if (!fits(*place, named.tensor))
-      fail("{}: {} of {} x {} does not fit the model: the adapter was made for a different model",
-           file.string(), excerpt(named.name), named.tensor.rows(), named.tensor.cols());
-    check_finite(named, file.string());
-    Tensor filed = put(*place, named.tensor, scale, model);
-    if (place->tensor) whole.push_back({name, filed});
-  }
-  for (LayerAdapters& layer : model.adapters)
-    for (const Role& role : kRoles) {
-      const Adapter& adapter = layer.*role.adapter;
-      bool a = static_cast<bool>(adapter.a), b = static_cast<bool>(adapter.b);
-      if (a != b || (a && adapter.a.weight.rows() != adapter.b.weight.cols()))
-        fail("{}: A and B beside {} are not of one rank", file.string(), role.name);
-    }
-  return whole;
+  bool tied = model.weights.head.weight.data == model.weights.embedding.data;
+  Loader loader{.file = file.string(), .config = config, .model = model};
+  for (const NamedTensor& t : parsed.tensors) loader.take(t);
+  for (Module& m : loader.modules) loader.apply(m);
+  // Earlier versions of longspan wrote an embedding that is the head, too, once.
+  std::error_code ignored;
+  if (tied) loader.settle_tie(fs::exists(directory / kPositionFile, ignored));
+  if (!model.device->is_host()) return {};
+  return std::move(loader.whole);
 }
 
 std::vector<NamedTensor> merged_weights(const Model& model, Arena& memory) {

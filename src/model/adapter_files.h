@@ -20,10 +20,12 @@ void write_adapter(const std::filesystem::path& directory, const TrainingModel& 
 /// The position text of longspan.json; empty when there is none.
 std::string adapter_position(const std::filesystem::path& directory);
 
-/// Adds the adapter of a directory to the model's projections, and puts its whole tensors in the place of the
-/// model's; returns these. Their memory belongs to the model. Error naming file and tensor: a shape that does
-/// not fit the model, a kind of adapter that this program does not have (DoRA, ranks by pattern, ...), an
-/// unknown tensor.
+/// Adds the adapter of a directory to the model. Pairs A, B of projections stay beside their weights; pairs
+/// of the embedding and the head, and DoRA, are added to the weights (F32, 4 bytes each), and whole tensors
+/// take the place of the model's. Returns, of a model in host memory, the tensors that are new as files
+/// hold them; their memory belongs to the model. A model whose embedding and head differ afterwards is no longer tied (its config says so).
+/// Error naming file and tensor or key: a shape that does not fit the model, an unknown tensor, a kind of
+/// adapter that this program does not have (adapter_config.h).
 std::vector<NamedTensor> load_adapter(const std::filesystem::path& directory, Model& model);
 
 /// Projections that have adapters, as Hugging Face names them: W + scale B A, F32, in `memory`.

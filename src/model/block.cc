@@ -1,6 +1,7 @@
 #include "model/block.h"
 
 #include <algorithm>
+#include <array>
 
 namespace longspan {
 
@@ -18,9 +19,30 @@ void add_branch(const Model& model, const LayerBuffers& b, Tensor x, const Linea
   k.add(b.residual, b.branch);
 }
 
-/// Rotates q and k for every zone, stores keys and values, and returns what attention reads.
-std::vector<AttentionZone> rotate_and_store(const Model& model, const LayerKind& kind, const LayerBuffers& b,
-                                            const LayerKv& kv) {
+/// Whether the operations that do several things for few rows may take the place of their parts.
+bool fused(const Kernels& k, const LayerBuffers& b) {
+  return !b.kept && b.residual.rows() <= k.fused_rows && b.mlp.dtype == DType::F32;
+}
+
+/// q, k and v from the residual.
+void project_heads(const Model& model, const LayerWeights& w, const LayerAdapters& low,
+                   const LayerBuffers& b) {
+  const Kernels& k = model.kernels();
+  float eps = model.config.rms_norm_eps;
+  if (fused(k, b) && !low.q && !low.k && !low.v) {
+    const std::array<Projection, kMostProjections> projections{{{b.q, &w.q}, {b.k, &w.k}, {b.v, &w.v}}};
+    k.norm_linear(projections, b.residual, w.attn_norm, eps);
+    return;
+  }
+  k.rmsnorm(b.normed, b.residual, w.attn_norm, eps);
+  project(k, b.q, b.normed, w.q, low.q, b.low_rank, false);
+  project(k, b.k, b.normed, w.k, low.k, b.low_rank, false);
+  project(k, b.v, b.normed, w.v, low.v, b.low_rank, false);
+}
+
+/// The parts of rope_store, for any number of rotations; returns the queries of each.
+std::vector<Tensor> rotate_each(const Model& model, const LayerKind& kind, const LayerBuffers& b,
+                                const LayerKv& kv) {
   const ModelConfig& c = model.config;
   const Kernels& k = model.kernels();
   const Sequences& sequences = kind.shape.sequences;
@@ -40,6 +62,21 @@ std::vector<AttentionZone> rotate_and_store(const Model& model, const LayerKind&
     k.store_kv(kv.keys[r], key, sequences);
   }
   k.store_kv(kv.values, b.v, sequences);
+  return queries;
+}
+
+/// Rotates q and k for every zone, stores keys and values, and returns what attention reads.
+std::vector<AttentionZone> rotate_and_store(const Model& model, const LayerKind& kind, const LayerBuffers& b,
+                                            const LayerKv& kv) {
+  const Kernels& k = model.kernels();
+  const Sequences& sequences = kind.shape.sequences;
+  std::vector<Tensor> queries;
+  if (fused(k, b) && kind.queries.size() == 1 && kind.keys.size() == 1) {
+    k.rope_store(b.q, b.k, b.v, kind.queries[0], kind.keys[0], kv.keys[0], kv.values, sequences);
+    queries.push_back(b.q);
+  } else {
+    queries = rotate_each(model, kind, b, kv);
+  }
   std::vector<AttentionZone> zones;
   for (size_t z = 0; z < kind.from.size(); ++z)
     zones.push_back({kind.from[z], queries[kind.rotations.query_of[z]], kv.keys[kind.rotations.key_of[z]]});
@@ -77,10 +114,7 @@ void attend(const Model& model, int64_t layer, const LayerAdapters& low, const L
             const LayerBuffers& b, const LayerKv& kv, const AttentionObserver& observer) {
   const Kernels& k = model.kernels();
   const LayerWeights& w = model.weights.layers[static_cast<size_t>(layer)];
-  k.rmsnorm(b.normed, b.residual, w.attn_norm, model.config.rms_norm_eps);
-  project(k, b.q, b.normed, w.q, low.q, b.low_rank, false);
-  project(k, b.k, b.normed, w.k, low.k, b.low_rank, false);
-  project(k, b.v, b.normed, w.v, low.v, b.low_rank, false);
+  project_heads(model, w, low, b);
   normalise_heads(model, b.q, w.q_norm);
   normalise_heads(model, b.k, w.k_norm);
   if (kind.sharpness) k.scale(b.q, 1, kind.sharpness);
@@ -93,10 +127,13 @@ void attend(const Model& model, int64_t layer, const LayerAdapters& low, const L
 void gate_mlp(const Model& model, int64_t layer, const LayerAdapters& low, const LayerBuffers& b) {
   const Kernels& k = model.kernels();
   const LayerWeights& w = model.weights.layers[static_cast<size_t>(layer)];
-  k.rmsnorm(b.normed, b.residual, w.mlp_norm, model.config.rms_norm_eps);
+  const ModelConfig& c = model.config;
+  if (fused(k, b) && !low.gate && !low.up)
+    return k.norm_gate(b.mlp, b.residual, w.mlp_norm, c.rms_norm_eps, w.gate, w.up, c.activation);
+  k.rmsnorm(b.normed, b.residual, w.mlp_norm, c.rms_norm_eps);
   project(k, b.gate, b.normed, w.gate, low.gate, b.low_rank, false);
   project(k, b.up, b.normed, w.up, low.up, b.low_rank, false);
-  k.gate(b.mlp, b.gate, b.up, model.config.activation);
+  k.gate(b.mlp, b.gate, b.up, c.activation);
 }
 
 void add_mlp(const Model& model, int64_t layer, const LayerAdapters& low, const LayerBuffers& b) {

@@ -47,6 +47,7 @@ struct LayerBuffers {
   Tensor gate, up;   // [T, F] F32
   Tensor mlp;        // [T, F] F32 or BF16
   Tensor low_rank;   // [T, r] F32, for adapters
+  bool kept = true;  // the caller reads normed, k, gate and up: fused operations do not leave them
 };
 
 /// The pages of the layer's keys (one view for each rotation) and values.
@@ -67,10 +68,11 @@ void project(const Kernels& k, Tensor out, Tensor x, const Linear& w, const Adap
 /// Normalises each head of x [T, heads D]; does nothing without a weight.
 void normalise_heads(const Model& model, Tensor x, Tensor weight);
 
-/// First half: residual += o(attention(norm(residual))). Leaves normed, q (rotated), attended, log_sum.
+/// First half: residual += o(attention(norm(residual))). Leaves q (rotated), attended, log_sum and, where
+/// buffers are kept, normed.
 void attend(const Model& model, int64_t layer, const LayerAdapters& adapters, const LayerKind& kind,
             const LayerBuffers& b, const LayerKv& kv, const AttentionObserver& observer = {});
-/// Second half without its last product: normed, gate, up and mlp from residual.
+/// Second half without its last product: mlp and, where buffers are kept, normed, gate and up from residual.
 void gate_mlp(const Model& model, int64_t layer, const LayerAdapters& adapters, const LayerBuffers& b);
 /// residual += down(mlp).
 void add_mlp(const Model& model, int64_t layer, const LayerAdapters& adapters, const LayerBuffers& b);

@@ -30,7 +30,8 @@ LayerBuffers cut(const Activations& a, int64_t rows, DType dtype) {
           .gate = a.gate.slice(0, rows),
           .up = a.up.slice(0, rows),
           .mlp = typed(a.mlp, dtype, rows),
-          .low_rank = a.low_rank};
+          .low_rank = a.low_rank,
+          .kept = false};
 }
 
 struct Part {

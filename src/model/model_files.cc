@@ -10,17 +10,20 @@ namespace longspan {
 
 namespace {
 
-Json tokenizer_config(const Checkpoint& checkpoint) {
-  auto path = checkpoint.path / "tokenizer_config.json";
-  return std::filesystem::exists(path) ? parse_json_file(path) : Json();
+Json file_of(const Checkpoint& checkpoint, const char* name) {
+  auto path = checkpoint.path / name;
+  std::error_code ignored;
+  return std::filesystem::exists(path, ignored) ? parse_json_file(path) : Json();
 }
 
-/// A token in tokenizer_config.json is a string or {"content": "..."}.
-std::string token_content(const Json& value) {
-  if (value.is_string()) return value.get<std::string>();
-  if (value.is_object() && value.contains("content") && value["content"].is_string())
-    return value["content"].get<std::string>();
-  return "";
+Json tokenizer_config(const Checkpoint& checkpoint) { return file_of(checkpoint, "tokenizer_config.json"); }
+
+SpecialFiles special_files(const Checkpoint& checkpoint) {
+  return {.tokenizer_config = tokenizer_config(checkpoint),
+          .special_tokens_map = file_of(checkpoint, "special_tokens_map.json"),
+          .added_tokens = file_of(checkpoint, "added_tokens.json"),
+          .generation_config = file_of(checkpoint, "generation_config.json"),
+          .config = checkpoint.metadata};
 }
 
 ChatFormat format_of(const std::string& jinja, const std::string& source) {
@@ -75,11 +78,8 @@ Json chat_template_variables(const Checkpoint& checkpoint, const Tokenizer& toke
   auto text = [&](int32_t id) { return id < 0 ? std::string() : tokenizer.token_text(id); };
   variables["bos_token"] = text(tokenizer.bos_id());
   variables["eos_token"] = text(tokenizer.eos_id());
-  if (checkpoint.format == CheckpointFormat::HuggingFace) {
-    Json config = tokenizer_config(checkpoint);
-    for (const char* name : {"bos_token", "eos_token", "unk_token", "pad_token"})
-      if (config.is_object() && config.contains(name)) variables[name] = token_content(config[name]);
-  }
+  if (checkpoint.format == CheckpointFormat::HuggingFace)
+    for (const SpecialTokens::Token& t : tokenizer.specials().named) variables[t.name] = t.token.content;
   return variables;
 }
 
@@ -88,13 +88,21 @@ Json chat_template_variables(const Checkpoint& checkpoint, const Tokenizer& toke
 Tokenizer load_tokenizer(const Checkpoint& checkpoint) {
   if (checkpoint.format == CheckpointFormat::Gguf)
     return tokenizer_from_gguf(checkpoint.metadata, checkpoint.path.string());
-  auto json = checkpoint.path / "tokenizer.json", model = checkpoint.path / "tokenizer.model";
-  if (std::filesystem::exists(json))
-    return tokenizer_from_json(parse_json_file(json), tokenizer_config(checkpoint), json.string());
-  if (std::filesystem::exists(model))
-    return tokenizer_from_sentencepiece(read_file(model), tokenizer_config(checkpoint), model.string());
-  fail("{}: holds neither tokenizer.json nor tokenizer.model; copy the model's tokenizer files there",
-       checkpoint.path.string());
+  auto at = [&](const char* name) { return checkpoint.path / name; };
+  auto exists = [&](const char* name) { return std::filesystem::exists(at(name)); };
+  SpecialFiles files = special_files(checkpoint);
+  if (exists("tokenizer.json"))
+    return tokenizer_from_json(parse_json_file(at("tokenizer.json")), files, at("tokenizer.json").string());
+  if (exists("tokenizer.model"))
+    return tokenizer_from_sentencepiece(read_file(at("tokenizer.model")), files,
+                                        at("tokenizer.model").string());
+  if (exists("vocab.json") && exists("merges.txt"))
+    return tokenizer_from_vocab(parse_json_file(at("vocab.json")), read_file(at("merges.txt")), files,
+                                checkpoint.path.string());
+  fail(
+      "{}: holds neither tokenizer.json nor tokenizer.model nor vocab.json with merges.txt; copy the model's "
+      "tokenizer files there",
+      checkpoint.path.string());
 }
 
 ChatFormat load_chat_format(const Checkpoint& checkpoint, const Tokenizer& tokenizer,
@@ -108,6 +116,7 @@ ChatFormat load_chat_format(const Checkpoint& checkpoint, const Tokenizer& token
 PromptMaker load_prompt_maker(const Checkpoint& checkpoint, const std::string& chosen) {
   Tokenizer tokenizer = load_tokenizer(checkpoint);
   ChatFormat chat = load_chat_format(checkpoint, tokenizer, chosen);
+  if (int32_t id = end_of_turn(chat, tokenizer); id >= 0) tokenizer.add_end(id, "the chat template");
   return {std::move(tokenizer), std::move(chat)};
 }
 

@@ -10,8 +10,9 @@
 
 namespace longspan {
 
-/// GGUF: the tokenizer.ggml.* keys. HF: tokenizer.json, else tokenizer.model, with tokenizer_config.json.
-/// Error naming the directory when there is neither.
+/// GGUF: the tokenizer.ggml.* keys. HF: tokenizer.json, else tokenizer.model, else vocab.json with
+/// merges.txt, and the special tokens of the files beside it (tokenizer/special_tokens.h). Error naming the
+/// directory when there is none of them.
 Tokenizer load_tokenizer(const Checkpoint& checkpoint);
 
 /// The chat format that the user chose: a built-in name or a Jinja file. When `chosen` is empty, the model's
@@ -21,7 +22,7 @@ Tokenizer load_tokenizer(const Checkpoint& checkpoint);
 ChatFormat load_chat_format(const Checkpoint& checkpoint, const Tokenizer& tokenizer,
                             const std::string& chosen);
 
-/// Both of them.
+/// Both of them; the token with which the template ends a turn is an end of the tokenizer, too.
 PromptMaker load_prompt_maker(const Checkpoint& checkpoint, const std::string& chosen);
 
 }  // namespace longspan

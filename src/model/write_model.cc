@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/text.h"
 #include "model/export.h"
@@ -22,6 +24,7 @@ struct Plan {
   std::vector<std::pair<std::string, Json>> texts;  // files made of JSON
   std::vector<TensorSource> tensors;                // to be written; empty: the weights are among the files
   std::vector<fs::path> files;                      // to be linked or copied
+  bool symbolic = false;                            // weights among them become symbolic links
   Weights weights;                                  // what tensors read from
 };
 
@@ -46,6 +49,17 @@ NamedTensor replaced(const NamedTensor& t, const ModelWish& wish, size_t& count)
   return t;
 }
 
+/// A head that differs from the embedding of a model that shared them: `plan` gets it as a tensor of its own.
+void add_untied_head(Plan& plan, const ModelWish& wish, const std::vector<std::string>& names, DType type,
+                     size_t& count) {
+  for (const NamedTensor& t : wish.replaced) {
+    if (t.name != "lm_head.weight" || std::find(names.begin(), names.end(), t.name) != names.end()) continue;
+    plan.tensors.push_back(converted(t, type));
+    plan.config["tie_word_embeddings"] = false;
+    ++count;
+  }
+}
+
 void check_replaced(const Checkpoint& from, const ModelWish& wish, size_t count) {
   if (count != wish.replaced.size())
     fail(
@@ -62,8 +76,12 @@ Plan plan_from_gguf(const Checkpoint& from, const ModelConfig& config, const Mod
   plan.weights = load_weights(from, config);
   plan.config = config_to_hf(config, plan.weights, loaded, type);
   size_t count = 0;
-  for (const NamedTensor& t : named_weights(plan.weights, config))
+  std::vector<std::string> names;
+  for (const NamedTensor& t : named_weights(plan.weights, config)) {
     plan.tensors.push_back(converted(replaced(t, wish, count), type));
+    names.push_back(t.name);
+  }
+  add_untied_head(plan, wish, names, type, count);
   check_replaced(from, wish, count);
   plan.texts = {{"tokenizer.json", std::move(tokenizer.tokenizer)},
                 {"tokenizer_config.json", std::move(tokenizer.config)},
@@ -71,7 +89,13 @@ Plan plan_from_gguf(const Checkpoint& from, const ModelConfig& config, const Mod
   return plan;
 }
 
-Plan plan_from_directory(const Checkpoint& from, const ModelWish& wish) {
+/// Of the tensors that a new one has to suit.
+DType embedding_type(const Checkpoint& from) {
+  Tensor embedding = from.find("model.embed_tokens.weight");
+  return embedding ? embedding.dtype : DType::F32;
+}
+
+Plan plan_from_directory(const Checkpoint& from, const ModelConfig& config, const ModelWish& wish) {
   Plan plan;
   bool anew = wish.type || !wish.replaced.empty();
   plan.config = from.metadata;
@@ -87,8 +111,13 @@ Plan plan_from_directory(const Checkpoint& from, const ModelWish& wish) {
   }
   if (!anew) return plan;
   size_t count = 0;
-  for (const NamedTensor& t : from.tensors)
+  std::vector<std::string> names;
+  for (const NamedTensor& t : from.tensors) {
     plan.tensors.push_back(converted(replaced(t, wish, count), wish.type.value_or(t.tensor.dtype)));
+    names.push_back(t.name);
+  }
+  if (config.tie_word_embeddings)
+    add_untied_head(plan, wish, names, wish.type.value_or(embedding_type(from)), count);
   check_replaced(from, wish, count);
   if (!wish.type) return plan;
   for (const char* key : {"torch_dtype", "dtype"})
@@ -135,7 +164,7 @@ void check_space(const Plan& plan, const fs::path& directory) {
   uintmax_t needed = 1 << 20;  // for the small files, whose sizes are not known yet
   for (const TensorSource& t : plan.tensors) needed += static_cast<uintmax_t>(t.bytes());
   for (const fs::path& file : plan.files)
-    if (!is_weights(file) || !same_device(file, parent)) needed += fs::file_size(file);
+    if (!is_weights(file) || !(plan.symbolic || same_device(file, parent))) needed += fs::file_size(file);
   std::error_code error;
   fs::space_info space = fs::space(parent, error);
   if (error || space.available >= needed) return;
@@ -144,9 +173,13 @@ void check_space(const Plan& plan, const fs::path& directory) {
        directory.string(), human(needed), human(space.available), human(needed - space.available));
 }
 
-void link_or_copy(const fs::path& file, const fs::path& directory) {
+void link_or_copy(const fs::path& file, const fs::path& directory, bool symbolic) {
   fs::path to = directory / file.filename();
   std::error_code error;
+  if (is_weights(file) && symbolic) {
+    fs::create_symlink(fs::canonical(file), to, error);
+    if (!error) return;
+  }
   if (is_weights(file)) {
     // Hugging Face's cache keeps symbolic links: their targets are linked.
     fs::create_hard_link(fs::canonical(file), to, error);
@@ -158,7 +191,7 @@ void link_or_copy(const fs::path& file, const fs::path& directory) {
 
 void write_plan(const Plan& plan, const fs::path& directory, const Progress& progress) {
   for (const fs::path& file : plan.files) {
-    link_or_copy(file, directory);
+    link_or_copy(file, directory, plan.symbolic);
     if (progress && !progress(0, 0)) fail("{}: writing was interrupted", directory.string());
   }
   if (!plan.tensors.empty()) write_shards(directory, plan.tensors, {{"format", "pt"}}, kShardBytes, progress);
@@ -188,7 +221,8 @@ std::vector<std::string> write_model(const Checkpoint& from, const ModelConfig& 
   partial += ".partial";
   check_target(directory, partial);
   bool gguf = from.format == CheckpointFormat::Gguf;
-  Plan plan = gguf ? plan_from_gguf(from, config, wish) : plan_from_directory(from, wish);
+  Plan plan = gguf ? plan_from_gguf(from, config, wish) : plan_from_directory(from, config, wish);
+  plan.symbolic = wish.symbolic;
   std::vector<std::string> remarks = set_position(plan, config, wish, gguf || wish.position);
   check_space(plan, directory);
   std::error_code error;

@@ -20,6 +20,8 @@ struct ModelWish {
   // any, all weights are written again.
   std::vector<NamedTensor> replaced = {};
   std::optional<DType> type;  // F32, F16, BF16; nothing: as a directory has it, and BF16 from GGUF
+  // Weights that stay as they are become symbolic links, which cost no space on any file system.
+  bool symbolic = false;
 };
 
 /// All files of a Hugging Face directory are taken over, with config.json and model_max_length updated:

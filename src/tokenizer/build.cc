@@ -273,32 +273,56 @@ void build_sentencepiece(Tokenizer::Impl& impl, const SentencePieceModel& model)
   impl.decoder = sentencepiece_decoder(model);
 }
 
+void place_special_tokens(Tokenizer::Impl& impl, std::vector<AddedToken> listed, int64_t rows) {
+  SpecialTokens& specials = impl.specials;
+  size_t expected = impl.tokens.size() + listed.size() + specials.added.size();
+  std::vector<AddedToken> added;
+  auto place = [&](AddedToken& token, bool named) {
+    if (auto known = impl.ids.find(token.content); known != impl.ids.end()) {
+      token.id = known->second;
+      if (named && impl.special[static_cast<size_t>(token.id)]) return;  // a control piece of SentencePiece
+    } else if (token.id >= 0) {
+      set_token(impl, token.id, token.content, expected);
+    } else {
+      auto next = static_cast<int64_t>(impl.tokens.size());
+      if (token.content.empty() || next >= rows) return;
+      set_token(impl, next, token.content, expected);
+      token.id = static_cast<int32_t>(next);
+    }
+    auto same = [&](const AddedToken& a) { return a.content == token.content; };
+    if (std::find_if(added.begin(), added.end(), same) == added.end()) added.push_back(token);
+  };
+  for (AddedToken& token : listed) place(token, false);
+  for (SpecialTokens::Token& t : specials.added) place(t.token, false);
+  for (SpecialTokens::Token& t : specials.named) place(t.token, true);
+  for (AddedToken& token : added)
+    for (const SpecialTokens::Token& t : specials.named) token.special |= t.token.content == token.content;
+  // The library matches special tokens first, so where two have the same spelling after normalization the
+  // special one wins.
+  std::stable_partition(added.begin(), added.end(), [](const AddedToken& t) { return t.special; });
+  for (auto& token : added) add_added_token(impl, token);
+}
+
 Tokenizer finish(std::shared_ptr<Tokenizer::Impl> impl) {
-  // Spellings of end-of-turn tokens in published models; ordinary tokens that look like them do not stop
-  // anything.
-  static const char* kEndOfTurn[] = {"<|im_end|>",
-                                     "<|eot_id|>",
-                                     "<|eom_id|>",
-                                     "<|end|>",
-                                     "<|endoftext|>",
-                                     "<|end_of_text|>",
-                                     "</s>",
-                                     "<eos>",
-                                     "<end_of_turn>",
-                                     "<|eot|>",
-                                     "<|end_of_turn|>",
-                                     "<EOT>",
-                                     "<|endofpiece|>",
-                                     "<|END_OF_TURN_TOKEN|>",
-                                     "<end_of_utterance>",
-                                     "<｜end▁of▁sentence｜>"};
-  if (impl->eos >= 0) impl->stop.insert(impl->stop.begin(), impl->eos);
-  for (const char* text : kEndOfTurn) {
-    auto found = impl->ids.find(text);
-    if (found == impl->ids.end() || !impl->added[static_cast<size_t>(found->second)]) continue;
-    if (std::find(impl->stop.begin(), impl->stop.end(), found->second) == impl->stop.end())
-      impl->stop.push_back(found->second);
+  SpecialTokens& specials = impl->specials;
+  std::vector<SpecialTokens::End> ends;
+  auto add = [&](int32_t id, const std::string& from) {
+    bool known = std::any_of(ends.begin(), ends.end(), [&](const auto& end) { return end.id == id; });
+    if (id >= 0 && static_cast<size_t>(id) < impl->tokens.size() && !known) ends.push_back({id, from});
+  };
+  const SpecialTokens::Token* eos = specials.find("eos_token");
+  add(impl->eos, eos ? eos->from : impl->source);
+  auto is_added = [&](int32_t id) {
+    return static_cast<size_t>(id) < impl->added.size() && impl->added[static_cast<size_t>(id)];
+  };
+  for (const SpecialTokens::End& end : specials.ends)
+    if (!end.if_special || is_added(end.id)) add(end.id, end.from);
+  // Ordinary tokens that look like the end of a turn do not stop anything.
+  for (const EndSpelling& spelling : end_of_turn_spellings()) {
+    auto found = impl->ids.find(spelling.text);
+    if (found != impl->ids.end() && is_added(found->second)) add(found->second, "its spelling");
   }
+  specials.ends = std::move(ends);
   return Tokenizer(std::move(impl));
 }
 

@@ -22,8 +22,10 @@ struct ChatFormat {
   std::string suffix = {};                    // follows the rendered text when an answer is asked for
   std::string model = {};                     // whose format it is, for errors
 
-  /// Error when there is no template, or the template refuses the messages.
-  std::string render(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const;
+  /// `tools`: what the assistant may call, as JSON schemas; null: nothing. Error when there is no template,
+  /// or the template refuses the messages.
+  std::string render(const std::vector<ChatMessage>& messages, bool add_generation_prompt,
+                     const Json& tools = {}) const;
 };
 
 /// A built-in one; `variables` and `model` are the caller's to set.
@@ -32,6 +34,10 @@ ChatFormat builtin_chat_format(const BuiltinChatTemplate& builtin);
 /// Ids of a rendered conversation. The tokenizer adds no special tokens, as in transformers'
 /// apply_chat_template: the template writes the BOS itself where the model wants one.
 std::vector<int32_t> encode_chat(const Tokenizer& tokenizer, std::string_view rendered);
+
+/// The token with which the template ends the assistant's turn: the first added one that it writes after the
+/// text of an answer. -1 when it writes none there, or refuses the probe.
+int32_t end_of_turn(const ChatFormat& chat, const Tokenizer& tokenizer);
 
 /// What turns words into the ids that a model reads. Copies are cheap: they share the tokenizer and the
 /// template.

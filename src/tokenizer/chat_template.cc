@@ -42,8 +42,10 @@ std::string ChatTemplate::render(const std::vector<ChatMessage>& messages, bool 
   Json all = {{"tools", nullptr}, {"documents", nullptr}};
   for (const auto& [name, value] : variables.items()) all[name] = value;
   Json list = Json::array();
-  for (const ChatMessage& message : messages)
+  for (const ChatMessage& message : messages) {
     list.push_back({{"role", message.role}, {"content", message.content}});
+    if (message.fields.is_object()) list.back().update(message.fields);
+  }
   all["messages"] = std::move(list);
   all["add_generation_prompt"] = add_generation_prompt;
   return impl_->jinja.render(all);

@@ -14,6 +14,9 @@ namespace longspan {
 struct ChatMessage {
   std::string role;  // "system", "user", "assistant", ...
   std::string content;
+  // What else the template may read of it: name, tool_calls, reasoning_content, ...; null: nothing. A
+  // "content" here takes the place of the other one.
+  Json fields = {};
 };
 
 class ChatTemplate {

@@ -32,17 +32,37 @@ std::string text_in(const Json& value, const char* key, const std::string& sourc
   return value.get<std::string>();
 }
 
-/// A special token's id, -1 when the key is missing. Error when it is outside the vocabulary.
-int32_t id_at(const Json& metadata, const char* key, const Tokenizer::Impl& impl) {
-  auto& value = key_at(metadata, key);
-  if (value.is_null()) return -1;
-  if (!value.is_number_integer()) fail("{}: tokenizer.ggml.{} is no token id", impl.source, key);
-  auto id = value.get<int64_t>();
-  if (id == -1 || id == 0xFFFFFFFF) return -1;
-  if (id < 0 || static_cast<size_t>(id) >= impl.tokens.size())
-    fail("{}: tokenizer.ggml.{} is {}, outside the vocabulary of {}", impl.source, key, id,
-         impl.tokens.size());
-  return static_cast<int32_t>(id);
+/// "<|im_end|>", "[EOS]": no word is spelt like this.
+bool looks_like_control(const std::string& text) {
+  return text.size() > 2 &&
+         ((text.starts_with('<') && text.ends_with('>')) || (text.starts_with('[') && text.ends_with(']')));
+}
+
+/// Ends of turns whose type says that they are text become control tokens, with a remark, as in llama.cpp:
+/// known spellings, and what the file itself names as an end.
+void correct_types(const std::vector<std::string>& tokens, SpecialTokens& specials,
+                   std::vector<PieceType>& types) {
+  std::vector<std::string> corrected;
+  auto correct = [&](size_t id) {
+    if (types[id] != PieceType::Normal) return;
+    types[id] = PieceType::Control;
+    corrected.push_back(tokens[id]);
+  };
+  for (const SpecialTokens::End& end : specials.ends)
+    if (looks_like_control(tokens[static_cast<size_t>(end.id)])) correct(static_cast<size_t>(end.id));
+  for (size_t id = 0; id < tokens.size(); ++id)
+    for (const EndSpelling& spelling : end_of_turn_spellings())
+      if (spelling.unmistakable && tokens[id] == spelling.text) correct(id);
+  for (const std::string& text : corrected)
+    specials.remarks.push_back(fmt::format(
+        "the file calls the token {} ordinary text; it is read as a control token", in_quotes(text)));
+}
+
+std::vector<std::string> read_tokens(const Json& metadata, const std::string& source) {
+  std::vector<std::string> tokens;
+  for (const Json& token : list(metadata, "tokens", source))
+    tokens.push_back(text_in(token, "tokens", source));
+  return tokens;
 }
 
 std::vector<PieceType> read_types(const Json& metadata, size_t count, const std::string& source) {
@@ -60,10 +80,11 @@ std::vector<PieceType> read_types(const Json& metadata, size_t count, const std:
 }
 
 void read_byte_level(const Json& metadata, Tokenizer::Impl& impl, bool& add_bos) {
-  auto& tokens = list(metadata, "tokens", impl.source);
+  auto tokens = read_tokens(metadata, impl.source);
   auto types = read_types(metadata, tokens.size(), impl.source);
+  correct_types(tokens, impl.specials, types);
   for (size_t k = 0; k < tokens.size(); ++k)
-    set_token(impl, static_cast<int64_t>(k), text_in(tokens[k], "tokens", impl.source), tokens.size());
+    set_token(impl, static_cast<int64_t>(k), tokens[k], tokens.size());
 
   auto& name = key_at(metadata, "pre");
   auto pre = gguf_pre_tokenizer(name.is_string() ? name.get<std::string>() : "", impl.source);
@@ -97,17 +118,18 @@ void read_byte_level(const Json& metadata, Tokenizer::Impl& impl, bool& add_bos)
 void read_sentencepiece(const Json& metadata, SentencePieceModel::Kind kind, Tokenizer::Impl& impl) {
   SentencePieceModel model;
   model.kind = kind;
-  auto& tokens = list(metadata, "tokens", impl.source);
+  model.pieces = read_tokens(metadata, impl.source);
+  auto& tokens = model.pieces;
   auto& scores = list(metadata, "scores", impl.source);
   if (scores.size() != tokens.size())
     fail("{}: tokenizer.ggml.scores holds {} numbers for {} tokens", impl.source, scores.size(),
          tokens.size());
   for (size_t k = 0; k < tokens.size(); ++k) {
-    model.pieces.push_back(text_in(tokens[k], "tokens", impl.source));
     if (!scores[k].is_number()) fail("{}: tokenizer.ggml.scores[{}] is no number", impl.source, k);
     model.scores.push_back(scores[k].get<float>());
   }
   model.types = read_types(metadata, tokens.size(), impl.source);
+  correct_types(tokens, impl.specials, model.types);
   for (auto type : model.types) model.byte_fallback = model.byte_fallback || type == PieceType::Byte;
   model.add_dummy_prefix = flag(metadata, "add_space_prefix", true);
   model.remove_extra_whitespaces = flag(metadata, "remove_extra_whitespaces", false);
@@ -126,6 +148,7 @@ Tokenizer tokenizer_from_gguf(const Json& metadata, const std::string& source) {
   auto& model = key_at(metadata, "model");
   std::string name = model.is_string() ? model.get<std::string>() : "";
   bool add_bos = false, add_eos = false;
+  impl->specials = gather_special_tokens(metadata, key_at(metadata, "tokens").size(), source);
   if (name == "gpt2") {
     read_byte_level(metadata, *impl, add_bos);
   } else if (name == "llama") {
@@ -137,12 +160,13 @@ Tokenizer tokenizer_from_gguf(const Json& metadata, const std::string& source) {
   } else {
     fail("{}: tokenizer.ggml.model is {}; supported are gpt2, llama and t5", source, in_quotes(name));
   }
-  impl->bos = id_at(metadata, "bos_token_id", *impl);
-  impl->eos = id_at(metadata, "eos_token_id", *impl);
+  for (SpecialTokens::Token& t : impl->specials.named) {
+    t.token.content = impl->tokens[static_cast<size_t>(t.token.id)];
+    if (t.name == "bos_token") impl->bos = t.token.id;
+    if (t.name == "eos_token") impl->eos = t.token.id;
+  }
   if (impl->bos >= 0 && flag(metadata, "add_bos_token", add_bos)) impl->prefix = {impl->bos};
   if (impl->eos >= 0 && flag(metadata, "add_eos_token", add_eos)) impl->suffix = {impl->eos};
-  for (const char* key : {"eot_token_id", "eom_token_id"})
-    if (int32_t id = id_at(metadata, key, *impl); id >= 0 && id != impl->eos) impl->stop.push_back(id);
   return finish(std::move(impl));
 }
 

@@ -147,78 +147,36 @@ void read_model(const Json& model, Tokenizer::Impl& impl) {
   fail("{}: the model type {} is not supported, only BPE and Unigram", impl.source, in_quotes(name));
 }
 
-AddedToken read_added(const Json& entry, const std::string& source) {
-  AddedToken token;
-  if (!json_at(entry, "content").is_string())
-    fail("{}: an added token without \"content\": {}", source, excerpt_json(entry, 200));
-  token.content = entry["content"].get<std::string>();
-  token.special = flag(entry, "special", source);
-  token.single_word = flag(entry, "single_word", source);
-  token.lstrip = flag(entry, "lstrip", source);
-  token.rstrip = flag(entry, "rstrip", source);
-  token.normalized =
-      json_at(entry, "normalized").is_null() ? !token.special : flag(entry, "normalized", source);
-  return token;
-}
-
-/// A token that is in the vocabulary keeps its id, whatever the entry says; the library does the same.
-void place_added(AddedToken token, int64_t id, size_t expected, Tokenizer::Impl& impl,
-                 std::vector<AddedToken>& added) {
-  auto known = impl.ids.find(token.content);
-  if (known == impl.ids.end()) {
-    set_token(impl, id, token.content, expected);
-    token.id = static_cast<int32_t>(id);
-  } else {
-    token.id = known->second;
-  }
-  auto same = [&](const AddedToken& a) { return a.content == token.content; };
-  if (std::find_if(added.begin(), added.end(), same) == added.end()) added.push_back(std::move(token));
-}
-
-void read_added_tokens(const Json& json, const Json& config, Tokenizer::Impl& impl) {
+std::vector<AddedToken> read_added_tokens(const Json& json, const std::string& source) {
   std::vector<AddedToken> added;
   auto& list = json_at(json, "added_tokens");
-  auto& decoder = json_at(config, "added_tokens_decoder");
-  size_t expected = impl.tokens.size() + list.size() + decoder.size();
   if (!list.is_null() && !list.is_array())
-    fail("{}: added_tokens should be a list, not {}", impl.source, excerpt_json(list));
-  if (!decoder.is_null() && !decoder.is_object())
-    fail("{}: added_tokens_decoder should be an object, not {}", impl.source, excerpt_json(decoder));
+    fail("{}: added_tokens should be a list, not {}", source, excerpt_json(list));
   std::set<int64_t> seen;
   for (auto& entry : list) {
     auto& id = json_at(entry, "id");
     if (!is_token_id(id))
-      fail("{}: the \"id\" of an added token should be a whole number from 0 on: {}", impl.source,
+      fail("{}: the \"id\" of an added token should be a whole number from 0 on: {}", source,
            excerpt_json(entry, 200));
     if (!seen.insert(id.get<int64_t>()).second)
-      fail("{}: added_tokens gives the id {} twice", impl.source, id.get<int64_t>());
-    place_added(read_added(entry, impl.source), id.get<int64_t>(), expected, impl, added);
+      fail("{}: added_tokens gives the id {} twice", source, id.get<int64_t>());
+    added.push_back(read_added_token(entry, source));
+    added.back().id = id.get<int32_t>();
   }
-  seen.clear();
-  for (auto& [key, entry] : decoder.items()) {
-    if (key.empty() || key.size() > 9 || key.find_first_not_of("0123456789") != std::string::npos)
-      fail("{}: added_tokens_decoder has the key {}, which is no token id", impl.source, in_quotes(key));
-    if (!seen.insert(std::stoll(key)).second)
-      fail("{}: added_tokens_decoder gives the id {} twice", impl.source, std::stoll(key));
-    place_added(read_added(entry, impl.source), std::stoll(key), expected, impl, added);
-  }
-  // The library matches special tokens first, so where two have the same spelling after normalization the
-  // special one wins.
-  std::stable_partition(added.begin(), added.end(), [](const AddedToken& t) { return t.special; });
-  for (auto& token : added) add_added_token(impl, token);
+  return added;
 }
 
-int32_t named_token(const Json& config, const char* key, const Tokenizer::Impl& impl) {
-  const Json* value = &json_at(config, key);
-  if (value->is_object()) value = &json_at(*value, "content");
-  if (!value->is_string()) return -1;
-  auto found = impl.ids.find(value->get<std::string>());
-  return found == impl.ids.end() ? -1 : found->second;
+/// Rows of the model's embedding as config.json has them; 0 when it does not say.
+int64_t embedding_rows(const Json& config) {
+  const Json& rows = json_at(config, "vocab_size");
+  return rows.is_number_integer() ? rows.get<int64_t>() : 0;
 }
 
 void read_config_specials(const Json& config, bool bos_by_default, Tokenizer::Impl& impl) {
-  if (int32_t id = named_token(config, "bos_token", impl); id >= 0) impl.bos = id;
-  if (int32_t id = named_token(config, "eos_token", impl); id >= 0) impl.eos = id;
+  auto take = [&](const char* name, int32_t& id) {
+    if (const SpecialTokens::Token* t = impl.specials.find(name); t && t->token.id >= 0) id = t->token.id;
+  };
+  take("bos_token", impl.bos), take("eos_token", impl.eos);
   if (!impl.prefix.empty() || !impl.suffix.empty()) return;
   auto& add_bos = json_at(config, "add_bos_token");
   bool bos = add_bos.is_null() ? bos_by_default : flag(config, "add_bos_token", impl.source);
@@ -228,7 +186,7 @@ void read_config_specials(const Json& config, bool bos_by_default, Tokenizer::Im
 
 }  // namespace
 
-Tokenizer tokenizer_from_json(const Json& json, const Json& config, const std::string& source) {
+Tokenizer tokenizer_from_json(const Json& json, const SpecialFiles& files, const std::string& source) {
   auto impl = std::make_shared<Tokenizer::Impl>();
   impl->source = source;
   if (!json.is_object()) fail("{}: should hold a JSON object", source);
@@ -236,7 +194,8 @@ Tokenizer tokenizer_from_json(const Json& json, const Json& config, const std::s
   read_pre_tokenizer(json_at(json, "pre_tokenizer"), source, impl->pre_tokenizer);
   read_decoder(json_at(json, "decoder"), source, impl->decoder);
   read_model(json_at(json, "model"), *impl);
-  read_added_tokens(json, config, *impl);
+  impl->specials = gather_special_tokens(files, source);
+  place_special_tokens(*impl, read_added_tokens(json, source), embedding_rows(files.config));
   SpecialAround around;
   read_post_processor(json_at(json, "post_processor"), source, around);
   for (auto* ids : {&around.prefix, &around.suffix})
@@ -245,24 +204,25 @@ Tokenizer tokenizer_from_json(const Json& json, const Json& config, const std::s
         fail("{}: the post_processor adds the id {}, outside the vocabulary", source, id);
   impl->prefix = around.prefix;
   impl->suffix = around.suffix;
-  read_config_specials(config, false, *impl);
+  read_config_specials(files.tokenizer_config, false, *impl);
   return finish(std::move(impl));
 }
 
-Tokenizer tokenizer_from_sentencepiece(std::string_view bytes, const Json& config,
+Tokenizer tokenizer_from_sentencepiece(std::string_view bytes, const SpecialFiles& files,
                                        const std::string& source) {
   auto impl = std::make_shared<Tokenizer::Impl>();
   impl->source = source;
   auto model = parse_sentencepiece(bytes, source);
   build_sentencepiece(*impl, model);
-  read_added_tokens(Json(), config, *impl);
+  impl->specials = gather_special_tokens(files, source);
+  place_special_tokens(*impl, {}, embedding_rows(files.config));
   auto control = [&](const std::string& text) {
     auto found = impl->ids.find(text);
     return found != impl->ids.end() && impl->special[static_cast<size_t>(found->second)] ? found->second : -1;
   };
   impl->bos = control(model.bos);
   impl->eos = control(model.eos);
-  read_config_specials(config, true, *impl);  // as LlamaTokenizer does, whose files these are
+  read_config_specials(files.tokenizer_config, true, *impl);  // as LlamaTokenizer does, whose files these are
   return finish(std::move(impl));
 }
 

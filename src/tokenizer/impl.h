@@ -15,6 +15,7 @@
 #include "tokenizer/normalize.h"
 #include "tokenizer/pretokenize.h"
 #include "tokenizer/sentencepiece.h"
+#include "tokenizer/special_tokens.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/unigram.h"
 #include "tokenizer/word_cache.h"
@@ -48,8 +49,8 @@ struct Tokenizer::Impl {
   std::vector<int32_t> prefix, suffix;  // add_special
   std::vector<DecoderStep> decoder;
 
+  SpecialTokens specials;
   int32_t bos = -1, eos = -1;
-  std::vector<int32_t> stop;
 
   mutable std::mutex mutex;
   mutable std::vector<std::unique_ptr<EncodeState>> idle;
@@ -80,7 +81,12 @@ void build_bpe(Tokenizer::Impl& impl, const std::vector<std::pair<std::string, s
 void build_sentencepiece(Tokenizer::Impl& impl, const SentencePieceModel& model);
 /// Fills byte_token from the spellings <0x00> to <0xFF>.
 void find_byte_tokens(const Tokenizer::Impl& impl, std::array<int32_t, 256>& byte_token);
-/// Computes the stop ids and whatever else needs the complete vocabulary. Every reader calls it last.
+/// Gives the gathered tokens (impl.specials) their ids and puts them among the added ones, after `listed`,
+/// those of tokenizer.json. A token that is in the vocabulary keeps its id, whatever the entry says; a named
+/// one that no file gives an id takes the next one if a model of `rows` tokens has it. Called once the model
+/// has been read.
+void place_special_tokens(Tokenizer::Impl& impl, std::vector<AddedToken> listed, int64_t rows);
+/// Computes the ends and whatever else needs the complete vocabulary. Every reader calls it last.
 Tokenizer finish(std::shared_ptr<Tokenizer::Impl> impl);
 
 }  // namespace longspan

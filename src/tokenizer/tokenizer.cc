@@ -116,6 +116,9 @@ void Tokenizer::Impl::encode_word(std::string_view word, EncodeState& state,
   if (cached) state.cache.insert(word, std::span(out).subspan(first));
 }
 
+Tokenizer::Tokenizer(std::shared_ptr<const Impl> impl)
+    : impl_(std::move(impl)), specials_(impl_, &impl_->specials) {}
+
 std::vector<int32_t> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
   std::string repaired;
   if (!is_utf8(text)) {
@@ -166,7 +169,7 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) c
 }
 
 std::string Tokenizer::token_bytes(int32_t id) const {
-  if (is_special(id)) return "";
+  if (is_special(id) || id >= vocab_size()) return "";
   return decode_one_token(impl_->decoder, token_text(id));
 }
 
@@ -187,7 +190,25 @@ int32_t Tokenizer::eos_id() const { return impl_->eos; }
 bool Tokenizer::is_special(int32_t id) const {
   return id >= 0 && id < vocab_size() && impl_->special[static_cast<size_t>(id)];
 }
-const std::vector<int32_t>& Tokenizer::stop_ids() const { return impl_->stop; }
+bool Tokenizer::is_added(int32_t id) const {
+  return id >= 0 && id < vocab_size() && impl_->added[static_cast<size_t>(id)];
+}
+const std::vector<int32_t>& Tokenizer::prefix() const { return impl_->prefix; }
+const std::vector<int32_t>& Tokenizer::suffix() const { return impl_->suffix; }
+
+std::vector<int32_t> Tokenizer::stop_ids() const {
+  std::vector<int32_t> ids;
+  for (const SpecialTokens::End& end : specials_->ends) ids.push_back(end.id);
+  return ids;
+}
+
+void Tokenizer::add_end(int32_t id, const std::string& from) {
+  for (const SpecialTokens::End& end : specials_->ends)
+    if (end.id == id) return;
+  auto more = std::make_shared<SpecialTokens>(*specials_);
+  more->ends.push_back({id, from});
+  specials_ = std::move(more);
+}
 std::string Tokenizer::kind() const { return impl_->kind; }
 
 }  // namespace longspan

@@ -30,8 +30,10 @@ struct Vocabulary {
   std::string text(int64_t id) const { return tokenizer.token_text(static_cast<int32_t>(id)); }
   PieceType type(int64_t id) const {
     const Json& types = at("token_type");
-    return types.is_array() ? static_cast<PieceType>(types[static_cast<size_t>(id)].get<int>())
-                            : PieceType::Normal;
+    auto type = types.is_array() ? static_cast<PieceType>(types[static_cast<size_t>(id)].get<int>())
+                                 : PieceType::Normal;
+    bool corrected = type == PieceType::Normal && tokenizer.is_special(static_cast<int32_t>(id));
+    return corrected ? PieceType::Control : type;  // the end of a turn that the file calls ordinary text
   }
 };
 
@@ -184,7 +186,9 @@ Json config_json(const Vocabulary& v) {
                            {"unk_token", "unknown_token_id"},
                            {"pad_token", "padding_token_id"}})
     if (const Json& id = v.at(key);
-        id.is_number_integer() && id.get<int64_t>() >= 0 && id.get<int64_t>() < v.size())
+        id.is_number_integer() && id.get<int64_t>() >= 0 && id.get<int64_t>() < v.size() &&
+        v.tokenizer.is_added(
+            static_cast<int32_t>(id.get<int64_t>())))  // transformers makes it a special token
       config[name] = v.text(id.get<int64_t>());
   const Json& chat_template = json_at(v.metadata, "tokenizer.chat_template");
   if (chat_template.is_string()) config["chat_template"] = chat_template;

@@ -25,9 +25,54 @@ std::vector<NamedTensor> whole_parameters(const TrainingModel& model, Arena& mem
   return whole;
 }
 
+/// What to do with the adapter, for whoever finds it.
+std::string readme(const Checkpoint& checkpoint, const fs::path& adapter, const fs::path& base,
+                   const std::string& position, int64_t window) {
+  std::string own = fs::absolute(checkpoint.path).string(), to = fs::absolute(adapter).string();
+  std::string text = fmt::format(
+      "# LoRA adapter\n\nTrained by longspan on {} under the positions `{}`.\n\nlongspan sets these "
+      "positions "
+      "itself:\n\n    longspan ask {} --adapter {} -f FILE \"QUESTION\"\n\nPEFT takes the positions from the "
+      "config.json of the base, so the base has to be one with these:\n\n",
+      own, position, own, to);
+  std::string opened = base.string();
+  if (opened.empty()) {
+    opened = "BASE";
+    text += fmt::format("    longspan extend {} --position {} --to {} -o BASE\n\n", own, position, window);
+  }
+  return text + fmt::format(
+                    "    base = AutoModelForCausalLM.from_pretrained(\"{}\")\n"
+                    "    model = PeftModel.from_pretrained(base, \"{}\")\n\n"
+                    "`longspan merge` writes one model of both.\n",
+                    opened, to);
+}
+
 bool there(const fs::path& path) {
   std::error_code ignored;
   return fs::exists(path, ignored);
+}
+
+/// A directory that PEFT can open as the adapter's base, with the positions of the training: the model's own,
+/// or OUTPUT/base, whose weights are links. Empty when there is none: PEFT cannot open GGUF files.
+fs::path base_for_peft(const Recipe& recipe, const Checkpoint& checkpoint, const ModelWish& result,
+                       const std::function<void(const std::string&)>& note) {
+  if (checkpoint.format == CheckpointFormat::Gguf) return {};
+  ModelConfig config = read_config(checkpoint);
+  if (describe(config.position) == describe(*result.position)) return fs::absolute(checkpoint.path);
+  ModelWish wish{.directory = fs::absolute(recipe.output / "base"),
+                 .position = result.position,
+                 .window = result.window,
+                 .type = {},
+                 .symbolic = true};
+  if (there(wish.directory)) return wish.directory;
+  try {
+    for (const std::string& sentence : write_model(checkpoint, config, wish))
+      if (note) note(fmt::format("{}: {}", wish.directory.string(), sentence));
+  } catch (const Error& e) {  // the adapter is what matters
+    if (note) note(e.what());
+    return {};
+  }
+  return wish.directory;
 }
 
 }  // namespace
@@ -78,8 +123,14 @@ void write_result(const Recipe& recipe, const Checkpoint& checkpoint, const Trai
   };
   if (recipe.trained.lora_rank > 0) {
     fs::path folder = recipe.output / "adapter";
-    write_adapter(folder, model, recipe.trained, checkpoint.path.string(), describe(*wish.position));
-    say(fmt::format("the adapter, trained under {}", describe(*wish.position)), folder);
+    std::string position = describe(*wish.position);
+    fs::path base = base_for_peft(recipe, checkpoint, wish, note);
+    write_adapter(folder, model, recipe.trained,
+                  base.empty() ? fs::absolute(checkpoint.path).string() : base.string(), position);
+    write_file_atomic(folder / "README.md", readme(checkpoint, folder, base, position, wish.window));
+    say(fmt::format("the adapter, trained under {}{}", position,
+                    base.empty() ? "; PEFT needs a base with these positions, see README.md there" : ""),
+        folder);
     if (!recipe.merge) return;
     for (NamedTensor& t : merged_weights(model.model, memory)) wish.replaced.push_back(std::move(t));
   }

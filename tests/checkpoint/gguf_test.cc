@@ -149,9 +149,63 @@ TEST(Gguf, LyingMetadata) {
   g = GgufBuilder();
   expect_says(parse_error(g.value(std::string(5000, 'k'), 1u)), "a metadata key has 5000 bytes");
   g = GgufBuilder();
-  expect_says(parse_error(g.raw_value("split.count", 2, raw<uint16_t>(3))), "one of 3 parts");
-  g = GgufBuilder();
   EXPECT_EQ(parse_error(g.raw_value("split.count", 2, raw<uint16_t>(1))), "no error");
+}
+
+class SplitGguf : public testing::Test {
+ protected:
+  TemporaryDirectory dir_;
+  std::filesystem::path path(int number) const {
+    return dir_.path / fmt::format("m-{:05}-of-00003.gguf", number);
+  }
+  /// Part `number`, which says that it is part `no`. The first holds metadata only, as gguf-split can write
+  /// it.
+  void write(int number, int no, int announced = 2) {
+    GgufBuilder g;
+    if (number == 1) g.value("general.architecture", "llama");
+    g.raw_value("split.no", 2, raw(static_cast<uint16_t>(no - 1)));
+    g.raw_value("split.count", 2, raw<uint16_t>(3));
+    g.raw_value("split.tensors.count", 5, raw<int32_t>(announced));
+    if (number == 2) g.tensor("a", DType::F32, {1}, floats_as_bytes({1}));
+    if (number == 3) g.tensor("b", DType::F32, {2}, floats_as_bytes({2, 3}));
+    write_file_atomic(path(number), g.bytes());
+  }
+  std::string open_error(int number) {
+    return error_of([&] { open_checkpoint(path(number)); });
+  }
+};
+
+TEST_F(SplitGguf, IsReadAsOneWhicheverPartIsNamed) {
+  for (int number : {1, 2, 3}) write(number, number);
+  for (int number : {1, 2, 3}) {
+    Checkpoint c = open_checkpoint(path(number));
+    EXPECT_EQ(c.metadata["general.architecture"], "llama");
+    EXPECT_EQ(c.tensors.size(), 2u);
+    EXPECT_EQ(c.files.size(), 3u);
+    EXPECT_EQ(c.require("a").row(0)[0], 1.0f);
+    EXPECT_EQ(c.require("b").row(0)[1], 3.0f);
+    Checkpoint moved = std::move(c);
+    EXPECT_EQ(moved.require("b").row(0)[0], 2.0f);
+  }
+}
+
+TEST_F(SplitGguf, FaultsNameThePart) {
+  write(1, 1), write(2, 2);
+  expect_says(open_error(1), "part 3 of 3 of the split model is missing");
+  expect_says(open_error(2), "m-00003-of-00003.gguf");
+  write(3, 2);
+  expect_says(open_error(1), "calls itself part 2 of 3");
+  write(3, 3), write(1, 1, 9);
+  expect_says(open_error(1), "hold 2 tensors, 9 were announced");
+  write(1, 1);
+  std::filesystem::rename(path(1), dir_.path / "first.gguf");
+  expect_says(error_of([&] { open_checkpoint(dir_.path / "first.gguf"); }), "-00001-of-00003.gguf");
+  // Two parts must not hold one tensor.
+  std::filesystem::rename(dir_.path / "first.gguf", path(1));
+  GgufBuilder twice;
+  twice.raw_value("split.no", 2, raw<uint16_t>(2)).raw_value("split.count", 2, raw<uint16_t>(3));
+  write_file_atomic(path(3), twice.tensor("a", DType::F32, {1}, floats_as_bytes({1})).bytes());
+  expect_says(open_error(1), "two files hold the tensor \"a\"");
 }
 
 TEST(Gguf, LyingTensors) {

@@ -192,8 +192,16 @@ TEST_F(HuggingFace, Shards) {
 
 TEST_F(HuggingFace, LyingIndex) {
   write_shards();
-  write_index({{"x", "a.safetensors"}, {"z", "b.safetensors"}});
-  expect_says(open_error(), "tensor \"z\" should lie in \"b.safetensors\"");
+  // Savers copy the index of another model: only what is asked for must be there.
+  write_index(
+      {{"x", "b.safetensors"}, {"y", "a.safetensors"}, {"z", "b.safetensors"}, {"v", "c.safetensors"}});
+  Checkpoint copied = open_checkpoint(dir_.path);
+  EXPECT_EQ(copied.require("x").row(0)[0], 1.0f);  // it lies in the other shard
+  EXPECT_EQ(copied.require("y").row(0)[0], 2.0f);
+  EXPECT_FALSE(copied.find("z"));
+  expect_says(error_of([&] { copied.require("z"); }), "tensor \"z\" should lie in \"b.safetensors\"");
+  expect_says(error_of([&] { copied.require("v"); }),
+              "the shard \"c.safetensors\" with tensor \"v\" is missing");
   write_index({{"x", "c.safetensors"}});
   expect_says(open_error(), "the shard \"c.safetensors\" with tensor \"x\" is missing");
   for (const char* name : {"../a.safetensors", "/etc/passwd", "sub/a.safetensors", "..", ""}) {
@@ -210,6 +218,9 @@ TEST_F(HuggingFace, LyingIndex) {
 
 TEST_F(HuggingFace, WrongThings) {
   expect_says(open_error(), "is a directory without config.json");
+  write("adapter_config.json", "{}");
+  expect_says(open_error(), "is an adapter, not a model");
+  std::filesystem::remove(dir_.path / "adapter_config.json");
   write("some.gguf", "x");
   expect_says(open_error(), "some.gguf");
   write("config.json", "[1]");

@@ -44,6 +44,15 @@ TEST(CutIds, KeepsWhatTheSideSays) {
   EXPECT_EQ(cut_ids(ids, 10, "middle"), ids);
 }
 
+TEST(CutIds, LeaveWhatTheTokenizerPutsAroundATextInPlace) {
+  std::vector<int32_t> ids = {100, 0, 1, 2, 3, 4, 5, 6, 7, 101, 102};
+  Around around{1, 2};
+  EXPECT_EQ(cut_ids(ids, 6, "left", around), (std::vector<int32_t>{100, 5, 6, 7, 101, 102}));
+  EXPECT_EQ(cut_ids(ids, 6, "right", around), (std::vector<int32_t>{100, 0, 1, 2, 101, 102}));
+  EXPECT_EQ(cut_ids(ids, 6, "middle", around), (std::vector<int32_t>{100, 0, 1, 7, 101, 102}));
+  EXPECT_EQ(cut_ids(ids, 11, "left", around), ids);
+}
+
 }  // namespace
 
 }  // namespace longspan::cli

@@ -271,5 +271,167 @@ TEST(Conversations, ThatCannotBeTrainedOnAreErrors) {
             std::string::npos);
 }
 
+/// ChatML with a byte tokenizer: what the answers of a record train.
+std::string learnt(const Json& record, float weight = 1) {
+  Tokenizer tokenizer = byte_tokenizer({"<|im_start|>", "<|im_end|>"});
+  ChatFormat chat = format_of(kChatMl);
+  return trained(ConversationMaker(tokenizer, chat).make(record, {}), tokenizer, weight);
+}
+
+Json turns(const char* key, const Json& value) {
+  return {{"messages",
+           {{{"role", "user"}, {"content", "a"}},
+            {{"role", "assistant"}, {"content", "one"}, {key, value}},
+            {{"role", "user"}, {"content", "b"}},
+            {{"role", "assistant"}, {"content", "two"}}}}};
+}
+
+TEST(ChatRecords, TurnsThatAreNotToBeLearntAreNot) {
+  const std::string both = "one<|im_end|>|two<|im_end|>", second = "two<|im_end|>";
+  for (const char* key : {"weight", "loss_weight", "train", "training", "trainable", "loss", "learn"}) {
+    for (const Json& no : {Json(0), Json(false), Json(0.0)}) EXPECT_EQ(learnt(turns(key, no)), second) << key;
+    for (const Json& yes : {Json(1), Json(true), Json()}) EXPECT_EQ(learnt(turns(key, yes)), both) << key;
+  }
+  for (const char* key : {"mask", "masked"}) {
+    EXPECT_EQ(learnt(turns(key, true)), second) << key;
+    EXPECT_EQ(learnt(turns(key, false)), both) << key;
+  }
+  EXPECT_EQ(learnt(turns("weight", 0.5), 0.5f), "one<|im_end|>");
+  Json whole = turns("weight", 1);
+  whole["weight"] = 0.25;
+  EXPECT_EQ(learnt(whole, 0.25f), both);
+  // What is chosen by name is learnt, whoever speaks (axolotl, ms-swift); a weight only scales.
+  Json asked = turns("weight", 1);
+  asked["messages"][2]["train"] = true;
+  EXPECT_EQ(learnt(asked), "one<|im_end|>|b|two<|im_end|>");
+  asked = turns("weight", 1), asked["messages"][2]["weight"] = 1;
+  EXPECT_EQ(learnt(asked), both);
+}
+
+TEST(ChatRecords, UnknownKeysThatMayChangeWhatIsLearntAreErrors) {
+  auto fault = [](const Json& record) -> std::string {
+    try {
+      learnt(record);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_NE(fault(turns("train_detail", Json::array({1}))).find("\"train_detail\""), std::string::npos);
+  EXPECT_NE(fault(turns("token_weights", {1, 2})).find("\"token_weights\""), std::string::npos);
+  EXPECT_NE(fault(turns("weight", "0")).find("\"weight\""), std::string::npos);
+  EXPECT_NE(fault(turns("weight", -1)).find("\"weight\""), std::string::npos);
+  EXPECT_NE(fault(turns("mask", 0.5)).find("\"mask\""), std::string::npos);
+  EXPECT_EQ(fault(turns("language", "en")), "");
+  Json nothing = turns("weight", 0);
+  nothing["messages"][3]["weight"] = 0;
+  EXPECT_NE(fault(nothing).find("nothing to learn"), std::string::npos);
+  Json record = turns("weight", 1);
+  record["train_on_input"] = true;
+  EXPECT_NE(fault(record).find("\"train_on_input\""), std::string::npos);
+}
+
+TEST(ChatRecords, OtherShapesAreTheSameConversation) {
+  const std::string answers = "Hello.<|im_end|>|Yes.<|im_end|>";
+  Json sharegpt = {{"conversations",
+                    {{{"from", "human"}, {"value", "Hi!"}},
+                     {{"from", "gpt"}, {"value", "Hello."}},
+                     {{"from", "human"}, {"value", "So?"}},
+                     {{"from", "gpt"}, {"value", "Yes."}}}},
+                   {"system", "Be brief."}};
+  Json messages = {{"messages",
+                    {{{"role", "system"}, {"content", "Be brief."}},
+                     {{"role", "user"}, {"content", "Hi!"}},
+                     {{"role", "assistant"}, {"content", "Hello."}},
+                     {{"role", "user"}, {"content", "So?"}},
+                     {{"role", "assistant"}, {"content", "Yes."}}}}};
+  Json alpaca = {{"instruction", "So?"},
+                 {"input", ""},
+                 {"output", "Yes."},
+                 {"system", "Be brief."},
+                 {"history", Json::array({{"Hi!", "Hello."}})}};
+  Json parts = messages;
+  parts["messages"][1]["content"] = Json::array({{{"type", "text"}, {"text", "Hi!"}}});
+  Json trl = {{"prompt", Json(messages["messages"])}, {"completion", Json::array({messages["messages"][4]})}};
+  trl["prompt"].erase(4);
+  Tokenizer tokenizer = byte_tokenizer({"<|im_start|>", "<|im_end|>"});
+  ChatFormat chat = format_of(kChatMl);
+  ConversationMaker maker(tokenizer, chat);
+  std::vector<int32_t> expected = maker.make(messages, {}).ids;
+  for (const Json& record : {sharegpt, messages, alpaca, parts, trl}) {
+    Conversation c = maker.make(record, {});
+    EXPECT_EQ(c.ids, expected) << record;
+    EXPECT_EQ(trained(c, tokenizer), answers) << record;
+  }
+  // The input follows the instruction, as LLaMA-Factory and its data sets have it.
+  Json plain = {{"instruction", "Add."}, {"input", "1 2"}, {"output", "3"}};
+  Conversation c = maker.make(plain, {.answer = 1, .text = 0.5});
+  EXPECT_EQ(trained(c, tokenizer, 0.5f), "Add.\n1 2");
+  EXPECT_EQ(trained(c, tokenizer), "3<|im_end|>");
+  Json picture = messages;
+  picture["messages"][1]["content"] = Json::array({{{"type", "image_url"}, {"image_url", "x"}}});
+  EXPECT_THROW(maker.make(picture, {}), Error);
+  sharegpt["conversations"][0]["from"] = "narrator";
+  EXPECT_THROW(maker.make(sharegpt, {}), Error);
+}
+
+TEST(ChatRecords, PartsAreJoinedAsTheTemplateJoinsThem) {
+  auto joined = [](const std::string& jinja) { return part_joiner(format_of(jinja)); };
+  EXPECT_EQ(joined(kChatMl), "\n");  // it would write the list as Python prints it
+  EXPECT_EQ(joined("{% for m in messages %}<{% if m.content is string %}{{ m.content }}{% else %}{% for p in "
+                   "m.content %}{{ p.text }}+{% endfor %}{% endif %}>{% endfor %}"),
+            "\n");  // and would write more after a list than after a text
+  EXPECT_EQ(joined("{% for m in messages %}<{% if m.content is string %}{{ m.content }}{% else %}{{ "
+                   "m.content | map(attribute='text') | join(' ') }}{% endif %}>{% endfor %}"),
+            " ");
+}
+
+TEST(ChatRecords, CallsOfToolsAreLearntAsTheTemplateWritesThem) {
+  const std::string call =
+      "<tool_call>\n{\"name\": \"get\", \"arguments\": {\"x\": 1}}\n</tool_call><|im_end|>";
+  Json calls =
+      Json::array({{{"type", "function"}, {"function", {{"name", "get"}, {"arguments", {{"x", 1}}}}}}});
+  Json record = {{"tools", Json::array({{{"type", "function"}, {"function", {{"name", "get"}}}}})},
+                 {"messages",
+                  {{{"role", "user"}, {"content", "How much?"}},
+                   {{"role", "assistant"}, {"content", nullptr}, {"tool_calls", calls}},
+                   {{"role", "tool"}, {"content", "12\n"}},
+                   {{"role", "assistant"}, {"content", "Wait."}, {"tool_calls", calls}},
+                   {{"role", "tool"}, {"content", "\"13\""}},
+                   {{"role", "assistant"}, {"content", "13 euros."}}}}};
+  Tokenizer tokenizer = byte_tokenizer({"<|im_start|>", "<|im_end|>"});
+  ChatFormat chat = real_format("qwen2.5", {{"eos_token", "<|im_end|>"}});
+  ConversationMaker maker(tokenizer, chat);
+  Conversation c = maker.make(record, {});
+  EXPECT_EQ(trained(c, tokenizer), call + "|Wait.\n" + call + "|13 euros.<|im_end|>");
+  std::string fed;
+  for (int32_t id : c.ids) fed += tokenizer.is_special(id) ? "" : tokenizer.token_bytes(id);
+  EXPECT_NE(fed.find("<tools>\n{\"type\": \"function\""), std::string::npos);
+  // The same in ShareGPT's names, with the tools as text.
+  Json sharegpt = {{"tools", dump_json(record["tools"])},
+                   {"conversations",
+                    {{{"from", "human"}, {"value", "How much?"}},
+                     {{"from", "function_call"}, {"value", R"({"name": "get", "arguments": {"x": 1}})"}},
+                     {{"from", "observation"}, {"value", "12\n"}},
+                     {{"from", "gpt"}, {"value", "12 euros."}}}}};
+  EXPECT_EQ(trained(maker.make(sharegpt, {}), tokenizer), call + "|12 euros.<|im_end|>");
+  // A call that is not to be learnt, and one at the end.
+  record["messages"][1]["weight"] = 0;
+  EXPECT_EQ(trained(maker.make(record, {}), tokenizer), "Wait.\n" + call + "|13 euros.<|im_end|>");
+  Json last = {{"messages", {record["messages"][0], record["messages"][3]}}};
+  last["messages"][1].erase("content");
+  EXPECT_EQ(trained(maker.make(last, {}), tokenizer), call);
+}
+
+TEST(ChatRecords, FieldsThatATemplateReadsAreGivenToIt) {
+  Tokenizer tokenizer = byte_tokenizer({"<|im_start|>", "<|im_end|>"});
+  ChatFormat chat = real_format("qwen3", {{"eos_token", "<|im_end|>"}});
+  Json record = {{"messages",
+                  {{{"role", "user"}, {"content", "2 + 2?"}},
+                   {{"role", "assistant"}, {"content", "4"}, {"reasoning_content", "Easy."}}}}};
+  EXPECT_EQ(trained(ConversationMaker(tokenizer, chat).make(record, {}), tokenizer),
+            "<think>\nEasy.\n</think>\n\n4<|im_end|>");
+}
+
 }  // namespace
 }  // namespace longspan

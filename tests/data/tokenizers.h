@@ -53,13 +53,14 @@ inline Tokenizer byte_tokenizer(std::vector<std::string> special = {}, const std
                {"decoder", byte_level},
                {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", Json::array()}}}};
   config["eos_token"] = eos;
-  return tokenizer_from_json(file, config, "byte_tokenizer");
+  return tokenizer_from_json(file, {.tokenizer_config = config}, "byte_tokenizer");
 }
 
 /// tests/golden/tokenizer/NAME.json: byte_level, byte_fallback, unigram, of 2,000 tokens each.
 inline Tokenizer golden_tokenizer(const std::string& name) {
   std::string path = LONGSPAN_GOLDEN "/tokenizer/" + name + ".json";
-  return tokenizer_from_json(parse_json_file(path), {{"eos_token", "<|im_end|>"}}, path);
+  return tokenizer_from_json(parse_json_file(path), {.tokenizer_config = {{"eos_token", "<|im_end|>"}}},
+                             path);
 }
 
 /// A directory of the test's own.

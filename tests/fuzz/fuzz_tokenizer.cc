@@ -11,8 +11,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   std::string_view file(reinterpret_cast<const char*>(data) + 1, size - 1);
   try {
-    Tokenizer tokenizer = data[0] % 3 == 0   ? tokenizer_from_sentencepiece(file, Json(), "fuzz")
-                          : data[0] % 3 == 1 ? tokenizer_from_json(parse_json(file, "fuzz"), Json(), "fuzz")
+    Tokenizer tokenizer = data[0] % 3 == 0   ? tokenizer_from_sentencepiece(file, {}, "fuzz")
+                          : data[0] % 3 == 1 ? tokenizer_from_json(parse_json(file, "fuzz"), {}, "fuzz")
                                              : tokenizer_from_gguf(parse_json(file, "fuzz"), "fuzz");
     auto ids = tokenizer.encode("The caf\u00e9 of  12,345 \U0001F600\n\n</s> \xFF<|im_end|>");
     tokenizer.decode(ids);

@@ -15,8 +15,8 @@ namespace {
 struct Case {
   int64_t tokens = 1, past = 0, heads = 1, kv_heads = 1, d = 64, window = 0;
   DType dtype = DType::F32;
-  int64_t extra = 0;  // floats between the rows of q
-  float magnitude = 1;
+  int64_t extra = 0;               // floats between the rows of q
+  float magnitude = 1, scale = 1;  // of q; of the scores, beside 1 / sqrt(D)
 
   int64_t width() const { return heads * d; }
   AttentionShape shape(const Sequences& sequences) const {
@@ -24,7 +24,7 @@ struct Case {
             .kv_heads = kv_heads,
             .head_dim = d,
             .sequences = sequences,
-            .scale = 1.0f / std::sqrt(static_cast<float>(d)),
+            .scale = scale / std::sqrt(static_cast<float>(d)),
             .window = window};
   }
 };
@@ -130,6 +130,21 @@ TEST(Attention, MatchesReferenceOverSeveralDecodeParts) {
                       .d = 32,
                       .window = window,
                       .dtype = DType::F16});
+}
+
+/// Queries beyond the range of F16, and far below it, whose scores are as large as those of others.
+TEST(Attention, QueriesMayLieBeyondTheRangeOfTheCache) {
+  for (int64_t d : {64, 128})
+    for (float magnitude : {1e-9f, 1e6f})
+      for (DType dtype : {DType::F16, DType::BF16})
+        expect_reference({.tokens = 2,
+                          .past = 600,
+                          .heads = 6,
+                          .kv_heads = 2,
+                          .d = d,
+                          .dtype = dtype,
+                          .magnitude = magnitude,
+                          .scale = 1 / magnitude});
 }
 
 TEST(Attention, KeysAndValuesMayDifferInType) {

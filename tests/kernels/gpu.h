@@ -322,6 +322,33 @@ inline const Kernels& kernels_through_host() {
             raw().sum_of_squares(c.out(sum), all);
             c.finish();
           },
+      .fused_rows = raw().fused_rows,
+      .norm_linear =
+          [](std::span<const Projection> projections, Tensor x, Tensor norm, float eps) {
+            Call c;
+            std::vector<Linear> weights;
+            for (const Projection& p : projections) weights.push_back(c.linear(*p.w));
+            std::vector<Projection> all;
+            for (size_t i = 0; i < projections.size(); ++i)
+              all.push_back({c.out(projections[i].out), &weights[i]});
+            raw().norm_linear(all, c.in(x), c.in(norm), eps);
+            c.finish();
+          },
+      .norm_gate =
+          [](Tensor out, Tensor x, Tensor norm, float eps, const Linear& gate, const Linear& up,
+             Activation activation) {
+            Call c;
+            raw().norm_gate(c.out(out), c.in(x), c.in(norm), eps, c.linear(gate), c.linear(up), activation);
+            c.finish();
+          },
+      .rope_store =
+          [](Tensor q, Tensor k, Tensor v, const RopeTable& queries, const RopeTable& keys,
+             const KvPages& key_pages, const KvPages& value_pages, const Sequences& sequences) {
+            Call c;
+            raw().rope_store(c.out(q), c.in(k), c.in(v), c.in(queries), c.in(keys), c.pages(key_pages, true),
+                             c.pages(value_pages, true), c.sequences(sequences));
+            c.finish();
+          },
   };
   return table;
 }

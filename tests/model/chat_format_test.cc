@@ -72,5 +72,32 @@ TEST_F(ChatFormats, AConversationIsReadWithoutTheTokenizersOwnSpecialTokens) {
   EXPECT_EQ(prompts.encode({{"user", "12"}}), (std::vector<int32_t>{32, '1' - ' ', '2' - ' '}));
 }
 
+TEST_F(ChatFormats, EndsOfAnAnswerComeFromAllFilesAndTheTemplate) {
+  make_family(directory_, "gqa", false);  // its config.json: eos_token_id 2
+  write_file_atomic(directory_ / "tokenizer_config.json",
+                    R"({"eos_token": "<40>", "chat_template": "{{ messages[-1].content }} <41>"})");
+  write_file_atomic(directory_ / "generation_config.json", R"({"eos_token_id": [43, 42]})");
+  PromptMaker prompts = load_prompt_maker(open_metadata(directory_), "");
+  EXPECT_EQ(prompts.tokenizer.stop_ids(), (std::vector<int32_t>{40, 43, 42, 41}));
+  EXPECT_EQ(prompts.tokenizer.specials().ends.back().from, "the chat template");
+  EXPECT_EQ(prompts.chat.variables["eos_token"], "<40>");
+  fs::remove(directory_ / "generation_config.json");
+  EXPECT_EQ(load_tokenizer(open_metadata(directory_)).stop_ids(), (std::vector<int32_t>{40, 2}));
+}
+
+TEST_F(ChatFormats, VocabAndMergesStandForTokenizerJson) {
+  make_family(directory_, "qwen2", false);
+  fs::remove(directory_ / "tokenizer.json");
+  EXPECT_NE(error_of([&] { load_tokenizer(open_metadata(directory_)); }).find("merges.txt"),
+            std::string::npos);
+  write_file_atomic(directory_ / "vocab.json", R"({"a": 0, "b": 1, "ab": 2})");
+  write_file_atomic(directory_ / "merges.txt", "#version: 0.2\na b\n");
+  write_file_atomic(directory_ / "added_tokens.json", R"({"<|im_end|>": 3})");
+  write_file_atomic(directory_ / "special_tokens_map.json", R"({"eos_token": "<|im_end|>"})");
+  Tokenizer tokenizer = load_tokenizer(open_metadata(directory_));
+  EXPECT_EQ(tokenizer.encode("aab<|im_end|>b"), (std::vector<int32_t>{0, 2, 3, 1}));
+  EXPECT_EQ(tokenizer.eos_id(), 3);
+}
+
 }  // namespace
 }  // namespace longspan

@@ -190,7 +190,7 @@ TEST(Haystack, CountsSentencesUpToTheirEnds) {
                                 {"post_processor", nullptr},
                                 {"decoder", byte_level},
                                 {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", Json::array()}}}},
-                               Json::object(), "test");
+                               {}, "test");
   }();
   Haystack haystack = make_haystack({"AAAA. AAAAA.\n", "AAAA."}, tokenizer, 20);
   EXPECT_EQ(haystack.text, "AAAA. AAAAA.\n\nAAAA.\n\nAAAA. AAAAA.\n\nAAAA.");

@@ -6,7 +6,7 @@ namespace {
 
 Tokenizer from_json(const std::string& name) {
   auto path = golden::folder() + name;
-  return tokenizer_from_json(parse_json_file(path), Json(), path);
+  return tokenizer_from_json(parse_json_file(path), {}, path);
 }
 
 TEST(TokenizerGolden, ByteLevelAsTokenizers) {
@@ -34,7 +34,7 @@ TEST(TokenizerGolden, ModelsAsSentencePiece) {
   for (std::string name : {"sentencepiece_bpe", "sentencepiece_unigram"}) {
     SCOPED_TRACE(name);
     auto path = golden::folder() + name + ".model";
-    auto tokenizer = tokenizer_from_sentencepiece(read_file(path), Json(), path);
+    auto tokenizer = tokenizer_from_sentencepiece(read_file(path), {}, path);
     golden::expect_equal(tokenizer, golden::strings(), golden::hashes(name), 0, golden::kStrings,
                          golden::ids_hash);
   }
@@ -52,7 +52,7 @@ TEST(TokenizerGolden, EveryConstructAsTokenizers) {
     SCOPED_TRACE(dump_json(variants[k]));
     Json json = base;
     for (auto& [key, section] : variants[k].items()) json[key] = section;
-    auto tokenizer = tokenizer_from_json(json, Json(), "variant");
+    auto tokenizer = tokenizer_from_json(json, {}, "variant");
     golden::expect_equal(tokenizer, texts, expected, k * texts.size(), texts.size(), golden::answer_hash);
   }
 }

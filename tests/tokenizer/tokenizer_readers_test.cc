@@ -15,7 +15,7 @@ Json golden_json(const std::string& name) { return parse_json_file(golden::folde
 /// The sentence of the Error that loading gives; "" when it loads.
 std::string refusal(const Json& json) {
   try {
-    tokenizer_from_json(json, Json(), "t.json");
+    tokenizer_from_json(json, {}, "t.json");
   } catch (const Error& e) {
     return e.what();
   }
@@ -66,7 +66,7 @@ TEST(TokenizerReaders, AddedTokensOfTheConfigAreReadStrictlyToo) {
   auto json = golden_json("byte_fallback.json");
   auto refusal_of = [&](const Json& decoder) {
     try {
-      tokenizer_from_json(json, Json{{"added_tokens_decoder", decoder}}, "t.json");
+      tokenizer_from_json(json, {.tokenizer_config = {{"added_tokens_decoder", decoder}}}, "t.json");
     } catch (const Error& e) {
       return std::string(e.what());
     }
@@ -101,7 +101,7 @@ TEST(TokenizerReaders, ConfigFillsWhatTokenizerJsonLeavesOpen) {
                  {"add_bos_token", true},
                  {"add_eos_token", true},
                  {"added_tokens_decoder", Json{{"2300", Json{{"content", "<new>"}, {"special", true}}}}}};
-  auto tokenizer = tokenizer_from_json(json, config, "t.json");
+  auto tokenizer = tokenizer_from_json(json, {.tokenizer_config = config}, "t.json");
   EXPECT_EQ(tokenizer.encode("<new>"), (std::vector<int32_t>{1, 2300, 2}));
   EXPECT_EQ(tokenizer.bos_id(), 1);
   EXPECT_EQ(tokenizer.eos_id(), 2);
@@ -113,7 +113,8 @@ TEST(TokenizerReaders, ConfigFillsWhatTokenizerJsonLeavesOpen) {
 }
 
 TEST(TokenizerReaders, StopIdsAreEosAndTheEndsOfTurns) {
-  auto tokenizer = tokenizer_from_json(golden_json("byte_level.json"), Json{{"eos_token", "</s>"}}, "t.json");
+  auto tokenizer = tokenizer_from_json(golden_json("byte_level.json"),
+                                       {.tokenizer_config = {{"eos_token", "</s>"}}}, "t.json");
   EXPECT_EQ(tokenizer.stop_ids(),
             (std::vector<int32_t>{tokenizer.token_id("</s>"), tokenizer.token_id("<|im_end|>")}));
 }
@@ -131,7 +132,7 @@ TEST(TokenizerReaders, GgufKeysGiveTheSameAsTokenizerJson) {
   for (auto& m : json["model"]["merges"])
     keys["tokenizer.ggml.merges"].push_back(m[0].get<std::string>() + " " + m[1].get<std::string>());
   auto from_gguf = tokenizer_from_gguf(keys, "t.gguf");
-  auto from_json = tokenizer_from_json(json, Json(), "t.json");
+  auto from_json = tokenizer_from_json(json, {}, "t.json");
   for (auto& text : golden::strings())
     ASSERT_EQ(from_gguf.encode(text), from_json.encode(text)) << dump_json(text);
 
@@ -152,7 +153,7 @@ TEST(TokenizerReaders, GgufKeysGiveTheSameAsSentencePiece) {
                {"tokenizer.ggml.bos_token_id", 1},      {"tokenizer.ggml.eos_token_id", 2}};
   for (auto type : model.types) keys["tokenizer.ggml.token_type"].push_back(static_cast<int>(type));
   auto from_gguf = tokenizer_from_gguf(keys, "t.gguf");
-  auto from_model = tokenizer_from_sentencepiece(bytes, Json(), "t.model");
+  auto from_model = tokenizer_from_sentencepiece(bytes, {}, "t.model");
   EXPECT_EQ(from_gguf.kind(), "SentencePiece BPE");
   for (auto& text : golden::strings())
     ASSERT_EQ(from_gguf.encode(text), from_model.encode(text)) << dump_json(text);
@@ -160,14 +161,14 @@ TEST(TokenizerReaders, GgufKeysGiveTheSameAsSentencePiece) {
 
 TEST(TokenizerReaders, DamagedSentencePieceModelsAreErrorsOrLoad) {
   auto bytes = read_file(golden::folder() + "sentencepiece_unigram.model");
-  EXPECT_THROW(tokenizer_from_sentencepiece("", Json(), "t.model"), Error);
+  EXPECT_THROW(tokenizer_from_sentencepiece("", {}, "t.model"), Error);
   Random random(3);
   int refused = 0;
   for (int k = 0; k < 300; ++k) {
     auto damaged = bytes.substr(0, k % 2 ? bytes.size() : random.below(bytes.size()));
     for (int n = 0; n < 3; ++n) damaged[random.below(damaged.size())] = static_cast<char>(random.below(256));
     try {
-      tokenizer_from_sentencepiece(damaged, Json(), "t.model").encode("a text");
+      tokenizer_from_sentencepiece(damaged, {}, "t.model").encode("a text");
     } catch (const Error&) {
       ++refused;
     }
@@ -178,7 +179,7 @@ TEST(TokenizerReaders, DamagedSentencePieceModelsAreErrorsOrLoad) {
 TEST(TokenizerReaders, LongMonotonousTextTakesSeconds) {
   std::string letters(1'000'000, 'a'), spaces(1'000'000, ' ');
   for (const char* name : {"byte_level.json", "byte_fallback.json", "unigram.json"}) {
-    auto tokenizer = tokenizer_from_json(golden_json(name), Json(), name);
+    auto tokenizer = tokenizer_from_json(golden_json(name), {}, name);
     auto begin = std::chrono::steady_clock::now();
     EXPECT_GT(tokenizer.encode(letters).size(), 1000u);
     EXPECT_GT(tokenizer.encode(spaces + "x").size(), 1u);
@@ -187,7 +188,7 @@ TEST(TokenizerReaders, LongMonotonousTextTakesSeconds) {
 }
 
 TEST(TokenizerReaders, ThreadsMayShareOneTokenizer) {
-  auto tokenizer = tokenizer_from_json(golden_json("byte_level.json"), Json(), "t.json");
+  auto tokenizer = tokenizer_from_json(golden_json("byte_level.json"), {}, "t.json");
   auto texts = golden::strings();
   std::vector<std::vector<std::vector<int32_t>>> answers(4);
   std::vector<std::thread> threads;

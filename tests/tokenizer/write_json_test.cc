@@ -57,7 +57,9 @@ int differing(const Json& metadata) {
   TokenizerFiles files = tokenizer_files_from_gguf(metadata, "m.gguf");
   // As it lies on the disk: what JSON cannot carry shows here.
   Tokenizer json = tokenizer_from_json(parse_json(dump_json(files.tokenizer), "t"),
-                                       parse_json(dump_json(files.config), "c"), "tokenizer.json");
+                                       {.tokenizer_config = parse_json(dump_json(files.config), "c"),
+                                        .generation_config = {{"eos_token_id", gguf.stop_ids()}}},
+                                       "tokenizer.json");
   int count = 0;
   std::vector<std::string> texts = golden::strings();
   for (size_t k = 0; k < texts.size(); k += 8) {

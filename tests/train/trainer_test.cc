@@ -243,6 +243,30 @@ TEST_F(TrainerTest, AdaptersComeBackAndMergeIntoTheSameModel) {
   EXPECT_NE(error.find("adapter_model.safetensors"), std::string::npos) << error;
 }
 
+TEST_F(TrainerTest, PeftFindsTheAdaptersPositionsInItsBase) {
+  Recipe r = adapters("same");
+  run(r);
+  auto base_of = [](const Recipe& recipe) {
+    return parse_json_file(recipe.output / "adapter" / "adapter_config.json")["base_model_name_or_path"]
+        .get<std::string>();
+  };
+  EXPECT_EQ(base_of(r), fs::absolute(golden_model()).string());
+  EXPECT_FALSE(fs::exists(r.output / "base"));
+
+  Recipe stretched = adapters("stretched");
+  for (Stage& stage : stretched.stages) stage.position = "linear:factor=2";
+  run(stretched);
+  fs::path base = base_of(stretched);
+  EXPECT_EQ(base, fs::absolute(stretched.output / "base"));
+  EXPECT_TRUE(fs::is_symlink(base / "model.safetensors"));
+  Checkpoint opened = open_checkpoint(base);
+  EXPECT_EQ(opened.metadata["rope_parameters"]["rope_type"], "linear");  // as transformers reads it
+  EXPECT_EQ(opened.metadata["rope_parameters"]["factor"], 2.0);
+  std::string readme = read_file(stretched.output / "adapter" / "README.md");
+  EXPECT_NE(readme.find("PeftModel.from_pretrained(base, "), std::string::npos);
+  EXPECT_NE(readme.find(base.string()), std::string::npos);
+}
+
 TEST_F(TrainerTest, AveragesAndSharesOfTheOriginal) {
   Recipe plain = recipe("plain"), half = recipe("half");
   half.original_share = 1;
@@ -299,7 +323,7 @@ TEST_F(TrainerTest, MemoryCountsWhatValidationAllocates) {
   for (const char* position : {"yarn:factor=16", "self_extend:group=16,window=16"}) {
     r.stages[0].position = position;
     PositionSpec spec = position_spec(stage_position(r.stages[0], config), config.head_shape(), 700);
-    Model model{.config = config, .weights = {}, .device = host_device(kernels())};
+    Model model{.device = host_device(kernels()), .config = config};
     auto pool = std::make_shared<KvPool>(
         *model.device, kv_layout(config, {DType::F32, DType::F32}, key_copies(spec)), pages_for(700));
     KvCache cache(pool);

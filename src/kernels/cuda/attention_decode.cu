@@ -4,6 +4,7 @@
 //
 // Number and length of the splits follow from the keys of the sequence alone: a sequence has the same bits in
 // every batch, and a captured launch, planned for most_keys rounded up, stays right while the text grows.
+#include <algorithm>
 #include <bit>
 
 #include "kernels/cuda/attention_decode_warp.h"
@@ -28,13 +29,15 @@ __device__ Splits splits_of(const AttentionView& v, const SequenceView& s, int m
   return {first, end, length, (n + length - 1) / length};
 }
 
-/// What the parts leave: o [splits, slots, H, D], not divided, and (largest score, sum) [splits, slots, H].
+/// What the parts leave: o [splits, slots, H, width], not divided, and (largest score, sum) [splits, slots,
+/// H].
 struct Parts {
   float* o;
   float2* sums;
   int64_t slots;
   bool by_row;  // a row's slot is its row of the batch, or that among kDecodeRows of its sequence
   int most;     // splits
+  int width;    // D rounded up to whole vectors
 
   __device__ int64_t at(int split, const SequenceView& s, int row, int heads, int h) const {
     int64_t slot = by_row ? s.first + row : static_cast<int64_t>(s.index) * kDecodeRows + row;
@@ -42,12 +45,19 @@ struct Parts {
   }
 };
 
-/// Shared memory of a block: the fragments of q, later the warps' outputs.
+/// Shared memory of a block: the warps' rings, later their outputs; the fragments of q; what undoes its
+/// scale.
+template <int kD, CacheKind kKind>
+constexpr int kFrontBytes = std::max(kRingBytes<kD, kKind>,
+                                     kWarps* kQueries*(kD + 2) * static_cast<int>(sizeof(float)));
 template <int kD>
+constexpr int fragment_bytes(int zones) {
+  return zones * 3 * (kD / 16) * 32 * static_cast<int>(sizeof(uint2));
+}
+template <int kD, CacheKind kKind>
 constexpr int decode_bytes(int zones) {
-  int fragments = zones * 3 * (kD / 16) * 32 * static_cast<int>(sizeof(uint2));
-  int outputs = kWarps * kQueries * (kD + 2) * static_cast<int>(sizeof(float));
-  return fragments > outputs ? fragments : outputs;
+  int undo = kKind == CacheKind::F16 ? zones * kQueries * static_cast<int>(sizeof(float)) : 0;
+  return kFrontBytes<kD, kKind> + fragment_bytes<kD>(zones) + undo;
 }
 
 /// Row and head of query `index` of the rows of a sequence that share a head of keys.
@@ -61,9 +71,27 @@ __device__ QueryIndex query_index(const AttentionView& v, const SequenceView& s,
   return {index / v.group, kv * v.group + index % v.group, valid};
 }
 
-template <int kD>
-__device__ void make_fragments(uint2* fragments, const AttentionView& v, const SequenceView& s, int kv,
-                               int first_query) {
+/// By block: 2^-e for each zone and query, the largest element of 2^e q lying in 2^13 .. 2^14.
+__device__ void find_scales(float* undo, const AttentionView& v, const SequenceView& s, int kv,
+                            int first_query) {
+  constexpr int kLanes = kThreads / kQueries;
+  int lane = static_cast<int>(threadIdx.x) % kLanes, query = static_cast<int>(threadIdx.x) / kLanes;
+  QueryIndex index = query_index(v, s, kv, first_query + query);
+  for (int z = 0; z < v.zones; ++z) {
+    const float* q = v.zone[z].q + (s.first + index.row) * v.zone[z].q_stride +
+                     static_cast<int64_t>(index.head) * v.head_dim;
+    float most = 0;
+    for (int i = lane; i < v.head_dim; i += kLanes) most = fmaxf(most, fabsf(q[i]));
+    for (int k = kLanes / 2; k > 0; k /= 2) most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, k));
+    int exponent = most > 0 && most < INFINITY ? max(ilogbf(most) - kF16Exponent, -100) : 0;
+    if (lane == 0) undo[z * kQueries + query] = ldexpf(1, exponent);
+  }
+}
+
+/// By block: q in three parts. `undo` where it is scaled, or null.
+template <int kD, CacheKind kKind>
+__device__ void make_fragments(uint2* fragments, const float* undo, const AttentionView& v,
+                               const SequenceView& s, int kv, int first_query) {
   constexpr int kSteps = kD / 16;
   for (int e = static_cast<int>(threadIdx.x); e < v.zones * kSteps * 32; e += kThreads) {
     int lane = e % 32, step = e / 32 % kSteps, z = e / 32 / kSteps;
@@ -73,8 +101,11 @@ __device__ void make_fragments(uint2* fragments, const AttentionView& v, const S
                      static_cast<int64_t>(index.head) * v.head_dim;
     float x[4];
 #pragma unroll
-    for (int i = 0; i < 4; ++i) x[i] = index.valid && at + i < v.head_dim ? q[at + i] : 0;
-    Three a = three_parts(x[0], x[1]), b = three_parts(x[2], x[3]);
+    for (int i = 0; i < 4; ++i) {
+      x[i] = index.valid && at + i < v.head_dim ? q[at + i] : 0;
+      if constexpr (kKind == CacheKind::F16) x[i] /= undo[z * kQueries + lane / 4];
+    }
+    Three a = three_parts<kKind>(x[0], x[1]), b = three_parts<kKind>(x[2], x[3]);
     uint2* to = fragments + (z * 3 * kSteps + step) * 32 + lane;
     to[0] = {a.high, b.high};
     to[kSteps * 32] = {a.middle, b.middle};
@@ -83,15 +114,16 @@ __device__ void make_fragments(uint2* fragments, const AttentionView& v, const S
 }
 
 /// Adds the warps' sums up and writes them: one split of 8 queries.
-template <int kD, class Warp>
-__device__ void write_part(const Warp& warp, float* memory, const Parts& parts, const AttentionView& v,
-                           const SequenceView& s, int kv, int split, int first_query) {
+template <int kD, CacheKind kKind>
+__device__ void write_part(const DecodeWarp<kD, kKind>& warp, float* memory, const Parts& parts,
+                           const AttentionView& v, const SequenceView& s, int kv, int split,
+                           int first_query) {
   float total = warp.total;
   total += __shfl_xor_sync(0xffffffffu, total, 1);
   total += __shfl_xor_sync(0xffffffffu, total, 2);
   int index = static_cast<int>(threadIdx.x) / 32, lane = warp.lane, g = lane / 4, c = lane % 4;
   float *o = memory, *largest = o + kWarps * kQueries * kD, *totals = largest + kWarps * kQueries;
-  __syncthreads();  // q has been read
+  __syncthreads();  // the rings have been read
   if (c == 0) largest[index * kQueries + g] = warp.largest, totals[index * kQueries + g] = total;
   float* mine = o + (index * kQueries + g) * kD;
 #pragma unroll
@@ -113,46 +145,72 @@ __device__ void write_part(const Warp& warp, float* memory, const Parts& parts, 
       x = fmaf(factor, o[(w * kQueries + query) * kD + i], x);
     }
     int64_t at = parts.at(split, s, to.row, v.heads, to.head);
-    parts.o[at * v.head_dim + i] = x;
+    parts.o[at * parts.width + i] = x / kWeightScale<kKind>;
     if (i == 0) parts.sums[at] = {most, sum};
   }
 }
 
-template <int kD, bool kVectors>
-__global__ void __launch_bounds__(kThreads, kD == 64 ? 4 : 2) decode_kernel(AttentionView v, Parts parts) {
-  extern __shared__ uint2 memory[];
+template <int kD, CacheKind kKind>
+__global__ void __launch_bounds__(kThreads, kDecodeBlocks<kD>)
+    decode_kernel(const __grid_constant__ AttentionView v, Parts parts) {
+  extern __shared__ uint4 memory[];
+  launch_dependents();
   SequenceView s = sequence_of(v, static_cast<int>(blockIdx.z));
   if (s.rows == 0 || s.rows > kDecodeRows) return;
   int kv = static_cast<int>(blockIdx.y) % v.kv_heads, split = static_cast<int>(blockIdx.x);
   int first_query = static_cast<int>(blockIdx.y) / v.kv_heads * kQueries;
   Splits splits = splits_of(v, s, parts.most);
   if (split >= splits.count || first_query >= s.rows * v.group) return;
-  make_fragments<kD>(memory, v, s, kv, first_query);
-  __syncthreads();
+  auto* front = reinterpret_cast<std::byte*>(memory);
+  auto* q = reinterpret_cast<uint2*>(front + kFrontBytes<kD, kKind>);
+  auto* undo = reinterpret_cast<float*>(front + kFrontBytes<kD, kKind> + fragment_bytes<kD>(v.zones));
   int lane = static_cast<int>(threadIdx.x) % 32, w = static_cast<int>(threadIdx.x) / 32;
   QueryIndex mine = query_index(v, s, kv, first_query + lane / 4);
-  DecodeWarp<kD, kVectors> warp{.v = v, .s = s, .q = memory, .lane = lane, .kv = kv};
-  warp.query = query_of<double>(v, s, mine.row);
-  if (!mine.valid) warp.query.first = 1, warp.query.last = 0;
-  warp.slope = v.slopes ? v.slopes[mine.head] : 0;
+  int last_row = (min(first_query + kQueries, s.rows * v.group) - 1) / v.group;
   int begin = splits.first + split * splits.length;
-  warp.run(begin + w * kStep, min(begin + splits.length, splits.end));
-  write_part<kD>(warp, reinterpret_cast<float*>(memory), parts, v, s, kv, split, first_query);
+  DecodeWarp<kD, kKind> warp{.v = v, .s = s, .q = q, .undo = undo};
+  warp.ring = shared_address(front) + static_cast<uint32_t>(w * (kRingBytes<kD, kKind> / kWarps));
+  warp.row = mine.row, warp.head = mine.head, warp.valid = mine.valid;
+  warp.whole = whole_range(v, s, first_query / v.group, last_row);
+  warp.lane = lane, warp.kv = kv, warp.end = min(begin + splits.length, splits.end);
+  warp.start(begin + w * kStep);
+  if constexpr (kKind == CacheKind::F16) {
+    find_scales(undo, v, s, kv, first_query);
+    __syncthreads();
+  }
+  make_fragments<kD, kKind>(q, undo, v, s, kv, first_query);
+  __syncthreads();
+  warp.run();
+  write_part<kD, kKind>(warp, reinterpret_cast<float*>(memory), parts, v, s, kv, split, first_query);
 }
 
 constexpr int kCombineThreads = kMostSplits, kCombineWarps = kCombineThreads / 32;
 
 /// One row and head: the sum of its parts, in a fixed order.
 __global__ void __launch_bounds__(kCombineThreads)
-    combine_kernel(AttentionView v, Parts parts, AttentionResult result) {
-  __shared__ float factors[kMostSplits], elements[kCombineThreads], largest[kCombineWarps],
+    combine_kernel(const __grid_constant__ AttentionView v, Parts parts, AttentionResult result) {
+  __shared__ float factors[kMostSplits], elements[4 * kCombineThreads], largest[kCombineWarps],
       totals[kCombineWarps];
   SequenceView s = sequence_of(v, static_cast<int>(blockIdx.z));
   int row = static_cast<int>(blockIdx.y), h = static_cast<int>(blockIdx.x), d = v.head_dim;
   if (row >= s.rows || s.rows > kDecodeRows) return;
   int count = splits_of(v, s, parts.most).count, thread = static_cast<int>(threadIdx.x);
+  // Each thread adds up four elements of every `ways`-th part.
+  int vectors = d <= 64 ? 16 : d <= 128 ? 32 : 64, ways = kCombineThreads / vectors;
+  int i = 4 * (thread % vectors);
+  const float* o = parts.o + parts.at(0, s, row, v.heads, h) * parts.width + i;
+  int64_t stride = parts.slots * v.heads * parts.width;
+  if (i >= d) o = nullptr;
+  wait_for_primary();
   float2 sum{-INFINITY, 0};
   if (thread < count) sum = parts.sums[parts.at(thread, s, row, v.heads, h)];
+  constexpr int kEarly = 4;  // parts that are read before their factors are known
+  float4 early[kEarly];
+#pragma unroll
+  for (int e = 0; e < kEarly; ++e) {
+    int k = thread / vectors + e * ways;
+    early[e] = o && k < count ? *reinterpret_cast<const float4*>(o + k * stride) : float4{0, 0, 0, 0};
+  }
   float most = warp_max(sum.x), total = 0;
   if (thread % 32 == 0) largest[thread / 32] = most;
   __syncthreads();
@@ -163,35 +221,80 @@ __global__ void __launch_bounds__(kCombineThreads)
   if (thread % 32 == 0) totals[thread / 32] = of_warp;
   __syncthreads();
   for (float x : totals) total += x;
-  int width = d <= 64 ? 64 : d <= 128 ? 128 : 256, i = thread % width, ways = kCombineThreads / width;
-  float x = 0;
-  if (i < d) {
-    const float* o = parts.o + parts.at(0, s, row, v.heads, h) * d + i;
-    int64_t stride = parts.slots * v.heads * d;
-#pragma unroll 8
-    for (int k = thread / width; k < count; k += ways) x = fmaf(factors[k], o[k * stride], x);
+  float x[4] = {};
+  auto add = [&](int k, const float4& part) {
+    float f = factors[k];
+    x[0] = fmaf(f, part.x, x[0]), x[1] = fmaf(f, part.y, x[1]);
+    x[2] = fmaf(f, part.z, x[2]), x[3] = fmaf(f, part.w, x[3]);
+  };
+#pragma unroll
+  for (int e = 0; e < kEarly; ++e)
+    if (thread / vectors + e * ways < count) add(thread / vectors + e * ways, early[e]);
+  if (o) {
+#pragma unroll 4
+    for (int k = thread / vectors + kEarly * ways; k < count; k += ways)
+      add(k, *reinterpret_cast<const float4*>(o + k * stride));
   }
-  elements[thread] = x;
+#pragma unroll
+  for (int e = 0; e < 4; ++e) elements[4 * thread + e] = x[e];
   __syncthreads();
   if (thread < d) {
-    for (int way = 1; way < ways; ++way) x += elements[way * width + thread];
-    result.out.store(s.first + row, static_cast<int64_t>(h) * d + thread, total > 0 ? x / total : 0);
+    float y = 0;
+#pragma unroll 8
+    for (int way = 0; way < ways; ++way) y += elements[way * 4 * vectors + thread];
+    result.out.store(s.first + row, static_cast<int64_t>(h) * d + thread, total > 0 ? y / total : 0);
   }
   if (result.log_sum && thread == 0)
     result.log_sum[(s.first + row) * result.log_sum_stride + h] = total > 0 ? most + logf(total) : -INFINITY;
 }
 
-/// BF16 pages whose rows can be read in 16-byte vectors.
+/// Pages whose rows can be read in 16-byte vectors.
 bool in_vectors(const PagesView& pages) {
-  return pages.dtype == DType::BF16 && pages.head_dim % 8 == 0 && pages.stride % 16 == 0 &&
+  return pages.head_dim % 8 == 0 && pages.stride % 16 == 0 &&
          reinterpret_cast<uintptr_t>(pages.memory) % 16 == 0;
+}
+CacheKind kind_of(const AttentionView& v) {
+  DType dtype = v.values.dtype;
+  bool vectors = in_vectors(v.values);
+  for (int z = 0; z < v.zones; ++z)
+    vectors = vectors && in_vectors(v.zone[z].keys) && v.zone[z].keys.dtype == dtype;
+  if (vectors && dtype == DType::BF16) return CacheKind::BF16;
+  if (vectors && dtype == DType::F16) return CacheKind::F16;
+  return CacheKind::Any;
+}
+
+/// false where a block does not find room.
+template <int kD, CacheKind kKind>
+bool launch_splits(CudaDevice& device, const AttentionView& v, const Parts& parts, dim3 grid) {
+  int room = 0, bytes = decode_bytes<kD, kKind>(v.zones);
+  check(cudaDeviceGetAttribute(&room, cudaDevAttrMaxSharedMemoryPerBlockOptin, device.index()), "attention");
+  if (bytes > room) return false;
+  auto* kernel = decode_kernel<kD, kKind>;
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), "attention");
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
+                             cudaSharedmemCarveoutMaxShared),
+        "attention");
+  kernel<<<grid, kThreads, static_cast<size_t>(bytes), device.stream()>>>(v, parts);
+  check_launch("attention (splits)");
+  return true;
+}
+
+/// Begins while the splits end.
+void launch_combine(CudaDevice& device, const AttentionView& v, const Parts& parts,
+                    const AttentionResult& result, dim3 grid) {
+  cudaLaunchAttribute overlap{};
+  overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  overlap.val.programmaticStreamSerializationAllowed = 1;
+  unsigned attributes = device.architecture() >= 90 ? 1 : 0;
+  cudaLaunchConfig_t config{grid, dim3(kCombineThreads), 0, device.stream(), &overlap, attributes};
+  check(cudaLaunchKernelEx(&config, combine_kernel, v, parts, result), "attention (sum of the splits)");
 }
 
 template <int kD>
 void launch(CudaDevice& device, const AttentionResult& result, const AttentionView& v, const Sequences& s,
             int64_t total_rows) {
   // Resident blocks; those of one sequence of one row, so that the splits do not depend on the batch.
-  int blocks = device.multiprocessors() * (kD == 64 ? 4 : 2);
+  int blocks = device.multiprocessors() * kDecodeBlocks<kD>;
   int groups = (v.group + kQueries - 1) / kQueries;
   int most = std::max(1, std::min(kMostSplits, blocks / (v.kv_heads * groups)));
   auto keys = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(std::max<int64_t>(s.most_keys, 1))));
@@ -199,21 +302,23 @@ void launch(CudaDevice& device, const AttentionResult& result, const AttentionVi
   int64_t rows = std::min<int64_t>(s.most_rows, kDecodeRows), slots = s.count * kDecodeRows;
   bool by_row = total_rows <= slots;
   if (by_row) slots = total_rows;
+  int width = (v.head_dim + 3) / 4 * 4;
   Scratch scratch(device);
-  Parts parts{scratch.take<float>(splits * slots * v.heads * v.head_dim),
-              scratch.take<float2>(splits * slots * v.heads), slots, by_row, most};
+  Parts parts{scratch.take<float>(splits * slots * v.heads * width),
+              scratch.take<float2>(splits * slots * v.heads),
+              slots,
+              by_row,
+              most,
+              width};
   int64_t queries = (rows * v.group + kQueries - 1) / kQueries;
   dim3 grid(static_cast<unsigned>(splits), static_cast<unsigned>(v.kv_heads * queries),
             static_cast<unsigned>(s.count));
-  bool vectors = in_vectors(v.values);
-  for (int z = 0; z < v.zones; ++z) vectors = vectors && in_vectors(v.zone[z].keys);
-  auto bytes = static_cast<size_t>(decode_bytes<kD>(v.zones));
-  auto* kernel = vectors ? decode_kernel<kD, true> : decode_kernel<kD, false>;
-  kernel<<<grid, kThreads, bytes, device.stream()>>>(v, parts);
-  check_launch("attention (splits)");
+  CacheKind kind = kind_of(v);
+  bool launched = (kind == CacheKind::BF16 && launch_splits<kD, CacheKind::BF16>(device, v, parts, grid)) ||
+                  (kind == CacheKind::F16 && launch_splits<kD, CacheKind::F16>(device, v, parts, grid));
+  if (!launched) launch_splits<kD, CacheKind::Any>(device, v, parts, grid);
   dim3 outputs(static_cast<unsigned>(v.heads), static_cast<unsigned>(rows), static_cast<unsigned>(s.count));
-  combine_kernel<<<outputs, kCombineThreads, 0, device.stream()>>>(v, parts, result);
-  check_launch("attention (sum of the splits)");
+  launch_combine(device, v, parts, result, outputs);
 }
 
 }  // namespace

@@ -1,10 +1,12 @@
 // What a warp of attention_decode.cu does with its share of the keys. Device code: for .cu files only.
 //
-// Tensor cores compute to F32 accuracy here: memory is the bound, so there is time for it. A number is the
-// sum of three BF16 (8 bits each), which lie in the 16 rows of A: rows 0-7 hold the upper parts of 8 queries,
-// rows 8-15 the middle parts, and a second product adds the lower ones. Keys and values go from memory to the
-// fragments in 16-byte vectors without a detour: a product does not care about the order of its inner
-// dimension, so each lane's 8 neighbouring elements of a key are its share of two steps.
+// Keys and values come through a ring of stages in shared memory, each warp's its own, that cp.async fills:
+// what is under way does not take registers, and no warp waits for another. Tensor cores compute to F32
+// accuracy here: memory is the bound, so there is time for it. A number is the sum of three of the type of
+// the cache (BF16: 8 bits each; F16: 11), which lie in the 16 rows of A: rows 0-7 hold the upper parts of 8
+// queries, rows 8-15 the middle parts, and a second product adds the lower ones. A product does not care
+// about the order of its inner dimension, so each lane's 8 neighbouring elements of a key are its share of
+// two steps.
 #pragma once
 
 #include "kernels/cuda/attention_view.h"
@@ -17,16 +19,59 @@ constexpr int kStep = 16;                      // tokens of a warp at a time
 constexpr int kBlockStep = kStep * kDecodeWarps;
 static_assert(kPageTokens % kStep == 0);
 
-/// x as a sum of three BF16.
+/// Caches that kernels are made for: rows of 16-byte vectors of these types, and all others.
+enum class CacheKind { BF16, F16, Any };
+
+/// Stages of a warp's ring and blocks of a multiprocessor: 192 KB of shared memory hold their rings.
+template <int kD>
+constexpr int kDecodeStages = kD == 64 ? 4 : 2;
+template <int kD>
+constexpr int kDecodeBlocks = kD <= 128   ? 3
+                              : kD == 192 ? 2
+                                          : 1;
+/// Bytes of a step's keys or values in the ring.
+template <int kD>
+constexpr int kStepBytes = kStep* kD * 2;
+template <int kD, CacheKind kKind>
+constexpr int kRingBytes = kKind == CacheKind::Any ? 0 : kDecodeWarps* kDecodeStages<kD> * 2 * kStepBytes<kD>;
+
+/// F16 has few exponents: q is scaled so that its largest element lies below 2^14, and p by this.
+template <CacheKind kKind>
+constexpr float kWeightScale = kKind == CacheKind::F16 ? 16384.0f : 1.0f;
+constexpr int kF16Exponent = 13;
+
+template <CacheKind kKind>
+__device__ uint32_t pack_parts(float a, float b) {
+  return kKind == CacheKind::F16 ? pack_f16(a, b) : pack_bf16(a, b);
+}
+template <CacheKind kKind>
+__device__ float low_part(uint32_t packed) {
+  return kKind == CacheKind::F16 ? low_f16(packed) : low_bf16(packed);
+}
+template <CacheKind kKind>
+__device__ float high_part(uint32_t packed) {
+  return kKind == CacheKind::F16 ? high_f16(packed) : high_bf16(packed);
+}
+template <CacheKind kKind>
+__device__ void multiply_parts(float (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0,
+                               uint32_t b1) {
+  if constexpr (kKind == CacheKind::F16)
+    mma_f16(d, a0, a1, a2, a3, b0, b1);
+  else
+    mma(d, a0, a1, a2, a3, b0, b1);
+}
+
+/// x as a sum of three numbers of 16 bits, of two elements at once.
 struct Three {
   uint32_t high, middle, low;
 };
-__device__ inline Three three_parts(float a, float b) {
+template <CacheKind kKind>
+__device__ Three three_parts(float a, float b) {
   Three x;
-  x.high = pack_bf16(a, b);
-  a -= low_bf16(x.high), b -= high_bf16(x.high);
-  x.middle = pack_bf16(a, b);
-  x.low = pack_bf16(a - low_bf16(x.middle), b - high_bf16(x.middle));
+  x.high = pack_parts<kKind>(a, b);
+  a -= low_part<kKind>(x.high), b -= high_part<kKind>(x.high);
+  x.middle = pack_parts<kKind>(a, b);
+  x.low = pack_parts<kKind>(a - low_part<kKind>(x.middle), b - high_part<kKind>(x.middle));
   return x;
 }
 
@@ -38,33 +83,77 @@ __device__ inline void load8(float (&x)[8], const std::byte* row, DType dtype, i
 /// The number of BF16 of which an element of the cache is the sum.
 __device__ inline int parts_of(DType dtype) { return dtype == DType::BF16 ? 1 : dtype == DType::F16 ? 2 : 3; }
 
+/// Bytes from the beginning of a step in the ring to 8 elements of a token: the vectors of a row are
+/// exchanged so that neither reading 4 vectors of 2 neighbouring rows nor one pair of vectors of every second
+/// row meets a bank twice.
+template <int kD>
+__device__ uint32_t ring_offset(int row, int vector) {
+  return static_cast<uint32_t>(row * kD * 2 + (vector ^ ((row & 6) ^ (row & 1) << 2)) * 16);
+}
+
 /// Which zone each pair of a lane's query and its four tokens of a step is in.
 struct Pairs {
   uint32_t zone[4];  // kMaxAttentionZones: not seen
   uint32_t zones;    // bits of those that the warp needs
 };
 
+/// A step: where it begins and its zones. Zones 0: there is none.
+struct DecodeStep {
+  static constexpr uint32_t kZones = (1u << kMaxAttentionZones) - 1;
+  static constexpr uint32_t kWhole = 1u << kMaxAttentionZones;  // every query sees every token, in one zone
+
+  static_assert(2 * kWhole <= kStep);
+
+  int first;
+  uint32_t zones;
+  int32_t key_page, value_page;
+
+  /// Both in one number.
+  __device__ uint32_t held() const { return static_cast<uint32_t>(first) | zones; }
+  __device__ int zone() const { return __ffs(static_cast<int>(zones)) - 1; }
+};
+
+/// The tokens that all queries of a warp see, first .. last (none where it takes positions to know), and the
+/// places between which the queries are.
+struct WholeRange {
+  int first, last;
+  float near, far;
+};
+__device__ inline WholeRange whole_range(const AttentionView& v, const SequenceView& s, int first_row,
+                                         int last_row) {
+  WholeRange range{first_key(v, s, last_row, 1), end_key(v, s, first_row) - 1,
+                   place_of<float>(v, s.past + first_row).coarse,
+                   place_of<float>(v, s.past + last_row).coarse};
+  if (v.positions || v.slopes) range.last = -1;
+  return range;
+}
+
 /// A warp's share: queries 0-7 of the block, lane l holding query l / 4 and, of each step, the tokens 2 (l %
 /// 4) + {0, 1, 8, 9}.
-template <int kD, bool kVectors>
+template <int kD, CacheKind kKind>
 struct DecodeWarp {
-  static constexpr bool kAhead = kD <= 128;  // otherwise values are read 64 elements at a time
+  static constexpr bool kInRing = kKind != CacheKind::Any;
+  static constexpr int kStages = kInRing ? kDecodeStages<kD> : 1;
 
   const AttentionView& v;
   const SequenceView& s;
-  const uint2* q;  // fragments in shared memory, [zone][part][step of 16][lane]
-  Query<double> query;
-  float slope;
-  int lane, kv;
+  const uint2* q;     // fragments in shared memory, [zone][part][step of 16][lane]
+  const float* undo;  // [zone][query], by which products of scaled q are multiplied
+  uint32_t ring;      // address of this warp's
+  int row, head;      // of the lane's query
+  bool valid;
+  WholeRange whole;
+  int lane, kv, end;
   float o[kD / 8][4], largest = -INFINITY, total = 0;
-  uint4 keys[2][kD / 32], values[4][kAhead ? kD / 64 : 1];
+  DecodeStep next;         // the one that is not yet under way
+  uint32_t held[kStages];  // the steps in the ring, the oldest first: first | zones
 
   __device__ int token(int n0, int j) const { return n0 + 2 * (lane % 4) + (j & 1) + 8 * (j >> 1); }
 
   template <class Real>
   __device__ void find_pairs(Pairs& pairs, int n0) const {
-    Query<Real> at{
-        {static_cast<Real>(query.place.at), static_cast<Real>(query.place.coarse)}, query.first, query.last};
+    Query<Real> at = query_of<Real>(v, s, row);
+    if (!valid) at.last = at.first - 1;
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
       int n = token(n0, j);
@@ -85,96 +174,191 @@ struct DecodeWarp {
     uint32_t mine = 0;
 #pragma unroll
     for (int j = 0; j < 4; ++j) mine |= 1u << pairs.zone[j];
-    pairs.zones = __reduce_or_sync(0xffffffffu, mine) & ((1u << kMaxAttentionZones) - 1);
+    pairs.zones = __reduce_or_sync(0xffffffffu, mine) & DecodeStep::kZones;
     return pairs;
   }
 
-  __device__ void load_keys(int n0, int z) {
-    const std::byte* from = key_address(v.zone[z].keys, s.index, kv, n0);
-#pragma unroll
-    for (int b = 0; b < 2; ++b) {
-      int n = 8 * b + lane / 4;
-#pragma unroll
-      for (int k = 0; k < kD / 32; ++k) {
-        int at = 32 * k + 8 * (lane % 4);
-        bool valid = n0 + n < s.keys && at < v.head_dim;
-        keys[b][k] = valid ? load_once(from + (n * v.head_dim + at) * 2) : uint4{0, 0, 0, 0};
+  /// The zone that all pairs of a step are in; 0 where that is not so, or not known.
+  __device__ uint32_t whole_zone(int n0) const {
+    if (n0 < whole.first || n0 + kStep - 1 > whole.last) return 0;
+    if (v.zones == 1) return DecodeStep::kWhole | 1;
+    float most = whole.far - place_of<float>(v, n0).coarse;
+    float least = whole.near - place_of<float>(v, n0 + kStep - 1).coarse;
+    for (int z = 0; z < v.zones; ++z)
+      if (least >= v.zone[z].from && most < v.zone[z].until) return DecodeStep::kWhole | 1u << z;
+    return 0;
+  }
+  __device__ int32_t page_of(const PagesView& pages, int n0) const {
+    return pages.table[s.index * pages.table_stride + n0 / static_cast<int>(kPageTokens)];
+  }
+  /// The next step of this warp with visible pairs, from n0 on.
+  __device__ DecodeStep step_from(int n0) const {
+    for (; n0 < end; n0 += kBlockStep) {
+      DecodeStep step{.first = n0, .zones = whole_zone(n0), .key_page = 0, .value_page = 0};
+      if (step.zones == 0) step.zones = pairs_of(n0).zones;
+      if (step.zones == 0) continue;
+      if constexpr (kInRing) {
+        step.key_page = page_of(v.zone[step.zone()].keys, n0);
+        step.value_page = page_of(v.values, n0);
       }
+      return step;
     }
-  }
-  /// Elements 64 m .. 64 m + 63.
-  __device__ void load_values(int n0, int m) {
-    const std::byte* from = key_address(v.values, s.index, kv, n0);
-    int at = 64 * m + 8 * (lane / 4);
-#pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      int n = token(n0, j);
-      bool valid = n < s.keys && at < v.head_dim;
-      values[j][kAhead ? m : 0] =
-          valid ? load_once(from + ((n - n0) * v.head_dim + at) * 2) : uint4{0, 0, 0, 0};
-    }
-  }
-  __device__ void load_all_values(int n0) {
-#pragma unroll
-    for (int m = 0; m < kD / 64; ++m) load_values(n0, m);
+    return {n0, 0, 0, 0};
   }
 
-  /// scores += q k over one step of 16 elements: of three parts of q.
-  __device__ void multiply(float (&scores)[4], int z, int step, uint32_t b0, uint32_t b1) const {
-    const uint2* at = q + (z * 3 * (kD / 16) + step) * 32 + lane;
-    uint2 high = at[0], middle = at[(kD / 16) * 32], low = at[2 * (kD / 16) * 32];
-    mma(scores, high.x, middle.x, high.y, middle.y, b0, b1);
-    mma(scores, low.x, 0, low.y, 0, b0, b1);
-  }
-  __device__ void add_products(float (&scores)[2][4], int z, int n0) const {
-    if constexpr (kVectors) {
+  /// 16 tokens of a page into the ring, in the background; zeros behind the keys and the head.
+  __device__ void load_tokens(uint32_t to, const PagesView& pages, int64_t page, int n0) const {
+    constexpr int kVectors = kD / 8;  // of a token
+    const std::byte* from = pages.memory + page * pages.stride +
+                            (static_cast<int64_t>(kv) * kPageTokens + n0 % kPageTokens) * v.head_dim * 2;
+    if constexpr (32 % kVectors == 0) {  // each lane copies the same vector of several tokens
+      constexpr int kRows = 32 / kVectors;
+      int row = lane / kVectors, vector = lane % kVectors;
+      int rows = 8 * vector < v.head_dim ? s.keys - n0 - row : 0;
+      from += (row * v.head_dim + vector * 8) * 2;
 #pragma unroll
-      for (int k = 0; k < kD / 32; ++k) {
-        if (32 * k >= v.head_dim) break;
-#pragma unroll
-        for (int b = 0; b < 2; ++b) {
-          multiply(scores[b], z, 2 * k, keys[b][k].x, keys[b][k].y);
-          multiply(scores[b], z, 2 * k + 1, keys[b][k].z, keys[b][k].w);
-        }
+      for (int i = 0; i < kStep / kRows; ++i) {
+        copy_async(to + ring_offset<kD>(row + i * kRows, vector), from, i * kRows < rows);
+        from += kRows * v.head_dim * 2;
       }
     } else {
-      const PagesView& pages = v.zone[z].keys;
-      for (int b = 0; b < 2; ++b) {
-        int n = n0 + 8 * b + lane / 4;
-        const std::byte* row = key_address(pages, s.index, kv, min(n, s.keys - 1));
-        for (int k = 0; 32 * k < v.head_dim; ++k) {
-          float x[8];
-          load8(x, row, pages.dtype, 32 * k + 8 * (lane % 4), v.head_dim, n < s.keys);
-          for (int part = parts_of(pages.dtype); part > 0; --part) {
-            uint32_t packed[4];
+#pragma unroll 4
+      for (int i = 0; i < kStep * kVectors / 32; ++i) {
+        int e = i * 32 + lane, row = e / kVectors, vector = e % kVectors;
+        bool valid = n0 + row < s.keys && 8 * vector < v.head_dim;
+        copy_async(to + ring_offset<kD>(row, vector),
+                   valid ? from + (row * v.head_dim + vector * 8) * 2 : from, valid);
+      }
+    }
+  }
+  __device__ uint32_t stage(int slot) const {
+    return ring + static_cast<uint32_t>(slot * 2 * kStepBytes<kD>);
+  }
+  __device__ void load_next(int slot) const {
+    if (next.zones != 0) {
+      load_tokens(stage(slot), v.zone[next.zone()].keys, next.key_page, next.first);
+      load_tokens(stage(slot) + kStepBytes<kD>, v.values, next.value_page, next.first);
+    }
+    commit_copies();
+  }
+
+  /// scores += q k over one step of 16 elements: of three parts of q, the lower ones by themselves.
+  struct Scores {
+    float upper[2][4] = {}, lower[2][4] = {};  // of 8 tokens each
+    __device__ float of(int j) const {
+      return upper[j >> 1][j & 1] + (upper[j >> 1][2 + (j & 1)] + lower[j >> 1][j & 1]);
+    }
+  };
+  __device__ const uint2* fragment(int z, int step) const {
+    return q + (z * 3 * (kD / 16) + step) * 32 + lane;
+  }
+  /// Tokens 8 b .. 8 b + 7 of the step by one step of 16 elements of q; or, both, those and the `other`
+  /// eight.
+  template <bool kBoth>
+  __device__ void multiply(Scores& scores, int b, const uint2* at, const uint2& x, const uint2& other) const {
+    uint2 high = at[0], middle = at[(kD / 16) * 32], low = at[2 * (kD / 16) * 32];
+    multiply_parts<kKind>(scores.upper[b], high.x, middle.x, high.y, middle.y, x.x, x.y);
+    if (kBoth) multiply_parts<kKind>(scores.upper[1], high.x, middle.x, high.y, middle.y, other.x, other.y);
+    multiply_parts<kKind>(scores.lower[b], low.x, 0, low.y, 0, x.x, x.y);
+    if (kBoth) multiply_parts<kKind>(scores.lower[1], low.x, 0, low.y, 0, other.x, other.y);
+  }
+  __device__ void add_ring_products(Scores& scores, int z, uint32_t keys) const {
 #pragma unroll
-            for (int i = 0; i < 4; ++i) {
-              packed[i] = pack_bf16(x[2 * i], x[2 * i + 1]);
-              x[2 * i] -= low_bf16(packed[i]), x[2 * i + 1] -= high_bf16(packed[i]);
-            }
-            multiply(scores[b], z, 2 * k, packed[0], packed[1]);
-            multiply(scores[b], z, 2 * k + 1, packed[2], packed[3]);
+    for (int k = 0; k < kD / 32; ++k) {
+      if (32 * k >= v.head_dim) break;
+      uint4 x = load_shared(keys + ring_offset<kD>(lane / 4, 4 * k + lane % 4));
+      uint4 y = load_shared(keys + ring_offset<kD>(8 + lane / 4, 4 * k + lane % 4));
+      multiply<true>(scores, 0, fragment(z, 2 * k), {x.x, x.y}, {y.x, y.y});
+      multiply<true>(scores, 0, fragment(z, 2 * k + 1), {x.z, x.w}, {y.z, y.w});
+    }
+  }
+  __device__ void add_any_products(Scores& scores, int z, int n0) const {
+    const PagesView& pages = v.zone[z].keys;
+    for (int b = 0; b < 2; ++b) {
+      int n = n0 + 8 * b + lane / 4;
+      const std::byte* row = key_address(pages, s.index, kv, min(n, s.keys - 1));
+      for (int k = 0; 32 * k < v.head_dim; ++k) {
+        float x[8];
+        load8(x, row, pages.dtype, 32 * k + 8 * (lane % 4), v.head_dim, n < s.keys);
+        for (int part = parts_of(pages.dtype); part > 0; --part) {
+          uint32_t packed[4];
+#pragma unroll
+          for (int i = 0; i < 4; ++i) {
+            packed[i] = pack_bf16(x[2 * i], x[2 * i + 1]);
+            x[2 * i] -= low_bf16(packed[i]), x[2 * i + 1] -= high_bf16(packed[i]);
           }
+          multiply<false>(scores, b, fragment(z, 2 * k), {packed[0], packed[1]}, {});
+          multiply<false>(scores, b, fragment(z, 2 * k + 1), {packed[2], packed[3]}, {});
         }
       }
     }
   }
 
-  /// The scores of the lane's pairs from `scores`, of zone z.
-  __device__ void take_scores(float (&score)[4], const float (&scores)[2][4], const Pairs& pairs, uint32_t z,
+  /// What the products of zone z are multiplied by.
+  __device__ float scale_of(int z) const {
+    return kKind == CacheKind::F16 ? v.scale * undo[z * kQueries + lane / 4] : v.scale;
+  }
+  /// The scores of the lane's pairs that are in zone z.
+  __device__ void take_scores(float (&score)[4], const Scores& scores, const Pairs& pairs, int z,
                               int n0) const {
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
-      if (pairs.zone[j] != z) continue;
-      score[j] = v.scale * (scores[j >> 1][j & 1] + scores[j >> 1][2 + (j & 1)]);
+      if (pairs.zone[j] != static_cast<uint32_t>(z)) continue;
+      score[j] = scale_of(z) * scores.of(j);
       if (v.slopes) {
-        double at = place_of<double>(v, token(n0, j)).at;
-        score[j] -= slope * static_cast<float>(query.place.at - at);
+        double distance = place_of<double>(v, s.past + row).at - place_of<double>(v, token(n0, j)).at;
+        score[j] -= v.slopes[head] * static_cast<float>(distance);
       }
     }
   }
 
-  __device__ void add_values(const float (&score)[4], int n0) {
+  __device__ void add_ring_values(const Three& near, const Three& far, uint32_t values) {
+    auto add = [&](int tile, uint32_t b0, uint32_t b1) {
+      multiply_parts<kKind>(o[tile], near.high, near.middle, far.high, far.middle, b0, b1);
+      multiply_parts<kKind>(o[tile], near.low, 0, far.low, 0, b0, b1);
+    };
+    auto add_word = [&](int tile, uint32_t w0, uint32_t w1, uint32_t w2, uint32_t w3) {
+      add(tile, __byte_perm(w0, w1, 0x5410), __byte_perm(w2, w3, 0x5410));
+      add(tile + 1, __byte_perm(w0, w1, 0x7632), __byte_perm(w2, w3, 0x7632));
+    };
+#pragma unroll
+    for (int m = 0; m < kD / 64; ++m) {
+      if (64 * m >= v.head_dim) break;
+      uint4 x[4];
+#pragma unroll
+      for (int j = 0; j < 4; ++j) x[j] = load_shared(values + ring_offset<kD>(token(0, j), 8 * m + lane / 4));
+      add_word(8 * m, x[0].x, x[1].x, x[2].x, x[3].x);
+      add_word(8 * m + 2, x[0].y, x[1].y, x[2].y, x[3].y);
+      add_word(8 * m + 4, x[0].z, x[1].z, x[2].z, x[3].z);
+      add_word(8 * m + 6, x[0].w, x[1].w, x[2].w, x[3].w);
+    }
+  }
+  __device__ void add_any_values(const Three& near, const Three& far, int n0) {
+    const std::byte* row[4];
+#pragma unroll
+    for (int j = 0; j < 4; ++j) row[j] = key_address(v.values, s.index, kv, min(token(n0, j), s.keys - 1));
+#pragma unroll
+    for (int m = 0; m < kD / 64; ++m) {
+      if (64 * m >= v.head_dim) break;
+#pragma unroll
+      for (int i = 0; i < 8; ++i) {
+        int at = 64 * m + 8 * (lane / 4) + i;
+        float x[4];
+#pragma unroll
+        for (int j = 0; j < 4; ++j)
+          x[j] = token(n0, j) < s.keys && at < v.head_dim ? load_element(row[j], v.values.dtype, at) : 0;
+        for (int part = parts_of(v.values.dtype); part > 0; --part) {
+          uint32_t b0 = pack_bf16(x[0], x[1]), b1 = pack_bf16(x[2], x[3]);
+          x[0] -= low_bf16(b0), x[1] -= high_bf16(b0), x[2] -= low_bf16(b1), x[3] -= high_bf16(b1);
+          mma(o[8 * m + i], near.high, near.middle, far.high, far.middle, b0, b1);
+          mma(o[8 * m + i], near.low, 0, far.low, 0, b0, b1);
+        }
+      }
+    }
+  }
+
+  /// The softmax goes on: o and total to the largest score so far, and the weights of these pairs.
+  __device__ void weigh(float (&p)[4], const float (&score)[4]) {
     float most = fmaxf(fmaxf(score[0], score[1]), fmaxf(score[2], score[3]));
     most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 1));
     most = fmaxf(largest, fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 2)));
@@ -186,87 +370,84 @@ struct DecodeWarp {
 #pragma unroll
         for (float& y : x) y *= factor;
     }
-    float p[4];
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
       p[j] = score[j] == -INFINITY ? 0 : expf(score[j] - largest);
       total += p[j];
-    }
-    Three near = three_parts(p[0], p[1]), far = three_parts(p[2], p[3]);
-    auto add = [&](int tile, uint32_t b0, uint32_t b1) {
-      mma(o[tile], near.high, near.middle, far.high, far.middle, b0, b1);
-      mma(o[tile], near.low, 0, far.low, 0, b0, b1);
-    };
-    auto add_word = [&](int tile, uint32_t w0, uint32_t w1, uint32_t w2, uint32_t w3) {
-      add(tile, __byte_perm(w0, w1, 0x5410), __byte_perm(w2, w3, 0x5410));
-      add(tile + 1, __byte_perm(w0, w1, 0x7632), __byte_perm(w2, w3, 0x7632));
-    };
-    if constexpr (kVectors) {
-#pragma unroll
-      for (int m = 0; m < kD / 64; ++m) {
-        if (64 * m >= v.head_dim) break;
-        if (!kAhead) load_values(n0, m);
-        const int at = kAhead ? m : 0;
-        add_word(8 * m, values[0][at].x, values[1][at].x, values[2][at].x, values[3][at].x);
-        add_word(8 * m + 2, values[0][at].y, values[1][at].y, values[2][at].y, values[3][at].y);
-        add_word(8 * m + 4, values[0][at].z, values[1][at].z, values[2][at].z, values[3][at].z);
-        add_word(8 * m + 6, values[0][at].w, values[1][at].w, values[2][at].w, values[3][at].w);
-      }
-    } else {
-      const std::byte* row[4];
-#pragma unroll
-      for (int j = 0; j < 4; ++j) row[j] = key_address(v.values, s.index, kv, min(token(n0, j), s.keys - 1));
-#pragma unroll
-      for (int m = 0; m < kD / 64; ++m) {
-        if (64 * m >= v.head_dim) break;
-#pragma unroll
-        for (int i = 0; i < 8; ++i) {
-          int at = 64 * m + 8 * (lane / 4) + i;
-          float x[4];
-#pragma unroll
-          for (int j = 0; j < 4; ++j)
-            x[j] = token(n0, j) < s.keys && at < v.head_dim ? load_element(row[j], v.values.dtype, at) : 0;
-          for (int part = parts_of(v.values.dtype); part > 0; --part) {
-            uint32_t b0 = pack_bf16(x[0], x[1]), b1 = pack_bf16(x[2], x[3]);
-            x[0] -= low_bf16(b0), x[1] -= high_bf16(b0), x[2] -= low_bf16(b1), x[3] -= high_bf16(b1);
-            add(8 * m + i, b0, b1);
-          }
-        }
-      }
+      p[j] *= kWeightScale<kKind>;
     }
   }
 
-  /// Tokens begin + 16 warp, and so on by 64, below end. The loads of a step go out while the one before is
-  /// computed.
-  __device__ void run(int begin, int end) {
+  __device__ void compute(int n0, uint32_t left, uint32_t tokens) {
+    float score[4] = {-INFINITY, -INFINITY, -INFINITY, -INFINITY};
+    Pairs pairs;
+    if (left & DecodeStep::kWhole) {
+#pragma unroll
+      for (uint32_t& zone : pairs.zone) zone = static_cast<uint32_t>(__ffs(static_cast<int>(left)) - 1);
+      left &= DecodeStep::kZones;
+    } else {
+      pairs = pairs_of(n0);
+    }
+    for (bool again = false; left != 0; again = true) {
+      int z = __ffs(static_cast<int>(left)) - 1;
+      left &= left - 1;
+      Scores scores;
+      if constexpr (kInRing) {
+        if (again) {  // rare: the boundary of two zones, of which the ring has the first
+          __syncwarp();
+          load_tokens(tokens, v.zone[z].keys, page_of(v.zone[z].keys, n0), n0);
+          commit_copies();
+          wait_copies<0>();
+          __syncwarp();
+        }
+        add_ring_products(scores, z, tokens);
+      } else {
+        add_any_products(scores, z, n0);
+      }
+      take_scores(score, scores, pairs, z, n0);
+    }
+    float p[4];
+    weigh(p, score);
+    Three near = three_parts<kKind>(p[0], p[1]), far = three_parts<kKind>(p[2], p[3]);
+    if constexpr (kInRing)
+      add_ring_values(near, far, tokens + kStepBytes<kD>);
+    else
+      add_any_values(near, far, n0);
+  }
+
+  /// Tokens begin, and so on by 64, below end: sends the first ones on their way.
+  __device__ void start(int begin) {
+    next = step_from(begin);
+    if constexpr (kInRing) {
+#pragma unroll
+      for (int i = 0; i < kStages; ++i) {
+        load_next(i);
+        held[i] = next.held();
+        if (next.zones != 0) next = step_from(next.first + kBlockStep);
+      }
+    }
+  }
+  /// Once q is in shared memory.
+  __device__ void run() {
 #pragma unroll
     for (auto& x : o)
 #pragma unroll
       for (float& y : x) y = 0;
-    int n0 = begin;
-    Pairs pairs{};
-    auto first_loads = [&] {
-      while (n0 < end && (pairs = pairs_of(n0)).zones == 0) n0 += kBlockStep;
-      if (n0 < end && kVectors) load_keys(n0, __ffs(static_cast<int>(pairs.zones)) - 1);
-    };
-    first_loads();
-    if (n0 < end && kVectors && kAhead) load_all_values(n0);
-    while (n0 < end) {
-      float score[4] = {-INFINITY, -INFINITY, -INFINITY, -INFINITY};
-      for (bool again = false; pairs.zones != 0; again = true) {
-        int z = __ffs(static_cast<int>(pairs.zones)) - 1;
-        pairs.zones &= pairs.zones - 1;
-        if (again && kVectors) load_keys(n0, z);
-        float scores[2][4] = {};
-        add_products(scores, z, n0);
-        take_scores(score, scores, pairs, static_cast<uint32_t>(z), n0);
+    if constexpr (!kInRing) {
+      for (; next.zones != 0; next = step_from(next.first + kBlockStep)) compute(next.first, next.zones, 0);
+    } else {
+      for (int slot = 0; held[0] % kStep != 0; slot = slot + 1 == kStages ? 0 : slot + 1) {
+        wait_copies<kStages - 1>();
+        __syncwarp();
+        compute(static_cast<int>(held[0] / kStep * kStep), held[0] % kStep, stage(slot));
+        __syncwarp();
+        load_next(slot);
+#pragma unroll
+        for (int i = 0; i + 1 < kStages; ++i) held[i] = held[i + 1];
+        held[kStages - 1] = next.held();
+        if (next.zones != 0) next = step_from(next.first + kBlockStep);
       }
-      int now = n0;
-      n0 += kBlockStep;
-      if (kAhead) first_loads();
-      add_values(score, now);
-      if (!kAhead) first_loads();
-      if (n0 < end && kVectors && kAhead) load_all_values(n0);
+      wait_copies<0>();
     }
   }
 };

@@ -71,7 +71,7 @@ CudaDevice::CudaDevice(int index) : index_(index) {
   check(cudaGetDeviceProperties(&properties, index), "the query of the GPU");
   multiprocessors_ = properties.multiProcessorCount;
   architecture_ = 10 * properties.major + properties.minor;
-  if (!built_for_current_gpu())
+  if (code_architecture() == 0)
     fail(
         "--device cuda:{}: this program holds no code for the {} (architecture {}.{}): build it with "
         "-DCMAKE_CUDA_ARCHITECTURES={}, or use --device cpu",

@@ -43,6 +43,8 @@ class CudaDevice final : public Device {
   int multiprocessors() const { return multiprocessors_; }
   /// 90 for compute capability 9.0.
   int architecture() const { return architecture_; }
+  /// Whether requests are being recorded to be repeated: see replay.
+  bool recording() const { return recording_; }
   /// Makes this the current device of the calling thread: launches go to it.
   void use() const;
 

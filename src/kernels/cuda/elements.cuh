@@ -34,10 +34,16 @@ __device__ inline float from_float<float>(float x) {
 }
 template <>
 __device__ inline __nv_bfloat16 from_float<__nv_bfloat16>(float x) {
+  // NaN keeps its bits, as on the host (tensor/dtype.h).
+  if (x != x) return __ushort_as_bfloat16(static_cast<unsigned short>(__float_as_uint(x) >> 16 | 0x40u));
   return __float2bfloat16_rn(x);
 }
 template <>
 __device__ inline __half from_float<__half>(float x) {
+  if (x != x) {
+    unsigned bits = __float_as_uint(x);
+    return __ushort_as_half(static_cast<unsigned short>((bits >> 16 & 0x8000u) | 0x7e00u | (bits >> 13 & 0x3ffu)));
+  }
   return __float2half_rn(x);
 }
 template <>

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "kernels/cuda/activation.cuh"
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/elements.cuh"
 #include "kernels/cuda/operations.h"
@@ -73,27 +74,6 @@ struct Axpby {
   // Without contraction: rounded as on the host.
   __device__ float operator()(float x, float y) const { return __fadd_rn(__fmul_rn(a, x), __fmul_rn(b, y)); }
 };
-
-__device__ inline float sigmoid(float x) { return 1 / (1 + expf(-x)); }
-
-/// Activations are x sigmoid(z(x)); see kernels/reference/elementwise.cc.
-template <Activation kActivation>
-__device__ void argument(float x, float& z, float& slope) {
-  if constexpr (kActivation == Activation::Silu) {
-    z = x, slope = 1;
-  } else {
-    constexpr float kScale = static_cast<float>(2 * 0.79788456080286535588), kCube = 0.044715f;
-    z = kScale * (x + kCube * x * x * x);
-    slope = kScale * (1 + 3 * kCube * x * x);
-  }
-}
-
-template <Activation kActivation>
-__device__ float activate(float x) {
-  float z, slope;
-  argument<kActivation>(x, z, slope);
-  return x * sigmoid(z);
-}
 
 /// dgate and dup of one element.
 template <Activation kActivation>

@@ -84,11 +84,11 @@ __global__ void embed_any_kernel(Rows out, Rows table, const int32_t* ids, int64
 
 }  // namespace
 
-bool built_for_current_gpu() {
-  cudaFuncAttributes attributes;
+int code_architecture() {
+  cudaFuncAttributes attributes{};
   bool built = cudaFuncGetAttributes(&attributes, scatter_kernel) == cudaSuccess;
   cudaGetLastError();
-  return built;
+  return built ? attributes.ptxVersion : 0;
 }
 
 void cuda_convert(Tensor out, Tensor x) {

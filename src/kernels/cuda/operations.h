@@ -8,8 +8,9 @@ namespace longspan {
 
 extern const Kernels kCudaKernels;
 
-/// Whether this program holds code for the current GPU.
-bool built_for_current_gpu();
+/// The architecture for which this program's code on the current GPU was compiled, 90 for compute capability
+/// 9.0; 0 when it holds no code for it.
+int code_architecture();
 
 // movement.cu
 void cuda_convert(Tensor out, Tensor x);
@@ -45,6 +46,13 @@ DType cuda_product_dtype(Compute compute, int64_t rows);
 constexpr int64_t kFewRows = 8;
 /// out = x W^T + b, or out += when accumulate.  x [T, C] F32 or BF16, T <= kFewRows; W of any dtype.
 void cuda_few_rows(Tensor out, Tensor x, const Linear& w, bool accumulate);
+void cuda_norm_linear(std::span<const Projection> projections, Tensor x, Tensor norm, float eps);
+void cuda_norm_gate(Tensor out, Tensor x, Tensor norm, float eps, const Linear& gate, const Linear& up,
+                    Activation activation);
+
+// rope_store.cu
+void cuda_rope_store(Tensor q, Tensor k, Tensor v, const RopeTable& queries, const RopeTable& keys,
+                     const KvPages& key_pages, const KvPages& value_pages, const Sequences& sequences);
 
 // sums.cu
 /// out[t] = bias for every row, or out[t] += bias.  out [T, N], bias [N], all F32.

@@ -51,6 +51,10 @@ const Kernels kCudaKernels = {
     .divergence = cuda_divergence,
     .adamw = cuda_adamw,
     .sum_of_squares = cuda_sum_of_squares,
+    .fused_rows = kFewRows,
+    .norm_linear = cuda_norm_linear,
+    .norm_gate = cuda_norm_gate,
+    .rope_store = cuda_rope_store,
 };
 
 }  // namespace longspan

@@ -1,5 +1,5 @@
 // Instructions of the tensor cores and of copies to shared memory that hold from sm_80 on (PTX ISA: mma.sync
-// m16n8k16, ldmatrix, cp.async). Device code: for .cu files only.
+// m16n8k16, ldmatrix, cp.async), and of launches that overlap. Device code: for .cu files only.
 //
 // Fragments, for lane l with g = l / 4 and c = l % 4; each register holds two BF16 of neighbouring columns
 // (A) or rows (B), the lower one in its lower half:
@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cuda_bf16.h>
+#include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
 #include <cstdint>
@@ -39,6 +40,27 @@ __device__ inline uint32_t pack_bf16(float low, float high) {
 __device__ inline float low_bf16(uint32_t packed) { return __uint_as_float(packed << 16); }
 __device__ inline float high_bf16(uint32_t packed) { return __uint_as_float(packed & 0xffff0000u); }
 
+/// The same of F16.
+__device__ inline void mma_f16(float (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0,
+                               uint32_t b1) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%0,%1,%2,%3};\n"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+}
+__device__ inline uint32_t pack_f16(float low, float high) {
+  uint32_t packed;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;\n" : "=r"(packed) : "f"(high), "f"(low));
+  return packed;
+}
+__device__ inline float low_f16(uint32_t packed) {
+  return __half2float(__ushort_as_half(static_cast<unsigned short>(packed)));
+}
+__device__ inline float high_f16(uint32_t packed) {
+  return __half2float(__ushort_as_half(static_cast<unsigned short>(packed >> 16)));
+}
+
 /// Four 8 x 8 matrices of BF16 from shared memory: lane l gives the address of row l % 8 of matrix l / 8.
 __device__ inline void ldmatrix(uint32_t (&r)[4], uint32_t address) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];\n"
@@ -58,6 +80,15 @@ __device__ inline uint32_t shared_address(const void* pointer) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
 }
 
+__device__ inline uint4 load_shared(uint32_t address) {
+  uint4 x;
+  asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];\n"
+               : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w)
+               : "r"(address)
+               : "memory");
+  return x;
+}
+
 /// 16 bytes to shared memory in the background; zeros when not `valid` (then `from` is not read).
 __device__ inline void copy_async(uint32_t to, const void* from, bool valid) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(to), "l"(from), "r"(valid ? 16 : 0)
@@ -68,6 +99,20 @@ __device__ inline void commit_copies() { asm volatile("cp.async.commit_group;\n"
 template <int kPending>
 __device__ inline void wait_copies() {
   asm volatile("cp.async.wait_group %0;\n" ::"n"(kPending) : "memory");
+}
+
+/// Programmatic dependent launch (sm_90 on; elsewhere kernels just follow each other): the next kernel on the
+/// stream may begin once all blocks of this one have come here or ended.
+__device__ inline void launch_dependents() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;\n");
+#endif
+}
+/// What the kernel before has written may be read after this.
+__device__ inline void wait_for_primary() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;\n" ::: "memory");
+#endif
 }
 
 /// 16 bytes that are read once.
