@@ -5,18 +5,11 @@
 
 namespace longspan {
 
-namespace {
-
-constexpr int64_t kCudnnRows = 64;  // from which on cuDNN is asked first
-
-}  // namespace
-
 void cuda_attention(Tensor out, Tensor log_sum, std::span<const AttentionZone> zones, const KvPages& values,
                     const AttentionShape& shape) {
   const Sequences& sequences = shape.sequences;
   if (out.rows() == 0 || sequences.most_rows == 0) return;
-  bool many = sequences.most_rows >= kCudnnRows;
-  if (many && out.dtype == DType::BF16 && cudnn_attention(out, log_sum, zones, values, shape)) return;
+  if (out.dtype == DType::BF16 && cudnn_attention(out, log_sum, zones, values, shape)) return;
   CudaDevice& device = device_of(out);
   AttentionView view = view_of(zones, values, shape);
   AttentionResult result{view_of(out), static_cast<float*>(log_sum.data),
@@ -39,9 +32,7 @@ void cuda_attention_backward(const AttentionGradients& gradients, Tensor dout, T
   const Sequences& sequences = shape.sequences;
   assert(sequences.count == 1 && dout.dtype == DType::F32 && log_sum.dtype == DType::F32);
   bool bf16 = out.dtype == DType::BF16;
-  if (bf16 && sequences.most_rows >= kCudnnRows &&
-      cudnn_attention_backward(gradients, dout, out, log_sum, zones, values, shape))
-    return;
+  if (bf16 && cudnn_attention_backward(gradients, dout, out, log_sum, zones, values, shape)) return;
   CudaDevice& device = device_of(dout);
   Scratch scratch(device);
   BackwardView b{.view = view_of(zones, values, shape),

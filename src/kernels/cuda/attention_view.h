@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <span>
 
+#include "kernels/cuda/warp.cuh"
 #include "kernels/kernels.h"
 
 namespace longspan {
@@ -203,16 +204,6 @@ __device__ inline bool may_meet(const AttentionView& v, const SequenceView& s, i
   float least = near.coarse - place_of<float>(v, n1 - 1).coarse;
   float most = far.coarse - place_of<float>(v, n0).coarse;
   return most >= v.zone[zone].from && least < v.zone[zone].until;
-}
-
-/// Over all lanes of a warp.
-__device__ inline float warp_max(float x) {
-  for (int k = 16; k > 0; k /= 2) x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, k));
-  return x;
-}
-__device__ inline float warp_sum(float x) {
-  for (int k = 16; k > 0; k /= 2) x += __shfl_xor_sync(0xffffffffu, x, k);
-  return x;
 }
 
 }  // namespace longspan

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "kernels/cuda/rounding.cuh"
+#include "kernels/cuda/warp.cuh"
 #include "tensor/tensor.h"
 
 namespace longspan {
@@ -164,19 +165,6 @@ __device__ inline void load8(const uint8_t* row, int64_t i, float out[8]) {
       out[k] = ds * static_cast<float>(v);
     }
   }
-}
-
-/// Sum over a warp, the same in every lane.
-template <class T>
-__device__ inline T warp_sum(T x) {
-#pragma unroll
-  for (int offset = 16; offset > 0; offset /= 2) x += __shfl_xor_sync(0xffffffffu, x, offset);
-  return x;
-}
-__device__ inline float warp_max(float x) {
-#pragma unroll
-  for (int offset = 16; offset > 0; offset /= 2) x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, offset));
-  return x;
 }
 
 /// Sum over a block of whole warps, the same in every thread. `shared` holds 33 values.
