@@ -81,6 +81,7 @@ std::string command_line(const EvalOptions& o) {
   if (o.chunk > 0) add("--chunk", std::to_string(o.chunk));
   add("--compute", o.compute);
   add("--kernels", o.kernels);
+  if (o.device != "cpu") add("--device", o.device);
   add("--encoding", o.encoding);
   add("--length-tokenizer", o.length_tokenizer);
   add("--jieba", o.jieba);

@@ -7,7 +7,6 @@
 #include "cli/commands.h"
 #include "cli/model_sources.h"
 #include "cli/output.h"
-#include "kernels/devices.h"
 #include "model/memory.h"
 #include "model/model_files.h"
 
@@ -92,8 +91,7 @@ int info(const Options& o) {
   Checkpoint checkpoint = open_checkpoint(resolve_model(o.model));
   ModelConfig config = config_of(checkpoint, o);
   EngineOptions engine = engine_options(o);
-  const Kernels& on_cpu = engine.kernels.empty() ? kernels() : kernels_named(engine.kernels);
-  std::shared_ptr<Device> device = device_named(engine.device, on_cpu);
+  std::shared_ptr<Device> device = device_of(engine);
   const Kernels& k = device->kernels();
   int64_t window = extended_context(config.position);
   int64_t context = o.context > 0 ? o.context

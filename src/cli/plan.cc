@@ -6,7 +6,6 @@
 #include "cli/commands.h"
 #include "cli/model_sources.h"
 #include "cli/output.h"
-#include "kernels/devices.h"
 #include "model/flops.h"
 #include "model/memory.h"
 #include "position/advice.h"
@@ -96,9 +95,7 @@ Plan make_plan(const PlanOptions& o, const Checkpoint& checkpoint) {
   plan.method = describe(chosen);
   plan.base = chosen.base;
   plan.parameters = multiplied_parameters(plan.config);
-  EngineOptions engine = engine_options(o);
-  std::shared_ptr<Device> device =
-      device_named(engine.device, engine.kernels.empty() ? kernels() : kernels_named(engine.kernels));
+  std::shared_ptr<Device> device = device_of(engine_options(o));
   plan.available = device->free_memory().value_or(0);
   plan.memory = memory_rows(o, checkpoint, plan, *device);
   return plan;

@@ -109,7 +109,8 @@ int train_recipe(const TrainOptions& o) {
                          .stop = interrupted},
                         device);
   if (!complete) {
-    note(fmt::format("stopped with a snapshot; go on with: longspan train {} --resume", o.recipe));
+    note(fmt::format("stopped with a snapshot; go on with: longspan train {} --resume{}", o.recipe,
+                     o.device == "cpu" ? "" : " --device " + o.device));
     return kExitInterrupted;
   }
   try {

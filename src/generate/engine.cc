@@ -36,11 +36,14 @@ Model load_model(const Checkpoint& checkpoint, const EngineSetup& setup, const E
 
 }  // namespace
 
+std::shared_ptr<Device> device_of(const EngineOptions& options) {
+  return device_named(options.device, options.kernels.empty() ? kernels() : kernels_named(options.kernels));
+}
+
 EngineSetup engine_setup(const Checkpoint& checkpoint, const EngineOptions& options) {
   if (options.chunk < 1) fail("chunk of {} tokens: must be at least 1", options.chunk);
   ModelConfig config = configured(checkpoint, options);
-  std::shared_ptr<Device> device =
-      device_named(options.device, options.kernels.empty() ? kernels() : kernels_named(options.kernels));
+  std::shared_ptr<Device> device = device_of(options);
   Compute compute = options.compute.value_or(device->kernels().preferred);
   return {std::move(config), std::move(device), compute,
           load_prompt_maker(checkpoint, options.chat_template)};

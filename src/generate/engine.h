@@ -34,6 +34,9 @@ struct EngineSetup {
   Compute compute = Compute::F32;
   PromptMaker prompts;
 };
+/// Where these options ask to compute. Error as device_named and kernels_named say.
+std::shared_ptr<Device> device_of(const EngineOptions& options);
+
 /// Reads no weights: a checkpoint of open_metadata is enough. Error as config, tokenizer and template say.
 EngineSetup engine_setup(const Checkpoint& checkpoint, const EngineOptions& options);
 

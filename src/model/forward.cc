@@ -138,7 +138,7 @@ Tensor forward(const Model& model, const Batch& batch, Activations& a) {
   }
   LayerBuffers b = cut(a, count, k.product_dtype(model.compute, count));
   auto layers = [&] {
-    embed_tokens(model, b.residual, a.inputs.ids.viewed(DType::I32, count));
+    embed_tokens(model, b.residual, a.inputs.ids);
     for (int64_t l = 0; l < c.num_hidden_layers; ++l) {
       const LayerKind& kind = kinds.of(c, l);
       const LayerAdapters& low = adapters_of(model, l);
@@ -152,10 +152,12 @@ Tensor forward(const Model& model, const Batch& batch, Activations& a) {
   };
   bool recorded = !model.device->is_host() && !batch.observer && count <= kReplayedRows &&
                   kinds.whole.shape.sequences.most_rows <= kReplayedRowsOfOne;
-  if (!recorded)
-    layers();
-  else
+  if (recorded) {
+    plan_ahead(kinds);
     model.device->replay(replay_key(model, pool, kinds, a, count, wanted), layers);
+  } else {
+    layers();
+  }
   for (const BatchSequence& s : batch.sequences)
     s.cache->set_length(s.cache->length() + static_cast<int64_t>(s.ids.size()));
   return hidden;

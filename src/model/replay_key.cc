@@ -14,7 +14,14 @@ int64_t next_power_of_two(int64_t n) {
 
 }  // namespace
 
-std::vector<int64_t> replay_key(const Model& model, const KvPool& pool, LayerKinds& kinds,
+void plan_ahead(LayerKinds& kinds) {
+  for (LayerKind* kind : {&kinds.whole, &kinds.local}) {
+    int64_t& keys = kind->shape.sequences.most_keys;
+    keys = std::max(kLeastPlannedKeys, next_power_of_two(keys));
+  }
+}
+
+std::vector<int64_t> replay_key(const Model& model, const KvPool& pool, const LayerKinds& kinds,
                                 const Activations& a, int64_t rows, int64_t wanted) {
   auto address = [](const void* p) { return std::bit_cast<int64_t>(p); };
   std::vector<int64_t> key{address(model.weights.layers.data()),
@@ -25,10 +32,8 @@ std::vector<int64_t> replay_key(const Model& model, const KvPool& pool, LayerKin
                            a.inputs.table.cols(),
                            rows,
                            wanted};
-  for (LayerKind* kind : {&kinds.whole, &kinds.local}) {
-    AttentionShape& s = kind->shape;
-    // A launch that is planned for more keys than there are stays right while the text grows.
-    s.sequences.most_keys = std::max(kLeastPlannedKeys, next_power_of_two(s.sequences.most_keys));
+  for (const LayerKind* kind : {&kinds.whole, &kinds.local}) {
+    const AttentionShape& s = kind->shape;
     for (int64_t n : {s.sequences.count, s.sequences.most_rows, s.sequences.most_keys, s.window, s.chunk})
       key.push_back(n);
     for (const Tensor& t : {s.positions, s.slopes, s.decay, kind->sharpness}) key.push_back(address(t.data));

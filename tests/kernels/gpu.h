@@ -20,7 +20,7 @@ namespace longspan::gpu {
 inline const std::shared_ptr<Device>& device() {
   static const std::shared_ptr<Device> found = []() -> std::shared_ptr<Device> {
     std::string why;
-    if (!gpus(&why).empty()) return cuda_device(0);
+    if (count_gpus(why) > 0) return cuda_device(0);
     std::fprintf(stderr, "[          ] no GPU is tested: %s\n", why.c_str());
     return nullptr;
   }();

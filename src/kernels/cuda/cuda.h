@@ -2,10 +2,8 @@
 // CUDA, cuda_device gives an error that says so.
 #pragma once
 
-#include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "tensor/device.h"
 
@@ -16,15 +14,7 @@ namespace longspan {
 /// built in, a library that is missing.
 std::shared_ptr<Device> cuda_device(int index);
 
-/// One GPU of this machine.
-struct GpuInfo {
-  std::string name;
-  int architecture = 0;  // 90 for compute capability 9.0
-  int multiprocessors = 0;
-  int64_t memory = 0, free = 0;  // bytes
-  std::string driver, runtime;   // "13.0"
-};
-/// All GPUs; empty where there are none. `why_not`, if wanted, says why there are none.
-std::vector<GpuInfo> gpus(std::string* why_not = nullptr);
+/// GPUs of this machine; 0, with the reason in `why`, where there are none that can be used.
+int count_gpus(std::string& why);
 
 }  // namespace longspan

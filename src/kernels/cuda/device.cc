@@ -32,7 +32,8 @@ int driver_version() {
   return driver;
 }
 
-/// Number of GPUs; 0 with the reason in `why` where there are none.
+}  // namespace
+
 int count_gpus(std::string& why) {
   int count = 0;
   cudaError_t status = cudaGetDeviceCount(&count);
@@ -49,8 +50,6 @@ int count_gpus(std::string& why) {
     why = "no NVIDIA GPU is visible to this process";
   return 0;
 }
-
-}  // namespace
 
 void check(cudaError_t status, const char* what) {
   if (status == cudaSuccess) return;
@@ -90,12 +89,7 @@ CudaDevice::~CudaDevice() {
   if (stream_) cudaStreamDestroy(stream_);
 }
 
-void CudaDevice::use() const {
-  static thread_local int current = -1;
-  if (current == index_) return;
-  check(cudaSetDevice(index_), "the choice of the GPU");
-  current = index_;
-}
+void CudaDevice::use() const { check(cudaSetDevice(index_), "the choice of the GPU"); }
 
 void* CudaDevice::take(std::string_view label, int64_t bytes) {
   use();
@@ -268,29 +262,6 @@ std::shared_ptr<Device> cuda_device(int index) {
   std::shared_ptr<CudaDevice> device = devices[index].lock();
   if (!device) devices[index] = device = std::make_shared<CudaDevice>(index);
   return device;
-}
-
-std::vector<GpuInfo> gpus(std::string* why_not) {
-  std::string why;
-  std::vector<GpuInfo> all;
-  int count = count_gpus(why), runtime = 0, before = 0;
-  if (why_not) *why_not = why;
-  cudaRuntimeGetVersion(&runtime);
-  if (count > 0) cudaGetDevice(&before);
-  for (int i = 0; i < count; ++i) {
-    cudaDeviceProp properties;
-    size_t free = 0, total = 0;
-    if (cudaGetDeviceProperties(&properties, i) != cudaSuccess || cudaSetDevice(i) != cudaSuccess ||
-        cudaMemGetInfo(&free, &total) != cudaSuccess) {
-      cudaGetLastError();
-      continue;
-    }
-    all.push_back({properties.name, 10 * properties.major + properties.minor, properties.multiProcessorCount,
-                   static_cast<int64_t>(total), static_cast<int64_t>(free), version(driver_version()),
-                   version(runtime)});
-  }
-  if (count > 0) cudaSetDevice(before);
-  return all;
 }
 
 }  // namespace longspan

@@ -44,16 +44,18 @@ __global__ void log_prob_kernel(float* out, Rows x, const int32_t* targets, int6
     out[blockIdx.x] = static_cast<float>(static_cast<double>(row[targets[blockIdx.x]]) - sum);
 }
 
+/// A row that does not count.
+__device__ void clear_row(float* row, int64_t n, double& loss) {
+  if (threadIdx.x == 0) loss = 0;
+  for (int64_t i = threadIdx.x; i < n; i += blockDim.x) row[i] = 0;
+}
+
 __global__ void cross_entropy_kernel(double* losses, Rows logits, const int32_t* targets,
                                      const float* weights, double scale, int64_t n) {
   __shared__ Shared shared;
   float* row = logits.row<float>(blockIdx.x);
   double weight = weights[blockIdx.x];
-  if (weight == 0) {
-    if (threadIdx.x == 0) losses[blockIdx.x] = 0;
-    for (int64_t i = threadIdx.x; i < n; i += blockDim.x) row[i] = 0;
-    return;
-  }
+  if (weight == 0) return clear_row(row, n, losses[blockIdx.x]);
   int32_t target = targets[blockIdx.x];
   double sum = log_sum(row, n, shared);
   if (threadIdx.x == 0) losses[blockIdx.x] = weight * (sum - static_cast<double>(row[target]));
@@ -69,11 +71,7 @@ __global__ void divergence_kernel(double* losses, Rows logits, Rows original, co
   __shared__ Shared shared;
   float* row = logits.row<float>(blockIdx.x);
   double weight = weights[blockIdx.x];
-  if (weight == 0) {
-    if (threadIdx.x == 0) losses[blockIdx.x] = 0;
-    for (int64_t i = threadIdx.x; i < n; i += blockDim.x) row[i] = 0;
-    return;
-  }
+  if (weight == 0) return clear_row(row, n, losses[blockIdx.x]);
   const float* other = original.row<float>(blockIdx.x);
   double sum = log_sum(row, n, shared), sum_original = log_sum(other, n, shared), own = 0;
   auto factor = static_cast<float>(scale * weight);

@@ -53,14 +53,6 @@ __global__ void rmsnorm_backward_kernel(Rows dx, float* partial, Rows dout, Rows
   }
 }
 
-__global__ void add_partial_kernel(float* sums, const float* partial, int64_t parts, int64_t cols) {
-  int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (i >= cols) return;
-  float sum = 0;
-  for (int64_t p = 0; p < parts; ++p) sum += partial[p * cols + i];
-  sums[i] += sum;
-}
-
 }  // namespace
 
 void cuda_rmsnorm(Tensor out, Tensor x, Tensor weight, float eps) {
@@ -86,10 +78,7 @@ void cuda_rmsnorm_backward(Tensor dx, Tensor dweight, Tensor dout, Tensor x, Ten
       rows_of(dx), partial, rows_of(dout), rows_of(x), static_cast<const float*>(weight.data), rows, cols,
       eps);
   check_launch("rmsnorm_backward");
-  if (!dweight) return;
-  add_partial_kernel<<<static_cast<unsigned>((cols + 127) / 128), 128, 0, device.stream()>>>(
-      static_cast<float*>(dweight.data), partial, parts, cols);
-  check_launch("rmsnorm_backward");
+  if (dweight) cuda_add_parts(dweight, partial, parts);
 }
 
 }  // namespace longspan

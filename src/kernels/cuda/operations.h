@@ -57,6 +57,9 @@ void cuda_rope_store(Tensor q, Tensor k, Tensor v, const RopeTable& queries, con
 // sums.cu
 /// out[t] = bias for every row, or out[t] += bias.  out [T, N], bias [N], all F32.
 void cuda_add_bias(Tensor out, Tensor bias, bool accumulate);
+/// sums[i] += sum_p partial[p, i], in the order of the parts.  sums [N] F32; partial [parts, N] on the
+/// device.
+void cuda_add_parts(Tensor sums, const float* partial, int64_t parts);
 /// sums[i] += sum_t x[t, i] in a fixed order.  x [T, N] F32 or BF16; sums [N] F32.
 void cuda_add_column_sums(Tensor sums, Tensor x);
 void cuda_embed_backward(Tensor dtable, Tensor dout, Tensor ids);

@@ -75,6 +75,14 @@ void cuda_add_bias(Tensor out, Tensor bias, bool accumulate) {
   check_launch("a bias");
 }
 
+void cuda_add_parts(Tensor sums, const float* partial, int64_t parts) {
+  assert(sums.dtype == DType::F32);
+  CudaDevice& device = device_of(sums);
+  add_parts_kernel<<<blocks_for(sums.cols()), kThreads, 0, device.stream()>>>(static_cast<float*>(sums.data),
+                                                                              partial, parts, sums.cols());
+  check_launch("a sum of parts");
+}
+
 void cuda_add_column_sums(Tensor sums, Tensor x) {
   if (x.rows() == 0) return;
   CudaDevice& device = device_of(sums);
@@ -87,9 +95,7 @@ void cuda_add_column_sums(Tensor sums, Tensor x) {
             partial, rows_of(x), x.rows(), cols);
   });
   check_launch("the gradient of a bias");
-  add_parts_kernel<<<blocks_for(cols), kThreads, 0, device.stream()>>>(static_cast<float*>(sums.data),
-                                                                       partial, parts, cols);
-  check_launch("the gradient of a bias");
+  cuda_add_parts(sums, partial, parts);
 }
 
 void cuda_embed_backward(Tensor dtable, Tensor dout, Tensor ids) {

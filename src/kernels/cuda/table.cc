@@ -7,7 +7,10 @@ namespace longspan {
 
 namespace {
 
-bool supported() { return !gpus().empty(); }
+bool supported() {
+  std::string why;
+  return count_gpus(why) > 0;
+}
 
 /// Weights are read as stored, or converted for one product at a time.
 int64_t packed_bytes(const Linear&, Compute) { return 0; }
