@@ -18,9 +18,9 @@ namespace {
 using namespace longspan;
 
 Tokenizer open_tokenizer(const std::string& path) {
-  if (path.ends_with(".model")) return tokenizer_from_sentencepiece(read_file(path), Json(), path);
+  if (path.ends_with(".model")) return tokenizer_from_sentencepiece(read_file(path), {}, path);
   if (path.ends_with(".gguf.json")) return tokenizer_from_gguf(parse_json_file(path), path);
-  return tokenizer_from_json(parse_json_file(path), Json(), path);
+  return tokenizer_from_json(parse_json_file(path), {}, path);
 }
 
 void put_count(size_t count) {
