@@ -54,6 +54,10 @@ class Engine {
   const Tokenizer& tokenizer() const { return prompts_.tokenizer; }
   const ChatFormat& chat() const { return prompts_.chat; }
   const EngineOptions& options() const { return options_; }
+  /// The files that the weights came from, the adapter's last; and of a Hugging Face directory its
+  /// config.json. Together they decide everything that the model computes.
+  std::span<const MappedFile> files() const { return files_; }
+  const std::string& config_text() const { return config_text_; }
   /// The buffers of a step under `spec`: one set for all sequences whose specs need as many rotations, which
   /// therefore take turns.
   Activations& step_buffers(const PositionSpec& spec) const;
@@ -69,6 +73,7 @@ class Engine {
   PromptMaker prompts_;
   mutable std::map<std::array<int64_t, 3>, Activations> buffers_;  // key: how many rotations a spec has
   std::vector<MappedFile> files_;  // weights that were not converted are views into these
+  std::string config_text_;
 };
 
 }  // namespace longspan
