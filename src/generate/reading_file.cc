@@ -33,7 +33,9 @@ int64_t data_offset(size_t header) {
   return (static_cast<int64_t>(header) + kReadingAlignment - 1) / kReadingAlignment * kReadingAlignment;
 }
 
-[[noreturn]] void damaged(const std::string& name, const char* what) { fail("{}: is damaged: {}", name, what); }
+[[noreturn]] void damaged(const std::string& name, const char* what) {
+  fail("{}: is damaged: {}", name, what);
+}
 
 template <typename T>
 void append(std::string& bytes, const std::vector<T>& values) {
@@ -42,7 +44,8 @@ void append(std::string& bytes, const std::vector<T>& values) {
 
 std::string encode(const ReadingHeader& header) {
   std::string bytes(kMagic, kMagicBytes);
-  Fixed fixed{kReadingVersion, header.key.size(), header.ids.size(), static_cast<uint64_t>(header.page_bytes)};
+  Fixed fixed{kReadingVersion, header.key.size(), header.ids.size(),
+              static_cast<uint64_t>(header.page_bytes)};
   bytes.append(reinterpret_cast<const char*>(&fixed), sizeof fixed);
   bytes += header.key;
   append(bytes, header.ids);

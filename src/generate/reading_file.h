@@ -5,8 +5,8 @@
 //   i32       tokens
 //   u64       XXH3 of each page
 //   u64       XXH3 of everything before
-// then zeros up to a multiple of kReadingAlignment, and the pages. Every bit of a file is checked before it is
-// used; whatever does not fit is an Error that names the file.
+// then zeros up to a multiple of kReadingAlignment, and the pages. Every bit of a file is checked before it
+// is used; whatever does not fit is an Error that names the file.
 #pragma once
 
 #include <cstdint>

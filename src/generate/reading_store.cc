@@ -1,7 +1,7 @@
 // Files of a store: KEY-TEXT.reading, where KEY digests what decides the keys and values and TEXT the tokens;
 // KEY-TEXT.PID.part while it is written, locked by its writer, so that one without a lock was left by a
-// process that died. `lock` orders those who make room. Whoever reads needs no lock: a reading that is removed
-// meanwhile stays open.
+// process that died. `lock` orders those who make room. Whoever reads needs no lock: a reading that is
+// removed meanwhile stays open.
 #include "generate/reading_store.h"
 
 #include <fcntl.h>
@@ -65,8 +65,7 @@ std::string spec_text(const PositionSpec& spec) {
 /// A file descriptor and the lock on it, both given up at the end.
 class Locked {
  public:
-  Locked(const fs::path& path, int flags)
-      : file_(::open(path.c_str(), flags | O_CLOEXEC, 0600)) {
+  Locked(const fs::path& path, int flags) : file_(::open(path.c_str(), flags | O_CLOEXEC, 0600)) {
     if (file_ < 0) fail("{}: cannot be opened: {}", path.string(), std::strerror(errno));
   }
   ~Locked() {
@@ -195,8 +194,8 @@ std::string ReadingStore::key(const Engine& engine, const Sequence& sequence) {
                     {"chunk", engine.options().chunk}});
 }
 
-ReadingStore::Found ReadingStore::find(const Engine& engine, Sequence& sequence,
-                                       std::span<const int32_t> ids, int64_t document, int64_t held) {
+ReadingStore::Found ReadingStore::find(const Engine& engine, Sequence& sequence, std::span<const int32_t> ids,
+                                       int64_t document, int64_t held) {
   Found found;
   auto remove = [&](const fs::path& path, const Error& e) {
     found.remarks.push_back(std::string(e.what()) + "; the document is read again");
@@ -266,7 +265,8 @@ void ReadingStore::keep(const Engine& engine, const Sequence& sequence, int64_t 
   std::string stem = hex(digest_of(header.key)) + "-" + hex(digest_of(std::span<const int32_t>(header.ids)));
   fs::path target = folder_ / (stem + kEnding),
            part = folder_ / fmt::format("{}.{}{}", stem, ::getpid(), kPartEnding);
-  int64_t pages = pages_for(tokens), bytes = reading_bytes(header.key.size(), tokens, pages, header.page_bytes);
+  int64_t pages = pages_for(tokens),
+          bytes = reading_bytes(header.key.size(), tokens, pages, header.page_bytes);
   std::optional<Locked> writing;
   {
     Locked lock = lock_folder(folder_);
@@ -284,7 +284,9 @@ void ReadingStore::keep(const Engine& engine, const Sequence& sequence, int64_t 
   try {
     write_reading(
         writing->file(), header, pages,
-        [&](int64_t i, std::byte* to) { pool.download(to, sequence.cache().pages()[static_cast<size_t>(i)]); },
+        [&](int64_t i, std::byte* to) {
+          pool.download(to, sequence.cache().pages()[static_cast<size_t>(i)]);
+        },
         part.string());
     Locked lock = lock_folder(folder_);
     make_room(bytes, target);

@@ -1,7 +1,7 @@
 // ReadingStore: keys and values of documents that were read, kept in a folder so that another process need
-// not read them again. A reading matches only where the same passes would compute the same bits: its key holds
-// the model's digest, the position spec, the types and the shape of the passes, and the tokens are compared
-// one by one. So an answer is the same with and without the store.
+// not read them again. A reading matches only where the same passes would compute the same bits: its key
+// holds the model's digest, the position spec, the types and the shape of the passes, and the tokens are
+// compared one by one. So an answer is the same with and without the store.
 #pragma once
 
 #include <filesystem>
