@@ -26,11 +26,11 @@ int64_t default_limit(const fs::path& folder) {
   return static_cast<int64_t>(std::min(kMost, room / kShare));
 }
 
-std::optional<ReadingStore> open_store(const Options& o) {
+std::optional<ReadingStore> open_store(const Engine& engine, const Options& o) {
   if (o.no_cache) return {};
   auto open = [&](const fs::path& folder) {
-    ReadingStore store(folder, 0);  // makes the folder, whose disk is looked at next
-    return ReadingStore(folder, o.cache_size > 0 ? o.cache_size : default_limit(folder));
+    ReadingStore store(engine, folder, 0);  // makes the folder, whose disk is looked at next
+    return ReadingStore(engine, folder, o.cache_size > 0 ? o.cache_size : default_limit(folder));
   };
   if (!o.cache.empty()) return open(o.cache);
   try {
@@ -65,7 +65,7 @@ int64_t document_tokens(const Engine& engine, std::span<const int32_t> ids,
 }
 
 DocumentCache::DocumentCache(const Engine& engine, const Options& o)
-    : engine_(engine), o_(o), store_(open_store(o)) {
+    : engine_(engine), o_(o), store_(open_store(engine, o)) {
   std::string obstacle = reading_obstacle(engine.config().position);
   if (store_ && !obstacle.empty()) {
     remark(o, "{}", obstacle);
@@ -85,7 +85,7 @@ DocumentCache::Held DocumentCache::recall(Sequence& sequence, const Prompt& prom
   read = read.first(std::min(read.size(), static_cast<size_t>(document_)));
   held.tokens = reusable_tokens(read, prompt.ids, prompt.document, chunk);
   if (store_ && held.tokens < prompt.document) {
-    ReadingStore::Found found = store_->find(engine_, sequence, prompt.ids, prompt.document, held.tokens);
+    ReadingStore::Found found = store_->find(sequence, prompt.ids, prompt.document, held.tokens);
     for (const std::string& sentence : found.remarks) remark(o_, "{}", sentence);
     if (found.tokens > 0) held = {found.tokens, found.tokens};
   }
@@ -107,7 +107,7 @@ void DocumentCache::keep(const Sequence& sequence) {
   if (!store_ || kept_ || document_ < kLeastKeptTokens) return;
   kept_ = true;  // or never
   try {
-    store_->keep(engine_, sequence, document_);
+    store_->keep(sequence, document_);
   } catch (const Error& e) {
     remark(o_, "the document is not kept: {}", e.what());
   }

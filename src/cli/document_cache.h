@@ -27,8 +27,8 @@ struct Prompt {
 /// Two questions that do not begin alike, so that any other differs from one of them at its first token.
 constexpr std::array<const char*, 2> kUnlikeQuestions = {"A", "1"};
 
-/// Tokens at the beginning of a prompt that every question about its document shares; `unlike`: the prompts of
-/// kUnlikeQuestions. 0: too few to be kept, or the position method cannot be kept.
+/// Tokens at the beginning of a prompt that every question about its document shares; `unlike`: the prompts
+/// of kUnlikeQuestions. 0: too few to be kept, or the position method cannot be kept.
 int64_t document_tokens(const Engine& engine, std::span<const int32_t> ids,
                         std::span<const std::vector<int32_t>> unlike);
 

@@ -166,7 +166,8 @@ int64_t reusable_tokens(std::span<const int32_t> held, std::span<const int32_t> 
   return common == document && std::ssize(held) == document ? document : common / chunk * chunk;
 }
 
-ReadingStore::ReadingStore(fs::path folder, int64_t limit) : folder_(std::move(folder)), limit_(limit) {
+ReadingStore::ReadingStore(const Engine& engine, fs::path folder, int64_t limit)
+    : engine_(engine), folder_(std::move(folder)), limit_(limit) {
   std::error_code error;
   bool made = fs::create_directories(folder_, error);
   if (error) fail("{}: cannot be created: {}", folder_.string(), error.message());
@@ -175,9 +176,8 @@ ReadingStore::ReadingStore(fs::path folder, int64_t limit) : folder_(std::move(f
   if (made) fs::permissions(folder_, fs::perms::owner_all, error);
 }
 
-std::string ReadingStore::key(const Engine& engine, const Sequence& sequence) {
-  if (engine_ != &engine) model_digest_ = model_digest(engine, folder_ / "models.json");
-  engine_ = &engine;
+std::string ReadingStore::key(const Sequence& sequence) {
+  if (model_digest_.empty()) model_digest_ = model_digest(engine_, folder_ / "models.json");
   const KvLayout& layout = sequence.cache().pool()->layout();
   return dump_json({{"version", kReadingVersion},
                     {"model", model_digest_},
@@ -188,20 +188,20 @@ std::string ReadingStore::key(const Engine& engine, const Sequence& sequence) {
                     {"heads", layout.heads},
                     {"head_dim", layout.head_dim},
                     {"key_copies", layout.key_copies},
-                    {"compute", name(engine.model().compute)},
-                    {"kernels", engine.model().kernels().name},
+                    {"compute", name(engine_.model().compute)},
+                    {"kernels", engine_.model().kernels().name},
                     {"threads", threads()},
-                    {"chunk", engine.options().chunk}});
+                    {"chunk", engine_.options().chunk}});
 }
 
-ReadingStore::Found ReadingStore::find(const Engine& engine, Sequence& sequence, std::span<const int32_t> ids,
-                                       int64_t document, int64_t held) {
+ReadingStore::Found ReadingStore::find(Sequence& sequence, std::span<const int32_t> ids, int64_t document,
+                                       int64_t held) {
   Found found;
   auto remove = [&](const fs::path& path, const Error& e) {
     found.remarks.push_back(std::string(e.what()) + "; the document is read again");
     ::unlink(path.c_str());
   };
-  const std::string wanted = key(engine, sequence), prefix = hex(digest_of(wanted)) + "-";
+  const std::string wanted = key(sequence), prefix = hex(digest_of(wanted)) + "-";
   std::vector<Candidate> candidates;
   for (const Entry& entry : entries(folder_, kEnding)) {
     if (!entry.path.filename().native().starts_with(prefix)) continue;
@@ -217,7 +217,7 @@ ReadingStore::Found ReadingStore::find(const Engine& engine, Sequence& sequence,
       remove(entry.path, e);
       continue;
     }
-    c.tokens = reusable_tokens(c.header.ids, ids, document, engine.options().chunk);
+    c.tokens = reusable_tokens(c.header.ids, ids, document, engine_.options().chunk);
     if (c.header.key == wanted && c.tokens > held) candidates.push_back(std::move(c));
   }
   std::sort(candidates.begin(), candidates.end(),
@@ -226,7 +226,7 @@ ReadingStore::Found ReadingStore::find(const Engine& engine, Sequence& sequence,
     sequence.truncate(0);
     sequence.adopt(ids.first(static_cast<size_t>(c.tokens)));
     try {
-      restore(engine, sequence, c);
+      restore(engine_, sequence, c);
     } catch (const Error& e) {
       sequence.truncate(0);
       remove(c.file.path(), e);
@@ -256,12 +256,13 @@ void ReadingStore::make_room(int64_t bytes, const fs::path& spared) const {
   }
 }
 
-void ReadingStore::keep(const Engine& engine, const Sequence& sequence, int64_t tokens) {
+void ReadingStore::keep(const Sequence& sequence, int64_t tokens) {
   assert(tokens > 0 && tokens <= sequence.cache().length());
   const KvPool& pool = *sequence.cache().pool();
-  ReadingHeader header{.key = key(engine, sequence),
+  ReadingHeader header{.key = key(sequence),
                        .ids = {sequence.ids().begin(), sequence.ids().begin() + tokens},
-                       .page_bytes = pool.layout().page_bytes()};
+                       .page_bytes = pool.layout().page_bytes(),
+                       .digests = {}};
   std::string stem = hex(digest_of(header.key)) + "-" + hex(digest_of(std::span<const int32_t>(header.ids)));
   fs::path target = folder_ / (stem + kEnding),
            part = folder_ / fmt::format("{}.{}{}", stem, ::getpid(), kPartEnding);

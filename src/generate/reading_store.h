@@ -28,8 +28,9 @@ int64_t reusable_tokens(std::span<const int32_t> held, std::span<const int32_t> 
 
 class ReadingStore {
  public:
-  /// In `folder`, which is made if it is missing (Error when it cannot be); at most `limit` bytes.
-  ReadingStore(std::filesystem::path folder, int64_t limit);
+  /// For sequences of `engine`, which must outlive it. `folder`, which stores of other engines and processes
+  /// may share, is made if it is missing (Error when it cannot be); it grows to `limit` bytes at most.
+  ReadingStore(const Engine& engine, std::filesystem::path folder, int64_t limit);
 
   struct Found {
     int64_t tokens = 0;                // that the sequence has now; 0: nothing was found
@@ -38,25 +39,24 @@ class ReadingStore {
   /// Gives the sequence the longest reading of ids[0, document), document <= declared length, that has more
   /// than `held` tokens (those that the sequence keeps from what it read last); the sequence is otherwise as
   /// before.
-  Found find(const Engine& engine, Sequence& sequence, std::span<const int32_t> ids, int64_t document,
-             int64_t held = 0);
+  Found find(Sequence& sequence, std::span<const int32_t> ids, int64_t document, int64_t held = 0);
 
   /// Keeps the first `tokens` tokens of the sequence, which was read in passes as reusable_tokens assumes.
   /// The least recently used readings are removed to make room. Error when the disk or the limit has no room,
   /// or the folder cannot be written.
-  void keep(const Engine& engine, const Sequence& sequence, int64_t tokens);
+  void keep(const Sequence& sequence, int64_t tokens);
 
   const std::filesystem::path& folder() const { return folder_; }
   int64_t limit() const { return limit_; }
 
  private:
-  std::string key(const Engine& engine, const Sequence& sequence);
+  std::string key(const Sequence& sequence);
   void make_room(int64_t bytes, const std::filesystem::path& spared) const;
 
+  const Engine& engine_;
   std::filesystem::path folder_;
   int64_t limit_;
-  std::string model_digest_;  // of the engine that was last seen
-  const Engine* engine_ = nullptr;
+  std::string model_digest_;  // empty until it is needed
 };
 
 }  // namespace longspan
