@@ -1,5 +1,5 @@
 # Thin: what to type, over CMake's presets. Every target says what it does and skips what is done.
-.PHONY: demo test test-fast sanitize build model bench soak format format-check fuzz clean dependencies
+.PHONY: demo test test-fast sanitize build model bench soak check-cache format format-check fuzz clean dependencies
 
 FUZZ_SECONDS ?= 60
 # Rooms that read foreign bytes or compute. The others format what these found, and their libraries cost most to compile.
@@ -34,6 +34,9 @@ bench: model  ## speed of reading and writing, as llama-bench shows it
 
 soak: test-fast  ## 100 runs each of train and eval killed at random moments, resumed, and compared bit by bit
 	LONGSPAN_TRIALS=100 OMP_WAIT_POLICY=passive build/tests/cli_tests --gtest_filter='*.KilledAtAnyMoment*'
+
+check-cache: model  ## documents kept on disk: times at 8K and 32K tokens, 50 kills, damage, another model (an hour)
+	tools/check_reading_store.py
 
 format:  ## clang-format over all sources
 	tools/install_dependencies.sh clang-format

@@ -124,12 +124,12 @@ int ask(AskOptions& o) {
 Run define_ask(CLI::App& app) {
   auto o = std::make_shared<AskOptions>();
   add_model_argument(app, *o);
-  CLI::Option* question = app.add_option("QUESTION", o->questions, "one question or several");
-  CLI::Option* file = app.add_option("--questions", o->question_file,
-                                     "a file of questions, one per line; - is standard input")
-                          ->excludes(question);
-  app.parse_complete_callback([question, file] {
-    if (question->count() == 0 && file->count() == 0) throw CLI::RequiredError("QUESTION or --questions");
+  CLI::Option* words = app.add_option("QUESTION", o->questions, "one question or several");
+  CLI::Option* file =
+      app.add_option("--questions", o->question_file, "a file of questions, one per line; - is stdin");
+  app.parse_complete_callback([words, file] {
+    if (words->count() == 0 && file->count() == 0) throw CLI::RequiredError("QUESTION");
+    if (words->count() > 0 && file->count() > 0) throw CLI::ExcludesError("--questions", "QUESTION");
   });
   add_file_option(app, *o, o->files, "the document, or several; - is standard input")->required();
   app.add_option("-n", o->n, "tokens of an answer at most; default 128")

@@ -27,6 +27,7 @@ int64_t default_limit(const fs::path& folder) {
 }
 
 std::optional<ReadingStore> open_store(const Engine& engine, const Options& o) {
+  if (o.no_cache && !o.cache.empty()) fail("--cache and --no-cache exclude each other; give one of them");
   if (o.no_cache) return {};
   auto open = [&](const fs::path& folder) {
     ReadingStore store(engine, folder, 0);  // makes the folder, whose disk is looked at next
@@ -48,12 +49,10 @@ int64_t common_tokens(std::span<const int32_t> a, std::span<const int32_t> b) {
 }  // namespace
 
 void add_cache_options(CLI::App& app, Options& o) {
-  CLI::Option* folder =
-      app.add_option("--cache", o.cache, "folder that keeps what was read; default in the user's cache");
+  app.add_option("--cache", o.cache, "folder that keeps what was read; default in the user's cache");
   app.add_option("--cache-size", o.cache_size, "of that folder at most: 500M, 20G; default 4G")
       ->transform(CLI::AsSizeValue(false).description(""));
-  app.add_flag("--no-cache", o.no_cache, "keep nothing that was read, and use nothing kept")
-      ->excludes(folder);
+  app.add_flag("--no-cache", o.no_cache, "keep nothing that was read, and use nothing kept");
 }
 
 int64_t document_tokens(const Engine& engine, std::span<const int32_t> ids,

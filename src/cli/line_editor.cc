@@ -107,8 +107,7 @@ struct LineEditor::Terminal {
         if (text.ends_with('\n')) text.pop_back();
         return text;
       }
-      const LineInfo* left = ::el_line(edit);
-      if (!interrupted() || !left || left->lastchar == left->buffer) return {};
+      if (!interrupted() || !unfinished) return {};
       fmt::print(stderr, "^C\n");
       arm_interrupt();
     }
@@ -122,12 +121,16 @@ struct LineEditor::Terminal {
   static char* prompt_of(EditLine* edit) { return of(edit).prompt.data(); }
 
   /// libedit's own reads on after Ctrl-C.
-  static int read_character(EditLine*, wchar_t* out) {
+  static int read_character(EditLine* edit, wchar_t* out) {
     std::mbstate_t state{};
     for (;;) {
       char byte;
       ssize_t got = ::read(STDIN_FILENO, &byte, 1);
       if (got < 0 && errno == EINTR && !interrupted()) continue;
+      if (got < 0) {
+        const LineInfo* line = ::el_line(edit);
+        of(edit).unfinished = line->lastchar != line->buffer;
+      }
       if (got <= 0) return static_cast<int>(got);
       size_t length = std::mbrtowc(out, &byte, 1, &state);
       if (length == static_cast<size_t>(-2)) continue;
@@ -157,6 +160,7 @@ struct LineEditor::Terminal {
   EditLine* edit = nullptr;
   History* history = nullptr;
   HistEvent event{};
+  bool unfinished = false;  // the line that Ctrl-C met was not empty
 };
 
 #else

@@ -163,10 +163,10 @@ TEST_F(OnATerminal, LinesAreEditedCompletedAndRemembered) {
   begin({"chat", tiny_model(512), "-n", "4"});
   await("> ");
   type("who jumpz\x7fs?\n");
-  await("stopped at -n 4");
+  await(" at most");
   await("> ");
   type("\x1b[A\n");  // the question above
-  await("stopped at -n 4");
+  await(" at most");
   await("> ");
   type("/sta\t\n");
   await("in 2 questions");
