@@ -6,10 +6,11 @@
 // the cache (BF16: 8 bits each; F16: 11), which lie in the 16 rows of A: rows 0-7 hold the upper parts of 8
 // queries, rows 8-15 the middle parts, and a second product adds the lower ones. A product does not care
 // about the order of its inner dimension, so each lane's 8 neighbouring elements of a key are its share of
-// two steps.
+// two steps. Codes of quantised caches lie in the ring as they are; what a lane takes from there becomes F16.
 #pragma once
 
 #include "kernels/cuda/attention_view.h"
+#include "kernels/cuda/cache_codes.cuh"
 #include "kernels/cuda/tensor_cores.h"
 
 namespace longspan {
@@ -19,43 +20,65 @@ constexpr int kStep = 16;                      // tokens of a warp at a time
 constexpr int kBlockStep = kStep * kDecodeWarps;
 static_assert(kPageTokens % kStep == 0);
 
-/// Caches that kernels are made for: rows of 16-byte vectors of these types, and all others.
-enum class CacheKind { BF16, F16, Any };
+/// Caches that kernels are made for: rows of 16-byte vectors of these types (Q8Q4: keys Q8_0, values Q4_0),
+/// and all others.
+enum class CacheKind { BF16, F16, Q8, Q4, Q8Q4, Any };
+constexpr bool has_codes(CacheKind kind) {
+  return kind == CacheKind::Q8 || kind == CacheKind::Q4 || kind == CacheKind::Q8Q4;
+}
+/// Whether products are those of F16, else those of BF16.
+constexpr bool in_f16(CacheKind kind) { return kind == CacheKind::F16 || has_codes(kind); }
+/// Of quantised kinds; F16 stands for both types of 16 bits.
+constexpr DType key_type(CacheKind kind) {
+  return kind == CacheKind::Q4 ? DType::Q4_0 : has_codes(kind) ? DType::Q8_0 : DType::F16;
+}
+constexpr DType value_type(CacheKind kind) {
+  return kind == CacheKind::Q8 ? DType::Q8_0 : has_codes(kind) ? DType::Q4_0 : DType::F16;
+}
 
 /// Stages of a warp's ring and blocks of a multiprocessor: 192 KB of shared memory hold their rings.
-template <int kD>
-constexpr int kDecodeStages = kD == 64 ? 4 : 2;
+template <int kD, CacheKind kKind>
+constexpr int kDecodeStages = (kD == 64 ? 4 : 2) + (!has_codes(kKind) ? 0
+                                                    : kD == 64        ? 2
+                                                                      : 1);
 template <int kD>
 constexpr int kDecodeBlocks = kD <= 128   ? 3
                               : kD == 192 ? 2
                                           : 1;
-/// Bytes of a step's keys or values in the ring.
-template <int kD>
-constexpr int kStepBytes = kStep* kD * 2;
+/// Bytes of a row, and of a step's keys or values with their scales, in the ring.
+template <int kD, DType kType>
+constexpr int kRowBytes = kType == DType::Q4_0   ? kD / 2
+                          : kType == DType::Q8_0 ? kD
+                                                 : kD * 2;
+template <int kD, DType kType>
+constexpr int kStepBytes = kStep* kRowBytes<kD, kType> + (kType == DType::F16 ? 0 : kStep * kD / 16);
 template <int kD, CacheKind kKind>
-constexpr int kRingBytes = kKind == CacheKind::Any ? 0 : kDecodeWarps* kDecodeStages<kD> * 2 * kStepBytes<kD>;
+constexpr int kStageBytes = kStepBytes<kD, key_type(kKind)> + kStepBytes<kD, value_type(kKind)>;
+template <int kD, CacheKind kKind>
+constexpr int kRingBytes =
+    kKind == CacheKind::Any ? 0 : kDecodeWarps* kDecodeStages<kD, kKind>* kStageBytes<kD, kKind>;
 
 /// F16 has few exponents: q is scaled so that its largest element lies below 2^14, and p by this.
 template <CacheKind kKind>
-constexpr float kWeightScale = kKind == CacheKind::F16 ? 16384.0f : 1.0f;
+constexpr float kWeightScale = in_f16(kKind) ? 16384.0f : 1.0f;
 constexpr int kF16Exponent = 13;
 
 template <CacheKind kKind>
 __device__ uint32_t pack_parts(float a, float b) {
-  return kKind == CacheKind::F16 ? pack_f16(a, b) : pack_bf16(a, b);
+  return in_f16(kKind) ? pack_f16(a, b) : pack_bf16(a, b);
 }
 template <CacheKind kKind>
 __device__ float low_part(uint32_t packed) {
-  return kKind == CacheKind::F16 ? low_f16(packed) : low_bf16(packed);
+  return in_f16(kKind) ? low_f16(packed) : low_bf16(packed);
 }
 template <CacheKind kKind>
 __device__ float high_part(uint32_t packed) {
-  return kKind == CacheKind::F16 ? high_f16(packed) : high_bf16(packed);
+  return in_f16(kKind) ? high_f16(packed) : high_bf16(packed);
 }
 template <CacheKind kKind>
 __device__ void multiply_parts(float (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0,
                                uint32_t b1) {
-  if constexpr (kKind == CacheKind::F16)
+  if constexpr (in_f16(kKind))
     mma_f16(d, a0, a1, a2, a3, b0, b1);
   else
     mma(d, a0, a1, a2, a3, b0, b1);
@@ -89,6 +112,59 @@ __device__ inline int parts_of(DType dtype) { return dtype == DType::BF16 ? 1 : 
 template <int kD>
 __device__ uint32_t ring_offset(int row, int vector) {
   return static_cast<uint32_t>(row * kD * 2 + (vector ^ ((row & 6) ^ (row & 1) << 2)) * 16);
+}
+
+/// Where byte `at` of a step of codes lies in the ring: lanes that read 8 (Q8_0) or 4 bytes (Q4_0) of several
+/// rows meet no bank twice, neither as keys (4 neighbours of 8 rows) nor as values (8 of every second row).
+template <DType kType>
+__device__ uint32_t code_offset(uint32_t at) {
+  uint32_t line = at / 128;
+  if constexpr (kType == DType::Q8_0)
+    return at ^ ((line ^ line >> 2) & 3) * 32;
+  else
+    return at ^ ((line & 1) * 3 ^ (line >> 1 & 1) * 5) * 16;
+}
+
+__device__ inline uint32_t load_shared_half(uint32_t address) {
+  uint16_t x;
+  asm volatile("ld.shared.u16 %0, [%1];\n" : "=h"(x) : "r"(address) : "memory");
+  return x;
+}
+__device__ inline uint32_t load_shared_word(uint32_t address) {
+  uint32_t x;
+  asm volatile("ld.shared.u32 %0, [%1];\n" : "=r"(x) : "r"(address) : "memory");
+  return x;
+}
+
+/// scale (bytes - zero) of two bytes of `codes` chosen by `selector`, as F16: 0x6400 | byte is 1024 + byte.
+__device__ inline uint32_t two_of_codes(uint32_t codes, uint32_t selector, __half2 zero, __half2 scale) {
+  uint32_t bits = __byte_perm(codes, 0x64646464u, selector);
+  __half2 x = __hmul2(__hsub2(*reinterpret_cast<const __half2*>(&bits), zero), scale);
+  return *reinterpret_cast<const uint32_t*>(&x);
+}
+
+/// 8 elements of a row of a step of codes at `step` in shared memory, as F16; `groups` a token. Rows that are
+/// not `valid` give zeros: what is behind the keys may be anything.
+template <int kD, DType kType>
+__device__ inline uint4 load_codes_shared(uint32_t step, int row, int vector, int groups, bool valid) {
+  uint32_t scales = step + kStep * kRowBytes<kD, kType>;
+  uint32_t bits =
+      valid ? load_shared_half(scales + static_cast<uint32_t>((row * groups + vector / 4) * 2)) : 0;
+  __half2 scale = __half2half2(__ushort_as_half(static_cast<unsigned short>(bits)));
+  uint32_t low, high;
+  __half2 zero;
+  if constexpr (kType == DType::Q8_0) {
+    uint32_t at = step + code_offset<kType>(static_cast<uint32_t>(row * kD + vector * 8));
+    low = load_shared_word(at) ^ 0x80808080u, high = load_shared_word(at + 4) ^ 0x80808080u;
+    zero = __float2half2_rn(1024 + 128);
+  } else {
+    uint32_t codes =
+        load_shared_word(step + code_offset<kType>(static_cast<uint32_t>(row * (kD / 2) + vector * 4)));
+    low = codes & 0x0f0f0f0fu, high = codes >> 4 & 0x0f0f0f0fu;
+    zero = __float2half2_rn(1024 + 8);
+  }
+  return {two_of_codes(low, 0x4140, zero, scale), two_of_codes(low, 0x4342, zero, scale),
+          two_of_codes(high, 0x4140, zero, scale), two_of_codes(high, 0x4342, zero, scale)};
 }
 
 /// Which zone each pair of a lane's query and its four tokens of a step is in.
@@ -133,7 +209,8 @@ __device__ inline WholeRange whole_range(const AttentionView& v, const SequenceV
 template <int kD, CacheKind kKind>
 struct DecodeWarp {
   static constexpr bool kInRing = kKind != CacheKind::Any;
-  static constexpr int kStages = kInRing ? kDecodeStages<kD> : 1;
+  static constexpr int kStages = kInRing ? kDecodeStages<kD, kKind> : 1;
+  static constexpr DType kKeyType = key_type(kKind), kValueType = value_type(kKind);
 
   const AttentionView& v;
   const SequenceView& s;
@@ -206,8 +283,30 @@ struct DecodeWarp {
     return {n0, 0, 0, 0};
   }
 
+  /// The same of codes and their scales, which are contiguous; what is behind the keys may be anything.
+  template <DType kType>
+  __device__ void load_code_tokens(uint32_t to, const PagesView& pages, int64_t page, int n0) const {
+    constexpr int kVectors = kRowBytes<kD, kType> / 16;  // of a token, at most
+    CodesView from = codes_of(pages.memory + page * pages.stride, kType, v.head_dim, kv,
+                              n0 % static_cast<int>(kPageTokens));
+    int vectors = code_size(kType, v.head_dim) / 16;
+#pragma unroll
+    for (int i = 0; i < (kStep * kVectors + 31) / 32; ++i) {
+      int e = i * 32 + lane, row = e / kVectors, vector = e % kVectors;
+      if (e >= kStep * kVectors) break;
+      bool valid = vector < vectors;
+      copy_async(to + code_offset<kType>(static_cast<uint32_t>(row * kRowBytes<kD, kType> + vector * 16)),
+                 from.codes + (valid ? (row * vectors + vector) * 16 : 0), valid);
+    }
+    if (lane < v.head_dim / 16)
+      copy_async(to + kStep * kRowBytes<kD, kType> + static_cast<uint32_t>(lane) * 16,
+                 reinterpret_cast<const std::byte*>(from.scales) + lane * 16, true);
+  }
+
   /// 16 tokens of a page into the ring, in the background; zeros behind the keys and the head.
+  template <DType kType>
   __device__ void load_tokens(uint32_t to, const PagesView& pages, int64_t page, int n0) const {
+    if constexpr (kType != DType::F16) return load_code_tokens<kType>(to, pages, page, n0);
     constexpr int kVectors = kD / 8;  // of a token
     const std::byte* from = pages.memory + page * pages.stride +
                             (static_cast<int64_t>(kv) * kPageTokens + n0 % kPageTokens) * v.head_dim * 2;
@@ -232,12 +331,12 @@ struct DecodeWarp {
     }
   }
   __device__ uint32_t stage(int slot) const {
-    return ring + static_cast<uint32_t>(slot * 2 * kStepBytes<kD>);
+    return ring + static_cast<uint32_t>(slot * kStageBytes<kD, kKind>);
   }
   __device__ void load_next(int slot) const {
     if (next.zones != 0) {
-      load_tokens(stage(slot), v.zone[next.zone()].keys, next.key_page, next.first);
-      load_tokens(stage(slot) + kStepBytes<kD>, v.values, next.value_page, next.first);
+      load_tokens<kKeyType>(stage(slot), v.zone[next.zone()].keys, next.key_page, next.first);
+      load_tokens<kValueType>(stage(slot) + kStepBytes<kD, kKeyType>, v.values, next.value_page, next.first);
     }
     commit_copies();
   }
@@ -262,12 +361,18 @@ struct DecodeWarp {
     multiply_parts<kKind>(scores.lower[b], low.x, 0, low.y, 0, x.x, x.y);
     if (kBoth) multiply_parts<kKind>(scores.lower[1], low.x, 0, low.y, 0, other.x, other.y);
   }
+  /// Elements 8 `vector` .. of row `row` of a step in the ring.
+  template <DType kType>
+  __device__ uint4 ring_elements(uint32_t step, int row, int vector, bool valid) const {
+    if constexpr (kType == DType::F16) return load_shared(step + ring_offset<kD>(row, vector));
+    return load_codes_shared<kD, kType>(step, row, vector, v.head_dim / static_cast<int>(kCacheGroup), valid);
+  }
   __device__ void add_ring_products(Scores& scores, int z, uint32_t keys) const {
 #pragma unroll
     for (int k = 0; k < kD / 32; ++k) {
       if (32 * k >= v.head_dim) break;
-      uint4 x = load_shared(keys + ring_offset<kD>(lane / 4, 4 * k + lane % 4));
-      uint4 y = load_shared(keys + ring_offset<kD>(8 + lane / 4, 4 * k + lane % 4));
+      uint4 x = ring_elements<kKeyType>(keys, lane / 4, 4 * k + lane % 4, true);
+      uint4 y = ring_elements<kKeyType>(keys, 8 + lane / 4, 4 * k + lane % 4, true);
       multiply<true>(scores, 0, fragment(z, 2 * k), {x.x, x.y}, {y.x, y.y});
       multiply<true>(scores, 0, fragment(z, 2 * k + 1), {x.z, x.w}, {y.z, y.w});
     }
@@ -296,7 +401,7 @@ struct DecodeWarp {
 
   /// What the products of zone z are multiplied by.
   __device__ float scale_of(int z) const {
-    return kKind == CacheKind::F16 ? v.scale * undo[z * kQueries + lane / 4] : v.scale;
+    return in_f16(kKind) ? v.scale * undo[z * kQueries + lane / 4] : v.scale;
   }
   /// The scores of the lane's pairs that are in zone z.
   __device__ void take_scores(float (&score)[4], const Scores& scores, const Pairs& pairs, int z,
@@ -312,7 +417,7 @@ struct DecodeWarp {
     }
   }
 
-  __device__ void add_ring_values(const Three& near, const Three& far, uint32_t values) {
+  __device__ void add_ring_values(const Three& near, const Three& far, uint32_t values, int n0) {
     auto add = [&](int tile, uint32_t b0, uint32_t b1) {
       multiply_parts<kKind>(o[tile], near.high, near.middle, far.high, far.middle, b0, b1);
       multiply_parts<kKind>(o[tile], near.low, 0, far.low, 0, b0, b1);
@@ -326,7 +431,8 @@ struct DecodeWarp {
       if (64 * m >= v.head_dim) break;
       uint4 x[4];
 #pragma unroll
-      for (int j = 0; j < 4; ++j) x[j] = load_shared(values + ring_offset<kD>(token(0, j), 8 * m + lane / 4));
+      for (int j = 0; j < 4; ++j)
+        x[j] = ring_elements<kValueType>(values, token(0, j), 8 * m + lane / 4, token(n0, j) < s.keys);
       add_word(8 * m, x[0].x, x[1].x, x[2].x, x[3].x);
       add_word(8 * m + 2, x[0].y, x[1].y, x[2].y, x[3].y);
       add_word(8 * m + 4, x[0].z, x[1].z, x[2].z, x[3].z);
@@ -395,7 +501,7 @@ struct DecodeWarp {
       if constexpr (kInRing) {
         if (again) {  // rare: the boundary of two zones, of which the ring has the first
           __syncwarp();
-          load_tokens(tokens, v.zone[z].keys, page_of(v.zone[z].keys, n0), n0);
+          load_tokens<kKeyType>(tokens, v.zone[z].keys, page_of(v.zone[z].keys, n0), n0);
           commit_copies();
           wait_copies<0>();
           __syncwarp();
@@ -410,7 +516,7 @@ struct DecodeWarp {
     weigh(p, score);
     Three near = three_parts<kKind>(p[0], p[1]), far = three_parts<kKind>(p[2], p[3]);
     if constexpr (kInRing)
-      add_ring_values(near, far, tokens + kStepBytes<kD>);
+      add_ring_values(near, far, tokens + kStepBytes<kD, kKeyType>, n0);
     else
       add_any_values(near, far, n0);
   }
