@@ -98,6 +98,7 @@ std::vector<std::string> command_names() {
 int chat(ChatOptions& o) {
   o.sampling.seed = o.seed;
   check_sampling(o.sampling);
+  for (const std::string& file : o.files) check_chat_file(file);
   Engine engine = open_engine(o);
   Conversation conversation(engine, o);
   LineEditor editor(command_names(), history_file());

@@ -15,12 +15,6 @@ namespace {
 constexpr int64_t kFirstStep = 2048;
 constexpr const char* kSavedAs = "longspan chat 1";  // "format" of a saved conversation
 
-void refuse_streams(const std::string& file) {
-  if (file == "-") fail("chat reads your questions from standard input; give it a real file");
-  if (std::error_code ignored; std::filesystem::is_fifo(file, ignored))
-    fail("{}: is a pipe, but chat reads its file again whenever it changes; give it a regular file", file);
-}
-
 std::string text_of(const Json& json, const char* key, const std::string& file) {
   auto found = json.find(key);
   if (found == json.end()) return {};
@@ -53,6 +47,12 @@ Json read_saved(const std::filesystem::path& file) {
 
 }  // namespace
 
+void check_chat_file(const std::string& file) {
+  if (file == "-") fail("chat reads your questions from standard input; give it a real file");
+  if (std::error_code ignored; std::filesystem::is_fifo(file, ignored))
+    fail("{}: is a pipe, but chat reads its file again whenever it changes; give it a regular file", file);
+}
+
 Conversation::Conversation(const Engine& engine, const ChatOptions& o)
     : engine_(engine),
       o_(o),
@@ -61,7 +61,6 @@ Conversation::Conversation(const Engine& engine, const ChatOptions& o)
       cache_(engine, o),
       system_(o.system),
       files_(o.files) {
-  for (const std::string& file : files_) refuse_streams(file);
   read_documents();
 }
 
@@ -106,7 +105,7 @@ void Conversation::read_documents() {
 }
 
 void Conversation::add_file(const std::string& file) {
-  refuse_streams(file);
+  check_chat_file(file);
   auto files = files_;
   auto stamp = stamp_;
   files_.push_back(file);

@@ -19,6 +19,9 @@ struct ChatOptions : Options {
   SamplingOptions sampling;
 };
 
+/// Error for standard input and pipes, which cannot be read again.
+void check_chat_file(const std::string& file);
+
 class Conversation {
  public:
   /// Reads the files of the options. The engine and the options must outlive it.

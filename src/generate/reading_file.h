@@ -21,7 +21,7 @@
 namespace longspan {
 
 constexpr uint64_t kReadingVersion = 1;
-constexpr int64_t kReadingAlignment = 4096;
+constexpr int64_t kReadingAlignment = 64;
 
 struct ReadingHeader {
   std::string key;

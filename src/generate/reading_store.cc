@@ -135,7 +135,16 @@ struct Candidate {
   int64_t tokens = 0;  // that can be used
 };
 
-/// The pages of the first tokens, checked, to an empty sequence.
+/// Tells the system that these bytes of a mapped file are not needed any more: else a document would count
+/// twice while it is restored.
+void forget(std::span<const std::byte> bytes) {
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  auto first = (reinterpret_cast<uintptr_t>(bytes.data()) + page - 1) / page * page,
+       last = reinterpret_cast<uintptr_t>(bytes.data() + bytes.size()) / page * page;
+  if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+}
+
+/// The pages of the first tokens, checked, to the sequence.
 void restore(const Engine& engine, Sequence& sequence, const Candidate& c) {
   auto bytes = c.file.bytes();
   ::madvise(const_cast<std::byte*>(bytes.data()), bytes.size(), MADV_WILLNEED);
@@ -144,6 +153,7 @@ void restore(const Engine& engine, Sequence& sequence, const Candidate& c) {
   auto fill = [&](int64_t i) {
     auto page = reading_page(bytes, c.header, i, c.file.path().string());
     pool.upload(pages[static_cast<size_t>(i)], page.data());
+    forget(page);
   };
   if (engine.model().device->is_host()) return parallel_for(std::ssize(pages), fill);
   for (int64_t i = 0; i < std::ssize(pages); ++i) fill(i);

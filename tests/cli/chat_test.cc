@@ -175,7 +175,9 @@ TEST_F(OnATerminal, LinesAreEditedCompletedAndRemembered) {
   type("ed\n");
   await("2 questions saved");
   await("> ");
-  type("forget this\x03");  // Ctrl-C: the line, not the conversation
+  type("forget this");
+  await("forget this");
+  type("\x03");  // Ctrl-C: the line, not the conversation
   await("> ");
   type("/exit\n");
   EXPECT_EQ(ended(), 0);
