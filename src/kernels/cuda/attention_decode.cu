@@ -50,14 +50,14 @@ struct Parts {
 template <int kD, CacheKind kKind>
 constexpr int kFrontBytes = std::max(kRingBytes<kD, kKind>,
                                      kWarps* kQueries*(kD + 2) * static_cast<int>(sizeof(float)));
-template <int kD>
+template <int kD, CacheKind kKind>
 constexpr int fragment_bytes(int zones) {
-  return zones * 3 * (kD / 16) * 32 * static_cast<int>(sizeof(uint2));
+  return zones * parts_of_factors(kKind) * (kD / 16) * 32 * static_cast<int>(sizeof(uint2));
 }
 template <int kD, CacheKind kKind>
 constexpr int decode_bytes(int zones) {
   int undo = in_f16(kKind) ? zones * kQueries * static_cast<int>(sizeof(float)) : 0;
-  return kFrontBytes<kD, kKind> + fragment_bytes<kD>(zones) + undo;
+  return kFrontBytes<kD, kKind> + fragment_bytes<kD, kKind>(zones) + undo;
 }
 
 /// Row and head of query `index` of the rows of a sequence that share a head of keys.
@@ -106,10 +106,10 @@ __device__ void make_fragments(uint2* fragments, const float* undo, const Attent
       if constexpr (in_f16(kKind)) x[i] /= undo[z * kQueries + lane / 4];
     }
     Three a = three_parts<kKind>(x[0], x[1]), b = three_parts<kKind>(x[2], x[3]);
-    uint2* to = fragments + (z * 3 * kSteps + step) * 32 + lane;
+    uint2* to = fragments + (z * parts_of_factors(kKind) * kSteps + step) * 32 + lane;
     to[0] = {a.high, b.high};
     to[kSteps * 32] = {a.middle, b.middle};
-    to[2 * kSteps * 32] = {a.low, b.low};
+    if constexpr (!has_codes(kKind)) to[2 * kSteps * 32] = {a.low, b.low};
   }
 }
 
@@ -151,7 +151,7 @@ __device__ void write_part(const DecodeWarp<kD, kKind>& warp, float* memory, con
 }
 
 template <int kD, CacheKind kKind>
-__global__ void __launch_bounds__(kThreads, kDecodeBlocks<kD>)
+__global__ void __launch_bounds__(kThreads, decode_blocks(kD, kKind))
     decode_kernel(const __grid_constant__ AttentionView v, Parts parts) {
   extern __shared__ uint4 memory[];
   launch_dependents();
@@ -163,7 +163,7 @@ __global__ void __launch_bounds__(kThreads, kDecodeBlocks<kD>)
   if (split >= splits.count || first_query >= s.rows * v.group) return;
   auto* front = reinterpret_cast<std::byte*>(memory);
   auto* q = reinterpret_cast<uint2*>(front + kFrontBytes<kD, kKind>);
-  auto* undo = reinterpret_cast<float*>(front + kFrontBytes<kD, kKind> + fragment_bytes<kD>(v.zones));
+  auto* undo = reinterpret_cast<float*>(front + kFrontBytes<kD, kKind> + fragment_bytes<kD, kKind>(v.zones));
   int lane = static_cast<int>(threadIdx.x) % 32, w = static_cast<int>(threadIdx.x) / 32;
   QueryIndex mine = query_index(v, s, kv, first_query + lane / 4);
   int last_row = (min(first_query + kQueries, s.rows * v.group) - 1) / v.group;
@@ -331,8 +331,9 @@ void launch_combine(CudaDevice& device, const AttentionView& v, const Parts& par
 template <int kD>
 void launch(CudaDevice& device, const AttentionResult& result, const AttentionView& v, const Sequences& s,
             int64_t total_rows) {
+  CacheKind kind = kind_of(v);
   // Resident blocks; those of one sequence of one row, so that the splits do not depend on the batch.
-  int blocks = device.multiprocessors() * kDecodeBlocks<kD>;
+  int blocks = device.multiprocessors() * decode_blocks(kD, kind);
   int groups = (v.group + kQueries - 1) / kQueries;
   int most = std::max(1, std::min(kMostSplits, blocks / (v.kv_heads * groups)));
   auto keys = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(std::max<int64_t>(s.most_keys, 1))));
@@ -351,7 +352,7 @@ void launch(CudaDevice& device, const AttentionResult& result, const AttentionVi
   int64_t queries = (rows * v.group + kQueries - 1) / kQueries;
   dim3 grid(static_cast<unsigned>(splits), static_cast<unsigned>(v.kv_heads * queries),
             static_cast<unsigned>(s.count));
-  launch_kind<kD>(kind_of(v), device, v, parts, grid);
+  launch_kind<kD>(kind, device, v, parts, grid);
   dim3 outputs(static_cast<unsigned>(v.heads), static_cast<unsigned>(rows), static_cast<unsigned>(s.count));
   launch_combine(device, v, parts, result, outputs);
 }

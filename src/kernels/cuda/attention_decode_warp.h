@@ -6,7 +6,8 @@
 // the cache (BF16: 8 bits each; F16: 11), which lie in the 16 rows of A: rows 0-7 hold the upper parts of 8
 // queries, rows 8-15 the middle parts, and a second product adds the lower ones. A product does not care
 // about the order of its inner dimension, so each lane's 8 neighbouring elements of a key are its share of
-// two steps. Codes of quantised caches lie in the ring as they are; what a lane takes from there becomes F16.
+// two steps. Codes of quantised caches lie in the ring as they are; what a lane takes from there becomes F16,
+// and two numbers are enough.
 #pragma once
 
 #include "kernels/cuda/attention_view.h"
@@ -38,13 +39,16 @@ constexpr DType value_type(CacheKind kind) {
 
 /// Stages of a warp's ring and blocks of a multiprocessor: 192 KB of shared memory hold their rings.
 template <int kD, CacheKind kKind>
-constexpr int kDecodeStages = (kD == 64 ? 4 : 2) + (!has_codes(kKind) ? 0
-                                                    : kD == 64        ? 2
-                                                                      : 1);
-template <int kD>
-constexpr int kDecodeBlocks = kD <= 128   ? 3
-                              : kD == 192 ? 2
-                                          : 1;
+constexpr int kDecodeStages = kD == 64                        ? 4
+                              : kD == 128 && has_codes(kKind) ? 3
+                                                              : 2;
+constexpr int decode_blocks(int d, CacheKind kind) {
+  if (d == 64 && has_codes(kind)) return 4;  // with heads of 128 the fourth is slower
+  return d <= 128 ? 3 : d == 192 ? 2 : 1;
+}
+/// Of how many numbers of 16 bits what multiplies the cache is the sum. Codes become F16, whose rounding is
+/// larger than the third.
+constexpr int parts_of_factors(CacheKind kind) { return has_codes(kind) ? 2 : 3; }
 /// Bytes of a row, and of a step's keys or values with their scales, in the ring.
 template <int kD, DType kType>
 constexpr int kRowBytes = kType == DType::Q4_0   ? kD / 2
@@ -135,6 +139,11 @@ __device__ inline uint32_t load_shared_word(uint32_t address) {
   asm volatile("ld.shared.u32 %0, [%1];\n" : "=r"(x) : "r"(address) : "memory");
   return x;
 }
+__device__ inline uint2 load_shared_two(uint32_t address) {
+  uint2 x;
+  asm volatile("ld.shared.v2.u32 {%0,%1}, [%2];\n" : "=r"(x.x), "=r"(x.y) : "r"(address) : "memory");
+  return x;
+}
 
 /// scale (bytes - zero) of two bytes of `codes` chosen by `selector`, as F16: 0x6400 | byte is 1024 + byte.
 __device__ inline uint32_t two_of_codes(uint32_t codes, uint32_t selector, __half2 zero, __half2 scale) {
@@ -143,24 +152,44 @@ __device__ inline uint32_t two_of_codes(uint32_t codes, uint32_t selector, __hal
   return *reinterpret_cast<const uint32_t*>(&x);
 }
 
-/// 8 elements of a row of a step of codes at `step` in shared memory, as F16; `groups` a token. Rows that are
-/// not `valid` give zeros: what is behind the keys may be anything.
+/// 8 elements as they lie in the ring: of 16 bits, or codes with their scale.
+template <DType kType>
+struct RingElements {
+  uint2 codes;
+  uint32_t scale;
+};
+template <>
+struct RingElements<DType::F16> {
+  uint4 elements;
+};
+
+/// Those of a row of a step of codes at `step` in shared memory; `groups` a token. Rows that are not `valid`
+/// give zeros: what is behind the keys may be anything.
 template <int kD, DType kType>
-__device__ inline uint4 load_codes_shared(uint32_t step, int row, int vector, int groups, bool valid) {
+__device__ inline RingElements<kType> load_codes_shared(uint32_t step, int row, int vector, int groups,
+                                                        bool valid) {
+  RingElements<kType> x;
   uint32_t scales = step + kStep * kRowBytes<kD, kType>;
-  uint32_t bits =
-      valid ? load_shared_half(scales + static_cast<uint32_t>((row * groups + vector / 4) * 2)) : 0;
-  __half2 scale = __half2half2(__ushort_as_half(static_cast<unsigned short>(bits)));
+  x.scale = valid ? load_shared_half(scales + static_cast<uint32_t>((row * groups + vector / 4) * 2)) : 0;
+  if constexpr (kType == DType::Q8_0)
+    x.codes = load_shared_two(step + code_offset<kType>(static_cast<uint32_t>(row * kD + vector * 8)));
+  else
+    x.codes.x =
+        load_shared_word(step + code_offset<kType>(static_cast<uint32_t>(row * (kD / 2) + vector * 4)));
+  return x;
+}
+
+/// As 16 bits each.
+__device__ inline uint4 elements_of(const RingElements<DType::F16>& x) { return x.elements; }
+template <DType kType>
+__device__ inline uint4 elements_of(const RingElements<kType>& x) {
+  __half2 scale = __half2half2(__ushort_as_half(static_cast<unsigned short>(x.scale))), zero;
   uint32_t low, high;
-  __half2 zero;
   if constexpr (kType == DType::Q8_0) {
-    uint32_t at = step + code_offset<kType>(static_cast<uint32_t>(row * kD + vector * 8));
-    low = load_shared_word(at) ^ 0x80808080u, high = load_shared_word(at + 4) ^ 0x80808080u;
+    low = x.codes.x ^ 0x80808080u, high = x.codes.y ^ 0x80808080u;
     zero = __float2half2_rn(1024 + 128);
   } else {
-    uint32_t codes =
-        load_shared_word(step + code_offset<kType>(static_cast<uint32_t>(row * (kD / 2) + vector * 4)));
-    low = codes & 0x0f0f0f0fu, high = codes >> 4 & 0x0f0f0f0fu;
+    low = x.codes.x & 0x0f0f0f0fu, high = x.codes.x >> 4 & 0x0f0f0f0fu;
     zero = __float2half2_rn(1024 + 8);
   }
   return {two_of_codes(low, 0x4140, zero, scale), two_of_codes(low, 0x4342, zero, scale),
@@ -349,30 +378,44 @@ struct DecodeWarp {
     }
   };
   __device__ const uint2* fragment(int z, int step) const {
-    return q + (z * 3 * (kD / 16) + step) * 32 + lane;
+    return q + (z * parts_of_factors(kKind) * (kD / 16) + step) * 32 + lane;
   }
   /// Tokens 8 b .. 8 b + 7 of the step by one step of 16 elements of q; or, both, those and the `other`
   /// eight.
   template <bool kBoth>
   __device__ void multiply(Scores& scores, int b, const uint2* at, const uint2& x, const uint2& other) const {
-    uint2 high = at[0], middle = at[(kD / 16) * 32], low = at[2 * (kD / 16) * 32];
+    uint2 high = at[0], middle = at[(kD / 16) * 32];
     multiply_parts<kKind>(scores.upper[b], high.x, middle.x, high.y, middle.y, x.x, x.y);
     if (kBoth) multiply_parts<kKind>(scores.upper[1], high.x, middle.x, high.y, middle.y, other.x, other.y);
+    if constexpr (has_codes(kKind)) return;
+    uint2 low = at[2 * (kD / 16) * 32];
     multiply_parts<kKind>(scores.lower[b], low.x, 0, low.y, 0, x.x, x.y);
     if (kBoth) multiply_parts<kKind>(scores.lower[1], low.x, 0, low.y, 0, other.x, other.y);
   }
   /// Elements 8 `vector` .. of row `row` of a step in the ring.
   template <DType kType>
-  __device__ uint4 ring_elements(uint32_t step, int row, int vector, bool valid) const {
-    if constexpr (kType == DType::F16) return load_shared(step + ring_offset<kD>(row, vector));
-    return load_codes_shared<kD, kType>(step, row, vector, v.head_dim / static_cast<int>(kCacheGroup), valid);
+  __device__ RingElements<kType> ring_elements(uint32_t step, int row, int vector, bool valid) const {
+    if constexpr (kType == DType::F16)
+      return {load_shared(step + ring_offset<kD>(row, vector))};
+    else
+      return load_codes_shared<kD, kType>(step, row, vector, v.head_dim / static_cast<int>(kCacheGroup),
+                                          valid);
   }
   __device__ void add_ring_products(Scores& scores, int z, uint32_t keys) const {
+    // Codes take instructions to become numbers; meanwhile others are on their way.
+    constexpr int kAhead = has_codes(kKind) ? kD / 32 : 1;
+    RingElements<kKeyType> near[kAhead], far[kAhead];
 #pragma unroll
     for (int k = 0; k < kD / 32; ++k) {
       if (32 * k >= v.head_dim) break;
-      uint4 x = ring_elements<kKeyType>(keys, lane / 4, 4 * k + lane % 4, true);
-      uint4 y = ring_elements<kKeyType>(keys, 8 + lane / 4, 4 * k + lane % 4, true);
+      if (k % kAhead == 0) {
+#pragma unroll
+        for (int i = 0; i < kAhead; ++i) {
+          near[i] = ring_elements<kKeyType>(keys, lane / 4, 4 * (k + i) + lane % 4, true);
+          far[i] = ring_elements<kKeyType>(keys, 8 + lane / 4, 4 * (k + i) + lane % 4, true);
+        }
+      }
+      uint4 x = elements_of(near[k % kAhead]), y = elements_of(far[k % kAhead]);
       multiply<true>(scores, 0, fragment(z, 2 * k), {x.x, x.y}, {y.x, y.y});
       multiply<true>(scores, 0, fragment(z, 2 * k + 1), {x.z, x.w}, {y.z, y.w});
     }
@@ -420,19 +463,28 @@ struct DecodeWarp {
   __device__ void add_ring_values(const Three& near, const Three& far, uint32_t values, int n0) {
     auto add = [&](int tile, uint32_t b0, uint32_t b1) {
       multiply_parts<kKind>(o[tile], near.high, near.middle, far.high, far.middle, b0, b1);
-      multiply_parts<kKind>(o[tile], near.low, 0, far.low, 0, b0, b1);
+      if constexpr (!has_codes(kKind)) multiply_parts<kKind>(o[tile], near.low, 0, far.low, 0, b0, b1);
     };
     auto add_word = [&](int tile, uint32_t w0, uint32_t w1, uint32_t w2, uint32_t w3) {
       add(tile, __byte_perm(w0, w1, 0x5410), __byte_perm(w2, w3, 0x5410));
       add(tile + 1, __byte_perm(w0, w1, 0x7632), __byte_perm(w2, w3, 0x7632));
     };
+    constexpr int kAhead = has_codes(kKind) && kD <= 128 ? kD / 64 : 1;
+    RingElements<kValueType> ahead[kAhead][4];
 #pragma unroll
     for (int m = 0; m < kD / 64; ++m) {
       if (64 * m >= v.head_dim) break;
+      if (m % kAhead == 0) {
+#pragma unroll
+        for (int i = 0; i < kAhead; ++i)
+#pragma unroll
+          for (int j = 0; j < 4; ++j)
+            ahead[i][j] =
+                ring_elements<kValueType>(values, token(0, j), 8 * (m + i) + lane / 4, token(n0, j) < s.keys);
+      }
       uint4 x[4];
 #pragma unroll
-      for (int j = 0; j < 4; ++j)
-        x[j] = ring_elements<kValueType>(values, token(0, j), 8 * m + lane / 4, token(n0, j) < s.keys);
+      for (int j = 0; j < 4; ++j) x[j] = elements_of(ahead[m % kAhead][j]);
       add_word(8 * m, x[0].x, x[1].x, x[2].x, x[3].x);
       add_word(8 * m + 2, x[0].y, x[1].y, x[2].y, x[3].y);
       add_word(8 * m + 4, x[0].z, x[1].z, x[2].z, x[3].z);
