@@ -35,7 +35,7 @@ bench: model  ## speed of reading and writing, as llama-bench shows it
 soak: test-fast  ## 100 runs each of train and eval killed at random moments, resumed, and compared bit by bit
 	LONGSPAN_TRIALS=100 OMP_WAIT_POLICY=passive build/tests/cli_tests --gtest_filter='*.KilledAtAnyMoment*'
 
-check-cache: model  ## documents kept on disk: times at 8K and 32K tokens, 50 kills, damage, another model (an hour)
+check-cache: model  ## documents kept on disk: times at 8K and 32K tokens, 50 kills, damage, another model (half an hour)
 	tools/check_reading_store.py
 
 format:  ## clang-format over all sources
