@@ -7,12 +7,14 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/plural.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/model_sources.h"
 #include "cli/output.h"
 #include "cli/progress_bar.h"
+#include "cli/usage.h"
 #include "cli/window.h"
 #include "eval/diff.h"
 #include "eval/endpoint.h"
@@ -193,7 +195,7 @@ bool run_shard(const EvalOptions& o, const PromptMaker& prompts, const RunPlan& 
   std::string name = suite.name + (suite.dialect.empty() ? "" : " (" + suite.dialect + ")"), more;
   if (shard.count > 1) more += fmt::format(", {} of them in shard {}", grouped(std::ssize(indices)), o.shard);
   if (!finished.empty()) more += fmt::format(", {} are there already", grouped(std::ssize(finished)));
-  remark(o, "{}: {} cases{}", name, grouped(std::ssize(plan.cases)), more);
+  remark(o, "{}: {}{}", name, counted(std::ssize(plan.cases), "case"), more);
   arm_interrupt();
   ProgressBar bar(suite.name, o.quiet);
   return run_cases(
@@ -327,12 +329,12 @@ void add_run_options(CLI::App& app, EvalOptions& o) {
       ->allow_extra_args(false);
   app.add_option("--truncate", o.truncate,
                  "of a prompt that does not fit: refuse, middle, text-middle, left, right, words")
-      ->check(CLI::IsMember({"refuse", "middle", "text-middle", "left", "right", "words"}).description(""));
+      ->transform(one_of({"refuse", "middle", "text-middle", "left", "right", "words"}));
   app.add_option("--context", o.context, "insist on a window of N tokens")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
   app.add_option("--scoring", o.scoring,
                  "compat (default): as the originals score; clean: without their quirks")
-      ->check(CLI::IsMember({"compat", "clean"}).description(""));
+      ->transform(one_of({"compat", "clean"}));
   app.add_option("--shard", o.shard, "I/N: only this part of the cases, beside other processes");
   app.add_option("--jieba", o.jieba, "folder of another dictionary of jieba's, for Chinese scores");
   app.add_option("--chat-template", o.chat_template, "built-in name or Jinja file; default the model's");

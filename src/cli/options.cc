@@ -4,6 +4,7 @@
 #include "base/threads.h"
 #include "cli/model_sources.h"
 #include "cli/output.h"
+#include "cli/usage.h"
 #include "documents/document.h"
 #include "kernels/devices.h"
 
@@ -48,7 +49,7 @@ void add_engine_options(CLI::App& app, Options& o) {
                  "keys and values: " + cache_type_names() + "; default f16; or each side: k=f16,v=bf16")
       ->check(CLI::Validator(cache_type_problem, ""));
   app.add_option("--compute", o.compute, "products: f32, bf16; default what the CPU does best")
-      ->check(CLI::IsMember({"f32", "bf16"}, CLI::ignore_case).description(""));
+      ->transform(one_of({"f32", "bf16"}));
   app.add_option("--kernels", o.kernels, "implementation: reference, avx2, ...; default the best");
   app.add_option("--chunk", o.chunk, "tokens a forward pass; default 512, on a GPU 8192")
       ->check(CLI::Range(1, 1 << 20).description(""));
@@ -56,7 +57,7 @@ void add_engine_options(CLI::App& app, Options& o) {
 
 void add_window_options(CLI::App& app, Options& o) {
   app.add_option("--truncate", o.truncate, "drop the middle, left or right of a text that does not fit")
-      ->check(CLI::IsMember({"middle", "left", "right"}).description(""));
+      ->transform(one_of({"middle", "left", "right"}));
   app.add_option("--context", o.context, "insist on a window of N tokens")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/plural.h"
 #include "base/text.h"
 
 namespace longspan {
@@ -109,15 +110,15 @@ std::string headline(const Summary& s) {
   if (s.unit == Unit::Percent) text += fmt::format(", {} scoring", name_of(s.scoring));
   text += ": " + score_text(*s.score);
   if (s.loss) text += "; loss " + score_text(*s.loss);
-  return text + fmt::format("; {} cases", grouped(s.cases));
+  return text + "; " + counted(s.cases, "case");
 }
 
 std::string diff_headline(const RunDifference& d) {
   std::string text =
-      fmt::format("{}: {} pairs; {}", d.suite, grouped(static_cast<int64_t>(d.pairs)), change_text(d.all));
+      fmt::format("{}: {}; {}", d.suite, counted(static_cast<int64_t>(d.pairs), "pair"), change_text(d.all));
   if (d.loss) text += "; loss " + change_text(*d.loss);
   for (auto [side, only] : {std::pair("a", d.only_a), {"b", d.only_b}})
-    if (only > 0) text += fmt::format("; {} cases only in {}", grouped(static_cast<int64_t>(only)), side);
+    if (only > 0) text += fmt::format("; {} only in {}", counted(static_cast<int64_t>(only), "case"), side);
   return text;
 }
 

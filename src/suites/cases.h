@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "base/json.h"
 #include "suites/cell.h"
 #include "suites/suite.h"
@@ -75,7 +76,8 @@ struct MakeContext {
 
 struct CaseMaker {
   const char* name;
-  const char* what;  // one line for docs and errors
+  const char* what;                      // one line for docs and errors
+  bool (*needs_data)(const Json& make);  // has nothing to read without --data; `make`: its [task.make]
   /// Cases of one task; Case::task is set by the caller. The task and the context's prompts outlive them.
   std::vector<Case> (*make)(const Task& task, const MakeContext& context);
 };
@@ -85,11 +87,20 @@ const CaseMaker& find_maker(std::string_view name);
 
 /// Thrown by a maker whose file is missing: the caller skips the task and says so.
 struct MissingData {
-  std::string what;  // "trec.jsonl below /data"
+  std::string what;      // "trec.jsonl"; the whole sentence when `why` is ""
+  std::string why = "";  // "not below /data": tasks that say the same are named together
 };
 
-/// Cases of all tasks, in reading order; their ids are unique. Tasks without data go to `missing`, one
-/// sentence each. Error when no case is left.
+/// Thrown by the text of a generated case whose length is too small for it, whatever its seed.
+struct DoesNotFit : Error {
+  using Error::Error;
+};
+
+/// Whether the task has nothing to read until --data names it.
+bool needs_data(const Task& task);
+
+/// Cases of all tasks, in reading order; their ids are unique. Tasks without data, and lengths too small for
+/// the texts of a task, go to `missing`, a sentence each. Error when no case is left.
 std::vector<Case> make_cases(const Suite& suite, const MakeContext& context,
                              std::vector<std::string>& missing);
 

@@ -151,6 +151,7 @@ void read_trained(Settings& s, Trained& t) {
   s.read("projections", t.projections);
   s.read("norms", t.norms);
   s.read("embeddings", t.embeddings);
+  s.done();  // a misspelt key must not be reported as one that is missing
   if (!t.all && t.lora_rank == 0 && !t.norms && !t.embeddings)
     s.refuse("all", "nothing trains: all = true, lora_rank, norms or embeddings are needed");
   if (t.all && t.lora_rank > 0) s.refuse("lora_rank", "all weights and adapters cannot train together");
