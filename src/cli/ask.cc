@@ -42,8 +42,8 @@ int ask(AskOptions& o) {
   o.questions = typed_questions(o.words, o.given);
   if (o.questions.size() < o.words.size() + o.given.size())
     remark(o, "one question: {}; for several: -Q QUESTION -Q QUESTION", in_quotes(o.questions.front(), 200));
-  o.sampling.seed = o.seed;
   check_sampling(o.sampling);
+  choose_seed(o, o.sampling);
   Engine engine = open_engine(o);
   Prompts all = question_prompts(engine, o);
   size_t longest = 0;

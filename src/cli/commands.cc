@@ -141,6 +141,7 @@ Program make_program() {
       "Options of a command: longspan COMMAND --help");
   for (const Command& command : commands()) {
     CLI::App* sub = app.add_subcommand(command.name, command.summary);
+    sub->set_help_flag("-h,--help", "show this help");
     sub->footer(
         fmt::format("{}{}Example:\n  {}", command.notes, *command.notes ? "\n" : "", command.example));
     if (command.define == define_reference) sub->group("");  // for packagers: not in --help

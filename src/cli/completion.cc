@@ -34,7 +34,7 @@ std::vector<std::string> words_of(const OptionText& o) {
   if (name == "--cache-type") return {"f16", "bf16", "f32"};
   if (name == "--device") return {"cpu", "cuda"};
   if (name == "SUITE") return suite_names();
-  if (name == "MODEL" || name == "NAME") return fetched_names();
+  if (name == "MODEL" || name == "--model" || name == "NAME") return fetched_names();
   return {};
 }
 

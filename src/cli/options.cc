@@ -1,5 +1,7 @@
 #include "cli/options.h"
 
+#include <random>
+
 #include "base/error.h"
 #include "base/threads.h"
 #include "cli/model_sources.h"
@@ -42,7 +44,8 @@ void add_engine_options(CLI::App& app, Options& o) {
   app.add_option("-t,--threads", o.threads, "threads; default the physical cores")
       ->check(CLI::Range(1, 1024).description(""));
   add_device_option(app, o);
-  app.add_option("--seed", o.seed, "seed of everything random");
+  app.add_option("--seed", o.seed, "seed of everything random; default 0, when sampling a new one each time")
+      ->each([&o](const std::string&) { o.seed_given = true; });
   add_position_option(app, o);
   app.add_option("--adapter", o.adapter, "directory of a LoRA adapter (PEFT), as `longspan train` writes it");
   app.add_option("--cache-type", o.cache_type,
@@ -79,6 +82,14 @@ void add_sampling_options(CLI::App& app, SamplingOptions& s) {
 int64_t chunk_of(const Options& o) {
   constexpr int64_t kCpuChunk = 512, kGpuChunk = 8192;
   return o.chunk > 0 ? o.chunk : o.device == "cpu" ? kCpuChunk : kGpuChunk;
+}
+
+void choose_seed(Options& o, SamplingOptions& s) {
+  if (s.temperature > 0 && !o.seed_given) {
+    o.seed = std::random_device{}();
+    remark(o, "--seed {} gives this text again", o.seed);
+  }
+  s.seed = o.seed;
 }
 
 EngineOptions engine_options(const Options& o) {

@@ -35,8 +35,8 @@ std::string readable_piece(const Tokenizer& tokenizer, int32_t id) {
     std::string_view part = std::string_view(bytes).substr(begin, i - begin);
     if (c == U'\uFFFD' && part != "\uFFFD")
       for (char byte : part) out += fmt::format("<0x{:02X}>", static_cast<unsigned char>(byte));
-    else
-      out += excerpt(part);
+    else if (std::string escaped = in_quotes(part); escaped.size() > 2)
+      out += escaped.substr(1, escaped.size() - 2);
   }
   return out;
 }

@@ -34,12 +34,17 @@ std::string p_text(double p) { return p < 0.001 ? "<0.001" : fmt::format("{:.3f}
 
 std::string change_text(const Change& c) {
   const char* unit = name_of(c.unit);
-  return fmt::format("{} {} to {} {}, change {} ({}), p {}: {}", figure(c.a, c.unit), unit,
-                     figure(c.b, c.unit), unit, signed_figure(c.change.mean, c.unit), change_range(c),
-                     p_text(c.p), name_of(c.verdict));
+  return fmt::format(
+      "{} {} to {} {}, change {} ({}), p {}: {}", figure(c.a, c.unit), unit, figure(c.b, c.unit), unit,
+      signed_figure(c.change.mean, c.unit), change_range(c), p_text(c.p),
+      verdict_text(c) + (c.verdict == Verdict::Noise ? fmt::format(" (n = {})", grouped(c.change.n)) : ""));
 }
 
 }  // namespace
+
+std::string verdict_text(const Change& c) {
+  return c.verdict == Verdict::Noise ? "not significant" : name_of(c.verdict);
+}
 
 std::string one_line(std::string text) {
   for (char& c : text)
@@ -77,6 +82,7 @@ std::string range_of(const Score& score) {
 }
 
 std::string change_range(const Change& c) {
+  if (c.change.low == c.change.high) return "-";  // cases that say nothing of how far others would differ
   return signed_figure(c.change.low, c.unit) + " to " + signed_figure(c.change.high, c.unit);
 }
 
@@ -88,7 +94,7 @@ std::vector<std::string> score_cells(const std::optional<Score>& score) {
 
 std::vector<std::string> change_cells(const Change& c) {
   return {grouped(c.change.n), figure(c.a, c.unit), figure(c.b, c.unit), signed_figure(c.change.mean, c.unit),
-          change_range(c),     p_text(c.p),         name_of(c.verdict)};
+          change_range(c),     p_text(c.p),         verdict_text(c)};
 }
 
 std::string count_of(const TaskSummary& task) {

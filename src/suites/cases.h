@@ -54,6 +54,7 @@ struct Case {
   std::string source;  // "FILE:LINE" of data from a file; "": generated
   int64_t length = 0;  // tokens that prompt and answer were made to fill at most; 0: as long as the data is
   std::function<CaseText()> text = {};  // the same on every call; errors open with source
+  std::string too_short = {};           // why its length cannot hold it: make_cases leaves it out and says so
 };
 
 /// How texts of the user's are read (documents/document.h).
@@ -95,6 +96,9 @@ struct MissingData {
 struct DoesNotFit : Error {
   using Error::Error;
 };
+
+/// Stands for the cases of a length that cannot hold them; make_cases leaves it out and says so.
+Case too_short_case(const Task& task, int64_t length, const std::string& sentence);
 
 /// Whether the task has nothing to read until --data names it.
 bool needs_data(const Task& task);

@@ -53,27 +53,43 @@ std::string listed(const std::vector<std::string>& names) {
   return out;
 }
 
-/// Takes out the generated cases whose length cannot hold their text. Smaller texts than those of the first
-/// case of a task and length are not made; long ones hold every task's smallest text, and are not tried.
+/// Why the length of a case cannot hold it, or "". Long lengths hold every task's smallest text, and are not
+/// tried.
+std::string fault_of_length(const Case& c) {
+  constexpr int64_t kLongest = 4096;
+  if (!c.too_short.empty() || c.length <= 0 || c.length > kLongest) return c.too_short;
+  try {
+    c.text();
+  } catch (const DoesNotFit& e) {
+    return e.what();
+  }
+  return "";
+}
+
+/// Takes out the generated cases whose length cannot hold their text. Of a task and length the first text is
+/// made: what does not fit depends on nothing else.
 void leave_out_short_lengths(std::vector<Case>& cases, const Suite& suite,
                              std::vector<std::string>& missing) {
-  constexpr int64_t kLongest = 4096;
-  std::map<std::pair<size_t, int64_t>, bool> fits;
-  std::map<int64_t, std::vector<std::string>> left_out;
+  std::map<std::pair<size_t, int64_t>, std::string> tried;
+  std::map<int64_t, std::map<std::string, std::string>> left_out;  // length, task: why
   std::erase_if(cases, [&](const Case& c) {
-    if (c.length <= 0 || c.length > kLongest) return false;
-    auto [known, fresh] = fits.try_emplace({c.task, c.length}, true);
-    if (fresh) try {
-        c.text();
-      } catch (const DoesNotFit&) {
-        known->second = false;
-        left_out[c.length].push_back(suite.tasks[c.task].name);
-      }
-    return !known->second;
+    std::string why = c.too_short;
+    if (why.empty()) {
+      auto [known, fresh] = tried.try_emplace({c.task, c.length});
+      if (fresh) known->second = fault_of_length(c);
+      why = known->second;
+    }
+    if (!why.empty()) left_out[c.length].try_emplace(suite.tasks[c.task].name, why);
+    return !why.empty();
   });
-  for (const auto& [length, tasks] : left_out)
-    missing.push_back(fmt::format("{} at length {}, which cannot hold {} smallest text", listed(tasks),
-                                  grouped(length), tasks.size() == 1 ? "its" : "their"));
+  for (const auto& [length, tasks] : left_out) {
+    std::vector<std::string> names;
+    for (const auto& [name, why] : tasks) names.push_back(name);
+    missing.push_back(names.size() == 1
+                          ? tasks.begin()->second
+                          : fmt::format("{} at length {}, which cannot hold their smallest texts",
+                                        listed(names), grouped(length)));
+  }
 }
 
 }  // namespace
@@ -118,6 +134,14 @@ std::vector<Case> make_cases(const Suite& suite, const MakeContext& context,
          missing.empty() ? "" : "; " + fmt::format("{}", fmt::join(missing, "; ")),
          suite.data.empty() ? "" : ". Its data: " + suite.data);
   return cases;
+}
+
+Case too_short_case(const Task& task, int64_t length, const std::string& sentence) {
+  Case one;
+  one.id = fmt::format("{}/{}", task.name, length);
+  one.length = length;
+  one.too_short = sentence;
+  return one;
 }
 
 bool needs_data(const Task& task) { return find_maker(task.maker).needs_data(task.make); }

@@ -5,6 +5,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -287,6 +288,20 @@ int64_t stage_reach(const Stage& stage) {
   return reach;
 }
 
+namespace {
+
+/// What to change of a method that does not reach far enough.
+std::string way_out(const PositionConfig& position, int64_t reach) {
+  const std::vector<std::string>& keys = position_method(position.method).keys;
+  if (std::find(keys.begin(), keys.end(), "factor") != keys.end())
+    return fmt::format("give it a larger factor, or length={}", reach);
+  const auto window = static_cast<double>(std::max<int64_t>(position.trained_context, 1));
+  return fmt::format("choose a method that stretches, for example position = \"yarn:factor={:g}\"",
+                     std::ceil(4 * static_cast<double>(reach) / window) / 4);
+}
+
+}  // namespace
+
 PositionConfig stage_position(const Stage& stage, const ModelConfig& model) {
   try {
     PositionConfig position =
@@ -294,8 +309,8 @@ PositionConfig stage_position(const Stage& stage, const ModelConfig& model) {
     int64_t window = extended_context(position), reach = stage_reach(stage);
     bool grows = position_spec(position, model.head_shape(), reach).depends_on_length;
     if (window > 0 && reach > window && !grows)
-      fail("its positions reach {}, but {} reaches {} only; give it a larger factor, or length={}", reach,
-           describe(position), window, reach);
+      fail("its positions reach {}, but {} reaches {} only; {}", reach, describe(position), window,
+           way_out(position, reach));
     return position;
   } catch (const Error& e) {
     fail("stage {}: {}", in_quotes(stage.name), e.what());
