@@ -34,6 +34,7 @@ uninstall:  ## takes away what install brought
 	DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) packaging/install.sh uninstall
 
 deb: build reference  ## build/longspan_VERSION_ARCH.deb
+	tools/install_dependencies.sh dpkg-dev file
 	cd build && cpack -G DEB
 
 reference: build  ## docs/reference.md, from the program itself

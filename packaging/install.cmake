@@ -11,7 +11,14 @@ install(TARGETS longspan)
 install(DIRECTORY ${reference}/man1 DESTINATION ${CMAKE_INSTALL_MANDIR})
 install(FILES ${reference}/longspan.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
   RENAME longspan)
-install(FILES ${reference}/_longspan DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions)
+# zsh looks for what a distribution's packages bring in another folder than for what an administrator installs.
+install(CODE "
+  if(CMAKE_INSTALL_PREFIX MATCHES \"/usr$\")
+    set(folder vendor-completions)
+  else()
+    set(folder site-functions)
+  endif()
+  file(INSTALL \"${reference}/_longspan\" DESTINATION \"\${CMAKE_INSTALL_PREFIX}/share/zsh/\${folder}\")")
 install(FILES ${reference}/longspan.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 install(DIRECTORY recipes DESTINATION ${CMAKE_INSTALL_DATADIR}/longspan)
 install(FILES README.md CHANGELOG.md DESIGN.md THIRD-PARTY.md LICENSE packaging/copyright DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -138,7 +138,7 @@ Program make_program() {
   app.footer(
       "MODEL is a GGUF file, a Hugging Face directory, or a name that `longspan fetch` knows.\n"
       "Begin with: longspan fetch smollm2 && longspan chat smollm2\n"
-      "Options of a command: longspan COMMAND --help");
+      "Options of a command: longspan COMMAND --help; everything, with environment variables: man longspan");
   for (const Command& command : commands()) {
     CLI::App* sub = app.add_subcommand(command.name, command.summary);
     sub->set_help_flag("-h,--help", "show this help");
