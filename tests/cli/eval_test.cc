@@ -258,7 +258,7 @@ class Runs : public Eval {
     int number = 0;
     for (std::string line; std::getline(lines, line); ++number) {
       Json one = parse_json(line, "results.jsonl");
-      for (auto& [metric, score] : one["scores"].items())
+      for (auto& [metric, score] : one["result"]["scores"].items())
         for (auto& [scoring, value] : score.items()) value = number < right ? 1.0 : 0.0;
       text += dump_json(one) + "\n";
     }
