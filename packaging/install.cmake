@@ -29,6 +29,7 @@ foreach(notice IN LISTS notices)
   install(FILES resources/${notice} DESTINATION ${CMAKE_INSTALL_DOCDIR}/notices RENAME ${name})
 endforeach()
 
+set(CMAKE_SKIP_INSTALL_ALL_DEPENDENCY ON)  # a package needs no tests
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME longspan)
 set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cli/model_sources.h"
 #include "cli/reference.h"
+#include "model/kv_pool.h"
 #include "position/position.h"
 #include "suites/suite.h"
 
@@ -17,6 +18,17 @@ namespace {
 std::vector<std::string> method_names() {
   std::vector<std::string> names;
   for (const PositionMethod& method : position_methods()) names.push_back(method.name);
+  return names;
+}
+
+/// Of "f32, f16, bf16".
+std::vector<std::string> cache_types() {
+  std::vector<std::string> names(1);
+  for (char c : cache_type_names())
+    if (c == ',')
+      names.emplace_back();
+    else if (c != ' ')
+      names.back() += c;
   return names;
 }
 
@@ -31,7 +43,7 @@ std::vector<std::string> words_of(const OptionText& o) {
   if (!o.choices.empty()) return o.choices;
   const std::string& name = o.names.back();
   if (name == "--position" || name == "--methods") return method_names();
-  if (name == "--cache-type") return {"f16", "bf16", "f32"};
+  if (name == "--cache-type") return cache_types();
   if (name == "--device") return {"cpu", "cuda"};
   if (name == "SUITE") return suite_names();
   if (name == "MODEL" || name == "--model" || name == "NAME") return fetched_names();

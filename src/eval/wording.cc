@@ -133,11 +133,11 @@ std::vector<std::string> remarks(const Summary& s) {
   if (!s.complete())
     all.push_back(fmt::format("incomplete: {} of {} cases", grouped(s.cases), grouped(s.planned)));
   auto warn = [&](int64_t n, const char* what) {
-    if (n > 0) all.push_back(fmt::format("{} of {} cases {}", grouped(n), grouped(s.cases), what));
+    if (n > 0) all.push_back(fmt::format("{}: {} of {}", what, grouped(n), grouped(s.cases)));
   };
-  warn(s.warnings.cut, "lost tokens of their prompt to truncation");
-  warn(s.warnings.stopped_by_length, "were stopped by the limit of new tokens");
-  warn(s.warnings.empty, "have an empty answer");
+  warn(s.warnings.cut, "prompts that lost tokens to truncation");
+  warn(s.warnings.stopped_by_length, "answers that reached the limit of new tokens");
+  warn(s.warnings.empty, "empty answers");
   for (const std::string& sentence : s.settings.missing) all.push_back("left out: " + one_line(sentence));
   return all;
 }
