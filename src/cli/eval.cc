@@ -313,7 +313,7 @@ int eval_all(EvalOptions& o) {
 
 void add_run_options(CLI::App& app, EvalOptions& o) {
   app.add_option("SUITE", o.suite,
-                 "a name of `longspan eval list`, a .toml file of yours, or several: A,B or A B");
+                 "a name of `eval list` or a .toml file of yours; several as A,B or A B");
   app.add_option("MODEL", o.model, "GGUF file, directory, or name (smollm2)");
   app.add_option("MORE", o.more, "of several suites the last word is the model")->group("");
   app.add_option("-o,--out", o.out, "folder of results and report; what is there is not done again");
