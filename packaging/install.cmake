@@ -3,7 +3,8 @@
 include(GNUInstallDirs)
 
 set(reference ${CMAKE_BINARY_DIR}/reference)
-add_custom_command(OUTPUT ${reference}/reference.md COMMAND longspan reference all ${reference} DEPENDS longspan
+add_custom_command(OUTPUT ${reference}/reference.md COMMAND longspan reference all ${reference}
+  COMMAND sh -c "gzip -9nf ${reference}/man1/*.1" DEPENDS longspan VERBATIM
   COMMENT "Writing man pages and completions")
 add_custom_target(reference ALL DEPENDS ${reference}/reference.md)
 
