@@ -75,6 +75,10 @@ std::shared_ptr<Device> device_named(std::string_view name, const Kernels& on_cp
   return gpu < 0 ? host_device(on_cpu) : cuda_device(gpu);
 }
 
+void make_deterministic(Device& device) {
+  if (!device.is_host()) make_gpu_deterministic(device);
+}
+
 const char* name(Compute compute) { return compute == Compute::F32 ? "f32" : "bf16"; }
 
 std::shared_ptr<void>& PackedCopies::of(const void* owner) {

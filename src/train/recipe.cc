@@ -179,6 +179,7 @@ void read_running(Settings& s, Recipe& r, const fs::path& base) {
   s.table("plan", [&](Settings& p) {
     p.read("recompute", r.plan.recompute);
     p.read("keep_attention", r.plan.keep_attention);
+    p.read("deterministic", r.plan.deterministic);
     p.read("head_chunk", r.plan.head_chunk, 1, 1 << 20);
   });
   s.table("snapshots", [&](Settings& p) {

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "kernels/devices.h"
 #include "model/flops.h"
 #include "train/jumps.h"
 #include "train/metrics.h"
@@ -267,6 +268,7 @@ bool train(const Recipe& recipe, const Checkpoint& checkpoint, const TrainingDat
   ModelConfig config = read_config(checkpoint);
   for (const Stage& stage : recipe.stages) stage_spec(stage, config);
   const Kernels& k = device->kernels();
+  if (recipe.plan.deterministic) make_deterministic(*device);
   check_memory(training_memory(recipe, checkpoint, k), device->free_memory());
   check_snapshots(recipe, resume);
   Run run{recipe,
