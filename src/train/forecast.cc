@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "kernels/devices.h"
 #include "model/flops.h"
 #include "train/result.h"
 #include "train/trainer.h"
@@ -52,6 +53,7 @@ TrainingForecast forecast_training(const Recipe& recipe, const Checkpoint& check
   const Kernels& k = device->kernels();
   ModelConfig config = read_config(checkpoint);
   check_memory(training_memory(recipe, checkpoint, k), device->free_memory());
+  if (recipe.plan.deterministic) make_deterministic(*device);
   TrainingForecast forecast;
   for (const Stage& stage : recipe.stages) forecast.stages.push_back(forecast_stage(recipe, stage, config));
   TrainingModel model = make_training_model(checkpoint, config, device, recipe.compute.value_or(k.preferred),
