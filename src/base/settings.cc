@@ -444,12 +444,14 @@ std::vector<std::pair<std::string, double>> Settings::numbers(double least) {
   return out;
 }
 
-void Settings::done() const {
+void Settings::done(const std::vector<std::string>& later) const {
+  std::vector<std::string> known = asked_;
+  known.insert(known.end(), later.begin(), later.end());
   for (const auto& [key, value] : values_->items()) {
-    if (std::find(asked_.begin(), asked_.end(), key) != asked_.end()) continue;
-    std::string meant = nearest(key, asked_);
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    std::string meant = nearest(key, known);
     fail("{} is unknown{}; known keys: {}", where(key),
-         meant.empty() ? "" : fmt::format(" (did you mean {}?)", meant), fmt::join(asked_, ", "));
+         meant.empty() ? "" : fmt::format(" (did you mean {}?)", meant), fmt::join(known, ", "));
   }
 }
 
