@@ -410,10 +410,12 @@ std::vector<std::pair<std::string, double>> Settings::numbers(double least) {
   return out;
 }
 
-void Settings::done() const {
+void Settings::done(const std::vector<std::string>& later) const {
+  std::vector<std::string> known = asked_;
+  known.insert(known.end(), later.begin(), later.end());
   for (const auto& [key, value] : values_->items()) {
-    if (std::find(asked_.begin(), asked_.end(), key) != asked_.end()) continue;
-    fail("{} is unknown{}; known keys: {}", where(key), meant_name(key, asked_), fmt::join(asked_, ", "));
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    fail("{} is unknown{}; known keys: {}", where(key), meant_name(key, known), fmt::join(known, ", "));
   }
 }
 

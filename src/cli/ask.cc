@@ -30,7 +30,7 @@ std::vector<int32_t> question_prompt(const Engine& engine, const AskOptions& o, 
 }
 
 /// One for each question.
-Prompts question_prompts(const Engine& engine, const AskOptions& o) {
+Prompts question_prompts(Engine& engine, const AskOptions& o) {
   return fit_document(engine, o, read_text(o, o.files), o.n, [&](const std::string& document) {
     Prompts all;
     for (const std::string& q : o.questions) all.push_back(question_prompt(engine, o, document, q));
@@ -44,7 +44,7 @@ int ask(AskOptions& o) {
     remark(o, "one question: {}; for several: -Q QUESTION -Q QUESTION", in_quotes(o.questions.front(), 200));
   check_sampling(o.sampling);
   choose_seed(o, o.sampling);
-  Engine engine = open_engine(o);
+  Engine engine = open_engine(o, Lengths::Known);
   Prompts all = question_prompts(engine, o);
   size_t longest = 0;
   for (const auto& ids : all) longest = std::max(longest, ids.size());
@@ -74,7 +74,7 @@ Run define_ask(CLI::App& app) {
   });
   add_file_option(app, *o, o->files, "the document, or several; - is standard input")->required();
   app.add_option("-n", o->n, "tokens of an answer at most; default 128")
-      ->check(CLI::Range(1, 1 << 30).description(""));
+      ->transform(whole_number(1, int64_t{1} << 30));
   add_chat_options(app, *o);
   add_sampling_options(app, o->sampling);
   add_window_options(app, *o);

@@ -19,6 +19,7 @@
 #include "eval/run.h"
 #include "eval/summary.h"
 #include "model/model_files.h"
+#include "position/stretch.h"
 #include "report/report.h"
 
 namespace longspan::cli {
@@ -219,6 +220,35 @@ void show_results(const EvalOptions& o, const fs::path& folder, bool alone) {
          (folder / "report.html").string());
 }
 
+/// --position with the factor that the run's longest texts ask for.
+std::string stretched_position(const EvalOptions& o) {
+  int64_t longest = o.context;
+  if (longest == 0)
+    for (int64_t length : o.lengths) longest = std::max(longest, length);
+  if (longest == 0)
+    fail(
+        "--position {}: its factor follows the longest texts of the run; give --lengths, --context, or "
+        "factor=F",
+        excerpt(o.position));
+  ModelConfig config = read_config(open_metadata(resolve_model(o.model)));
+  std::string spec = stretch_method(o.position, config.position, longest).spec;
+  remark(o, "--position {} for {} tokens", spec, grouped(longest));
+  return spec;
+}
+
+/// Error when a case whose length is known needs more memory than there is. The others are checked when they
+/// have been made.
+void check_run_memory(const Engine& engine, const RunPlan& plan, const std::vector<size_t>& indices) {
+  const Case* longest = nullptr;
+  for (size_t i : indices)
+    if (!longest || plan.cases[i].length > longest->length) longest = &plan.cases[i];
+  if (!longest || longest->length == 0) return;
+  check_memory(engine, {.tokens = longest->length, .scored = longest->kind != CaseKind::Answer},
+               [&](int64_t) {
+                 return fmt::format("ask for shorter --lengths than that of {}", excerpt(longest->id));
+               });
+}
+
 int eval(EvalOptions& o) {
   // A case's name begins with its task: the others need not be in order.
   if (!o.show.empty() && o.tasks.empty()) o.tasks = {o.show.substr(0, o.show.find('/'))};
@@ -227,6 +257,7 @@ int eval(EvalOptions& o) {
   std::unique_ptr<Segmenter> segmenter = segmenter_for(o, suite);
   // A server computes elsewhere, and a prompt is shown without any model: neither needs weights.
   const bool computes = o.endpoint.url.empty() && o.show.empty();
+  if (needs_length(o.position)) o.position = stretched_position(o);
   OpenedModel model = open_model(o, computes);
   const EngineSetup& setup = model.setup;
   if (!o.endpoint.url.empty()) {
@@ -251,6 +282,7 @@ int eval(EvalOptions& o) {
   if (!o.show.empty()) return show_case(o, setup.prompts, plan);
   std::optional<Engine> engine;
   if (computes) engine.emplace(std::move(model.checkpoint), setup, engine_options(o));
+  if (engine) check_run_memory(*engine, plan, shard_cases(plan, parse_shard(o.shard)));
   Responder responder = responder_of(o, engine ? &*engine : nullptr, plan);
   fs::path folder = o.out.empty() ? default_folder(o, setup.config) : fs::path(o.out);
   bool complete = run_shard(o, setup.prompts, plan, responder, segmenter.get(), folder);
@@ -312,8 +344,7 @@ int eval_all(EvalOptions& o) {
 }
 
 void add_run_options(CLI::App& app, EvalOptions& o) {
-  app.add_option("SUITE", o.suite,
-                 "a name of `eval list` or a .toml file of yours; several as A,B or A B");
+  app.add_option("SUITE", o.suite, "a name of `eval list` or a .toml file of yours; several as A,B or A B");
   app.add_option("MODEL", o.model, "GGUF file, directory, or name (smollm2)");
   app.add_option("MORE", o.more, "of several suites the last word is the model")->group("");
   app.add_option("-o,--out", o.out, "folder of results and report; what is there is not done again");
@@ -321,10 +352,10 @@ void add_run_options(CLI::App& app, EvalOptions& o) {
   app.add_option("--dialect", o.dialect, "whose way of asking; default the suite's first");
   app.add_option("--data", o.data, "file or folder with the suite's data, plain or compressed");
   app.add_option("--limit", o.limit, "cases of a task, or of each of its lengths; 0 (default): all")
-      ->check(CLI::Range(int64_t{0}, int64_t{1} << 40).description(""));
+      ->transform(whole_number(0, int64_t{1} << 40));
   app.add_option("--lengths", o.lengths, "tokens of prompt and answer: N,M,...")
       ->delimiter(',')
-      ->check(CLI::Range(int64_t{16}, int64_t{1} << 40).description(""))
+      ->transform(whole_number(16, int64_t{1} << 40))
       ->allow_extra_args(false);
   app.add_option("--length-tokenizer", o.length_tokenizer,
                  "model whose tokens NeedleBench's lengths are; default MODEL's");
@@ -340,7 +371,7 @@ void add_run_options(CLI::App& app, EvalOptions& o) {
                  "of a prompt that does not fit: refuse, middle, text-middle, left, right, words")
       ->transform(one_of({"refuse", "middle", "text-middle", "left", "right", "words"}));
   app.add_option("--context", o.context, "insist on a window of N tokens")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
+      ->transform(whole_number(1, int64_t{1} << 40));
   app.add_option("--scoring", o.scoring,
                  "compat (default): as the originals score; clean: without their quirks")
       ->transform(one_of({"compat", "clean"}));

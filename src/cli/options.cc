@@ -3,7 +3,9 @@
 #include <random>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "base/threads.h"
+#include "base/token_count.h"
 #include "cli/model_sources.h"
 #include "cli/output.h"
 #include "cli/usage.h"
@@ -11,6 +13,18 @@
 #include "kernels/devices.h"
 
 namespace longspan::cli {
+
+CLI::Validator whole_number(int64_t least, int64_t most) {
+  auto digits = [least, most](std::string& text) -> std::string {
+    std::optional<int64_t> n = parse_token_count(text);
+    if (!n) return fmt::format("{} is not a whole number such as 4096 or 4k", in_quotes(text));
+    if (*n < least) return fmt::format("{} is less than {}", in_quotes(text), grouped(least));
+    if (*n > most) return fmt::format("{} is more than {}", in_quotes(text), grouped(most));
+    text = std::to_string(*n);
+    return {};
+  };
+  return {digits, ""};
+}
 
 void add_output_options(CLI::App& app, Options& o) {
   app.add_flag("--json", o.json, "one JSON object on stdout");
@@ -22,7 +36,8 @@ void add_model_argument(CLI::App& app, Options& o) {
 }
 
 void add_position_option(CLI::App& app, Options& o) {
-  app.add_option("--position", o.position, "position method NAME:key=value,... (longspan methods)");
+  app.add_option("--position", o.position,
+                 "NAME:key=value,... (longspan methods); factor=auto: as the length needs");
 }
 
 /// What CLI11 prints of a --cache-type that cannot be read; empty when it can.
@@ -55,14 +70,15 @@ void add_engine_options(CLI::App& app, Options& o) {
       ->transform(one_of({"f32", "bf16"}));
   app.add_option("--kernels", o.kernels, "implementation: reference, avx2, ...; default the best");
   app.add_option("--chunk", o.chunk, "tokens a forward pass; default 512, on a GPU 8192")
-      ->check(CLI::Range(1, 1 << 20).description(""));
+      ->transform(whole_number(1, int64_t{1} << 20));
 }
 
 void add_window_options(CLI::App& app, Options& o) {
   app.add_option("--truncate", o.truncate, "drop the middle, left or right of a text that does not fit")
       ->transform(one_of({"middle", "left", "right"}));
-  app.add_option("--context", o.context, "insist on a window of N tokens")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
+  app.add_option("--context", o.context,
+                 "use a window of N tokens (32k, 1M), even beyond what the model supports")
+      ->transform(whole_number(1, int64_t{1} << 40));
 }
 
 void add_chat_options(CLI::App& app, Options& o) {
@@ -115,8 +131,11 @@ OpenedModel open_model(const Options& o, bool weights) {
   return {std::move(checkpoint), std::move(setup)};
 }
 
-Engine open_engine(const Options& o) {
+Engine open_engine(const Options& o, Lengths lengths) {
   OpenedModel model = open_model(o, true);
+  if (lengths == Lengths::Unknown && model.setup.unstretched)
+    fail("--position {}: no length is known here that its factor could follow; give factor=F",
+         excerpt(o.position));
   return Engine(std::move(model.checkpoint), std::move(model.setup), engine_options(o));
 }
 

@@ -30,6 +30,9 @@ struct Options {
   std::string system, chat_template;
 };
 
+/// For the value of an option: a whole number in the limits, also as 32k or 1M. The option then holds digits.
+CLI::Validator whole_number(int64_t least, int64_t most);
+
 /// --json, --quiet.
 void add_output_options(CLI::App& app, Options& o);
 /// MODEL.
@@ -62,8 +65,12 @@ struct OpenedModel {
 /// about its config. `weights`: whether they must exist. Error for a device that this build does not support.
 OpenedModel open_model(const Options& o, bool weights);
 
-/// The same, and loads the weights.
-Engine open_engine(const Options& o);
+/// Whether a command knows how long its texts are: only then may --position leave its factor to the length,
+/// and the command calls stretch (window.h) before it reads.
+enum class Lengths { Unknown, Known };
+
+/// The same, and loads the weights. Error when --position asks for a length that is not known.
+Engine open_engine(const Options& o, Lengths lengths = Lengths::Unknown);
 
 /// --encoding.
 void add_encoding_option(CLI::App& app, Options& o);

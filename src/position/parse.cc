@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/nearest.h"
 #include "base/text.h"
+#include "base/token_count.h"
 #include "position/validate.h"
 
 namespace longspan {
@@ -26,6 +27,8 @@ double parse_value(const std::string& key, std::string_view text, const std::str
   for (const Word& w : kWords)
     if (key == w.key && text == w.word) return w.value;
   double value = 0;
+  if (contains({"length", "original", "window", "size", "local"}, key))  // of tokens
+    if (auto count = parse_token_count(text); count && *count > 0) return static_cast<double>(*count);
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size())
     fail("{}: {} must be a number, not {}", where, key, in_quotes(text));

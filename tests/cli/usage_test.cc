@@ -174,7 +174,7 @@ TEST_F(Usage, AMethodThatDoesNotStretchIsNotToldToTakeALargerFactor) {
                        "[[stage.text]]\nfiles = " +
                        dump_json(corpus) + "\n";
   std::string said = fault({"train", write("r.toml", recipe), "-q"});
-  expect_says(said, "position = \"yarn:factor=4\"");
+  expect_says(said, "choose a method that stretches them, such as yarn");
 }
 
 }  // namespace
