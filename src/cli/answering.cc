@@ -22,27 +22,30 @@ SamplingOptions chat_sampling(const ChatFormat& chat, SamplingOptions sampling) 
   return sampling;
 }
 
-Prompts fit_document(const Engine& engine, const Options& o, const std::string& document, int64_t answer,
+Prompts fit_document(Engine& engine, const Options& o, const std::string& document, int64_t answer,
                      const std::function<Prompts(const std::string&)>& prompts) {
   const Tokenizer& tokenizer = engine.tokenizer();
-  int64_t window = window_tokens(engine.config(), o);
   Prompts made;
-  auto over = [&](const std::string& d) {
+  auto needed = [&](const std::string& d) {
     made = prompts(d);
     int64_t longest = 0;
     for (const Prompt& prompt : made) longest = std::max(longest, std::ssize(prompt.ids));
-    return longest + answer - window;
+    return longest + answer;
   };
-  int64_t excess = over(document);
-  if (excess <= 0) return made;
-  if (o.truncate.empty()) refuse_length(engine, o, window + excess, answer);
-  std::vector<int32_t> ids = tokenizer.encode(document, {.add_special = false, .parse_special = false});
-  int64_t given = std::ssize(ids), keep = kept_tokens(given - excess, [&](int64_t n) {
-                                     return over(tokenizer.decode(cut_ids(ids, n, o.truncate)));
-                                   });
-  if (keep == 0) refuse_length(engine, o, window + excess, answer);
-  remark(o, "cut {} of the document's {} tokens ({}) to fit the window of {}", grouped(given - keep),
-         grouped(given), o.truncate, grouped(window));
+  int64_t whole = needed(document);
+  stretch(engine, o, whole);
+  int64_t window = window_tokens(engine.config(), o), kept = std::min(whole, window);
+  if (whole > window) {
+    if (o.truncate.empty()) refuse_length(engine, o, whole, answer);
+    std::vector<int32_t> ids = tokenizer.encode(document, {.add_special = false, .parse_special = false});
+    int64_t given = std::ssize(ids), keep = kept_tokens(given - (whole - window), [&](int64_t n) {
+                                       return needed(tokenizer.decode(cut_ids(ids, n, o.truncate))) - window;
+                                     });
+    if (keep == 0) refuse_length(engine, o, whole, answer);
+    remark(o, "cut {} of the document's {} tokens ({}) to fit the window of {}", grouped(given - keep),
+           grouped(given), o.truncate, grouped(window));
+  }
+  check_memory(engine, {.tokens = kept});
   return made;
 }
 
@@ -51,8 +54,9 @@ namespace {
 /// Feeds what follows the first `held` tokens, in passes of their own up to `document`.
 void feed_rest(Sequence& sequence, std::span<const int32_t> ids, int64_t held, int64_t document,
                const Options& o, Prefill& result) {
+  ReadingTimes times = announce_reading(sequence, o, std::ssize(ids), false);
   double start = seconds_now();
-  ProgressBar bar("reading", o.quiet);
+  ProgressBar bar("reading", o.quiet, held, std::move(times));
   int64_t total = std::ssize(ids) - held;
   for (int64_t from = held; result.complete && from < std::ssize(ids);) {
     int64_t to = from < document ? document : std::ssize(ids), before = from - held;

@@ -4,10 +4,12 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "cli/answering.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/questions.h"
 #include "cli/window.h"
 #include "documents/document.h"
 
@@ -16,7 +18,8 @@ namespace longspan::cli {
 namespace {
 
 struct AskOptions : Options {
-  std::vector<std::string> files, questions;
+  std::vector<std::string> files, words, given;  // words: QUESTION; given: -Q
+  std::vector<std::string> questions;
   std::string question_file;
   int64_t n = 128;
   SamplingOptions sampling;
@@ -52,7 +55,7 @@ std::vector<std::string> read_questions(const AskOptions& o) {
 }
 
 /// One for each question.
-Prompts question_prompts(const Engine& engine, const AskOptions& o) {
+Prompts question_prompts(Engine& engine, const AskOptions& o) {
   return fit_document(engine, o, read_text(o, o.files), o.n, [&](const std::string& document) {
     auto prompt = [&](const std::string& question) {
       std::vector<ChatMessage> messages;
@@ -102,14 +105,17 @@ bool answer_question(const Engine& engine, const AskOptions& o, Sequence& sequen
 }
 
 int ask(AskOptions& o) {
-  o.sampling.seed = o.seed;
+  if (o.question_file.empty()) o.questions = typed_questions(o.words, o.given);
+  if (o.question_file.empty() && o.questions.size() < o.words.size() + o.given.size())
+    remark(o, "one question: {}; for several: -Q QUESTION -Q QUESTION", in_quotes(o.questions.front(), 200));
   check_sampling(o.sampling);
+  choose_seed(o, o.sampling);
   if (!o.question_file.empty()) {
     if (o.question_file == "-" && std::count(o.files.begin(), o.files.end(), "-") > 0)
       fail("--file and --questions cannot both be standard input");
     o.questions = read_questions(o);
   }
-  Engine engine = open_engine(o);
+  Engine engine = open_engine(o, Lengths::Known);
   DocumentCache cache(engine, o);
   Prompts all = question_prompts(engine, o);
   Sequence sequence(engine, declared_length(engine, all, o));
@@ -124,16 +130,19 @@ int ask(AskOptions& o) {
 Run define_ask(CLI::App& app) {
   auto o = std::make_shared<AskOptions>();
   add_model_argument(app, *o);
-  CLI::Option* words = app.add_option("QUESTION", o->questions, "one question or several");
+  CLI::Option* words = app.add_option("QUESTION", o->words, "the question; several in quotes each, or by -Q");
+  CLI::Option* given =
+      app.add_option("-Q,--question", o->given, "a question; may be repeated")->allow_extra_args(false);
   CLI::Option* file =
       app.add_option("--questions", o->question_file, "a file of questions, one per line; - is stdin");
-  app.parse_complete_callback([words, file] {
-    if (words->count() == 0 && file->count() == 0) throw CLI::RequiredError("QUESTION");
-    if (words->count() > 0 && file->count() > 0) throw CLI::ExcludesError("--questions", "QUESTION");
+  app.parse_complete_callback([words, given, file] {
+    size_t typed = words->count() + given->count();
+    if (typed + file->count() == 0) throw CLI::RequiredError("QUESTION");
+    if (typed > 0 && file->count() > 0) throw CLI::ExcludesError("--questions", "QUESTION");
   });
   add_file_option(app, *o, o->files, "the document, or several; - is standard input")->required();
   app.add_option("-n", o->n, "tokens of an answer at most; default 128")
-      ->check(CLI::Range(1, 1 << 30).description(""));
+      ->transform(whole_number(1, int64_t{1} << 30));
   add_chat_options(app, *o);
   add_sampling_options(app, o->sampling);
   add_window_options(app, *o);

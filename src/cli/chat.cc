@@ -11,6 +11,7 @@
 #include "cli/interrupt.h"
 #include "cli/line_editor.h"
 #include "cli/output.h"
+#include "cli/window.h"
 
 namespace longspan::cli {
 
@@ -96,10 +97,11 @@ std::vector<std::string> command_names() {
 }
 
 int chat(ChatOptions& o) {
-  o.sampling.seed = o.seed;
   check_sampling(o.sampling);
+  choose_seed(o, o.sampling);
   for (const std::string& file : o.files) check_chat_file(file);
-  Engine engine = open_engine(o);
+  Engine engine = open_engine(o, o.context > 0 ? Lengths::Known : Lengths::Unknown);
+  stretch(engine, o, o.context);
   Conversation conversation(engine, o);
   LineEditor editor(command_names(), history_file());
   if (editor.interactive()) remark(o, "Ask away; /help lists what else there is.");
@@ -131,7 +133,7 @@ Run define_chat(CLI::App& app) {
   add_model_argument(app, *o);
   add_file_option(app, *o, o->files, "a document to talk about, or several; read again when it changes");
   app.add_option("-n", o->n, "tokens of an answer at most; default 512")
-      ->check(CLI::Range(1, 1 << 30).description(""));
+      ->transform(whole_number(1, int64_t{1} << 30));
   add_chat_options(app, *o);
   add_sampling_options(app, o->sampling);
   add_window_options(app, *o);

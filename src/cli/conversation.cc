@@ -53,7 +53,7 @@ void check_chat_file(const std::string& file) {
     fail("{}: is a pipe, but chat reads its file again whenever it changes; give it a regular file", file);
 }
 
-Conversation::Conversation(const Engine& engine, const ChatOptions& o)
+Conversation::Conversation(Engine& engine, const ChatOptions& o)
     : engine_(engine),
       o_(o),
       window_(window_tokens(engine.config(), o)),
@@ -164,6 +164,8 @@ Prompt Conversation::fitting_prompt() {
     asked = fit_document(engine_, o_, document_, o_.n, [this](const std::string& d) {
               return Prompts{prompt(d)};
             }).front();
+  else
+    check_memory(engine_, {.tokens = std::ssize(asked.ids) + o_.n});
   return asked;
 }
 

@@ -25,7 +25,7 @@ void check_chat_file(const std::string& file);
 class Conversation {
  public:
   /// Reads the files of the options. The engine and the options must outlive it.
-  Conversation(const Engine& engine, const ChatOptions& o);
+  Conversation(Engine& engine, const ChatOptions& o);
 
   /// One question and its answer. False after Ctrl-C. After an Error the question is removed from the
   /// history.
@@ -54,7 +54,7 @@ class Conversation {
   Prompt fitting_prompt();
   void make_room(int64_t tokens);
 
-  const Engine& engine_;
+  Engine& engine_;
   const ChatOptions& o_;
   int64_t window_;
   bool steps_;  // the declared length matters

@@ -72,6 +72,25 @@ bool Sequence::score(std::span<const int32_t> ids, std::vector<float>& out, cons
   return read_ids(ids, reading);
 }
 
+double Sequence::time_chunk(int64_t place, int64_t rows, bool scored) {
+  assert(ids_.empty());
+  cache_.reserve(place + rows);
+  cache_.set_length(place);
+  const std::vector<int32_t> ids(static_cast<size_t>(rows), 0);
+  std::vector<float> logits(static_cast<size_t>(engine_.config().vocab_size)), log_probs;
+  Reading reading{.from = scored ? 0 : ids.size() - 1, .to = ids.size()};
+  reading.on_hidden = [&](Tensor hidden, size_t) {
+    if (scored) return append_log_probs(engine_.model(), hidden, ids, buffers_, log_probs);
+    engine_.model().device->download(std::span<float>(logits),
+                                     head_logits(engine_.model(), hidden, buffers_));
+  };
+  auto start = std::chrono::steady_clock::now();
+  read(engine_.model(), cache_, spec_, ids, buffers_, reading);
+  double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  cache_.truncate(0);
+  return seconds;
+}
+
 int64_t Sequence::keep_prefix(std::span<const int32_t> ids, int64_t multiple) {
   auto common = std::mismatch(ids.begin(), ids.end(), ids_.begin(), ids_.end()).first - ids.begin();
   common = std::max<int64_t>(0, std::min<int64_t>(common, std::ssize(ids) - 1));
