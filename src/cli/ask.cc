@@ -3,17 +3,20 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "cli/answering.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/questions.h"
 
 namespace longspan::cli {
 
 namespace {
 
 struct AskOptions : Options {
-  std::vector<std::string> files, questions;
+  std::vector<std::string> files, words, given;  // words: QUESTION; given: -Q
+  std::vector<std::string> questions;
   int64_t n = 128;
   SamplingOptions sampling;
 };
@@ -36,8 +39,11 @@ Prompts question_prompts(Engine& engine, const AskOptions& o) {
 }
 
 int ask(AskOptions& o) {
-  o.sampling.seed = o.seed;
+  o.questions = typed_questions(o.words, o.given);
+  if (o.questions.size() < o.words.size() + o.given.size())
+    remark(o, "one question: {}; for several: -Q QUESTION -Q QUESTION", in_quotes(o.questions.front(), 200));
   check_sampling(o.sampling);
+  choose_seed(o, o.sampling);
   Engine engine = open_engine(o, Lengths::Known);
   Prompts all = question_prompts(engine, o);
   size_t longest = 0;
@@ -60,7 +66,12 @@ int ask(AskOptions& o) {
 Run define_ask(CLI::App& app) {
   auto o = std::make_shared<AskOptions>();
   add_model_argument(app, *o);
-  app.add_option("QUESTION", o->questions, "one question or several")->required();
+  CLI::Option* words = app.add_option("QUESTION", o->words, "the question; several in quotes each, or by -Q");
+  CLI::Option* given =
+      app.add_option("-Q,--question", o->given, "a question; may be repeated")->allow_extra_args(false);
+  app.parse_complete_callback([words, given] {
+    if (words->count() + given->count() == 0) throw CLI::RequiredError("QUESTION");
+  });
   add_file_option(app, *o, o->files, "the document, or several; - is standard input")->required();
   app.add_option("-n", o->n, "tokens of an answer at most; default 128")
       ->transform(whole_number(1, int64_t{1} << 30));

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "base/file.h"
+#include "base/plural.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
@@ -72,7 +73,7 @@ int attention(const AttentionOptions& o) {
     print_json(json);
   else
     print_now(table(*map));
-  remark(o, "{} tokens, {} queries sampled, {}, {} at most", grouped(map->length), grouped(map->queries),
+  remark(o, "{}, {} sampled, {}, {} at most", counted(map->length, "token"), counted(map->queries, "query"),
          human_seconds(seconds), human_bytes(static_cast<double>(peak_bytes())));
   return kExitDone;
 }

@@ -152,8 +152,8 @@ bool obey(const std::string& line, Conversation& conversation, const Options& o)
 }
 
 int chat(ChatOptions& o) {
-  o.sampling.seed = o.seed;
   check_sampling(o.sampling);
+  choose_seed(o, o.sampling);
   for (const std::string& file : o.files) {
     if (file == "-") fail("chat reads your questions from standard input; give --file a real file");
     if (std::error_code ignored; std::filesystem::is_fifo(file, ignored))

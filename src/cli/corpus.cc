@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/plural.h"
 #include "base/text.h"
 #include "base/threads.h"
 #include "cli/commands.h"
@@ -14,6 +15,7 @@
 #include "cli/model_sources.h"
 #include "cli/output.h"
 #include "cli/progress_bar.h"
+#include "cli/usage.h"
 #include "data/packing.h"
 #include "data/shards.h"
 #include "model/model_files.h"
@@ -108,7 +110,7 @@ void remark_reading(const CorpusOptions& o, const ReadingReport& reading) {
 void report_bad(const CorpusOptions& o, const ReadingReport& reading) {
   remark_reading(o, reading);
   if (reading.bad > 0)
-    remark(o, "{} bad documents were skipped; --strict makes the first one an error", grouped(reading.bad));
+    remark(o, "{} skipped as bad; --strict makes the first one an error", counted(reading.bad, "document"));
 }
 
 Tokenizer corpus_tokenizer(const CorpusOptions& o) {
@@ -117,7 +119,7 @@ Tokenizer corpus_tokenizer(const CorpusOptions& o) {
 }
 
 std::string speed(int64_t tokens, double seconds) {
-  return fmt::format("{} tokens in {} ({}/s), {} at most", grouped(tokens), human_seconds(seconds),
+  return fmt::format("{} in {} ({}/s), {} at most", counted(tokens, "token"), human_seconds(seconds),
                      grouped(static_cast<int64_t>(static_cast<double>(tokens) / std::max(seconds, 1e-9))),
                      human_bytes(static_cast<double>(peak_bytes())));
 }
@@ -204,12 +206,13 @@ int pack_corpus(const CorpusOptions& o) {
                 {"seconds", seconds}});
   } else {
     std::string out =
-        fmt::format("{} documents, {} tokens in {} shards in {}\n", grouped(report.reading.documents),
-                    grouped(report.tokens), report.shards.size(), o.out);
+        fmt::format("{}, {} in {} in {}\n", counted(report.reading.documents, "document"),
+                    counted(report.tokens, "token"), counted(std::ssize(report.shards), "shard"), o.out);
     for (const Json& row : rows)
-      out += fmt::format("rows of {:>9} tokens: {:>9} rows, {:.2f} % full, {} documents cut\n",
-                         grouped(row["row"].get<int64_t>()), grouped(row["rows"].get<int64_t>()),
-                         100 * row["efficiency"].get<double>(), grouped(row["cut_documents"].get<int64_t>()));
+      out += fmt::format("rows of {:>9} tokens: {:>9}, {:.2f} % full, {} cut\n",
+                         grouped(row["row"].get<int64_t>()), counted(row["rows"].get<int64_t>(), "row"),
+                         100 * row["efficiency"].get<double>(),
+                         counted(row["cut_documents"].get<int64_t>(), "document"));
     print_now(out);
   }
   remark(o, "{}", speed(report.tokens, seconds));
@@ -318,7 +321,7 @@ void define_synth(CLI::App& app, CorpusOptions& o) {
       ->transform(whole_number(1, int64_t{1} << 40));
   app.add_option("--mix", o.mix, "KIND=SHARE,...; default all kinds whose input is given")->delimiter(',');
   app.add_option("--language", job.language, "en, zh, any; default any")
-      ->check(CLI::IsMember({"en", "zh", "any"}).description(""));
+      ->transform(one_of({"en", "zh", "any"}));
   app.add_option("--turns", job.turns,
                  "questions a conversation; default 24 at 32K in proportion, at most 96")
       ->transform(whole_number(1, 100000));

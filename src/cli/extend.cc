@@ -8,6 +8,7 @@
 #include "cli/interrupt.h"
 #include "cli/model_sources.h"
 #include "cli/output.h"
+#include "cli/usage.h"
 #include "model/adapter_files.h"
 #include "model/write_model.h"
 #include "position/stretch.h"
@@ -91,8 +92,7 @@ int merge(const ExtendOptions& o) {
 }
 
 CLI::Option* add_type_option(CLI::App& app, ExtendOptions& o, const char* text) {
-  return app.add_option("--type", o.type, text)
-      ->check(CLI::IsMember({"f32", "f16", "bf16"}, CLI::ignore_case).description(""));
+  return app.add_option("--type", o.type, text)->transform(one_of({"f32", "f16", "bf16"}));
 }
 
 void add_shared_options(CLI::App& app, ExtendOptions& o) {

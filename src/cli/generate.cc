@@ -20,8 +20,8 @@ struct GenerateOptions : Options {
 };
 
 int generate_text(GenerateOptions& o) {
-  o.sampling.seed = o.seed;
   check_sampling(o.sampling);
+  choose_seed(o, o.sampling);
   Engine engine = open_engine(o, Lengths::Known);
   std::vector<int32_t> ids = engine.tokenizer().encode(o.files.empty() ? o.prompt : read_text(o, o.files));
   if (ids.empty())

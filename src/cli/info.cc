@@ -1,5 +1,7 @@
 // info, methods, frequencies: what is known about a model before any weight is read.
+#include <algorithm>
 #include <cmath>
+#include <map>
 #include <memory>
 
 #include "base/error.h"
@@ -67,13 +69,42 @@ std::string special_tokens_text(const Json& named, const Json& ends) {
   return out.empty() ? out : "\nspecial tokens\n" + out;
 }
 
+/// What the file calls itself: GGUF's general.name, Hugging Face's _name_or_path, else the name of the file.
+std::string model_name(const Checkpoint& checkpoint) {
+  for (const char* key : {"general.name", "_name_or_path"})
+    if (auto at = checkpoint.metadata.find(key); at != checkpoint.metadata.end() && at->is_string())
+      if (const auto& text = at->get_ref<const std::string&>(); !text.empty()) return excerpt(text);
+  std::filesystem::path path = checkpoint.path.lexically_normal();
+  return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
+
+/// "Q4_K 82 %, Q6_K 17 %, F32 1 %": types by the bytes of their tensors.
+std::string weight_types(const Checkpoint& checkpoint) {
+  std::map<std::string, double> bytes;
+  double all = 0;
+  for (const NamedTensor& t : checkpoint.tensors) {
+    auto size = static_cast<double>(t.tensor.bytes());
+    bytes[name(t.tensor.dtype)] += size, all += size;
+  }
+  std::vector<std::pair<double, std::string>> sorted;
+  for (const auto& [type, size] : bytes) sorted.emplace_back(-size, type);
+  std::sort(sorted.begin(), sorted.end());
+  std::string out;
+  for (const auto& [size, type] : sorted) {
+    double share = -100 * size / all;
+    out += fmt::format("{}{}", out.empty() ? "" : ", ", type);
+    if (sorted.size() > 1) out += share < 1 ? " below 1 %" : fmt::format(" {:.0f} %", share);
+  }
+  return out;
+}
+
 std::string info_text(const Json& facts, const MemoryPlan& plan, const MemoryFit& fit) {
   std::string out;
   for (const auto& [key, value] : facts.items()) {
     if (value.is_structured() || key == "memory_to_score") continue;  // these are in tables
     std::string shown = value.is_number_integer() ? grouped(value.get<int64_t>())
                         : value.is_string()       ? value.get<std::string>()
-                        : value.is_null()         ? "no end"
+                        : value.is_null()         ? "not limited by the position method"
                                                   : value.dump();
     out += fmt::format("{:<22}{}\n", key, shown);
   }
@@ -110,6 +141,9 @@ int info(const Options& o) {
   MemoryPlan plan = plan_memory(checkpoint, config, k, compute, engine.cache_types, engine.chunk, context);
   MemoryFit fit = fit_memory(plan, config, engine.cache_types, {.tokens = context}, device->free_memory());
   Json facts = {
+      {"name", model_name(checkpoint)},
+      {"format", checkpoint.format == CheckpointFormat::Gguf ? "GGUF" : "Hugging Face directory"},
+      {"weights", weight_types(checkpoint)},
       {"architecture", config.architecture},
       {"parameters", checkpoint.parameters()},
       {"layers", config.num_hidden_layers},

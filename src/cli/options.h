@@ -18,6 +18,7 @@ struct Options {
   int threads = 0;  // 0: the physical cores
   std::string device = "cpu";
   uint64_t seed = 0;
+  bool seed_given = false;
   std::string position, kernels, adapter;
   std::string cache_type = "f16", compute;
   int64_t chunk = 0;  // 0: what suits the device
@@ -46,8 +47,10 @@ void add_engine_options(CLI::App& app, Options& o);
 void add_window_options(CLI::App& app, Options& o);
 /// --system, --chat-template.
 void add_chat_options(CLI::App& app, Options& o);
-/// --temperature and the other sampling options; the seed is o.seed.
+/// --temperature and the other sampling options.
 void add_sampling_options(CLI::App& app, SamplingOptions& s);
+/// --seed. Sampling that was given none draws one and says so, so that two calls differ and each can be repeated.
+void choose_seed(Options& o, SamplingOptions& s);
 
 EngineOptions engine_options(const Options& o);
 

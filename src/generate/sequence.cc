@@ -63,6 +63,7 @@ bool Sequence::score(std::span<const int32_t> ids, std::vector<float>& out, cons
   // Row i predicts id i + 1; the last of all predicts nothing.
   Reading reading{.from = from - 1, .to = ids.empty() ? 0 : ids.size() - 1, .progress = progress};
   reading.on_hidden = [&](Tensor hidden, size_t first) {
+    engine_.model().device->synchronise();  // the layers' work is not the head's
     auto start = std::chrono::steady_clock::now();
     append_log_probs(engine_.model(), hidden, ids.subspan(first + 1, static_cast<size_t>(hidden.rows())),
                      buffers_, out);

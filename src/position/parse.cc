@@ -2,6 +2,7 @@
 #include <charconv>
 
 #include "base/error.h"
+#include "base/nearest.h"
 #include "base/text.h"
 #include "base/token_count.h"
 #include "position/validate.h"
@@ -71,8 +72,11 @@ PositionConfig parse_position(std::string_view text, const PositionConfig& model
       fail("{}: {} is not key=value; keys of {}: {}", where, in_quotes(item), method.name,
            known_keys(method));
     std::string key(item.substr(0, equals));
-    if (!contains(common_keys(method), key) && !contains(method.keys, key))
-      fail("{}: {} does not know {}; its keys: {}", where, method.name, in_quotes(key), known_keys(method));
+    std::vector<std::string> known = common_keys(method);
+    known.insert(known.end(), method.keys.begin(), method.keys.end());
+    if (!contains(known, key))
+      fail("{}: {} does not know {}{}; its keys: {}", where, method.name, in_quotes(key),
+           meant_name(key, known), known_keys(method));
     if (contains(seen, key)) fail("{}: {} is given twice", where, key);
     seen.push_back(key);
     double value = parse_value(key, item.substr(equals + 1), where);

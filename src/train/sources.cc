@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/plural.h"
 #include "base/text.h"
 #include "model/model_files.h"
 #include "train/trainer.h"
@@ -53,7 +54,8 @@ fs::path shards_of(const Opening& o, const std::vector<fs::path>& files) {
   fs::create_directories(folder.parent_path());
   TokeniseReport made = tokenise(files, o.tokenizer, folder, {}, {});
   report(o, made.reading);
-  o.say(fmt::format("{}: {} documents, {} tokens", folder.string(), made.reading.documents, made.tokens));
+  o.say(fmt::format("{}: {}, {}", folder.string(), counted(made.reading.documents, "document"),
+                    counted(made.tokens, "token")));
   return folder;
 }
 
