@@ -79,8 +79,9 @@ double Sequence::time_chunk(int64_t place, int64_t rows, bool scored) {
   const std::vector<int32_t> ids(static_cast<size_t>(rows), 0);
   std::vector<float> logits(static_cast<size_t>(engine_.config().vocab_size)), log_probs;
   Reading reading{.from = scored ? 0 : ids.size() - 1, .to = ids.size()};
-  reading.on_hidden = [&](Tensor hidden, size_t) {
-    if (scored) return append_log_probs(engine_.model(), hidden, ids, buffers_, log_probs);
+  reading.on_hidden = [&](Tensor hidden, size_t first) {
+    auto targets = std::span(ids).subspan(first, static_cast<size_t>(hidden.rows()));
+    if (scored) return append_log_probs(engine_.model(), hidden, targets, buffers_, log_probs);
     engine_.model().device->download(std::span<float>(logits),
                                      head_logits(engine_.model(), hidden, buffers_));
   };

@@ -80,11 +80,12 @@ int64_t longest_context(const MemoryPlan& plan, const ModelConfig& config, Cache
 MemoryFit fit_memory(const MemoryPlan& plan, const ModelConfig& config, CacheTypes cache_types,
                      const MemoryUse& use, std::optional<int64_t> available) {
   MemoryFit fit{.use = use, .kv_cache = plan.kv_cache, .available = available};
-  int64_t scoring = use.scored ? plan.scoring : 0;
-  fit.needed = plan.total() + scoring;
-  if (available)
-    fit.longest = longest_context(plan, config, cache_types, use.sequences * key_copies(config, use.tokens),
-                                  *available - scoring);
+  fit.needed = plan.total() + (use.scored ? plan.scoring : 0);
+  if (available) {
+    int64_t rest = *available - (fit.needed - plan.kv_cache);
+    int64_t page = use.sequences * kv_bytes(config, cache_types, 1, key_copies(config, use.tokens));
+    fit.longest = std::max<int64_t>(0, rest / page) * kPageTokens;
+  }
   return fit;
 }
 
