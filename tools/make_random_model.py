@@ -46,15 +46,8 @@ def bf16(rng, size, vector):
     return (x.view(np.uint32) >> 16).astype(np.uint16)
 
 
-def main():
-    shape, out = SHAPES[sys.argv[1]], sys.argv[2]
-    hidden, ffn, layers, heads, kv_heads, vocab, base, window, tied = shape
-    os.makedirs(out, exist_ok=True)
-    json.dump({"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": hidden,
-               "intermediate_size": ffn, "num_hidden_layers": layers, "num_attention_heads": heads,
-               "num_key_value_heads": kv_heads, "vocab_size": vocab, "rope_theta": base, "rms_norm_eps": 1e-5,
-               "max_position_embeddings": window, "tie_word_embeddings": tied, "hidden_act": "silu",
-               "bos_token_id": 0, "eos_token_id": 0, "torch_dtype": "bfloat16"}, open(f"{out}/config.json", "w"))
+def write_tokenizer(out):
+    """tokenizer.json of single bytes."""
     visible = [b for b in range(256) if 33 <= b <= 126 or 161 <= b <= 172 or 174 <= b <= 255]
     chars, extra = {b: chr(b) for b in visible}, 0
     for b in range(256):
@@ -65,6 +58,18 @@ def main():
                "post_processor": None, "decoder": {"type": "ByteLevel"},
                "model": {"type": "BPE", "vocab": {chars[b]: b for b in range(256)}, "merges": []}},
               open(f"{out}/tokenizer.json", "w"))
+
+
+def main():
+    shape, out = SHAPES[sys.argv[1]], sys.argv[2]
+    hidden, ffn, layers, heads, kv_heads, vocab, base, window, tied = shape
+    os.makedirs(out, exist_ok=True)
+    json.dump({"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": hidden,
+               "intermediate_size": ffn, "num_hidden_layers": layers, "num_attention_heads": heads,
+               "num_key_value_heads": kv_heads, "vocab_size": vocab, "rope_theta": base, "rms_norm_eps": 1e-5,
+               "max_position_embeddings": window, "tie_word_embeddings": tied, "hidden_act": "silu",
+               "bos_token_id": 0, "eos_token_id": 0, "torch_dtype": "bfloat16"}, open(f"{out}/config.json", "w"))
+    write_tokenizer(out)
     rng = np.random.default_rng(1)
     header, at = {}, 0
     for name, size in tensors(shape):

@@ -51,11 +51,7 @@ std::vector<std::string> write_files(const ExtendOptions& o, const Checkpoint& c
   if (!wish.replaced.empty())
     fail("{}: trained weights are written into a directory; convert that directory to GGUF afterwards",
          o.out);
-  DType embedding = checkpoint.tensors.empty() ? DType::F16 : checkpoint.tensors[0].tensor.dtype;
-  if (!wish.type && checkpoint.format == CheckpointFormat::Gguf)
-    fail("{}: say the type of a GGUF file with --type, for example --type {}", o.out, name(embedding));
-  return write_gguf_model(checkpoint, config,
-                          {o.out, wish.type.value_or(DType::BF16), wish.position, wish.window}, go_on);
+  return write_gguf_model(checkpoint, config, {o.out, wish.type, wish.position, wish.window}, go_on);
 }
 
 int write(const ExtendOptions& o, const Checkpoint& checkpoint, const ModelConfig& config,

@@ -1,6 +1,6 @@
 #include "model/gguf_export.h"
 
-#include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "base/error.h"
@@ -47,33 +47,59 @@ struct Collect {
     add(stem + ".bias", biases, heads);
   }
 
+  /// One product of all experts as a tensor of three sizes.
+  void experts(const std::string& stem, const LayerWeights& w, Linear ExpertWeights::*part) {
+    std::vector<const Linear*> parts;
+    for (const ExpertWeights& expert : w.experts) parts.push_back(&(expert.*part));
+    linear(stem, parts);
+    out.back().sizes = {config.num_experts, parts[0]->weight.rows(), parts[0]->weight.cols()};
+  }
+
+  void mixture(const LayerWeights& w, const std::string& layer) {
+    linear(layer + names.router, {&w.router});
+    experts(layer + names.expert_gate, w, &ExpertWeights::gate);
+    experts(layer + names.expert_up, w, &ExpertWeights::up);
+    experts(layer + names.expert_down, w, &ExpertWeights::down);
+    if (!w.shared_router) return;
+    Tensor router = w.shared_router.weight;  // [1, C], of which the file has a vector
+    router.dims = 1, router.size[0] = config.hidden_size;
+    add(layer + names.shared_router + ".weight", {router});
+    linear(layer + names.shared_gate, {&w.shared.gate});
+    linear(layer + names.shared_up, {&w.shared.up});
+    linear(layer + names.shared_down, {&w.shared.down});
+  }
+
   void layer(const LayerWeights& w, int64_t l) {
     std::string layer = fmt::format(fmt::runtime(names.layer), l);
     norm(layer, names.attn_norm, w.attn_norm);
-    linear(layer + names.q, {&w.q}, permuted ? config.num_attention_heads : 0);
-    linear(layer + names.k, {&w.k}, permuted ? config.num_key_value_heads : 0);
-    linear(layer + names.v, {&w.v});
+    if (names.q_k_v) {
+      linear(layer + names.q_k_v, {&w.q, &w.k, &w.v});
+    } else {
+      linear(layer + names.q, {&w.q}, permuted ? config.num_attention_heads : 0);
+      linear(layer + names.k, {&w.k}, permuted ? config.num_key_value_heads : 0);
+      linear(layer + names.v, {&w.v});
+    }
     norm(layer, names.q_norm, w.q_norm), norm(layer, names.k_norm, w.k_norm);
     linear(layer + names.o, {&w.o});
     norm(layer, names.attn_post_norm, w.attn_post_norm);
     norm(layer, names.mlp_norm, w.mlp_norm);
-    linear(layer + names.gate, {&w.gate});
-    linear(layer + names.up, {&w.up});
-    linear(layer + names.down, {&w.down});
+    if (config.num_experts > 0) {
+      mixture(w, layer);
+    } else if (names.gate_up) {
+      linear(layer + names.gate_up, {&w.gate, &w.up});
+    } else {
+      linear(layer + names.gate, {&w.gate});
+      linear(layer + names.up, {&w.up});
+    }
+    if (w.down) linear(layer + names.down, {&w.down});
     norm(layer, names.mlp_post_norm, w.mlp_post_norm);
   }
 };
 
-const Architecture& row_of(const ModelConfig& config) {
-  for (const Architecture& row : architectures())
-    if (config.architecture == row.name) return row;
-  fail("GGUF has no name for the architecture {}", config.architecture);
-}
-
 }  // namespace
 
 std::vector<FiledTensor> gguf_tensors(const Weights& weights, const ModelConfig& config) {
-  Collect collect{config, kGgufNames, row_of(config).gguf_permuted};
+  Collect collect{config, *row_of(config).gguf_names, row_of(config).gguf_permuted};
   const TensorNames& names = collect.names;
   collect.add(std::string(names.embedding) + ".weight", {weights.embedding});
   for (size_t l = 0; l < weights.layers.size(); ++l)
@@ -96,6 +122,19 @@ Json config_to_gguf(const ModelConfig& c) {
   put("attention.value_length", c.head_dim);
   put("attention.layer_norm_rms_epsilon", static_cast<double>(c.rms_norm_eps));
   put("vocab_size", c.vocab_size);
+  if (c.num_experts > 0) {
+    put("expert_count", c.num_experts);
+    put("expert_used_count", c.num_experts_per_tok);
+    put("expert_feed_forward_length", c.moe_intermediate_size);
+    if (c.shared_expert_intermediate_size > 0)
+      put("expert_shared_feed_forward_length", c.shared_expert_intermediate_size);
+  }
+  if (row.multipliers) {
+    put("embedding_scale", c.embedding_scale);
+    put("residual_scale", c.residual_multiplier);
+    put("logit_scale", c.logits_scaling);
+    put("attention.scale", 1 / std::sqrt(c.query_pre_attn_scalar));
+  }
   if (c.sliding_window > 0) put("attention.sliding_window", c.sliding_window);
   if (c.sliding_window_pattern > 0) {
     Json local = Json::array();

@@ -90,7 +90,16 @@ void set_position(Plan& plan, const ModelConfig& config, const GgufWish& wish) {
 }
 
 /// Types of all tensors, and a sentence where the wished one does not fit.
-void set_types(Plan& plan, const ModelConfig& config, DType wished) {
+void set_types(Plan& plan, const ModelConfig& config, std::optional<DType> wish) {
+  if (!wish) {  // vectors of a directory become F32, as llama.cpp wants them
+    for (const FiledTensor& t : plan.tensors)
+      plan.types.push_back(t.sizes.size() == 1 ? DType::F32 : t.parts[0].dtype);
+    DType embedding = plan.tensors[0].parts[0].dtype;
+    if (!plan.metadata.contains("general.file_type"))
+      plan.metadata["general.file_type"] = gguf_file_type(embedding);
+    return;
+  }
+  DType wished = *wish;
   std::map<std::pair<DType, int64_t>, int64_t> unfit;
   for (const FiledTensor& t : plan.tensors) {
     bool head = t.name == "output.weight" || (config.tie_word_embeddings && t.name == "token_embd.weight");
@@ -143,6 +152,12 @@ void check(const ModelConfig& c, const PositionConfig& position, const Plan& pla
   expect(c.sliding_window == read.sliding_window, "sliding_window");
   for (int64_t l = 0; l < c.num_hidden_layers; ++l)
     expect(c.local_layer(l) == read.local_layer(l), "the pattern of local layers");
+  expect(c.norm_topk_prob == read.norm_topk_prob, "norm_topk_prob");
+  expect(c.num_experts == read.num_experts && c.num_experts_per_tok == read.num_experts_per_tok,
+         "the experts");
+  expect(c.no_rope_layer_interval == read.no_rope_layer_interval, "which layers do not rotate");
+  expect(same(c.residual_multiplier, read.residual_multiplier) && same(c.logits_scaling, read.logits_scaling),
+         "the multipliers of residual and logits");
   expect(same(c.embedding_scale, read.embedding_scale), "the scale of the embedding");
   expect(c.rotary_dim == read.rotary_dim && c.head_dim == read.head_dim, "the rotary size");
   expect(c.attention_bias == read.attention_bias && c.o_bias == read.o_bias && c.mlp_bias == read.mlp_bias,

@@ -13,7 +13,8 @@ namespace longspan {
 
 struct GgufWish {
   std::filesystem::path file;
-  DType type = DType::F16;                 // of the matrices; gguf_mix.h says which get another one
+  // Of the matrices; gguf_mix.h says which get another one. Nothing: every tensor keeps its own.
+  std::optional<DType> type;
   std::optional<PositionConfig> position;  // nothing: the model's own
   int64_t window = 0;                      // window to declare; 0: what the position method reaches
 };
