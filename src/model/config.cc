@@ -264,8 +264,10 @@ Json rotary_fields(Json json, const Settings& f, const Architecture& row) {
 
 /// Every layer has experts, or the model is refused.
 void read_experts_hf(ModelConfig& c, Settings& f) {
-  f.require({"num_experts", "num_experts_per_tok", "moe_intermediate_size"});
-  f.read("num_experts", c.num_experts, 1, kMaxExperts);
+  // transformers 5 writes num_local_experts, published files have num_experts.
+  const char* count = f.has("num_local_experts") ? "num_local_experts" : "num_experts";
+  f.require({count, "num_experts_per_tok", "moe_intermediate_size"});
+  f.read(count, c.num_experts, 1, kMaxExperts);
   f.read("num_experts_per_tok", c.num_experts_per_tok, 1, kMaxExperts);
   f.read("moe_intermediate_size", c.moe_intermediate_size, 1, kMaxWidth);
   if (c.architecture == "qwen2moe") {

@@ -48,6 +48,13 @@ Plan plan_from_directory(const Checkpoint& from, const ModelConfig& config) {
   plan.remarks = std::move(keys.remarks);
   if (std::string text = own_chat_template(from); !text.empty())
     plan.metadata["tokenizer.chat_template"] = text;
+  // What other readers are told where the model's own method has no name.
+  PositionConfig plain;
+  plain.base = config.position.base;
+  plain.trained_context = plain.declared_context = std::max<int64_t>(1, config.position.trained_context);
+  plan.metadata = position_to_gguf(std::move(plan.metadata), config.architecture, plain, config.head_shape(),
+                                   0, UnknownMethod::Refuse)
+                      .config;
   plan.weights = load_weights(from, config);
   plan.tensors = gguf_tensors(plan.weights, config);
   return plan;
