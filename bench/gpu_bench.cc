@@ -101,13 +101,24 @@ struct Attention {
     std::vector<int32_t> pasts(static_cast<size_t>(s.sequences), static_cast<int32_t>(s.keys - s.rows));
     Tensor ids = b.ints(arena, table).viewed(DType::I32, s.sequences, of_each);
     auto kv = [&] {
-      Tensor memory = b.normal(arena, s.cache, pages * s.kv_heads * kPageTokens, s.d);
-      return KvPages{static_cast<std::byte*>(memory.data),
-                     s.kv_heads * kPageTokens * s.d * 2,
-                     ids,
-                     s.cache,
-                     s.kv_heads,
-                     s.d};
+      Tensor memory = arena.matrix("bench", s.cache, pages * s.kv_heads * kPageTokens, s.d);
+      KvPages view{static_cast<std::byte*>(memory.data),
+                   memory.bytes() / pages,
+                   ids.viewed(DType::I32, 1, pages),
+                   s.cache,
+                   s.kv_heads,
+                   s.d};
+      Arena temporary(*b.device);
+      int64_t tokens = pages * kPageTokens;
+      b.k.store_kv(view, b.normal(temporary, DType::F32, tokens, s.kv_heads * s.d),
+                   {.count = 1,
+                    .rows = b.ints(temporary, {0, static_cast<int32_t>(tokens)}),
+                    .past = b.ints(temporary, {0}),
+                    .most_rows = tokens,
+                    .most_keys = tokens});
+      b.device->synchronise();
+      view.table = ids;
+      return view;
     };
     values = kv();
     for (int64_t from : s.from)
@@ -174,7 +185,7 @@ struct Decode {
 /// not stay in L2.
 void decode_case(Bench& b, const Decode& c) {
   if (!b.wants("decode")) return;
-  auto bytes = static_cast<double>(c.sequences * c.keys * c.kv_heads * c.d * 4);
+  auto bytes = static_cast<double>(2 * dtype_bytes(c.cache, c.sequences * c.keys * c.kv_heads * c.d));
   auto layers = std::max<int64_t>(1, static_cast<int64_t>(256e6 / bytes));
   std::vector<std::unique_ptr<Attention>> all;
   for (int64_t i = 0; i < layers; ++i)
@@ -299,6 +310,10 @@ int main(int argc, char** argv) {
     decode_case(b, {n, 16, 16, 128});
     decode_case(b, {n, 9, 3, 64, DType::F16});
     decode_case(b, {n, 32, 8, 128, DType::F16});
+    for (DType type : {DType::Q8_0, DType::Q4_0}) {
+      decode_case(b, {n, 9, 3, 64, type});
+      decode_case(b, {n, 32, 8, 128, type});
+    }
   }
   for (DType type : {DType::BF16, DType::F16}) {
     decode_case(b, {8 * K, 9, 3, 64, type, 16});

@@ -65,10 +65,17 @@ struct Texts {
   }
 };
 
-/// Tokens per second, one figure per repetition, ascending: all n at once, or one at a time.
-std::vector<double> measure(const Engine& engine, const BenchOptions& o, const Test& test) {
-  std::vector<double> rates;
+struct Measured {
+  std::vector<double> rates;  // tokens per second, one figure per repetition, ascending
+  double filling = 0;         // tokens per second of reading what was in the cache before, once
+};
+
+/// All n at once, or one at a time.
+Measured measure(const Engine& engine, const BenchOptions& o, const Test& test) {
+  double begin = seconds_now();
   Texts texts(engine, test, o.seed);
+  Measured measured{{}, static_cast<double>(test.depth * test.batch) / (seconds_now() - begin)};
+  std::vector<double>& rates = measured.rates;
   int64_t step = test.writing ? 1 : std::max<int64_t>(1, chunk_of(o) / test.batch);
   // One round more than requested: the first warms caches and packs the weights.
   for (int r = 0; r <= o.repetitions && !interrupted(); ++r) {
@@ -79,7 +86,7 @@ std::vector<double> measure(const Engine& engine, const BenchOptions& o, const T
     if (r > 0) rates.push_back(static_cast<double>(test.n * test.batch) / (seconds_now() - start));
   }
   std::sort(rates.begin(), rates.end());
-  return rates;
+  return measured;
 }
 
 double median(const std::vector<double>& ascending) {
@@ -106,7 +113,7 @@ int bench(const BenchOptions& o) {
   arm_interrupt();
   Json rows = Json::array();
   for (const Test& test : tests_of(o)) {
-    std::vector<double> rates = measure(engine, o, test);
+    auto [rates, filling] = measure(engine, o, test);
     if (interrupted()) return kExitInterrupted;
     rows.push_back({{"test", fmt::format("{}{}", test.writing ? "tg" : "pp", test.n)},
                     {"depth", test.depth},
@@ -115,6 +122,9 @@ int bench(const BenchOptions& o) {
                     {"least", rates.front()},
                     {"most", rates.back()},
                     {"repetitions", o.repetitions}});
+    if (test.depth > 0) rows.back()["filling_tokens_per_s"] = filling;
+    if (!o.json && test.depth > 0)
+      print_now(fmt::format("{:<20}{:>12.2f}{:>24}\n", "  reading the cache", filling, "once"));
     if (!o.json)
       print_now(fmt::format("{:<20}{:>12.2f}{:>24}\n", test.name(), median(rates),
                             fmt::format("{:.2f} .. {:.2f}", rates.front(), rates.back())));

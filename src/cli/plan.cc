@@ -72,7 +72,8 @@ std::vector<MemoryRow> memory_rows(const PlanOptions& o, const Checkpoint& check
     ModelConfig stretched = plan.config;
     stretched.position = parse_position(position, plan.config.position);
     std::vector<CacheTypes> types;
-    for (DType dtype : cache_dtypes()) types.push_back({dtype, dtype});
+    for (DType dtype : cache_dtypes())
+      if (plan.config.head_dim % dtype_info(dtype).block_elements == 0) types.push_back({dtype, dtype});
     if (CacheTypes wanted = parse_cache_types(o.cache_type); wanted.keys != wanted.values)
       types.push_back(wanted);
     for (CacheTypes cache : types)

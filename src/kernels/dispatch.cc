@@ -84,7 +84,7 @@ std::shared_ptr<void>& PackedCopies::of(const void* owner) {
 }
 
 std::span<const DType> cache_dtypes() {
-  static constexpr DType kTypes[] = {DType::F32, DType::F16, DType::BF16};
+  static constexpr DType kTypes[] = {DType::F32, DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0};
   return kTypes;
 }
 

@@ -93,7 +93,7 @@ struct KvPages {
   std::byte* memory = nullptr;  // of page 0, in the memory of `device`
   int64_t stride = 0;           // bytes from one page to the next
   Tensor table;                 // [S, P] I32: the pages of each sequence, in order
-  DType dtype = DType::F32;     // F32, F16, BF16
+  DType dtype = DType::F32;     // F32, F16, BF16, or Q8_0 and Q4_0 in the order of cache_codes.h
   int64_t heads = 0;            // K
   int64_t head_dim = 0;         // D
 };
@@ -217,6 +217,12 @@ struct Kernels {
   /// 2104.09864; layout of HF Llama).
   void (*rope)(Tensor x, const RopeTable& table, int64_t heads, int64_t head_dim, Turn turn);
 
+  /// Turns each head in place by a symmetric orthogonal matrix, the Hadamard matrix over its square root: its
+  /// size is the largest power of two that divides D, repeated along the head. What is large in one element
+  /// is spread over all, which makes four bits do (Ashkboos 2024, arXiv 2404.00456); q.k stays as it is when
+  /// both are turned.  x [T, heads * D] F32.
+  void (*hadamard)(Tensor x, int64_t heads, int64_t head_dim);
+
   /// Writes the rows of each sequence's keys (or values) into its pages at past .. past + rows - 1,
   /// converting to the cache's dtype.  x [T, K * D] F32; past >= 0.
   void (*store_kv)(const KvPages& pages, Tensor x, const Sequences& sequences);
@@ -317,7 +323,8 @@ const Kernels& kernels();
 /// By name; Error as above.
 const Kernels& kernels_named(std::string_view name);
 
-/// The element types of caches that attention and store_kv accept: F32, F16, BF16.
+/// The element types of caches that attention and store_kv accept: F32, F16, BF16, and Q8_0 and Q4_0 where
+/// the head size is a multiple of 32.
 std::span<const DType> cache_dtypes();
 
 /// Dequantises n consecutive elements (a multiple of the dtype's block) of host memory to F32; the

@@ -39,10 +39,15 @@ struct Pass {
   const Kernels& k() const { return model.kernels(); }
   float eps() const { return model.config.rms_norm_eps; }
 
+  /// The layer's own, or the one that all share.
+  AttentionSet& attention(int64_t layer) {
+    return b.attention[b.attention.size() == 1 ? 0 : static_cast<size_t>(layer)];
+  }
   LayerSet& set(int64_t layer) { return b.sets[b.sets.size() == 1 ? 0 : static_cast<size_t>(layer)]; }
 
   LayerBuffers buffers(int64_t layer, Tensor residual) {
     LayerSet& s = set(layer);
+    AttentionSet& a = attention(layer);
     return {.residual = residual,
             .normed = first(b.normed, T),
             .branch = first(b.branch, T),
@@ -51,8 +56,8 @@ struct Pass {
             .v = first(b.v, T),
             .rotated_q = s.rotated_q,
             .rotated_k = b.rotated_k,
-            .attended = first(s.attended, T),
-            .log_sum = first(s.log_sum, T),
+            .attended = first(a.attended, T),
+            .log_sum = first(a.log_sum, T),
             .gate = first(s.gate, T),
             .up = first(s.up, T),
             .mlp = first(b.mlp, T),
@@ -79,10 +84,12 @@ struct Pass {
     return kv;
   }
 
-  /// A layer's forward from stream[layer] to its mlp, and to stream[layer + 1] where `to_end`.
+  /// A layer's forward from stream[layer] to its mlp, and to stream[layer + 1] where `to_end`; otherwise it
+  /// runs a second time, for backward.
   void layer_forward(int64_t layer, bool to_end) {
     const LayerAdapters& low = adapters_of(model, layer);
     LayerBuffers l = buffers(layer, first(set(layer).middle, T));
+    l.attended_is_kept = !to_end && b.attention.size() > 1;
     k().convert(l.residual, first(b.stream[static_cast<size_t>(layer)], T));
     attend(model, layer, low, kinds.of(config(), layer), l, kv(layer));
     gate_mlp(model, layer, low, l);

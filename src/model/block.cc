@@ -49,18 +49,26 @@ void project_heads(const Model& model, const LayerWeights& w, const LayerAdapter
   project(k, b.v, b.normed, w.v, low.v, b.low_rank, false);
 }
 
+/// Whether queries and keys are turned so that four bits hold the keys; xPos weighs their elements one by
+/// one.
+bool turns_keys(const LayerKind& kind, const LayerKv& kv) {
+  return kv.keys[0].dtype == DType::Q4_0 && !kind.shape.decay;
+}
+
 /// The parts of rope_store, for any number of rotations; returns the queries of each.
 std::vector<Tensor> rotate_each(const Model& model, const LayerKind& kind, const LayerBuffers& b,
                                 const LayerKv& kv) {
   const ModelConfig& c = model.config;
   const Kernels& k = model.kernels();
   const Sequences& sequences = kind.shape.sequences;
+  bool turned = turns_keys(kind, kv);
   std::vector<Tensor> queries;
   for (size_t r = 0; r < kind.queries.size(); ++r) {
     bool last = r + 1 == kind.queries.size();  // the last rotates in place, the others rotate copies
     Tensor q = last ? b.q : b.rotated_q.slice(static_cast<int64_t>(r) * b.q.rows(), b.q.rows());
     if (!last) k.convert(q, b.q);
     k.rope(q, kind.queries[r], c.num_attention_heads, c.head_dim, Turn::Forward);
+    if (turned) k.hadamard(q, c.num_attention_heads, c.head_dim);
     queries.push_back(q);
   }
   for (size_t r = 0; r < kind.keys.size(); ++r) {
@@ -68,6 +76,7 @@ std::vector<Tensor> rotate_each(const Model& model, const LayerKind& kind, const
     Tensor key = last ? b.k : b.rotated_k.slice(0, b.k.rows());
     if (!last) k.convert(key, b.k);
     k.rope(key, kind.keys[r], c.num_key_value_heads, c.head_dim, Turn::Forward);
+    if (turned) k.hadamard(key, c.num_key_value_heads, c.head_dim);
     k.store_kv(kv.keys[r], key, sequences);
   }
   k.store_kv(kv.values, b.v, sequences);
@@ -80,7 +89,7 @@ std::vector<AttentionZone> rotate_and_store(const Model& model, const LayerKind&
   const Kernels& k = model.kernels();
   const Sequences& sequences = kind.shape.sequences;
   std::vector<Tensor> queries;
-  if (fused(k, b) && kind.queries.size() == 1 && kind.keys.size() == 1) {
+  if (fused(k, b) && kind.queries.size() == 1 && kind.keys.size() == 1 && !turns_keys(kind, kv)) {
     k.rope_store(b.q, b.k, b.v, kind.queries[0], kind.keys[0], kv.keys[0], kv.values, sequences);
     queries.push_back(b.q);
   } else {
@@ -129,7 +138,7 @@ void attend(const Model& model, int64_t layer, const LayerAdapters& low, const L
   if (kind.sharpness) k.scale(b.q, 1, kind.sharpness);
   std::vector<AttentionZone> zones = rotate_and_store(model, kind, b, kv);
   if (observer) observer(layer, zones, kind.shape);
-  k.attention(b.attended, b.log_sum, zones, kv.values, kind.shape);
+  if (!b.attended_is_kept) k.attention(b.attended, b.log_sum, zones, kv.values, kind.shape);
   add_branch(model, b, b.attended, w.o, low.o, w.attn_post_norm);
 }
 

@@ -40,13 +40,14 @@ struct LayerBuffers {
   Tensor normed;    // [T, C] F32 or BF16
   Tensor branch;    // [T, C] F32, for families with norms after both halves; may share the memory of `normed`
   Tensor q, k, v;   // F32
-  Tensor rotated_q;  // [(R - 1) T, H D] F32
-  Tensor rotated_k;  // [T, K D] F32
-  Tensor attended;   // [T, H D] F32 or BF16
-  Tensor log_sum;    // [T, H] F32, or null where it is not needed
-  Tensor gate, up;   // [T, F] F32
-  Tensor mlp;        // [T, F] F32 or BF16
-  Tensor low_rank;   // [T, r] F32, for adapters
+  Tensor rotated_q;               // [(R - 1) T, H D] F32
+  Tensor rotated_k;               // [T, K D] F32
+  Tensor attended;                // [T, H D] F32 or BF16
+  Tensor log_sum;                 // [T, H] F32, or null where it is not needed
+  bool attended_is_kept = false;  // attended and log_sum hold the result already: only the rest is computed
+  Tensor gate, up;                // [T, F] F32
+  Tensor mlp;                     // [T, F] F32 or BF16
+  Tensor low_rank;                // [T, r] F32, for adapters
   bool kept = true;  // the caller reads normed, k, gate and up: fused operations do not leave them
 };
 

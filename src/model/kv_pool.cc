@@ -59,6 +59,13 @@ int64_t key_copies(const PositionSpec& spec) { return static_cast<int64_t>(rotat
 int64_t pages_for(int64_t tokens) { return (tokens + kPageTokens - 1) / kPageTokens; }
 
 KvLayout kv_layout(const ModelConfig& c, CacheTypes types, int64_t key_copies) {
+  for (DType type : {types.keys, types.values})
+    if (c.head_dim % dtype_info(type).block_elements != 0)
+      fail(
+          "cache type {}: groups of {} elements need a head size that is a multiple of {}, and this model's "
+          "is "
+          "{}; use f16 or bf16",
+          lower_name(type), dtype_info(type).block_elements, dtype_info(type).block_elements, c.head_dim);
   return {c.num_hidden_layers, c.num_key_value_heads, c.head_dim, key_copies, types};
 }
 

@@ -1,8 +1,8 @@
 // Training of a model: parameters with gradients, low-rank adapters, and the gradient of one row. Forward is
 // the layer of block.cc; backward is the same layer reversed. The plan decides what is kept: everything of
-// every layer, or (recompute) only the residual stream between layers, in which case backward runs the layer
-// again: the same code on the same numbers, so both plans give the same bits. The head and the loss run in
-// chunks of tokens; logits are never stored whole.
+// every layer, or (recompute) the residual stream between layers and, unless it says otherwise, what
+// attention gave; backward then runs the rest of the layer again: the same code on the same numbers, so all
+// plans give the same bits. The head and the loss run in chunks of tokens; logits are never stored whole.
 #pragma once
 
 #include <memory>
@@ -65,7 +65,8 @@ Tensor as_filed(const TrainingModel& model, const Parameter& parameter, Arena& m
 
 struct TrainingPlan {
   bool recompute = true;
-  int64_t head_chunk = 256;  // tokens whose logits exist at once
+  bool keep_attention = true;  // with recompute: attention, which costs most at length, runs once
+  int64_t head_chunk = 256;    // tokens whose logits exist at once
 };
 
 /// Buffers for rows of at most `tokens` tokens.

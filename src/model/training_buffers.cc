@@ -94,11 +94,17 @@ std::vector<SetPart> set_parts(const ModelConfig& c, const PositionSpec& spec, i
       {&LayerSet::middle, T, c.hidden_size},
       {&LayerSet::q, T, q},
       {&LayerSet::rotated_q, (queries - 1) * T, q},
-      {&LayerSet::attended, T, q, Type::Product},
-      {&LayerSet::log_sum, T, c.num_attention_heads},
       {&LayerSet::gate, T, c.intermediate_size},
       {&LayerSet::up, T, c.intermediate_size},
       {&LayerSet::kv, views * pages_for(T) * c.num_key_value_heads * kPageTokens, c.head_dim, Type::Product}};
+}
+
+int64_t sets_of(const ModelConfig& c, const TrainingPlan& plan) {
+  return plan.recompute ? 1 : c.num_hidden_layers;
+}
+
+int64_t attention_sets_of(const ModelConfig& c, const TrainingPlan& plan) {
+  return plan.recompute && !plan.keep_attention ? 1 : c.num_hidden_layers;
 }
 
 }  // namespace
@@ -116,9 +122,13 @@ std::shared_ptr<TrainingBuffers> make_training_buffers(const TrainingModel& m, c
     (*b).*p.tensor = make(p.label, p.rows, p.cols, p.type);
   for (int64_t l = 0; l <= c.num_hidden_layers; ++l)
     b->stream.push_back(make("residual stream", tokens, c.hidden_size, Type::F32));
-  b->sets.resize(plan.recompute ? 1 : static_cast<size_t>(c.num_hidden_layers));
+  b->sets.resize(static_cast<size_t>(sets_of(c, plan)));
   for (LayerSet& s : b->sets)
     for (const SetPart& p : set_parts(c, spec, tokens)) s.*p.tensor = make("layers", p.rows, p.cols, p.type);
+  b->attention.resize(static_cast<size_t>(attention_sets_of(c, plan)));
+  for (AttentionSet& s : b->attention)
+    s = {make("layers", tokens, c.num_attention_heads * c.head_dim, Type::Product),
+         make("layers", tokens, c.num_attention_heads, Type::F32)};
   b->inputs = PassInputs::make(*m.model.device, b->arena, c, tokens);
   return b;
 }
@@ -134,7 +144,9 @@ int64_t training_buffer_bytes(const ModelConfig& c, DType dtype, const PositionS
   int64_t set = 0;
   for (const SetPart& p : set_parts(c, spec, tokens))
     set += dtype_bytes(dtype_of(p.type, dtype), p.rows * p.cols);
-  return bytes + set * (plan.recompute ? 1 : c.num_hidden_layers);
+  int64_t attention = dtype_bytes(dtype, tokens * c.num_attention_heads * c.head_dim) +
+                      dtype_bytes(DType::F32, tokens * c.num_attention_heads);
+  return bytes + set * sets_of(c, plan) + attention * attention_sets_of(c, plan);
 }
 
 }  // namespace longspan

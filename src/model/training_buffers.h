@@ -11,20 +11,25 @@ namespace longspan {
 
 /// What backward needs of a layer, and what the layer's forward writes for it.
 struct LayerSet {
-  Tensor middle;             // [T, C] F32: the residual after attention
-  Tensor q, rotated_q;       // F32
+  Tensor middle;        // [T, C] F32: the residual after attention
+  Tensor q, rotated_q;  // F32
+  Tensor gate, up;      // [T, F] F32
+  Tensor kv;            // pages of keys, one rotation after another, then of values
+};
+
+/// What attention gave.
+struct AttentionSet {
   Tensor attended, log_sum;  // [T, H D], [T, H]
-  Tensor gate, up;           // [T, F] F32
-  Tensor kv;                 // pages of keys, one rotation after another, then of values
 };
 
 class TrainingBuffers {
  public:
   TrainingPlan plan;
-  int64_t rows = 0;            // T: the longest row
-  DType dtype = DType::F32;    // of inputs of products, and of keys and values
-  std::vector<Tensor> stream;  // [L + 1] of [T, C] F32: the residual between layers
-  std::vector<LayerSet> sets;  // one, or one a layer
+  int64_t rows = 0;                     // T: the longest row
+  DType dtype = DType::F32;             // of inputs of products, and of keys and values
+  std::vector<Tensor> stream;           // [L + 1] of [T, C] F32: the residual between layers
+  std::vector<LayerSet> sets;           // one, or one a layer
+  std::vector<AttentionSet> attention;  // one, or one a layer
   PassInputs inputs;
   Tensor normed, k, v, rotated_k, mlp;
   Tensor branch, d_branch;  // [T, C] F32: what a half gives to the norm after it, and its gradient

@@ -168,6 +168,7 @@ void read_running(Settings& s, Recipe& r, const fs::path& base) {
   });
   s.table("plan", [&](Settings& p) {
     p.read("recompute", r.plan.recompute);
+    p.read("keep_attention", r.plan.keep_attention);
     p.read("head_chunk", r.plan.head_chunk, 1, 1 << 20);
   });
   s.table("snapshots", [&](Settings& p) {

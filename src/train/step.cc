@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "model/training_buffers.h"
+
 namespace longspan {
 
 namespace {
@@ -15,6 +17,27 @@ double weight_of(const std::vector<TrainingRow>& rows, bool targets_needed) {
     for (size_t t = 0; t < row.weights.size(); ++t)
       if (!targets_needed || row.targets[t] >= 0) sum += static_cast<double>(row.weights[t]);
   return sum;
+}
+
+void append(TrainingRow& row, const TrainingRow& next) {
+  auto shift = row.tokens();
+  auto join = [](auto& to, const auto& from) { to.insert(to.end(), from.begin(), from.end()); };
+  join(row.ids, next.ids), join(row.positions, next.positions), join(row.targets, next.targets);
+  join(row.weights, next.weights), join(row.documents, next.documents);
+  for (int64_t start : next.starts) row.starts.push_back(start + shift);
+}
+
+/// The same documents in order, in fewer rows of at most `longest` tokens: short rows would leave a GPU idle.
+std::vector<TrainingRow> joined(const std::vector<TrainingRow>& rows, int64_t longest) {
+  std::vector<TrainingRow> out;
+  for (const TrainingRow& row : rows) {
+    bool fits = !out.empty() && out.back().tokens() + row.tokens() <= longest;
+    if (fits)
+      append(out.back(), row);
+    else
+      out.push_back(row);
+  }
+  return out;
 }
 
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
@@ -82,12 +105,14 @@ StepLoss batch_gradient(TrainingModel& model, const StagePositions& positions, c
        divergence = !step.short_rows.empty() && wish.divergence > 0;
   double short_mean = shorts ? scaled(1, weight_of(step.short_rows, true)) : 0,
          divergence_mean = divergence ? scaled(1, weight_of(step.short_rows, false)) : 0;
+  std::vector<TrainingRow> short_rows =
+      positions.spec.depends_on_length ? step.short_rows : joined(step.short_rows, buffers.rows);
   if (shorts)
-    for (const TrainingRow& row : step.short_rows)
+    for (const TrainingRow& row : short_rows)
       add_row_gradient(model, positions.of(row), row, wish.cross_entropy * short_mean, buffers,
                        scalars.short_loss);
   if (divergence)
-    for (const TrainingRow& row : step.short_rows)
+    for (const TrainingRow& row : short_rows)
       add_row_divergence(model, positions.of(row), original.model, original.spec, row,
                          wish.divergence * divergence_mean, buffers, scalars.divergence);
   std::vector<Tensor> gradients;

@@ -56,8 +56,9 @@ struct StepScalars {
 StepScalars make_step_scalars(const TrainingModel& model);
 
 /// Adds the gradient of  loss + cross_entropy * short_loss + divergence * KL  to every parameter's; each of
-/// the three is a mean over its weights in the whole batch, however the batch is divided into rows. Waits for
-/// the device once, at the end.
+/// the three is a mean over its weights in the whole batch, however the batch is divided into rows: short
+/// rows are joined into as few as the buffers hold, where positions do not depend on a row's length. Waits
+/// for the device once, at the end.
 StepLoss batch_gradient(TrainingModel& model, const StagePositions& positions, const Original& original,
                         const ShortRows& short_rows, const StepRows& rows, TrainingBuffers& buffers,
                         StepScalars& scalars);

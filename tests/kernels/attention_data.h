@@ -41,6 +41,11 @@ inline std::vector<Implementation> implementations() {
   return result;
 }
 
+/// Codes may be read as F16, which rounds each element by 2^-11.
+inline double f32_tolerance(const Implementation& how, DType pages) {
+  return is_quantised(pages) ? 1e-3 : how.f32_tolerance;
+}
+
 /// Largest difference over the largest wanted element; infinite when anything is not a number.
 inline double error(const std::vector<float>& got, const std::vector<float>& want) {
   double difference = 0, largest = 0;

@@ -83,7 +83,8 @@ void expect_reference(const Case& c) {
   Data data(c);
   std::vector<float> want = run(reference().attention, DType::F32, c, data);
   for (const Implementation& how : implementations()) {
-    EXPECT_LE(error(run(how.attention, DType::F32, c, data), want), how.f32_tolerance) << how.name << " F32";
+    EXPECT_LE(error(run(how.attention, DType::F32, c, data), want), f32_tolerance(how, c.dtype))
+        << how.name << " F32";
     EXPECT_LE(error(run(how.attention, DType::BF16, c, data), want), how.bf16_tolerance)
         << how.name << " BF16";
   }
@@ -99,7 +100,8 @@ Case draw(Random& random) {
   c.kv_heads = kv_heads;
   c.d = pick<int64_t>(random, {16, 20, 24, 64, 80, 96, 128, 256, 7});
   c.window = pick<int64_t>(random, {0, 0, 0, 1, 17, 100, 300});
-  c.dtype = pick(random, {DType::F32, DType::F16, DType::BF16});
+  c.dtype = pick(random, {DType::F32, DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0});
+  if (c.d % dtype_info(c.dtype).block_elements != 0) c.dtype = DType::F16;
   c.extra = pick<int64_t>(random, {0, 2 * c.kv_heads * c.d, 5});
   return c;
 }
@@ -121,15 +123,25 @@ TEST(Attention, MatchesReferenceOnEveryHeadSize) {
         expect_reference({.tokens = tokens, .past = 70, .heads = 6, .kv_heads = 2, .d = d, .dtype = dtype});
 }
 
+TEST(Attention, MatchesReferenceOnQuantisedPages) {
+  for (DType dtype : {DType::Q8_0, DType::Q4_0})
+    for (int64_t d : {32, 64, 96, 128, 160, 192, 256})
+      for (int64_t tokens : {1, 4, 30, 130})
+        for (int64_t past : {0, 1, 70, 255})
+          expect_reference(
+              {.tokens = tokens, .past = past, .heads = 6, .kv_heads = 2, .d = d, .dtype = dtype});
+}
+
 TEST(Attention, MatchesReferenceOverSeveralDecodeParts) {
-  for (int64_t window : {0, 1500})
-    expect_reference({.tokens = 2,
-                      .past = 20'000,
-                      .heads = 6,
-                      .kv_heads = 2,
-                      .d = 32,
-                      .window = window,
-                      .dtype = DType::F16});
+  for (DType dtype : {DType::F16, DType::Q8_0, DType::Q4_0})
+    for (int64_t window : {0, 1500})
+      expect_reference({.tokens = 2,
+                        .past = 20'000,
+                        .heads = 6,
+                        .kv_heads = 2,
+                        .d = 32,
+                        .window = window,
+                        .dtype = dtype});
 }
 
 /// Queries beyond the range of F16, and far below it, whose scores are as large as those of others.
@@ -148,15 +160,24 @@ TEST(Attention, QueriesMayLieBeyondTheRangeOfTheCache) {
 }
 
 TEST(Attention, KeysAndValuesMayDifferInType) {
-  for (int64_t tokens : {2, 40}) {
-    Case c{.tokens = tokens, .past = 100, .heads = 4, .kv_heads = 2, .d = 32, .dtype = DType::F16};
-    Data data(c);
-    Cache values(DType::F32, c.past + c.tokens, c.kv_heads, c.d, data.random);
-    std::swap(data.values, values);
-    std::vector<float> want = run(reference().attention, DType::F32, c, data);
-    for (const Implementation& how : implementations())
-      EXPECT_LE(error(run(how.attention, DType::F32, c, data), want), how.f32_tolerance) << how.name;
-  }
+  using Types = std::pair<DType, DType>;
+  for (auto [of_keys, of_values] : {Types{DType::F16, DType::F32},
+                                    {DType::Q8_0, DType::Q4_0},
+                                    {DType::F16, DType::Q8_0},
+                                    {DType::Q4_0, DType::BF16}})
+    for (int64_t tokens : {2, 40, 200}) {
+      Case c{.tokens = tokens, .past = 100, .heads = 4, .kv_heads = 2, .d = 32, .dtype = of_keys};
+      Data data(c);
+      Cache values(of_values, c.past + c.tokens, c.kv_heads, c.d, data.random);
+      std::swap(data.values, values);
+      std::vector<float> want = run(reference().attention, DType::F32, c, data);
+      DType coarser = is_quantised(of_values) ? of_values : of_keys;
+      for (const Implementation& how : implementations()) {
+        EXPECT_LE(error(run(how.attention, DType::F32, c, data), want), f32_tolerance(how, coarser))
+            << how.name;
+        EXPECT_LE(error(run(how.attention, DType::BF16, c, data), want), how.bf16_tolerance) << how.name;
+      }
+    }
 }
 
 /// Every query is a large multiple of one visible key, so its weight is one and the output is that key's

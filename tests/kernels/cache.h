@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "kernels/cache_codes.h"
 #include "kernels/implementations.h"
 
 namespace longspan {
@@ -35,6 +36,11 @@ struct Cache {
         if (dtype == DType::F16) x = f16_to_f32(f32_to_f16(x));
       }
     reference().store_kv(view, rows, OwnedSequences({static_cast<int32_t>(total)}, {0}));
+    for (int64_t n = 0; n < total && is_quantised(dtype); ++n)
+      for (int64_t h = 0; h < heads; ++h)
+        load_codes(rows.row(n) + h * d,
+                   static_cast<const std::byte*>(page(n)) + h * dtype_bytes(dtype, kPageTokens * d), dtype, d,
+                   n % kPageTokens);
   }
 
   /// The page that holds token n.

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "kernels/cache_codes.h"
 #include "kernels/implementations.h"
 
 namespace longspan {
@@ -151,6 +152,32 @@ TEST(Elementwise, Rope) {
       }
 }
 
+TEST(Elementwise, Hadamard) {
+  Random random(31);
+  // The matrix of size 2 over its root, twice.
+  OwnedTensor two = make_matrix(DType::F32, 1, 6);
+  std::vector<float> before{3, 1, 0, 2, -1, 5};
+  for (int64_t i = 0; i < 6; ++i) two.row(0)[i] = before[static_cast<size_t>(i)];
+  reference().hadamard(two, 1, 6);
+  for (int64_t i = 0; i < 6; i += 2) {
+    EXPECT_FLOAT_EQ(two.row(0)[i], (before[size_t(i)] + before[size_t(i) + 1]) / std::sqrt(2.0f));
+    EXPECT_FLOAT_EQ(two.row(0)[i + 1], (before[size_t(i)] - before[size_t(i) + 1]) / std::sqrt(2.0f));
+  }
+  for (int64_t tokens : {1, 33})
+    for (int64_t head_dim : {64, 128, 256, 80, 96, 20, 7}) {
+      OwnedTensor x = normal_matrix(random, DType::F32, tokens, 3 * head_dim, 16), want = copied(x);
+      reference().hadamard(want, 3, head_dim);
+      for_each_implementation([&](const Kernels& k) {
+        OwnedTensor got = copied(x);
+        k.hadamard(got, 3, head_dim);
+        expect_close(got, want);
+        expect_gaps_untouched(got);
+        k.hadamard(got, 3, head_dim);  // its own inverse
+        expect_close(got, x);
+      });
+    }
+}
+
 TEST(Elementwise, Embed) {
   Random random(4);
   OwnedTensor ids = int_vector({3, 0, 11, 7, 3});
@@ -200,6 +227,43 @@ TEST(Elementwise, StoreKvRoundsBitForBit) {
       for_each_implementation(
           [&](const Kernels& k) { EXPECT_TRUE(*written(k).memory == *want.memory) << name(dtype); });
     }
+}
+
+/// Finite numbers; what infinite ones become is left open.
+TEST(Elementwise, StoreKvQuantisesAsDefined) {
+  Random random(32);
+  for (DType dtype : {DType::Q8_0, DType::Q4_0}) {
+    constexpr int64_t kTokens = 300, kHeads = 2, kDim = 64, kPages = 2;
+    OwnedTensor x = normal_matrix(random, DType::F32, kTokens, kHeads * kDim, 12);
+    for (int64_t i = 0; i < kDim; ++i) x.row(1)[i] = 0, x.row(2)[i] = i % 2 ? -3.0f : 3.0f;
+    auto written = [&](const Kernels& k) {
+      OwnedTensor pool = make_matrix(dtype, kPages * kHeads * kPageTokens, kDim), table = int_vector({1, 0});
+      OwnedSequences one({kTokens}, {100});
+      k.store_kv({reinterpret_cast<std::byte*>(pool.data), pool.bytes() / kPages, table, dtype, kHeads, kDim},
+                 x, one);
+      return pool;
+    };
+    OwnedTensor want = written(reference());
+    for (int64_t t = 0; t < kTokens; ++t)
+      for (int64_t h = 0; h < kHeads; ++h) {
+        int64_t at = 100 + t;
+        const auto* page =
+            reinterpret_cast<const std::byte*>(want.data) + (at < kPageTokens ? want.bytes() / kPages : 0);
+        std::vector<float> got(kDim);
+        load_codes(got.data(), page + h * want.bytes() / kPages / kHeads, dtype, kDim, at % kPageTokens);
+        for (int64_t g = 0; g < kDim; g += 32) {
+          const float* in = x.row(t) + h * kDim + g;
+          float most = 0;
+          for (int64_t i = 0; i < 32; ++i) most = std::max(most, std::fabs(in[i]));
+          // Half a step of max / 127 or max / 8, a whole one at the end that Q4_0 lacks (+8); scales are F16.
+          double step = most / (dtype == DType::Q8_0 ? 127.0 : 8.0);
+          for (int64_t i = 0; i < 32; ++i)
+            ASSERT_NEAR(got[size_t(g + i)], in[i], (dtype == DType::Q8_0 ? 0.5 : 1.0) * step + 0.001 * most);
+        }
+      }
+    for_each_implementation(
+        [&](const Kernels& k) { EXPECT_TRUE(*written(k).memory == *want.memory) << name(dtype); });
+  }
 }
 
 TEST(Elementwise, LogProb) {

@@ -225,6 +225,12 @@ inline const Kernels& kernels_through_host() {
             raw().rope(c.out(x), c.in(table), heads, head_dim, turn);
             c.finish();
           },
+      .hadamard =
+          [](Tensor x, int64_t heads, int64_t head_dim) {
+            Call c;
+            raw().hadamard(c.out(x), heads, head_dim);
+            c.finish();
+          },
       .store_kv =
           [](const KvPages& pages, Tensor x, const Sequences& sequences) {
             Call c;

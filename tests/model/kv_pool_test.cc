@@ -101,6 +101,7 @@ TEST(CacheTypes, AreReadAndWrittenInOnePlace) {
   EXPECT_EQ(parse_cache_types("bf16"), (CacheTypes{DType::BF16, DType::BF16}));
   EXPECT_EQ(parse_cache_types("k=F32,v=f16"), (CacheTypes{DType::F32, DType::F16}));
   EXPECT_EQ(parse_cache_types("v=bf16"), (CacheTypes{DType::F16, DType::BF16}));
+  EXPECT_EQ(parse_cache_types("k=q8_0,v=q4_0"), (CacheTypes{DType::Q8_0, DType::Q4_0}));
   for (CacheTypes types : {CacheTypes{DType::F32, DType::F32}, CacheTypes{DType::F32, DType::BF16}})
     EXPECT_EQ(parse_cache_types(describe(types)), types);
   for (const char* wrong : {"", "q4_k", "f64", "k=", "k=f16,w=f16", "k=f16;v=f16", "i32"}) {

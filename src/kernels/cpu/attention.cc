@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/threads.h"
+#include "kernels/cache_codes.h"
 #include "kernels/cpu/attention_internal.h"
 
 namespace longspan {
@@ -36,8 +37,8 @@ float* scratch(int64_t floats) {
 struct Prepared {
   SequenceAttention shape;
   std::vector<RowKeys> rows;
-  std::vector<float> slopes, decay;                     // in base 2
-  std::vector<void*> keys[kMaxAttentionZones], values;  // pages
+  std::vector<float> slopes, decay;  // in base 2
+  std::vector<OpenPages> pages;      // values, then keys of each zone
   AttentionJob job;
 };
 
@@ -59,7 +60,10 @@ void prepare(Prepared& p, Tensor out, Tensor log_sum, std::span<const AttentionZ
   p.slopes = in_base_2(s.slopes, s.slopes.size());
   p.decay =
       in_base_2(s.decay, s.decay.empty() ? 0 : static_cast<size_t>(round_up(s.head_dim, kDecayPadding)));
-  p.values = page_addresses(values, sequence, s.keys());
+  int64_t first = s.keys();  // that any row sees
+  for (const RowKeys& row : p.rows) first = std::min(first, row.edge[0]);
+  p.pages.reserve(1 + zones.size());
+  p.pages.emplace_back(values, sequence, first, s.keys());
   constexpr auto kFloat = static_cast<int64_t>(sizeof(float));
   auto pointer = [](const std::vector<float>& v) { return v.empty() ? nullptr : v.data(); };
   bool bf16 = out.dtype == DType::BF16;
@@ -72,8 +76,8 @@ void prepare(Prepared& p, Tensor out, Tensor log_sum, std::span<const AttentionZ
            .out_bf16 = bf16,
            .log_sum = log_sum ? log_sum.row(s.first) : nullptr,
            .log_sum_stride = log_sum.row_stride / kFloat,
-           .value_pages = p.values.data(),
-           .value_dtype = values.dtype,
+           .value_pages = p.pages[0].addresses(),
+           .value_dtype = p.pages[0].dtype(),
            .kv_heads = s.kv_heads,
            .group = s.heads / s.kv_heads,
            .head_dim = s.head_dim,
@@ -86,8 +90,8 @@ void prepare(Prepared& p, Tensor out, Tensor log_sum, std::span<const AttentionZ
     const auto& [from, q, keys] = zones[z];
     assert(keys.heads == s.kv_heads && keys.head_dim == s.head_dim);
     assert(q.dtype == DType::F32 && q.cols() == out.cols());
-    p.keys[z] = page_addresses(keys, sequence, s.keys());
-    p.job.zones[p.job.zone_count++] = {q.row(s.first), q.row_stride / kFloat, p.keys[z].data(), keys.dtype};
+    const OpenPages& open = p.pages.emplace_back(keys, sequence, first, s.keys());
+    p.job.zones[p.job.zone_count++] = {q.row(s.first), q.row_stride / kFloat, open.addresses(), open.dtype()};
   }
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/threads.h"
+#include "kernels/cache_codes.h"
 #include "kernels/cpu/attention_keys.h"
 #include "kernels/cpu/cpu.h"
 #include "kernels/host_attention.h"
@@ -27,15 +28,15 @@ struct Call {
 /// One head's keys of some pages as columns, 0 beyond the last key.
 void lay_columns(std::vector<float>& out, const Call& call, const KvPages& keys, int64_t head) {
   int64_t d = keys.head_dim;
-  std::vector<void*> addresses = page_addresses(keys, 0, call.s.keys());
+  OpenPages open(keys, 0, call.first_page * kPageTokens, call.s.keys());
   out.assign(static_cast<size_t>(call.pages * d * kPageTokens), 0.0f);
   parallel_for(call.pages, [&](int64_t i) {
     int64_t page = call.first_page + i;
-    Tensor rows = host_matrix(addresses[static_cast<size_t>(page)], keys.dtype, keys.heads * kPageTokens, d);
+    Tensor rows = host_matrix(open.addresses()[page], open.dtype(), keys.heads * kPageTokens, d);
     std::vector<float> key(static_cast<size_t>(d));
     float* columns = out.data() + i * d * kPageTokens;
     for (int64_t n = 0; n < std::min(kPageTokens, call.s.keys() - page * kPageTokens); ++n) {
-      dequantise(key.data(), rows.row(head * kPageTokens + n), keys.dtype, d);
+      dequantise(key.data(), rows.row(head * kPageTokens + n), open.dtype(), d);
       for (int64_t j = 0; j < d; ++j) columns[j * kPageTokens + n] = key[static_cast<size_t>(j)];
     }
   });

@@ -39,6 +39,7 @@ constexpr int64_t kGemmRows = 8;
 DType cpu_product_dtype(Compute compute, int64_t rows);
 
 /// Kernels::rope_table and attention_weights, the same for every instruction set.
+void cpu_hadamard(Tensor x, int64_t heads, int64_t head_dim);
 void cpu_rope_table(const RopeTable& table, Tensor positions, const Rotation& rotation, double scale);
 void cpu_attention_weights(Tensor out, std::span<const AttentionZone> zones, const AttentionShape& shape,
                            Tensor rows);

@@ -6,6 +6,7 @@
 #include <cassert>
 #include <cmath>
 
+#include "kernels/cache_codes.h"
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/attention_backward.h"
 #include "kernels/cpu/cpu.h"
@@ -47,6 +48,7 @@ constinit const Kernels kAvx2Kernels = {
     .packed_bytes = packed_bytes_f32,
     .rope_table = cpu_rope_table,
     .rope = rope,
+    .hadamard = cpu_hadamard,
     .store_kv = store_kv,
     .attention = attention_avx2,
     .attention_weights = cpu_attention_weights,

@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cmath>
 
+#include "kernels/cache_codes.h"
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/attention_backward.h"
 #include "kernels/cpu/cpu.h"
@@ -46,6 +47,7 @@ constinit const Kernels kAvx512Kernels = {
     .packed_bytes = packed_bytes_f32,
     .rope_table = cpu_rope_table,
     .rope = rope,
+    .hadamard = cpu_hadamard,
     .store_kv = store_kv,
     .attention = attention_avx512,
     .attention_weights = cpu_attention_weights,
@@ -85,6 +87,7 @@ constinit const Kernels kAvx512Bf16Kernels = {
     .packed_bytes = packed_bytes_bf16,
     .rope_table = cpu_rope_table,
     .rope = rope,
+    .hadamard = cpu_hadamard,
     .store_kv = store_kv,
     .attention = attention_avx512_bf16,
     .attention_weights = cpu_attention_weights,

@@ -2,6 +2,7 @@
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/attention_cudnn.h"
 #include "kernels/cuda/attention_internal.h"
+#include "kernels/cuda/attention_pack.h"
 
 namespace longspan {
 
@@ -11,16 +12,18 @@ void cuda_attention(Tensor out, Tensor log_sum, std::span<const AttentionZone> z
   if (out.rows() == 0 || sequences.most_rows == 0) return;
   if (out.dtype == DType::BF16 && cudnn_attention(out, log_sum, zones, values, shape)) return;
   CudaDevice& device = device_of(out);
-  AttentionView view = view_of(zones, values, shape);
+  Scratch scratch(device);
+  // Sequences of few rows in a batch with longer ones are computed as they are alone.
+  bool decodes = !shape.decay && (sequences.count > 1 || sequences.most_rows <= kDecodeRows);
+  int above = shape.decay ? 0 : kDecodeRows;
+  bool as_they_are = decodes && decode_reads(zones, values);
+  OpenAttention open{{zones.begin(), zones.end()}, values};
+  if (!as_they_are || sequences.most_rows > above) open = opened(scratch, device, zones, values, sequences);
+  AttentionView view = view_of(open.zones, open.values, shape);
   AttentionResult result{view_of(out), static_cast<float*>(log_sum.data),
                          log_sum.row_stride / static_cast<int64_t>(sizeof(float))};
-  int above = 0;
-  if (!shape.decay) {
-    // Sequences of few rows in a batch with longer ones are computed as they are alone.
-    if (sequences.count > 1 || sequences.most_rows <= kDecodeRows)
-      decode_attention(device, result, view, sequences, out.rows());
-    above = kDecodeRows;
-  }
+  if (decodes)
+    decode_attention(device, result, as_they_are ? view_of(zones, values, shape) : view, sequences, out.rows());
   if (sequences.most_rows <= above) return;
   if (out.dtype == DType::BF16 && tiled_attention(device, result, view, sequences, above)) return;
   plain_attention(device, result, view, sequences, above);

@@ -128,8 +128,7 @@ bool aligned(const Tensor& x) {
   return reinterpret_cast<uintptr_t>(x.data) % 16 == 0 && x.row_stride % 16 == 0;
 }
 
-bool suits(const Tensor& out, std::span<const AttentionZone> zones, const KvPages& values,
-           const AttentionShape& s) {
+bool suits(const Tensor& out, std::span<const AttentionZone> zones, const AttentionShape& s) {
   const Sequences& q = s.sequences;
   // Positions matter only where something depends on distances; without them, distances are those of rows.
   bool by_distance = zones.size() > 1 || s.window > 0;
@@ -139,8 +138,7 @@ bool suits(const Tensor& out, std::span<const AttentionZone> zones, const KvPage
                q.most_keys <= std::numeric_limits<int32_t>::max() - kKeyTile && s.head_dim % 8 == 0 &&
                s.head_dim <= 256;
   bool types = out.dtype == DType::BF16 && aligned(out) && zones.size() <= kMaxAttentionZones;
-  for (const AttentionZone& zone : zones)
-    types = types && zone.q.dtype == DType::F32 && aligned(zone.q) && zone.keys.dtype == values.dtype;
+  for (const AttentionZone& zone : zones) types = types && zone.q.dtype == DType::F32 && aligned(zone.q);
   return plain && known && sizes && types && !zones.empty();
 }
 
@@ -358,7 +356,7 @@ void clear_unseen(const Call& call, const AttentionGradients& gradients) {
 
 bool cudnn_attention(Tensor out, Tensor log_sum, std::span<const AttentionZone> zones, const KvPages& values,
                      const AttentionShape& shape) {
-  if (!suits(out, zones, values, shape)) return false;
+  if (!suits(out, zones, shape)) return false;
   CudaDevice& device = device_of(out);
   Call call{device, zones, values, shape, launches_of(zones, shape), plans_of(device)};
   if (call.padded()) return false;
@@ -374,7 +372,7 @@ bool cudnn_attention(Tensor out, Tensor log_sum, std::span<const AttentionZone> 
 bool cudnn_attention_backward(const AttentionGradients& gradients, Tensor dout, Tensor out, Tensor log_sum,
                               std::span<const AttentionZone> zones, const KvPages& values,
                               const AttentionShape& shape) {
-  if (!suits(out, zones, values, shape) || shape.sequences.most_keys != shape.sequences.most_rows ||
+  if (!suits(out, zones, shape) || shape.sequences.most_keys != shape.sequences.most_rows ||
       dout.dtype != DType::F32 || !aligned(dout) || !aligned(gradients.values))
     return false;
   for (size_t z = 0; z < zones.size(); ++z)

@@ -50,14 +50,14 @@ struct Parts {
 template <int kD, CacheKind kKind>
 constexpr int kFrontBytes = std::max(kRingBytes<kD, kKind>,
                                      kWarps* kQueries*(kD + 2) * static_cast<int>(sizeof(float)));
-template <int kD>
+template <int kD, CacheKind kKind>
 constexpr int fragment_bytes(int zones) {
-  return zones * 3 * (kD / 16) * 32 * static_cast<int>(sizeof(uint2));
+  return zones * parts_of_factors(kKind) * (kD / 16) * 32 * static_cast<int>(sizeof(uint2));
 }
 template <int kD, CacheKind kKind>
 constexpr int decode_bytes(int zones) {
-  int undo = kKind == CacheKind::F16 ? zones * kQueries * static_cast<int>(sizeof(float)) : 0;
-  return kFrontBytes<kD, kKind> + fragment_bytes<kD>(zones) + undo;
+  int undo = in_f16(kKind) ? zones * kQueries * static_cast<int>(sizeof(float)) : 0;
+  return kFrontBytes<kD, kKind> + fragment_bytes<kD, kKind>(zones) + undo;
 }
 
 /// Row and head of query `index` of the rows of a sequence that share a head of keys.
@@ -103,13 +103,13 @@ __device__ void make_fragments(uint2* fragments, const float* undo, const Attent
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       x[i] = index.valid && at + i < v.head_dim ? q[at + i] : 0;
-      if constexpr (kKind == CacheKind::F16) x[i] /= undo[z * kQueries + lane / 4];
+      if constexpr (in_f16(kKind)) x[i] /= undo[z * kQueries + lane / 4];
     }
     Three a = three_parts<kKind>(x[0], x[1]), b = three_parts<kKind>(x[2], x[3]);
-    uint2* to = fragments + (z * 3 * kSteps + step) * 32 + lane;
+    uint2* to = fragments + (z * parts_of_factors(kKind) * kSteps + step) * 32 + lane;
     to[0] = {a.high, b.high};
     to[kSteps * 32] = {a.middle, b.middle};
-    to[2 * kSteps * 32] = {a.low, b.low};
+    if constexpr (!has_codes(kKind)) to[2 * kSteps * 32] = {a.low, b.low};
   }
 }
 
@@ -151,7 +151,7 @@ __device__ void write_part(const DecodeWarp<kD, kKind>& warp, float* memory, con
 }
 
 template <int kD, CacheKind kKind>
-__global__ void __launch_bounds__(kThreads, kDecodeBlocks<kD>)
+__global__ void __launch_bounds__(kThreads, decode_blocks(kD, kKind))
     decode_kernel(const __grid_constant__ AttentionView v, Parts parts) {
   extern __shared__ uint4 memory[];
   launch_dependents();
@@ -163,7 +163,7 @@ __global__ void __launch_bounds__(kThreads, kDecodeBlocks<kD>)
   if (split >= splits.count || first_query >= s.rows * v.group) return;
   auto* front = reinterpret_cast<std::byte*>(memory);
   auto* q = reinterpret_cast<uint2*>(front + kFrontBytes<kD, kKind>);
-  auto* undo = reinterpret_cast<float*>(front + kFrontBytes<kD, kKind> + fragment_bytes<kD>(v.zones));
+  auto* undo = reinterpret_cast<float*>(front + kFrontBytes<kD, kKind> + fragment_bytes<kD, kKind>(v.zones));
   int lane = static_cast<int>(threadIdx.x) % 32, w = static_cast<int>(threadIdx.x) / 32;
   QueryIndex mine = query_index(v, s, kv, first_query + lane / 4);
   int last_row = (min(first_query + kQueries, s.rows * v.group) - 1) / v.group;
@@ -174,7 +174,7 @@ __global__ void __launch_bounds__(kThreads, kDecodeBlocks<kD>)
   warp.whole = whole_range(v, s, first_query / v.group, last_row);
   warp.lane = lane, warp.kv = kv, warp.end = min(begin + splits.length, splits.end);
   warp.start(begin + w * kStep);
-  if constexpr (kKind == CacheKind::F16) {
+  if constexpr (in_f16(kKind)) {
     find_scales(undo, v, s, kv, first_query);
     __syncthreads();
   }
@@ -254,13 +254,25 @@ bool in_vectors(const PagesView& pages) {
          reinterpret_cast<uintptr_t>(pages.memory) % 16 == 0;
 }
 CacheKind kind_of(const AttentionView& v) {
-  DType dtype = v.values.dtype;
+  DType keys = v.zone[0].keys.dtype, values = v.values.dtype;
   bool vectors = in_vectors(v.values);
   for (int z = 0; z < v.zones; ++z)
-    vectors = vectors && in_vectors(v.zone[z].keys) && v.zone[z].keys.dtype == dtype;
-  if (vectors && dtype == DType::BF16) return CacheKind::BF16;
-  if (vectors && dtype == DType::F16) return CacheKind::F16;
-  return CacheKind::Any;
+    vectors = vectors && in_vectors(v.zone[z].keys) && v.zone[z].keys.dtype == keys;
+  if (!vectors) return CacheKind::Any;
+  if (keys == DType::Q8_0 && values == DType::Q4_0) return CacheKind::Q8Q4;
+  if (keys != values) return CacheKind::Any;
+  switch (values) {
+    case DType::BF16:
+      return CacheKind::BF16;
+    case DType::F16:
+      return CacheKind::F16;
+    case DType::Q8_0:
+      return CacheKind::Q8;
+    case DType::Q4_0:
+      return CacheKind::Q4;
+    default:
+      return CacheKind::Any;
+  }
 }
 
 /// false where a block does not find room.
@@ -279,6 +291,32 @@ bool launch_splits(CudaDevice& device, const AttentionView& v, const Parts& part
   return true;
 }
 
+template <int kD>
+void launch_kind(CacheKind kind, CudaDevice& device, const AttentionView& v, const Parts& parts, dim3 grid) {
+  bool launched = false;
+  switch (kind) {
+    case CacheKind::BF16:
+      launched = launch_splits<kD, CacheKind::BF16>(device, v, parts, grid);
+      break;
+    case CacheKind::F16:
+      launched = launch_splits<kD, CacheKind::F16>(device, v, parts, grid);
+      break;
+    // Rings of codes are smaller than those of 16 bits: they find room wherever those do.
+    case CacheKind::Q8:
+      launched = launch_splits<kD, CacheKind::Q8>(device, v, parts, grid);
+      break;
+    case CacheKind::Q4:
+      launched = launch_splits<kD, CacheKind::Q4>(device, v, parts, grid);
+      break;
+    case CacheKind::Q8Q4:
+      launched = launch_splits<kD, CacheKind::Q8Q4>(device, v, parts, grid);
+      break;
+    case CacheKind::Any:
+      break;
+  }
+  if (!launched) launch_splits<kD, CacheKind::Any>(device, v, parts, grid);
+}
+
 /// Begins while the splits end.
 void launch_combine(CudaDevice& device, const AttentionView& v, const Parts& parts,
                     const AttentionResult& result, dim3 grid) {
@@ -293,8 +331,9 @@ void launch_combine(CudaDevice& device, const AttentionView& v, const Parts& par
 template <int kD>
 void launch(CudaDevice& device, const AttentionResult& result, const AttentionView& v, const Sequences& s,
             int64_t total_rows) {
+  CacheKind kind = kind_of(v);
   // Resident blocks; those of one sequence of one row, so that the splits do not depend on the batch.
-  int blocks = device.multiprocessors() * kDecodeBlocks<kD>;
+  int blocks = device.multiprocessors() * decode_blocks(kD, kind);
   int groups = (v.group + kQueries - 1) / kQueries;
   int most = std::max(1, std::min(kMostSplits, blocks / (v.kv_heads * groups)));
   auto keys = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(std::max<int64_t>(s.most_keys, 1))));
@@ -313,15 +352,18 @@ void launch(CudaDevice& device, const AttentionResult& result, const AttentionVi
   int64_t queries = (rows * v.group + kQueries - 1) / kQueries;
   dim3 grid(static_cast<unsigned>(splits), static_cast<unsigned>(v.kv_heads * queries),
             static_cast<unsigned>(s.count));
-  CacheKind kind = kind_of(v);
-  bool launched = (kind == CacheKind::BF16 && launch_splits<kD, CacheKind::BF16>(device, v, parts, grid)) ||
-                  (kind == CacheKind::F16 && launch_splits<kD, CacheKind::F16>(device, v, parts, grid));
-  if (!launched) launch_splits<kD, CacheKind::Any>(device, v, parts, grid);
+  launch_kind<kD>(kind, device, v, parts, grid);
   dim3 outputs(static_cast<unsigned>(v.heads), static_cast<unsigned>(rows), static_cast<unsigned>(s.count));
   launch_combine(device, v, parts, result, outputs);
 }
 
 }  // namespace
+
+bool decode_reads(std::span<const AttentionZone> zones, const KvPages& values) {
+  bool codes = is_quantised(values.dtype);
+  for (const AttentionZone& zone : zones) codes = codes || is_quantised(zone.keys.dtype);
+  return !codes || kind_of(view_of(zones, values, {.heads = 1, .kv_heads = 1})) != CacheKind::Any;
+}
 
 void decode_attention(CudaDevice& device, const AttentionResult& result, const AttentionView& v,
                       const Sequences& sequences, int64_t total_rows) {

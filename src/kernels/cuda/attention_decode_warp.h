@@ -6,10 +6,12 @@
 // the cache (BF16: 8 bits each; F16: 11), which lie in the 16 rows of A: rows 0-7 hold the upper parts of 8
 // queries, rows 8-15 the middle parts, and a second product adds the lower ones. A product does not care
 // about the order of its inner dimension, so each lane's 8 neighbouring elements of a key are its share of
-// two steps.
+// two steps. Codes of quantised caches lie in the ring as they are; what a lane takes from there becomes F16,
+// and two numbers are enough.
 #pragma once
 
 #include "kernels/cuda/attention_view.h"
+#include "kernels/cuda/cache_codes.cuh"
 #include "kernels/cuda/tensor_cores.h"
 
 namespace longspan {
@@ -19,43 +21,66 @@ constexpr int kStep = 16;                      // tokens of a warp at a time
 constexpr int kBlockStep = kStep * kDecodeWarps;
 static_assert(kPageTokens % kStep == 0);
 
-/// Caches that kernels are made for: rows of 16-byte vectors of these types, and all others.
-enum class CacheKind { BF16, F16, Any };
+/// Caches that kernels are made for: rows of 16-byte vectors of these types (Q8Q4: keys Q8_0, values Q4_0),
+/// and all others.
+enum class CacheKind { BF16, F16, Q8, Q4, Q8Q4, Any };
+constexpr bool has_codes(CacheKind kind) {
+  return kind == CacheKind::Q8 || kind == CacheKind::Q4 || kind == CacheKind::Q8Q4;
+}
+/// Whether products are those of F16, else those of BF16.
+constexpr bool in_f16(CacheKind kind) { return kind == CacheKind::F16 || has_codes(kind); }
+/// Of quantised kinds; F16 stands for both types of 16 bits.
+constexpr DType key_type(CacheKind kind) {
+  return kind == CacheKind::Q4 ? DType::Q4_0 : has_codes(kind) ? DType::Q8_0 : DType::F16;
+}
+constexpr DType value_type(CacheKind kind) {
+  return kind == CacheKind::Q8 ? DType::Q8_0 : has_codes(kind) ? DType::Q4_0 : DType::F16;
+}
 
 /// Stages of a warp's ring and blocks of a multiprocessor: 192 KB of shared memory hold their rings.
 template <int kD>
 constexpr int kDecodeStages = kD == 64 ? 4 : 2;
-template <int kD>
-constexpr int kDecodeBlocks = kD <= 128   ? 3
-                              : kD == 192 ? 2
-                                          : 1;
-/// Bytes of a step's keys or values in the ring.
-template <int kD>
-constexpr int kStepBytes = kStep* kD * 2;
+constexpr int decode_blocks(int d, CacheKind kind) {
+  if (d <= 128) return has_codes(kind) ? 4 : 3;
+  return d == 192 ? 2 : 1;
+}
+/// Of how many numbers of 16 bits what multiplies the cache is the sum. Codes become F16, whose rounding is
+/// larger than the third.
+constexpr int parts_of_factors(CacheKind kind) { return has_codes(kind) ? 2 : 3; }
+/// Bytes of a row, and of a step's keys or values with their scales, in the ring.
+template <int kD, DType kType>
+constexpr int kRowBytes = kType == DType::Q4_0   ? kD / 2
+                          : kType == DType::Q8_0 ? kD
+                                                 : kD * 2;
+template <int kD, DType kType>
+constexpr int kStepBytes = kStep* kRowBytes<kD, kType> + (kType == DType::F16 ? 0 : kStep * kD / 16);
 template <int kD, CacheKind kKind>
-constexpr int kRingBytes = kKind == CacheKind::Any ? 0 : kDecodeWarps* kDecodeStages<kD> * 2 * kStepBytes<kD>;
+constexpr int kStageBytes = kStepBytes<kD, key_type(kKind)> + kStepBytes<kD, value_type(kKind)>;
+template <int kD, CacheKind kKind>
+constexpr int kRingBytes =
+    kKind == CacheKind::Any ? 0 : kDecodeWarps* kDecodeStages<kD>* kStageBytes<kD, kKind>;
 
 /// F16 has few exponents: q is scaled so that its largest element lies below 2^14, and p by this.
 template <CacheKind kKind>
-constexpr float kWeightScale = kKind == CacheKind::F16 ? 16384.0f : 1.0f;
+constexpr float kWeightScale = in_f16(kKind) ? 16384.0f : 1.0f;
 constexpr int kF16Exponent = 13;
 
 template <CacheKind kKind>
 __device__ uint32_t pack_parts(float a, float b) {
-  return kKind == CacheKind::F16 ? pack_f16(a, b) : pack_bf16(a, b);
+  return in_f16(kKind) ? pack_f16(a, b) : pack_bf16(a, b);
 }
 template <CacheKind kKind>
 __device__ float low_part(uint32_t packed) {
-  return kKind == CacheKind::F16 ? low_f16(packed) : low_bf16(packed);
+  return in_f16(kKind) ? low_f16(packed) : low_bf16(packed);
 }
 template <CacheKind kKind>
 __device__ float high_part(uint32_t packed) {
-  return kKind == CacheKind::F16 ? high_f16(packed) : high_bf16(packed);
+  return in_f16(kKind) ? high_f16(packed) : high_bf16(packed);
 }
 template <CacheKind kKind>
 __device__ void multiply_parts(float (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0,
                                uint32_t b1) {
-  if constexpr (kKind == CacheKind::F16)
+  if constexpr (in_f16(kKind))
     mma_f16(d, a0, a1, a2, a3, b0, b1);
   else
     mma(d, a0, a1, a2, a3, b0, b1);
@@ -89,6 +114,84 @@ __device__ inline int parts_of(DType dtype) { return dtype == DType::BF16 ? 1 : 
 template <int kD>
 __device__ uint32_t ring_offset(int row, int vector) {
   return static_cast<uint32_t>(row * kD * 2 + (vector ^ ((row & 6) ^ (row & 1) << 2)) * 16);
+}
+
+/// Where byte `at` of a step of codes lies in the ring: lanes that read 8 (Q8_0) or 4 bytes (Q4_0) of several
+/// rows meet no bank twice, neither as keys (4 neighbours of 8 rows) nor as values (8 of every second row).
+template <DType kType>
+__device__ uint32_t code_offset(uint32_t at) {
+  uint32_t line = at / 128;
+  if constexpr (kType == DType::Q8_0)
+    return at ^ ((line ^ line >> 2) & 3) * 32;
+  else
+    return at ^ ((line & 1) * 3 ^ (line >> 1 & 1) * 5) * 16;
+}
+
+__device__ inline uint32_t load_shared_half(uint32_t address) {
+  uint16_t x;
+  asm volatile("ld.shared.u16 %0, [%1];\n" : "=h"(x) : "r"(address) : "memory");
+  return x;
+}
+__device__ inline uint32_t load_shared_word(uint32_t address) {
+  uint32_t x;
+  asm volatile("ld.shared.u32 %0, [%1];\n" : "=r"(x) : "r"(address) : "memory");
+  return x;
+}
+__device__ inline uint2 load_shared_two(uint32_t address) {
+  uint2 x;
+  asm volatile("ld.shared.v2.u32 {%0,%1}, [%2];\n" : "=r"(x.x), "=r"(x.y) : "r"(address) : "memory");
+  return x;
+}
+
+/// scale (bytes - zero) of two bytes of `codes` chosen by `selector`, as F16: 0x6400 | byte is 1024 + byte.
+__device__ inline uint32_t two_of_codes(uint32_t codes, uint32_t selector, __half2 zero, __half2 scale) {
+  uint32_t bits = __byte_perm(codes, 0x64646464u, selector);
+  __half2 x = __hmul2(__hsub2(*reinterpret_cast<const __half2*>(&bits), zero), scale);
+  return *reinterpret_cast<const uint32_t*>(&x);
+}
+
+/// 8 elements as they lie in the ring: of 16 bits, or codes with their scale.
+template <DType kType>
+struct RingElements {
+  uint2 codes;
+  uint32_t scale;
+};
+template <>
+struct RingElements<DType::F16> {
+  uint4 elements;
+};
+
+/// Those of a row of a step of codes at `step` in shared memory; `groups` a token. Rows that are not `valid`
+/// give zeros: what is behind the keys may be anything.
+template <int kD, DType kType>
+__device__ inline RingElements<kType> load_codes_shared(uint32_t step, int row, int vector, int groups,
+                                                        bool valid) {
+  RingElements<kType> x;
+  uint32_t scales = step + kStep * kRowBytes<kD, kType>;
+  x.scale = valid ? load_shared_half(scales + static_cast<uint32_t>((row * groups + vector / 4) * 2)) : 0;
+  if constexpr (kType == DType::Q8_0)
+    x.codes = load_shared_two(step + code_offset<kType>(static_cast<uint32_t>(row * kD + vector * 8)));
+  else
+    x.codes.x =
+        load_shared_word(step + code_offset<kType>(static_cast<uint32_t>(row * (kD / 2) + vector * 4)));
+  return x;
+}
+
+/// As 16 bits each.
+__device__ inline uint4 elements_of(const RingElements<DType::F16>& x) { return x.elements; }
+template <DType kType>
+__device__ inline uint4 elements_of(const RingElements<kType>& x) {
+  __half2 scale = __half2half2(__ushort_as_half(static_cast<unsigned short>(x.scale))), zero;
+  uint32_t low, high;
+  if constexpr (kType == DType::Q8_0) {
+    low = x.codes.x ^ 0x80808080u, high = x.codes.y ^ 0x80808080u;
+    zero = __float2half2_rn(1024 + 128);
+  } else {
+    low = x.codes.x & 0x0f0f0f0fu, high = x.codes.x >> 4 & 0x0f0f0f0fu;
+    zero = __float2half2_rn(1024 + 8);
+  }
+  return {two_of_codes(low, 0x4140, zero, scale), two_of_codes(low, 0x4342, zero, scale),
+          two_of_codes(high, 0x4140, zero, scale), two_of_codes(high, 0x4342, zero, scale)};
 }
 
 /// Which zone each pair of a lane's query and its four tokens of a step is in.
@@ -134,6 +237,7 @@ template <int kD, CacheKind kKind>
 struct DecodeWarp {
   static constexpr bool kInRing = kKind != CacheKind::Any;
   static constexpr int kStages = kInRing ? kDecodeStages<kD> : 1;
+  static constexpr DType kKeyType = key_type(kKind), kValueType = value_type(kKind);
 
   const AttentionView& v;
   const SequenceView& s;
@@ -206,8 +310,30 @@ struct DecodeWarp {
     return {n0, 0, 0, 0};
   }
 
+  /// The same of codes and their scales, which are contiguous; what is behind the keys may be anything.
+  template <DType kType>
+  __device__ void load_code_tokens(uint32_t to, const PagesView& pages, int64_t page, int n0) const {
+    constexpr int kVectors = kRowBytes<kD, kType> / 16;  // of a token, at most
+    CodesView from = codes_of(pages.memory + page * pages.stride, kType, v.head_dim, kv,
+                              n0 % static_cast<int>(kPageTokens));
+    int vectors = code_size(kType, v.head_dim) / 16;
+#pragma unroll
+    for (int i = 0; i < (kStep * kVectors + 31) / 32; ++i) {
+      int e = i * 32 + lane, row = e / kVectors, vector = e % kVectors;
+      if (e >= kStep * kVectors) break;
+      bool valid = vector < vectors;
+      copy_async(to + code_offset<kType>(static_cast<uint32_t>(row * kRowBytes<kD, kType> + vector * 16)),
+                 from.codes + (valid ? (row * vectors + vector) * 16 : 0), valid);
+    }
+    if (lane < v.head_dim / 16)
+      copy_async(to + kStep * kRowBytes<kD, kType> + static_cast<uint32_t>(lane) * 16,
+                 reinterpret_cast<const std::byte*>(from.scales) + lane * 16, true);
+  }
+
   /// 16 tokens of a page into the ring, in the background; zeros behind the keys and the head.
+  template <DType kType>
   __device__ void load_tokens(uint32_t to, const PagesView& pages, int64_t page, int n0) const {
+    if constexpr (kType != DType::F16) return load_code_tokens<kType>(to, pages, page, n0);
     constexpr int kVectors = kD / 8;  // of a token
     const std::byte* from = pages.memory + page * pages.stride +
                             (static_cast<int64_t>(kv) * kPageTokens + n0 % kPageTokens) * v.head_dim * 2;
@@ -232,12 +358,12 @@ struct DecodeWarp {
     }
   }
   __device__ uint32_t stage(int slot) const {
-    return ring + static_cast<uint32_t>(slot * 2 * kStepBytes<kD>);
+    return ring + static_cast<uint32_t>(slot * kStageBytes<kD, kKind>);
   }
   __device__ void load_next(int slot) const {
     if (next.zones != 0) {
-      load_tokens(stage(slot), v.zone[next.zone()].keys, next.key_page, next.first);
-      load_tokens(stage(slot) + kStepBytes<kD>, v.values, next.value_page, next.first);
+      load_tokens<kKeyType>(stage(slot), v.zone[next.zone()].keys, next.key_page, next.first);
+      load_tokens<kValueType>(stage(slot) + kStepBytes<kD, kKeyType>, v.values, next.value_page, next.first);
     }
     commit_copies();
   }
@@ -250,24 +376,44 @@ struct DecodeWarp {
     }
   };
   __device__ const uint2* fragment(int z, int step) const {
-    return q + (z * 3 * (kD / 16) + step) * 32 + lane;
+    return q + (z * parts_of_factors(kKind) * (kD / 16) + step) * 32 + lane;
   }
   /// Tokens 8 b .. 8 b + 7 of the step by one step of 16 elements of q; or, both, those and the `other`
   /// eight.
   template <bool kBoth>
   __device__ void multiply(Scores& scores, int b, const uint2* at, const uint2& x, const uint2& other) const {
-    uint2 high = at[0], middle = at[(kD / 16) * 32], low = at[2 * (kD / 16) * 32];
+    uint2 high = at[0], middle = at[(kD / 16) * 32];
     multiply_parts<kKind>(scores.upper[b], high.x, middle.x, high.y, middle.y, x.x, x.y);
     if (kBoth) multiply_parts<kKind>(scores.upper[1], high.x, middle.x, high.y, middle.y, other.x, other.y);
+    if constexpr (has_codes(kKind)) return;
+    uint2 low = at[2 * (kD / 16) * 32];
     multiply_parts<kKind>(scores.lower[b], low.x, 0, low.y, 0, x.x, x.y);
     if (kBoth) multiply_parts<kKind>(scores.lower[1], low.x, 0, low.y, 0, other.x, other.y);
   }
+  /// Elements 8 `vector` .. of row `row` of a step in the ring.
+  template <DType kType>
+  __device__ RingElements<kType> ring_elements(uint32_t step, int row, int vector, bool valid) const {
+    if constexpr (kType == DType::F16)
+      return {load_shared(step + ring_offset<kD>(row, vector))};
+    else
+      return load_codes_shared<kD, kType>(step, row, vector, v.head_dim / static_cast<int>(kCacheGroup),
+                                          valid);
+  }
   __device__ void add_ring_products(Scores& scores, int z, uint32_t keys) const {
+    // Codes take instructions to become numbers; meanwhile others are on their way.
+    constexpr int kAhead = has_codes(kKind) ? kD / 32 : 1;
+    RingElements<kKeyType> near[kAhead], far[kAhead];
 #pragma unroll
     for (int k = 0; k < kD / 32; ++k) {
       if (32 * k >= v.head_dim) break;
-      uint4 x = load_shared(keys + ring_offset<kD>(lane / 4, 4 * k + lane % 4));
-      uint4 y = load_shared(keys + ring_offset<kD>(8 + lane / 4, 4 * k + lane % 4));
+      if (k % kAhead == 0) {
+#pragma unroll
+        for (int i = 0; i < kAhead; ++i) {
+          near[i] = ring_elements<kKeyType>(keys, lane / 4, 4 * (k + i) + lane % 4, true);
+          far[i] = ring_elements<kKeyType>(keys, 8 + lane / 4, 4 * (k + i) + lane % 4, true);
+        }
+      }
+      uint4 x = elements_of(near[k % kAhead]), y = elements_of(far[k % kAhead]);
       multiply<true>(scores, 0, fragment(z, 2 * k), {x.x, x.y}, {y.x, y.y});
       multiply<true>(scores, 0, fragment(z, 2 * k + 1), {x.z, x.w}, {y.z, y.w});
     }
@@ -296,7 +442,7 @@ struct DecodeWarp {
 
   /// What the products of zone z are multiplied by.
   __device__ float scale_of(int z) const {
-    return kKind == CacheKind::F16 ? v.scale * undo[z * kQueries + lane / 4] : v.scale;
+    return in_f16(kKind) ? v.scale * undo[z * kQueries + lane / 4] : v.scale;
   }
   /// The scores of the lane's pairs that are in zone z.
   __device__ void take_scores(float (&score)[4], const Scores& scores, const Pairs& pairs, int z,
@@ -312,21 +458,31 @@ struct DecodeWarp {
     }
   }
 
-  __device__ void add_ring_values(const Three& near, const Three& far, uint32_t values) {
+  __device__ void add_ring_values(const Three& near, const Three& far, uint32_t values, int n0) {
     auto add = [&](int tile, uint32_t b0, uint32_t b1) {
       multiply_parts<kKind>(o[tile], near.high, near.middle, far.high, far.middle, b0, b1);
-      multiply_parts<kKind>(o[tile], near.low, 0, far.low, 0, b0, b1);
+      if constexpr (!has_codes(kKind)) multiply_parts<kKind>(o[tile], near.low, 0, far.low, 0, b0, b1);
     };
     auto add_word = [&](int tile, uint32_t w0, uint32_t w1, uint32_t w2, uint32_t w3) {
       add(tile, __byte_perm(w0, w1, 0x5410), __byte_perm(w2, w3, 0x5410));
       add(tile + 1, __byte_perm(w0, w1, 0x7632), __byte_perm(w2, w3, 0x7632));
     };
+    constexpr int kAhead = has_codes(kKind) && kD <= 128 ? kD / 64 : 1;
+    RingElements<kValueType> ahead[kAhead][4];
 #pragma unroll
     for (int m = 0; m < kD / 64; ++m) {
       if (64 * m >= v.head_dim) break;
+      if (m % kAhead == 0) {
+#pragma unroll
+        for (int i = 0; i < kAhead; ++i)
+#pragma unroll
+          for (int j = 0; j < 4; ++j)
+            ahead[i][j] =
+                ring_elements<kValueType>(values, token(0, j), 8 * (m + i) + lane / 4, token(n0, j) < s.keys);
+      }
       uint4 x[4];
 #pragma unroll
-      for (int j = 0; j < 4; ++j) x[j] = load_shared(values + ring_offset<kD>(token(0, j), 8 * m + lane / 4));
+      for (int j = 0; j < 4; ++j) x[j] = elements_of(ahead[m % kAhead][j]);
       add_word(8 * m, x[0].x, x[1].x, x[2].x, x[3].x);
       add_word(8 * m + 2, x[0].y, x[1].y, x[2].y, x[3].y);
       add_word(8 * m + 4, x[0].z, x[1].z, x[2].z, x[3].z);
@@ -395,7 +551,7 @@ struct DecodeWarp {
       if constexpr (kInRing) {
         if (again) {  // rare: the boundary of two zones, of which the ring has the first
           __syncwarp();
-          load_tokens(tokens, v.zone[z].keys, page_of(v.zone[z].keys, n0), n0);
+          load_tokens<kKeyType>(tokens, v.zone[z].keys, page_of(v.zone[z].keys, n0), n0);
           commit_copies();
           wait_copies<0>();
           __syncwarp();
@@ -410,7 +566,7 @@ struct DecodeWarp {
     weigh(p, score);
     Three near = three_parts<kKind>(p[0], p[1]), far = three_parts<kKind>(p[2], p[3]);
     if constexpr (kInRing)
-      add_ring_values(near, far, tokens + kStepBytes<kD>);
+      add_ring_values(near, far, tokens + kStepBytes<kD, kKeyType>, n0);
     else
       add_any_values(near, far, n0);
   }

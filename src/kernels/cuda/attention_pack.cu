@@ -5,6 +5,7 @@
 #include <cassert>
 
 #include "kernels/cuda/attention_pack.h"
+#include "kernels/cuda/cache_codes.cuh"
 #include "kernels/cuda/device.h"
 
 namespace longspan {
@@ -94,13 +95,47 @@ __global__ void __launch_bounds__(kThreads)
       store(to + static_cast<int64_t>(index) * kWide, x[j]);
 }
 
+/// Stands for the elements of quantised pages.
+template <DType kType>
+struct Codes {};
+
+/// Elements d .. d + 7 of token `token` (below kPageTokens) of a head of a page.
+template <class From>
+__device__ void load_token(float (&x)[kWide], std::byte* page, const From*, int head_dim, int head, int token,
+                           int d) {
+  load(x, reinterpret_cast<const From*>(page) + (head * kPageTokens + token) * head_dim + d);
+}
+template <DType kType>
+__device__ void load_token(float (&x)[kWide], std::byte* page, const Codes<kType>*, int head_dim, int head,
+                           int token, int d) {
+  load_codes8<kType>(x, codes_of(page, kType, head_dim, head, token), d);
+}
+
 /// What gathering reads of a zone's keys (blockIdx.y 0) or of the values (1), and where it writes.
 struct PagesSource {
   __nv_bfloat16* to;
-  const std::byte* memory;
+  std::byte* memory;
   int64_t page_stride;
   const int32_t* table;
 };
+
+/// Calls body with a null pointer of the type of the elements.
+template <class Body>
+void with_page_type(DType dtype, Body body) {
+  switch (dtype) {
+    case DType::F32:
+      return body(static_cast<const float*>(nullptr));
+    case DType::F16:
+      return body(static_cast<const __half*>(nullptr));
+    case DType::BF16:
+      return body(static_cast<const __nv_bfloat16*>(nullptr));
+    case DType::Q8_0:
+      return body(static_cast<const Codes<DType::Q8_0>*>(nullptr));
+    default:
+      assert(dtype == DType::Q4_0);
+      return body(static_cast<const Codes<DType::Q4_0>*>(nullptr));
+  }
+}
 
 template <class From>
 __global__ void __launch_bounds__(kThreads)
@@ -116,8 +151,8 @@ __global__ void __launch_bounds__(kThreads)
     int n = source(segments, piece.row);
     if (n < 0) continue;
     int head = piece.col / head_dim, d = piece.col - head * head_dim;
-    const auto* page = reinterpret_cast<const From*>(s.memory + s.table[n / kPageTokens] * s.page_stride);
-    load(x[j], page + ((first_head + head) * kPageTokens + n % kPageTokens) * head_dim + d);
+    load_token(x[j], s.memory + s.table[n / kPageTokens] * s.page_stride, static_cast<const From*>(nullptr),
+               head_dim, first_head + head, n % static_cast<int>(kPageTokens), d);
   }
 #pragma unroll
   for (int j = 0; j < kEach; ++j)
@@ -264,30 +299,25 @@ void pack_rows(CudaDevice& device, uint16_t* to, Tensor from, const Segments& se
 
 void pack_pages(CudaDevice& device, uint16_t* to_keys, uint16_t* to_values, const KvPages& keys,
                 const KvPages& values, int64_t first_head, int64_t heads, const Segments& segments) {
-  assert(keys.dtype == values.dtype && keys.head_dim == values.head_dim);
+  assert(keys.head_dim == values.head_dim);
   uint32_t pieces = pieces_of(segments.packed_rows(), heads * keys.head_dim);
   auto source_of = [](uint16_t* to, const KvPages& pages) {
     return PagesSource{reinterpret_cast<__nv_bfloat16*>(to), pages.memory, pages.stride,
                        static_cast<const int32_t*>(pages.table.data)};
   };
-  auto pack = [&]<class From>(const From*) {
-    pack_pages_kernel<From><<<dim3(blocks_of(pieces), 2), kThreads, 0, device.stream()>>>(
-        source_of(to_keys, keys), source_of(to_values, values), static_cast<int>(first_head),
-        static_cast<int>(keys.head_dim), segments, pieces,
-        static_cast<uint32_t>(heads * keys.head_dim / kWide));
+  PagesSource sources[] = {source_of(to_keys, keys), source_of(to_values, values)};
+  /// Of one type: source `first` and, where there are two, the one after it.
+  auto pack = [&](DType dtype, int first, unsigned count) {
+    with_page_type(dtype, [&]<class From>(const From*) {
+      pack_pages_kernel<From><<<dim3(blocks_of(pieces), count), kThreads, 0, device.stream()>>>(
+          sources[first], sources[1], static_cast<int>(first_head), static_cast<int>(keys.head_dim), segments,
+          pieces, static_cast<uint32_t>(heads * keys.head_dim / kWide));
+    });
+    check_launch("packing keys and values");
   };
-  switch (keys.dtype) {
-    case DType::F32:
-      pack(static_cast<const float*>(nullptr));
-      break;
-    case DType::F16:
-      pack(static_cast<const __half*>(nullptr));
-      break;
-    default:
-      assert(keys.dtype == DType::BF16);
-      pack(static_cast<const __nv_bfloat16*>(nullptr));
-  }
-  check_launch("packing keys and values");
+  if (keys.dtype == values.dtype) return pack(keys.dtype, 0, 2);
+  pack(keys.dtype, 0, 1);
+  pack(values.dtype, 1, 1);
 }
 
 void pack_log_sum(CudaDevice& device, float* to, Tensor log_sum, const Segments& segments) {
@@ -350,6 +380,64 @@ void clear_rows(CudaDevice& device, Tensor x, int64_t first, int64_t count) {
   check(cudaMemset2DAsync(rows.data, static_cast<size_t>(x.row_stride), 0, width, static_cast<size_t>(count),
                           device.stream()),
         "clearing rows");
+}
+
+namespace {
+
+/// A block writes one head of one page of one sequence.
+template <class From>
+__global__ void __launch_bounds__(kThreads)
+    open_kernel(float* to, PagesView pages, int head_dim, int64_t pages_of_sequence, const int32_t* rows,
+                const int32_t* past) {
+  int sequence = static_cast<int>(blockIdx.z), head = static_cast<int>(blockIdx.y);
+  int keys = past[sequence] + rows[sequence + 1] - rows[sequence];
+  int first = static_cast<int>(blockIdx.x) * static_cast<int>(kPageTokens);
+  if (first >= keys) return;
+  std::byte* page = pages.memory + pages.table[sequence * pages.table_stride + blockIdx.x] * pages.stride;
+  int64_t at = (sequence * pages_of_sequence + blockIdx.x) * gridDim.y + head;
+  int tokens = min(keys - first, static_cast<int>(kPageTokens)), vectors = head_dim / kWide;
+  for (int e = static_cast<int>(threadIdx.x); e < tokens * vectors; e += kThreads) {
+    float x[kWide];
+    load_token(x, page, static_cast<const From*>(nullptr), head_dim, head, e / vectors, e % vectors * kWide);
+    store(to + at * kPageTokens * head_dim + e * kWide, x);
+  }
+}
+
+__global__ void count_kernel(int32_t* table, int32_t n) {
+  int32_t i = static_cast<int32_t>(blockIdx.x * kThreads + threadIdx.x);
+  if (i < n) table[i] = i;
+}
+
+}  // namespace
+
+OpenAttention opened(Scratch& scratch, CudaDevice& device, std::span<const AttentionZone> zones,
+                     const KvPages& values, const Sequences& sequences) {
+  OpenAttention open{{zones.begin(), zones.end()}, values};
+  int64_t pages = (std::max<int64_t>(sequences.most_keys, 1) + kPageTokens - 1) / kPageTokens;
+  Tensor table;
+  auto open_one = [&](KvPages& p) {
+    if (!is_quantised(p.dtype)) return;
+    int64_t count = sequences.count * pages, floats = p.heads * kPageTokens * p.head_dim;
+    if (!table) {
+      table = host_matrix(scratch.take<int32_t>(count), DType::I32, sequences.count, pages);
+      table.device = &device;
+      count_kernel<<<static_cast<unsigned>((count + kThreads - 1) / kThreads), kThreads, 0, device.stream()>>>(
+          static_cast<int32_t*>(table.data), static_cast<int32_t>(count));
+    }
+    auto* memory = scratch.take<float>(count * floats);
+    dim3 grid(static_cast<unsigned>(pages), static_cast<unsigned>(p.heads),
+              static_cast<unsigned>(sequences.count));
+    with_page_type(p.dtype, [&]<class From>(const From*) {
+      open_kernel<From><<<grid, kThreads, 0, device.stream()>>>(
+          memory, view_of(p), static_cast<int>(p.head_dim), pages,
+          static_cast<const int32_t*>(sequences.rows.data), static_cast<const int32_t*>(sequences.past.data));
+    });
+    check_launch("opening quantised pages");
+    p.memory = reinterpret_cast<std::byte*>(memory), p.stride = floats * 4, p.table = table, p.dtype = DType::F32;
+  };
+  for (AttentionZone& zone : open.zones) open_one(zone.keys);
+  if (values.memory) open_one(open.values);
+  return open;
 }
 
 }  // namespace longspan

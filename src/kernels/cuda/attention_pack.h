@@ -5,12 +5,14 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "kernels/kernels.h"
 
 namespace longspan {
 
 class CudaDevice;
+class Scratch;
 
 /// Rows of a tensor of T rows that one run of cuDNN sees as [count, length] packed rows: row i of segment b
 /// is row first[b] + i, and there is none where i >= rows[b]. Packed rows without a source are zeros.
@@ -56,6 +58,15 @@ struct ZonePart {
 /// Rows that see nothing become 0 and -inf.
 void merge_zones(CudaDevice& device, Tensor out, Tensor log_sum, std::span<const ZonePart> parts,
                  int64_t heads);
+
+/// Zones and values whose quantised pages are copied to pages of F32 in scratch memory, for kernels that read
+/// no codes; the others are as they were. `values` may be null.
+struct OpenAttention {
+  std::vector<AttentionZone> zones;
+  KvPages values;
+};
+OpenAttention opened(Scratch& scratch, CudaDevice& device, std::span<const AttentionZone> zones,
+                     const KvPages& values, const Sequences& sequences);
 
 /// Every element becomes -inf: the log-sums of rows that see nothing.  log_sum F32, contiguous.
 void hide_rows(CudaDevice& device, Tensor log_sum);

@@ -3,7 +3,9 @@
 // surprising rule: which keys a block visits never changes a row's bits, because a tile of which a row sees
 // nothing multiplies its sums by one.
 #include "kernels/cuda/attention_internal.h"
+#include "kernels/cuda/attention_pack.h"
 #include "kernels/cuda/attention_plain.h"
+#include "kernels/cuda/cache_codes.cuh"
 #include "kernels/cuda/rounding.cuh"
 
 namespace longspan {
@@ -175,12 +177,9 @@ __global__ void __launch_bounds__(kWeightThreads)
   for (int64_t n = threadIdx.x; n < columns && total > 0; n += kWeightThreads) weights[n] /= total;
 }
 
-/// One block a row of x.
-__global__ void store_kernel(PagesView pages, const float* x, int64_t stride, int heads, const int32_t* rows,
-                             const int32_t* past, int count) {
-  int64_t t = blockIdx.x;
-  if (t >= rows[count]) return;
-  int low = 0, high = count - 1;  // the last sequence with rows[s] <= t: empty ones before it end there too
+/// The last of `count` sequences with rows[s] <= t: empty ones before it end there too.
+__device__ int sequence_of_row(const int32_t* rows, int count, int64_t t) {
+  int low = 0, high = count - 1;
   while (low < high) {
     int middle = (low + high + 1) / 2;
     if (rows[middle] <= t)
@@ -188,6 +187,27 @@ __global__ void store_kernel(PagesView pages, const float* x, int64_t stride, in
     else
       high = middle - 1;
   }
+  return low;
+}
+
+/// One block a row of x, one warp a group.
+__global__ void store_codes_kernel(PagesView pages, const float* x, int64_t stride, int heads,
+                                   const int32_t* rows, const int32_t* past, int count) {
+  int64_t t = blockIdx.x;
+  if (t >= rows[count]) return;
+  int sequence = sequence_of_row(rows, count, t), n = past[sequence] + static_cast<int>(t - rows[sequence]);
+  int lane = static_cast<int>(threadIdx.x) % 32, groups = pages.head_dim / static_cast<int>(kCacheGroup);
+  for (int i = static_cast<int>(threadIdx.x) / 32; i < heads * groups; i += static_cast<int>(blockDim.x) / 32)
+    store_codes(codes_of(pages, sequence, i / groups, n), pages.dtype, i % groups,
+                x[t * stride + i * kCacheGroup + lane]);
+}
+
+/// One block a row of x.
+__global__ void store_kernel(PagesView pages, const float* x, int64_t stride, int heads, const int32_t* rows,
+                             const int32_t* past, int count) {
+  int64_t t = blockIdx.x;
+  if (t >= rows[count]) return;
+  int low = sequence_of_row(rows, count, t);
   int n = past[low] + static_cast<int>(t - rows[low]), d = pages.head_dim;
   for (int e = static_cast<int>(threadIdx.x); e < heads * d; e += static_cast<int>(blockDim.x)) {
     std::byte* to = key_address(pages, low, e / d, n);
@@ -232,7 +252,9 @@ void cuda_attention_weights(Tensor out, std::span<const AttentionZone> zones, co
   assert(shape.sequences.count == 1 && out.dtype == DType::F32 && rows.dtype == DType::I32);
   if (out.rows() == 0) return;
   CudaDevice& device = device_of(out);
-  AttentionView view = view_of(zones, {}, shape);
+  Scratch scratch(device);
+  OpenAttention open = opened(scratch, device, zones, {}, shape.sequences);
+  AttentionView view = view_of(open.zones, {}, shape);
   weights_kernel<<<static_cast<unsigned>(out.rows()), kWeightThreads, 0, device.stream()>>>(
       view, static_cast<float*>(out.data), out.row_stride / static_cast<int64_t>(sizeof(float)), out.cols(),
       static_cast<const int32_t*>(rows.data));
@@ -244,7 +266,8 @@ void cuda_store_kv(const KvPages& pages, Tensor x, const Sequences& sequences) {
   if (rows == 0) return;
   CudaDevice& device = device_of(x);
   int threads = width <= 64 ? 64 : width <= 128 ? 128 : 256;
-  store_kernel<<<static_cast<unsigned>(rows), threads, 0, device.stream()>>>(
+  auto* kernel = is_quantised(pages.dtype) ? store_codes_kernel : store_kernel;
+  kernel<<<static_cast<unsigned>(rows), threads, 0, device.stream()>>>(
       view_of(pages), static_cast<const float*>(x.data), x.row_stride / static_cast<int64_t>(sizeof(float)),
       static_cast<int>(pages.heads), static_cast<const int32_t*>(sequences.rows.data),
       static_cast<const int32_t*>(sequences.past.data), static_cast<int>(sequences.count));

@@ -28,6 +28,7 @@ void cuda_gate_backward(Tensor dgate, Tensor dup, Tensor dout, Tensor gate, Tens
 
 // rope.cu
 void cuda_rope_table(const RopeTable& table, Tensor positions, const Rotation& rotation, double scale);
+void cuda_hadamard(Tensor x, int64_t heads, int64_t head_dim);
 void cuda_rope(Tensor x, const RopeTable& table, int64_t heads, int64_t head_dim, Turn turn);
 
 // norm.cu

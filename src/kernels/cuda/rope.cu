@@ -1,5 +1,6 @@
 // Rotary embeddings: the table of angles in double, and the rotation itself.
 #include <cassert>
+#include <cmath>
 
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/elements.cuh"
@@ -52,6 +53,24 @@ __global__ void rope_kernel(Rows x, Rows cosine, Rows sine, int64_t rows, int he
   }
 }
 
+constexpr int kMostTurned = 512;  // elements of a part
+
+/// A block turns one part of one row.
+__global__ void hadamard_kernel(Rows x, float factor) {
+  __shared__ float memory[kMostTurned];
+  int i = static_cast<int>(threadIdx.x), size = static_cast<int>(blockDim.x);
+  float* part = x.row<float>(blockIdx.x) + blockIdx.y * size;
+  float value = part[i];
+  for (int step = 1; step < size; step *= 2) {
+    __syncthreads();
+    memory[i] = value;
+    __syncthreads();
+    float other = memory[i ^ step];
+    value = i & step ? other - value : value + other;
+  }
+  part[i] = value * factor;
+}
+
 unsigned blocks_for(int64_t n) {
   return static_cast<unsigned>(std::clamp<int64_t>((n + kThreads - 1) / kThreads, 1, 1 << 16));
 }
@@ -80,6 +99,17 @@ void cuda_rope(Tensor x, const RopeTable& table, int64_t heads, int64_t head_dim
       rows_of(x), rows_of(table.cos), rows_of(table.sin), x.rows(), static_cast<int>(heads),
       static_cast<int>(head_dim), static_cast<int>(half), turn == Turn::Forward ? 1.0f : -1.0f);
   check_launch("rope");
+}
+
+void cuda_hadamard(Tensor x, int64_t heads, int64_t head_dim) {
+  int64_t size = head_dim & -head_dim;
+  assert(x.dtype == DType::F32 && x.cols() == heads * head_dim && size <= kMostTurned);
+  if (x.rows() == 0) return;
+  CudaDevice& device = device_of(x);
+  dim3 parts(static_cast<unsigned>(x.rows()), static_cast<unsigned>(x.cols() / size));
+  hadamard_kernel<<<parts, static_cast<unsigned>(size), 0, device.stream()>>>(
+      rows_of(x), static_cast<float>(1 / std::sqrt(static_cast<double>(size))));
+  check_launch("hadamard");
 }
 
 }  // namespace longspan

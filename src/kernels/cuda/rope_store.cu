@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cassert>
 
-#include "kernels/cuda/attention_view.h"
+#include "kernels/cuda/cache_codes.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/operations.h"
 #include "kernels/cuda/rounding.cuh"
@@ -42,6 +42,22 @@ __device__ void put(std::byte* token, DType dtype, int i, float x) {
     reinterpret_cast<__nv_bfloat16*>(token)[i] = from_float<__nv_bfloat16>(x);
 }
 
+/// Element i of a head of k, rotated by row t of the table.
+__device__ float rotated(const float* x, const Table& table, int64_t t, int half, int i) {
+  if (i >= 2 * half) return x[i];
+  const float *cosine = table.cos + t * table.stride, *sine = table.sin + t * table.stride;
+  return i < half ? x[i] * cosine[i] - x[i + half] * sine[i]
+                  : x[i] * cosine[i - half] + x[i - half] * sine[i - half];
+}
+
+/// One head of keys or values into a quantised page, a warp each group.
+template <class Element>
+__device__ void put_codes(const PagesView& pages, int sequence, int head, int n, Element element) {
+  CodesView to = codes_of(pages, sequence, head, n);
+  for (int e = static_cast<int>(threadIdx.x); e < pages.head_dim; e += kThreads)
+    store_codes(to, pages.dtype, e / static_cast<int>(kCacheGroup), element(e));
+}
+
 /// A block takes one head of q, of k or of v, of one row.
 __global__ void __launch_bounds__(kThreads) rope_store_kernel(RopeStore s) {
   wait_for_former();
@@ -64,11 +80,15 @@ __global__ void __launch_bounds__(kThreads) rope_store_kernel(RopeStore s) {
   if (head >= s.kv_heads) {
     head -= s.kv_heads;
     const float* x = s.v + t * s.v_stride + static_cast<int64_t>(head) * d;
+    if (is_code(s.value_pages.dtype))
+      return put_codes(s.value_pages, sequence, head, n, [&](int i) { return x[i]; });
     std::byte* to = key_address(s.value_pages, sequence, head, n);
     for (int i = thread; i < d; i += kThreads) put(to, s.value_pages.dtype, i, x[i]);
     return;
   }
   const float* x = s.k + t * s.k_stride + static_cast<int64_t>(head) * d;
+  if (is_code(s.key_pages.dtype))
+    return put_codes(s.key_pages, sequence, head, n, [&](int i) { return rotated(x, s.keys, t, s.half, i); });
   const float *cosine = s.keys.cos + t * s.keys.stride, *sine = s.keys.sin + t * s.keys.stride;
   std::byte* to = key_address(s.key_pages, sequence, head, n);
   for (int i = thread; i < d - s.half; i += kThreads) {

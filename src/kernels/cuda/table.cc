@@ -40,6 +40,7 @@ const Kernels kCudaKernels = {
     .packed_bytes = packed_bytes,
     .rope_table = cuda_rope_table,
     .rope = cuda_rope,
+    .hadamard = cuda_hadamard,
     .store_kv = cuda_store_kv,
     .attention = cuda_attention,
     .attention_weights = cuda_attention_weights,

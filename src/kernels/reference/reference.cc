@@ -4,10 +4,12 @@
 #include "kernels/reference/reference.h"
 
 #include <algorithm>
+#include <bit>
 #include <cassert>
 #include <cmath>
 #include <vector>
 
+#include "kernels/cache_codes.h"
 #include "kernels/host_attention.h"
 #include "kernels/reference/element.h"
 
@@ -37,8 +39,9 @@ float load_kv(const Pages& kv, int64_t p, int64_t h, int64_t i) {
     case DType::BF16:
       return bf16_to_f32(static_cast<const uint16_t*>(page)[at]);
     default:
-      assert(!"a cache type that attention reads");
-      return NAN;
+      return load_code(
+          static_cast<const std::byte*>(page) + h * dtype_bytes(kv.dtype, kPageTokens * kv.head_dim),
+          kv.dtype, kv.head_dim, p % kPageTokens, i);
   }
 }
 
@@ -93,7 +96,22 @@ void rope(Tensor x, const RopeTable& table, int64_t heads, int64_t head_dim, Tur
   }
 }
 
+void hadamard(Tensor x, int64_t heads, int64_t head_dim) {
+  auto size = static_cast<size_t>(head_dim & -head_dim);  // the largest power of two
+  std::vector<double> turned(size);
+  for (int64_t t = 0; t < x.rows(); ++t)
+    for (float* part = x.row(t); part < x.row(t) + heads * head_dim; part += size) {
+      for (size_t i = 0; i < size; ++i) {
+        turned[i] = 0;
+        for (size_t j = 0; j < size; ++j) turned[i] += std::popcount(i & j) % 2 == 0 ? part[j] : -part[j];
+      }
+      for (size_t i = 0; i < size; ++i)
+        part[i] = static_cast<float>(turned[i] / std::sqrt(static_cast<double>(size)));
+    }
+}
+
 void store_kv(const KvPages& kv, Tensor x, const Sequences& sequences) {
+  if (is_quantised(kv.dtype)) return store_codes(kv, x, sequences);
   for (int64_t q = 0; q < sequences.count; ++q) {
     auto [first, tokens, past] = sequence_rows(sequences, q);
     std::vector<void*> pages = page_addresses(kv, q, past + tokens);
@@ -291,6 +309,7 @@ const Kernels kReferenceKernels = {
     .packed_bytes = packed_bytes,
     .rope_table = reference_rope_table,
     .rope = rope,
+    .hadamard = hadamard,
     .store_kv = store_kv,
     .attention = attention,
     .attention_weights = attention_weights,
