@@ -21,12 +21,13 @@ constexpr float kSpacing = 0.1f;  // between candidates, in levels
 constexpr float kLargestF16 = 65504;
 constexpr float kNothing = 1e-30f;  // a smaller range is that of zeros: its inverse would overflow
 
-/// Importance of each weight: the group's root mean square plus its own size.
-std::array<float, 32> importance(std::span<const float> x) {
-  float squares = 0;
-  for (float v : x) squares += v * v;
-  float base = std::sqrt(squares / static_cast<float>(x.size()));
-  std::array<float, 32> w{};
+/// Importance of each weight: the group's root mean square plus its own size. In double, like all sums here:
+/// products of three weights leave the range of F32.
+std::array<double, 32> importance(std::span<const float> x) {
+  double squares = 0;
+  for (double v : x) squares += v * v;
+  double base = std::sqrt(squares / static_cast<double>(x.size()));
+  std::array<double, 32> w{};
   for (size_t i = 0; i < x.size(); ++i) w[i] = base + std::abs(x[i]);
   return w;
 }
@@ -41,19 +42,19 @@ float symmetric_step(std::span<const float> x, int levels) {
   for (float v : x)
     if (std::abs(v) > std::abs(extreme)) extreme = v;
   if (std::abs(extreme) < kNothing) return 0;
-  std::array<float, 32> w = importance(x);
-  float best = -1, step = 0;
+  std::array<double, 32> w = importance(x);
+  double best = -1, step = 0;
   for (int candidate = -kCandidates; candidate <= kCandidates; ++candidate) {
     // The extreme weight falls on -levels, the side that reaches further.
     float inverse = -(static_cast<float>(levels) + kSpacing * static_cast<float>(candidate)) / extreme;
-    float xq = 0, qq = 0;
+    double xq = 0, qq = 0;
     for (size_t i = 0; i < x.size(); ++i) {
-      auto q = static_cast<float>(nearest(inverse * x[i], -levels, levels - 1));
+      double q = nearest(inverse * x[i], -levels, levels - 1);
       xq += w[i] * x[i] * q, qq += w[i] * q * q;
     }
     if (qq > 0 && xq * xq > best * qq) best = xq * xq / qq, step = xq / qq;
   }
-  return step;
+  return static_cast<float>(step);
 }
 
 struct Affine {
@@ -65,30 +66,32 @@ Affine affine_fit(std::span<const float> x, int levels, bool lowered) {
   auto [least, most] = std::minmax_element(x.begin(), x.end());
   float low = lowered ? std::min(*least, 0.0f) : *least, high = *most;
   if (high - low < kNothing) return {0, -low};
-  std::array<float, 32> w = importance(x);
+  std::array<double, 32> w = importance(x);
   auto error_of = [&](const Affine& a) {
-    float sum = 0, inverse = a.step > 0 ? 1 / a.step : 0;
+    double sum = 0;
+    float inverse = a.step > 0 ? 1 / a.step : 0;
     for (size_t i = 0; i < x.size(); ++i) {
       float y = a.step * static_cast<float>(nearest((x[i] + a.min) * inverse, 0, levels)) - a.min;
-      sum += w[i] * (x[i] - y) * (x[i] - y);
+      sum += w[i] * static_cast<double>(x[i] - y) * static_cast<double>(x[i] - y);
     }
     return sum;
   };
   Affine best{(high - low) / static_cast<float>(levels), -low};
-  float error = error_of(best);
+  double error = error_of(best);
   for (int candidate = -kCandidates; candidate <= kCandidates; ++candidate) {
     float inverse = (static_cast<float>(levels) + kSpacing * static_cast<float>(candidate)) / (high - low);
-    float sw = 0, sq = 0, sqq = 0, sx = 0, sxq = 0;
+    double sw = 0, sq = 0, sqq = 0, sx = 0, sxq = 0;
     for (size_t i = 0; i < x.size(); ++i) {
-      auto q = static_cast<float>(nearest((x[i] - low) * inverse, 0, levels));
+      double q = nearest((x[i] - low) * inverse, 0, levels);
       sw += w[i], sq += w[i] * q, sqq += w[i] * q * q, sx += w[i] * x[i], sxq += w[i] * x[i] * q;
     }
-    float determinant = sw * sqq - sq * sq;
+    double determinant = sw * sqq - sq * sq;
     if (!(determinant > 0)) continue;
-    Affine fit{(sw * sxq - sx * sq) / determinant, (sq * sxq - sqq * sx) / determinant};
-    if (lowered && fit.min < 0) fit = {sxq / sqq, 0};
+    Affine fit{static_cast<float>((sw * sxq - sx * sq) / determinant),
+               static_cast<float>((sq * sxq - sqq * sx) / determinant)};
+    if (lowered && fit.min < 0) fit = {static_cast<float>(sxq / sqq), 0};
     if (!(fit.step > 0)) continue;
-    if (float e = error_of(fit); e < error) error = e, best = fit;
+    if (double e = error_of(fit); e < error) error = e, best = fit;
   }
   return best;
 }

@@ -162,17 +162,22 @@ void put_specials(const Vocabulary& v, TokenizerKeys& out) {
   auto put = [&](const char* key, int32_t id) {
     if (id >= 0 && id < v.rows) out.keys[kPrefix + std::string(key) + "_token_id"] = id;
   };
-  put("bos", t.bos_id()), put("eos", t.eos_id());
+  // What surrounds every text is the begin and end token even where no file calls it so.
+  auto named_or_around = [](int32_t named, const std::vector<int32_t>& around) {
+    return named < 0 && around.size() == 1 ? around[0] : named;
+  };
+  int32_t begin = named_or_around(t.bos_id(), t.prefix()), end = named_or_around(t.eos_id(), t.suffix());
+  put("bos", begin), put("eos", end);
   for (auto [name, key] : {std::pair{"unk_token", "unknown"}, {"pad_token", "padding"}})
     if (const SpecialTokens::Token* named = t.specials().find(name)) put(key, named->token.id);
   std::vector<int32_t> ends = t.stop_ids();
-  std::erase(ends, t.eos_id());
+  std::erase(ends, end);
   if (!ends.empty()) put("eot", ends[0]);
   if (ends.size() > 1) put("eom", ends[1]);
   auto is = [](const std::vector<int32_t>& around, int32_t id) {
     return around.size() == 1 && around[0] == id;
   };
-  bool bos = is(t.prefix(), t.bos_id()), eos = is(t.suffix(), t.eos_id());
+  bool bos = is(t.prefix(), begin), eos = is(t.suffix(), end);
   out.keys["tokenizer.ggml.add_bos_token"] = bos;
   out.keys["tokenizer.ggml.add_eos_token"] = eos;
   if ((!bos && !t.prefix().empty()) || (!eos && !t.suffix().empty()))
