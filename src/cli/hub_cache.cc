@@ -113,7 +113,8 @@ fs::path gguf_of(const HubId& id, const fs::path& snapshot) {
 }  // namespace
 
 std::optional<HubId> hub_id(const std::string& text) {
-  HubId id{.text = text};
+  HubId id;
+  id.text = text;
   std::string rest = text;
   size_t slash = rest.find('/');
   if (slash == rest.npos) return std::nullopt;

@@ -1,6 +1,7 @@
 // fetch from the user's own list, through a server of the test's own.
 #include "cli/fetch_list.h"
 
+#include <fmt/format.h>
 #include <httplib.h>
 #include <zip.h>
 
