@@ -67,7 +67,7 @@ TEST_F(FetchList, AFileIsFetchedCheckedAndFoundByItsName) {
   EXPECT_EQ(r.json()["path"], kept().string());
   EXPECT_EQ(read_file(kept()), server.body);
   EXPECT_FALSE(fs::exists(kept().parent_path() / ".partial"));
-  EXPECT_EQ(run({"info", "tiny", "--json"}).status, 0);
+  EXPECT_EQ(run({"frequencies", "tiny", "--json"}).status, 0);
   size_t asked = server.ranges.size();
   EXPECT_EQ(fetch((dir_ / "sources.toml").string()).status, 0);
   EXPECT_EQ(server.ranges.size(), asked);  // nothing is fetched twice

@@ -40,18 +40,18 @@ class Hub : public ProgramTest {
     }
     write_file_atomic(repository() / "refs" / "main", commit);
   }
-  Outcome info(const std::string& id) {
-    return run({"info", id, "--json"}, "", "HF_HOME=" + quoted((dir_ / "hf").string()));
+  Outcome frequencies(const std::string& id) {  // asks for no vocabulary
+    return run({"frequencies", id, "--json"}, "", "HF_HOME=" + quoted((dir_ / "hf").string()));
   }
 };
 
 TEST_F(Hub, AnIdIsFoundInTheCache) {
   install("0123abcd");
-  Outcome r = info("some/tiny");
+  Outcome r = frequencies("some/tiny");
   ASSERT_EQ(r.status, 0) << r.err;
-  EXPECT_EQ(info("some/tiny@0123abcd").status, 0);
-  Outcome cache =
-      run({"info", "some/tiny", "--json"}, "", "HF_HUB_CACHE=" + quoted((dir_ / "hf" / "hub").string()));
+  EXPECT_EQ(frequencies("some/tiny@0123abcd").status, 0);
+  Outcome cache = run({"frequencies", "some/tiny", "--json"}, "",
+                      "HF_HUB_CACHE=" + quoted((dir_ / "hf" / "hub").string()));
   EXPECT_EQ(cache.status, 0) << cache.err;
 }
 
@@ -61,7 +61,7 @@ TEST_F(Hub, WhatIsMissingIsNamedWithTheWayOut) {
                           {"some/tiny@v2", "--revision v2"},
                           {"some/tiny/x.gguf", "hf download some/tiny x.gguf"},
                           {"some/tiny:Q4_K_M", "neither config.json nor a GGUF file"}}) {
-    Outcome r = info(id);
+    Outcome r = frequencies(id);
     EXPECT_EQ(r.status, 1);
     EXPECT_TRUE(r.one_sentence()) << r.err;
     EXPECT_NE(r.err.find(part), std::string::npos) << r.err;
@@ -73,13 +73,13 @@ TEST_F(Hub, OfSeveralGgufFilesOneIsNamed) {
   fs::create_directories(snapshot), fs::create_directories(repository() / "refs");
   write_file_atomic(repository() / "refs" / "main", "c\n");
   fs::copy_file(fs::path(LONGSPAN_GOLDEN) / "model" / "gqa-q8_0.gguf", snapshot / "tiny-Q8_0.gguf");
-  EXPECT_EQ(info("some/tiny").status, 0);
+  EXPECT_EQ(frequencies("some/tiny").status, 0);
   fs::copy_file(fs::path(LONGSPAN_GOLDEN) / "model" / "gqa-f32.gguf", snapshot / "tiny-F32.gguf");
-  Outcome both = info("some/tiny");
+  Outcome both = frequencies("some/tiny");
   EXPECT_EQ(both.status, 1);
   EXPECT_NE(both.err.find("tiny-F32.gguf, tiny-Q8_0.gguf"), std::string::npos) << both.err;
-  EXPECT_EQ(info("some/tiny:q8_0").status, 0);
-  EXPECT_EQ(info("some/tiny/tiny-F32.gguf").status, 0);
+  EXPECT_EQ(frequencies("some/tiny:q8_0").status, 0);
+  EXPECT_EQ(frequencies("some/tiny/tiny-F32.gguf").status, 0);
 }
 
 }  // namespace
