@@ -16,6 +16,7 @@ import math
 import os
 import subprocess
 import tempfile
+import urllib.request
 
 import gguf
 import numpy as np
@@ -58,14 +59,19 @@ class Llama:
         self.server = xllamacpp.Server(p)
 
     def tokens(self, text):
-        return self.server.handle_tokenize({"content": text, "add_special": True})["tokens"]
+        request = urllib.request.Request(self.server.listening_address + "/tokenize",
+                                         json.dumps({"content": text, "add_special": True}).encode(),
+                                         {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request) as reply:
+            return json.load(reply)["tokens"]
 
     def log_probs(self, ids, first):
         """Of ids[first:], each after those before it; None where it is not among the most probable."""
         out = []
         for i in range(first, len(ids)):
             r = self.server.handle_completions({"prompt": ids[:i], "n_predict": 1, "temperature": 0, "n_probs": 5000})
-            top = r["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+            given = r["choices"][0]["logprobs"]  # none where the most probable token ends the text
+            top = given["content"][0]["top_logprobs"] if given else []
             out.append(next((t["logprob"] for t in top if t["id"] == ids[i]), None))
         return out
 
