@@ -1,6 +1,7 @@
 # Thin: what to type, over CMake's presets. Every target says what it does and skips what is done.
-.PHONY: demo test test-fast sanitize build model bench soak format format-check fuzz clean dependencies
+.PHONY: install uninstall deb reference demo test test-fast sanitize build model bench soak format format-check fuzz clean dependencies
 
+PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
 # Rooms that read foreign bytes or compute. The others format what these found, and their libraries cost most to compile.
 SANITIZED_ROOMS ?= base;documents;jinja;tensor;position;kernels;checkpoint;tokenizer;data;score;model;suites;generate;train;eval
@@ -25,6 +26,20 @@ sanitize: dependencies  ## the fast tests with AddressSanitizer and UndefinedBeh
 build: dependencies  ## build/longspan
 	cmake --preset release --log-level=WARNING
 	cmake --build build --target longspan
+
+install: build reference  ## program, man pages, completions and documents in PREFIX (/usr/local), below DESTDIR
+	DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) packaging/install.sh install
+
+uninstall:  ## takes away what install brought
+	DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) packaging/install.sh uninstall
+
+deb: build reference  ## build/longspan_VERSION_ARCH.deb
+	tools/install_dependencies.sh dpkg-dev file
+	cd build && cpack -G DEB
+
+reference: build  ## docs/reference.md, from the program itself
+	cmake --build build --target reference
+	cmp -s build/reference/reference.md docs/reference.md || cp build/reference/reference.md docs/reference.md
 
 model: build
 	build/longspan fetch smollm2

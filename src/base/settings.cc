@@ -12,6 +12,7 @@
 #include <toml++/toml.h>
 
 #include "base/error.h"
+#include "base/nearest.h"
 #include "base/text.h"
 
 namespace longspan {
@@ -162,41 +163,6 @@ void set_value(TomlFile& below, const std::string& key, const Json& value, const
   *at = value;
   std::erase_if(below.places, [&](const auto& entry) { return entry.first.starts_with(key + "."); });
   below.places[key] = place;
-}
-
-// ---- the nearest name
-
-/// Insertions, deletions, replacements and exchanges of neighbours that turn a into b.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::vector<size_t>> d(a.size() + 1, std::vector<size_t>(b.size() + 1));
-  for (size_t i = 0; i <= a.size(); ++i)
-    for (size_t j = 0; j <= b.size(); ++j) {
-      if (i == 0 || j == 0) {
-        d[i][j] = i + j;
-        continue;
-      }
-      d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (a[i - 1] != b[j - 1])});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-        d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
-    }
-  return d[a.size()][b.size()];
-}
-
-/// The known name that was probably meant, or "".
-std::string nearest(const std::string& name, const std::vector<std::string>& known) {
-  constexpr size_t kLongest = 64, kLeastBeginning = 3;
-  if (name.size() > kLongest) return "";
-  std::string best;
-  size_t distance = std::max<size_t>(1, name.size() / 3) + 1;
-  for (const std::string& other : known) {
-    size_t d = edit_distance(name, other);
-    if (name.size() >= kLeastBeginning && other.starts_with(name)) d = std::min<size_t>(d, 1);
-    if (d < distance && d < name.size()) {
-      distance = d;
-      best = other;
-    }
-  }
-  return best;
 }
 
 // ---- wording
@@ -350,10 +316,10 @@ bool Settings::read(const std::string& key, double& out, double least, double mo
 bool Settings::read(const std::string& key, std::string& out, const std::vector<const char*>& names) {
   if (!read(key, out)) return false;
   if (std::find(names.begin(), names.end(), out) == names.end())
-    must_be(key,
-            names.size() > 2 ? fmt::format("one of \"{}\"", fmt::join(names, "\", \""))
-                             : fmt::format("\"{}\"", fmt::join(names, "\" or \"")),
-            out);
+    fail("{} must be {}, not {}{}", where(key),
+         names.size() > 2 ? fmt::format("one of \"{}\"", fmt::join(names, "\", \""))
+                          : fmt::format("\"{}\"", fmt::join(names, "\" or \"")),
+         spelled(out), meant_name(out, {names.begin(), names.end()}));
   return true;
 }
 
@@ -444,12 +410,12 @@ std::vector<std::pair<std::string, double>> Settings::numbers(double least) {
   return out;
 }
 
-void Settings::done() const {
+void Settings::done(const std::vector<std::string>& later) const {
+  std::vector<std::string> known = asked_;
+  known.insert(known.end(), later.begin(), later.end());
   for (const auto& [key, value] : values_->items()) {
-    if (std::find(asked_.begin(), asked_.end(), key) != asked_.end()) continue;
-    std::string meant = nearest(key, asked_);
-    fail("{} is unknown{}; known keys: {}", where(key),
-         meant.empty() ? "" : fmt::format(" (did you mean {}?)", meant), fmt::join(asked_, ", "));
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    fail("{} is unknown{}; known keys: {}", where(key), meant_name(key, known), fmt::join(known, ", "));
   }
 }
 

@@ -92,8 +92,10 @@ class Settings {
   /// A reader for a table that stands under a dotted key of this one.
   Settings inside(const std::string& key, const Json& values) const;
 
-  /// Error when a key was not asked for: names the nearest of those that were, and all of them.
-  void done() const;
+  /// Error when a key was not asked for: names the nearest of those that were, and all of them. Called before
+  /// values are weighed against each other, so that a misspelt key is named and not what its absence causes;
+  /// `later`: keys that will be asked for after this call.
+  void done(const std::vector<std::string>& later = {}) const;
   /// "PLACE: SECTION: PATH.KEY".
   std::string where(const std::string& key) const;
   /// That, and what is wrong.

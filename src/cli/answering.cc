@@ -22,35 +22,39 @@ SamplingOptions chat_sampling(const ChatFormat& chat, SamplingOptions sampling) 
   return sampling;
 }
 
-Prompts fit_document(const Engine& engine, const Options& o, const std::string& document, int64_t answer,
+Prompts fit_document(Engine& engine, const Options& o, const std::string& document, int64_t answer,
                      const std::function<Prompts(const std::string&)>& prompts) {
   const Tokenizer& tokenizer = engine.tokenizer();
-  int64_t window = window_tokens(engine.config(), o);
   Prompts made;
-  auto over = [&](const std::string& d) {
+  auto needed = [&](const std::string& d) {
     made = prompts(d);
     int64_t longest = 0;
     for (const auto& ids : made) longest = std::max(longest, std::ssize(ids));
-    return longest + answer - window;
+    return longest + answer;
   };
-  int64_t excess = over(document);
-  if (excess <= 0) return made;
-  if (o.truncate.empty()) refuse_length(engine, o, window + excess, answer);
-  std::vector<int32_t> ids = tokenizer.encode(document, {.add_special = false, .parse_special = false});
-  int64_t given = std::ssize(ids), keep = kept_tokens(given - excess, [&](int64_t n) {
-                                     return over(tokenizer.decode(cut_ids(ids, n, o.truncate)));
-                                   });
-  if (keep == 0) refuse_length(engine, o, window + excess, answer);
-  remark(o, "cut {} of the document's {} tokens ({}) to fit the window of {}", grouped(given - keep),
-         grouped(given), o.truncate, grouped(window));
+  int64_t whole = needed(document);
+  stretch(engine, o, whole);
+  int64_t window = window_tokens(engine.config(), o), kept = std::min(whole, window);
+  if (whole > window) {
+    if (o.truncate.empty()) refuse_length(engine, o, whole, answer);
+    std::vector<int32_t> ids = tokenizer.encode(document, {.add_special = false, .parse_special = false});
+    int64_t given = std::ssize(ids), keep = kept_tokens(given - (whole - window), [&](int64_t n) {
+                                       return needed(tokenizer.decode(cut_ids(ids, n, o.truncate))) - window;
+                                     });
+    if (keep == 0) refuse_length(engine, o, whole, answer);
+    remark(o, "cut {} of the document's {} tokens ({}) to fit the window of {}", grouped(given - keep),
+           grouped(given), o.truncate, grouped(window));
+  }
+  check_memory(engine, {.tokens = kept});
   return made;
 }
 
 Prefill feed_prompt(Sequence& sequence, const std::vector<int32_t>& ids, const Options& o) {
   int64_t common = sequence.keep_prefix(ids);
   Prefill result{.tokens = static_cast<int64_t>(ids.size()), .reused = common};
+  ReadingTimes times = announce_reading(sequence, o, result.tokens, false);
   double start = seconds_now();
-  ProgressBar bar("reading", o.quiet);
+  ProgressBar bar("reading", o.quiet, common, std::move(times));
   result.complete = sequence.feed(std::span(ids).subspan(static_cast<size_t>(common)),
                                   [&](int64_t done, int64_t total) { return bar.update(done, total); }) &&
                     !interrupted();

@@ -17,10 +17,10 @@ std::string document_message(const std::string& document, const std::string& que
 SamplingOptions chat_sampling(const ChatFormat& chat, SamplingOptions sampling);
 
 /// The prompts that `prompts` makes of the document, which is cut by --truncate with a remark until the
-/// longest of them and `answer` tokens fit the window. Error when they do not and it may not be cut, or
-/// nothing of it would be left.
+/// longest of them and `answer` tokens fit the window. Error when they do not and it may not be cut, when
+/// nothing of it would be left, or when the memory does not suffice.
 using Prompts = std::vector<std::vector<int32_t>>;
-Prompts fit_document(const Engine& engine, const Options& o, const std::string& document, int64_t answer,
+Prompts fit_document(Engine& engine, const Options& o, const std::string& document, int64_t answer,
                      const std::function<Prompts(const std::string&)>& prompts);
 
 struct Prefill {

@@ -3,17 +3,20 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "cli/answering.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/questions.h"
 
 namespace longspan::cli {
 
 namespace {
 
 struct AskOptions : Options {
-  std::vector<std::string> files, questions;
+  std::vector<std::string> files, words, given;  // words: QUESTION; given: -Q
+  std::vector<std::string> questions;
   int64_t n = 128;
   SamplingOptions sampling;
 };
@@ -27,7 +30,7 @@ std::vector<int32_t> question_prompt(const Engine& engine, const AskOptions& o, 
 }
 
 /// One for each question.
-Prompts question_prompts(const Engine& engine, const AskOptions& o) {
+Prompts question_prompts(Engine& engine, const AskOptions& o) {
   return fit_document(engine, o, read_text(o, o.files), o.n, [&](const std::string& document) {
     Prompts all;
     for (const std::string& q : o.questions) all.push_back(question_prompt(engine, o, document, q));
@@ -36,9 +39,12 @@ Prompts question_prompts(const Engine& engine, const AskOptions& o) {
 }
 
 int ask(AskOptions& o) {
-  o.sampling.seed = o.seed;
+  o.questions = typed_questions(o.words, o.given);
+  if (o.questions.size() < o.words.size() + o.given.size())
+    remark(o, "one question: {}; for several: -Q QUESTION -Q QUESTION", in_quotes(o.questions.front(), 200));
   check_sampling(o.sampling);
-  Engine engine = open_engine(o);
+  choose_seed(o, o.sampling);
+  Engine engine = open_engine(o, Lengths::Known);
   Prompts all = question_prompts(engine, o);
   size_t longest = 0;
   for (const auto& ids : all) longest = std::max(longest, ids.size());
@@ -60,10 +66,15 @@ int ask(AskOptions& o) {
 Run define_ask(CLI::App& app) {
   auto o = std::make_shared<AskOptions>();
   add_model_argument(app, *o);
-  app.add_option("QUESTION", o->questions, "one question or several")->required();
+  CLI::Option* words = app.add_option("QUESTION", o->words, "the question; several in quotes each, or by -Q");
+  CLI::Option* given =
+      app.add_option("-Q,--question", o->given, "a question; may be repeated")->allow_extra_args(false);
+  app.parse_complete_callback([words, given] {
+    if (words->count() + given->count() == 0) throw CLI::RequiredError("QUESTION");
+  });
   add_file_option(app, *o, o->files, "the document, or several; - is standard input")->required();
   app.add_option("-n", o->n, "tokens of an answer at most; default 128")
-      ->check(CLI::Range(1, 1 << 30).description(""));
+      ->transform(whole_number(1, int64_t{1} << 30));
   add_chat_options(app, *o);
   add_sampling_options(app, o->sampling);
   add_window_options(app, *o);

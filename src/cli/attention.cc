@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "base/file.h"
+#include "base/plural.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
@@ -39,7 +40,7 @@ std::string table(const AttentionMap& map) {
 }
 
 int attention(const AttentionOptions& o) {
-  Engine engine = open_engine(o);
+  Engine engine = open_engine(o, Lengths::Known);
   std::vector<int32_t> ids = engine.tokenizer().encode(read_text(o, o.files));
   if (o.length > 0 && o.length < static_cast<int64_t>(ids.size())) ids.resize(static_cast<size_t>(o.length));
   fit_ids(engine, o, ids, 0);
@@ -49,7 +50,7 @@ int attention(const AttentionOptions& o) {
   double start = seconds_now();
   std::optional<AttentionMap> map;
   {
-    ProgressBar bar("reading", o.quiet);
+    ProgressBar bar("reading", o.quiet, 0, {});
     map = attention_map(
         engine.model(), spec, ids,
         {.queries = o.queries, .chunk = engine.options().chunk, .cache_types = engine.options().cache_types},
@@ -72,7 +73,7 @@ int attention(const AttentionOptions& o) {
     print_json(json);
   else
     print_now(table(*map));
-  remark(o, "{} tokens, {} queries sampled, {}, {} at most", grouped(map->length), grouped(map->queries),
+  remark(o, "{}, {} sampled, {}, {} at most", counted(map->length, "token"), counted(map->queries, "query"),
          human_seconds(seconds), human_bytes(static_cast<double>(peak_bytes())));
   return kExitDone;
 }
@@ -84,9 +85,9 @@ Run define_attention(CLI::App& app) {
   add_model_argument(app, *o);
   add_file_option(app, *o, o->files, "the text; - is standard input")->required();
   app.add_option("--length", o->length, "only the first N tokens")
-      ->check(CLI::Range(int64_t{2}, int64_t{1} << 40).description(""));
+      ->transform(whole_number(2, int64_t{1} << 40));
   app.add_option("--queries", o->queries, "tokens whose attention is measured, about; default 256")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
+      ->transform(whole_number(1, int64_t{1} << 40));
   app.add_option("-o,--out", o->out, "folder for attention.html, attention.json and the pictures");
   add_window_options(app, *o);
   add_engine_options(app, *o);

@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/window.h"
 
 namespace longspan::cli {
 
@@ -104,7 +105,15 @@ std::vector<Test> tests_of(const BenchOptions& o) {
 }
 
 int bench(const BenchOptions& o) {
-  Engine engine = open_engine(o);
+  Engine engine = open_engine(o, Lengths::Known);
+  const std::vector<Test> tests = tests_of(o);
+  int64_t longest = 0;
+  for (const Test& test : tests) longest = std::max(longest, test.depth + test.n);
+  stretch(engine, o, longest);
+  for (const Test& test : tests)
+    check_memory(engine, {.tokens = test.depth + test.n, .sequences = test.batch}, [&](int64_t) {
+      return fmt::format("ask for less than {} with -p, -n, -d or -b", test.name());
+    });
   const char* compute = name(engine.model().compute);
   if (!o.json)
     print_now(fmt::format("{} threads, {} kernels, {} products, {} cache\n{:<20}{:>12}{:>24}\n", threads(),
@@ -112,7 +121,7 @@ int bench(const BenchOptions& o) {
                           "test", "tokens/s", "least .. most"));
   arm_interrupt();
   Json rows = Json::array();
-  for (const Test& test : tests_of(o)) {
+  for (const Test& test : tests) {
     auto [rates, filling] = measure(engine, o, test);
     if (interrupted()) return kExitInterrupted;
     rows.push_back({{"test", fmt::format("{}{}", test.writing ? "tg" : "pp", test.n)},
@@ -145,7 +154,7 @@ Run define_bench(CLI::App& app) {
   auto counts = [&app](const char* flag, std::vector<int64_t>& values, int least, const char* text) {
     app.add_option(flag, values, text)
         ->delimiter(',')
-        ->check(CLI::Range(least, 1 << 30).description(""))
+        ->transform(whole_number(least, int64_t{1} << 30))
         ->allow_extra_args(false);
   };
   add_model_argument(app, *o);

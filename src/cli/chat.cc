@@ -31,7 +31,7 @@ struct ChatOptions : Options {
 
 class Conversation {
  public:
-  Conversation(const Engine& engine, const ChatOptions& o)
+  Conversation(Engine& engine, const ChatOptions& o)
       : engine_(engine),
         o_(o),
         window_(window_tokens(engine.config(), o)),
@@ -112,6 +112,8 @@ class Conversation {
       ids = fit_document(engine_, o_, document_, o_.n, [this](const std::string& d) {
               return Prompts{prompt(d)};
             }).front();
+    else
+      check_memory(engine_, {.tokens = std::ssize(ids) + o_.n});
     return ids;
   }
 
@@ -127,7 +129,7 @@ class Conversation {
     sequence_.emplace(engine_, step);
   }
 
-  const Engine& engine_;
+  Engine& engine_;
   const ChatOptions& o_;
   int64_t window_;
   bool steps_;
@@ -150,14 +152,15 @@ bool obey(const std::string& line, Conversation& conversation, const Options& o)
 }
 
 int chat(ChatOptions& o) {
-  o.sampling.seed = o.seed;
   check_sampling(o.sampling);
+  choose_seed(o, o.sampling);
   for (const std::string& file : o.files) {
     if (file == "-") fail("chat reads your questions from standard input; give --file a real file");
     if (std::error_code ignored; std::filesystem::is_fifo(file, ignored))
       fail("{}: is a pipe, but chat reads its file again whenever it changes; give it a regular file", file);
   }
-  Engine engine = open_engine(o);
+  Engine engine = open_engine(o, o.context > 0 ? Lengths::Known : Lengths::Unknown);
+  stretch(engine, o, o.context);
   Conversation conversation(engine, o);
   bool terminal = ::isatty(STDIN_FILENO);
   if (terminal) remark(o, "Ask away; /help lists what else there is.");
@@ -190,7 +193,7 @@ Run define_chat(CLI::App& app) {
   add_model_argument(app, *o);
   add_file_option(app, *o, o->files, "a document to talk about, or several; read again when it changes");
   app.add_option("-n", o->n, "tokens of an answer at most; default 512")
-      ->check(CLI::Range(1, 1 << 30).description(""));
+      ->transform(whole_number(1, int64_t{1} << 30));
   add_chat_options(app, *o);
   add_sampling_options(app, o->sampling);
   add_window_options(app, *o);

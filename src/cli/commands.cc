@@ -8,9 +8,9 @@
 #include <new>
 #include <vector>
 
-#include "base/error.h"
 #include "base/text.h"
 #include "cli/output.h"
+#include "cli/usage.h"
 
 namespace longspan::cli {
 
@@ -82,6 +82,8 @@ std::span<const Command> commands() {
        "the\n"
        "result. Ctrl-C makes a snapshot and leaves; --resume goes on bit by bit.",
        "longspan train recipes/stretch-smollm2-32k.toml --set stage.0.steps=100", define_train},
+      {"reference", "write the reference, man pages and completions of this program", "",
+       "longspan reference markdown", define_reference},
   };
   return table;
 }
@@ -89,44 +91,31 @@ std::span<const Command> commands() {
 namespace {
 
 int usage_error(const CLI::App& app, const std::string& what) {
-  std::string name = app.get_name();
-  for (const CLI::App* sub : app.get_subcommands()) name += " " + sub->get_name();
-  print_fault(fmt::format("{}; see {} --help", what, name));
+  print_fault(fmt::format("{}; see {} --help", what, full_name(innermost(app))));
   return kExitUsage;
 }
 
-}  // namespace
+bool asks_for_version(const std::string& word) {
+  return word == "version" || word == "--version" || word == "-V";
+}
 
-int run_program(int argc, const char* const* argv) {
-  CLI::App app("longspan: long context for open models on your own machine", "longspan");
-  app.require_subcommand(1);
-  app.set_version_flag("--version", LONGSPAN_VERSION);
-  app.get_formatter()->column_width(30);
-  app.footer(
-      "MODEL is a GGUF file, a Hugging Face directory, or a name that `longspan fetch` knows.\n"
-      "Begin with: longspan fetch smollm2 && longspan chat smollm2\n"
-      "Options of a command: longspan COMMAND --help");
-  std::vector<std::pair<CLI::App*, Run>> runs;
-  for (const Command& command : commands()) {
-    CLI::App* sub = app.add_subcommand(command.name, command.summary);
-    sub->footer(
-        fmt::format("{}{}Example:\n  {}", command.notes, *command.notes ? "\n" : "", command.example));
-    runs.emplace_back(sub, command.define(*sub));
+/// `help`, `help ask` and `ask help` become --help; `version`, -V and `ask --version` become --version.
+std::vector<std::string> as_options(std::vector<std::string> words) {
+  if (words.empty()) return words;
+  if (words[0] == "help") {
+    words.erase(words.begin());
+    words.push_back("--help");
+  } else if (words.size() == 2 && words[1] == "help") {
+    words[1] = "--help";
+  } else if (words.size() <= 2 && asks_for_version(words.back())) {
+    words = {"--version"};
   }
+  return words;
+}
+
+int run_parsed(const Program& program) {
   try {
-    auto named = [&](const auto& run) { return argc > 1 && run.first->check_name(argv[1]); };
-    if (argc > 1 && argv[1][0] != '-' && std::none_of(runs.begin(), runs.end(), named))
-      return usage_error(app, fmt::format("there is no command {}", in_quotes(argv[1])));
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp& e) {
-    return app.exit(e);
-  } catch (const CLI::CallForVersion& e) {
-    return app.exit(e);
-  } catch (const CLI::ParseError& e) {
-    return usage_error(app, e.what());
-  }
-  try {
-    for (auto& [sub, run] : runs)
+    for (const auto& [sub, run] : program.runs)
       if (sub->parsed()) return run();
   } catch (const std::bad_alloc&) {
     print_fault("out of memory; `longspan info MODEL --context N` says what a context needs");
@@ -134,6 +123,52 @@ int run_program(int argc, const char* const* argv) {
     print_fault(e.what());
   }
   return kExitFault;
+}
+
+}  // namespace
+
+Program make_program() {
+  Program program;
+  program.app =
+      std::make_unique<CLI::App>("longspan: long context for open models on your own machine", "longspan");
+  CLI::App& app = *program.app;
+  app.require_subcommand(1);
+  app.set_version_flag("--version", LONGSPAN_VERSION);
+  app.get_formatter()->column_width(30);
+  app.footer(
+      "MODEL is a GGUF file, a Hugging Face directory, or a name that `longspan fetch` knows.\n"
+      "Begin with: longspan fetch smollm2 && longspan chat smollm2\n"
+      "Options of a command: longspan COMMAND --help; everything, with environment variables: man longspan");
+  for (const Command& command : commands()) {
+    CLI::App* sub = app.add_subcommand(command.name, command.summary);
+    sub->set_help_flag("-h,--help", "show this help");
+    sub->footer(
+        fmt::format("{}{}Example:\n  {}", command.notes, *command.notes ? "\n" : "", command.example));
+    if (command.define == define_reference) sub->group("");  // for packagers: not in --help
+    program.runs.emplace_back(sub, command.define(*sub));
+  }
+  return program;
+}
+
+int run_program(int argc, const char* const* argv) {
+  Program program = make_program();
+  CLI::App& app = *program.app;
+  const std::vector<std::string> words = as_options({argv + std::min(argc, 1), argv + argc});
+  try {
+    auto named = [&](const auto& run) { return run.first->get_name() == words[0]; };
+    if (!words.empty() && !words[0].starts_with('-') &&
+        std::none_of(program.runs.begin(), program.runs.end(), named))
+      return usage_error(app, unknown_command(app, words[0]));
+    std::vector<std::string> from_the_back(words.rbegin(), words.rend());
+    app.parse(from_the_back);
+  } catch (const CLI::CallForHelp& e) {
+    return app.exit(e);
+  } catch (const CLI::CallForVersion& e) {
+    return app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    return usage_error(app, usage_problem(app, words, e));
+  }
+  return run_parsed(program);
 }
 
 }  // namespace longspan::cli

@@ -4,7 +4,10 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <memory>
 #include <span>
+#include <utility>
+#include <vector>
 
 namespace longspan::cli {
 
@@ -22,6 +25,13 @@ struct Command {
   Run (*define)(CLI::App&);  // adds the options and returns what runs with them
 };
 std::span<const Command> commands();
+
+/// The parser of all commands, and what each of them runs.
+struct Program {
+  std::unique_ptr<CLI::App> app;
+  std::vector<std::pair<CLI::App*, Run>> runs;
+};
+Program make_program();
 
 /// Parses, runs, and turns Error into one line on stderr and an exit status.
 int run_program(int argc, const char* const* argv);
@@ -46,5 +56,6 @@ Run define_merge(CLI::App&);
 Run define_train(CLI::App&);
 Run define_extend(CLI::App&);
 Run define_convert(CLI::App&);
+Run define_reference(CLI::App&);
 
 }  // namespace longspan::cli

@@ -110,16 +110,16 @@ Run define_compare(CLI::App& app) {
   app.add_option("--lengths", s.lengths, "tokens of the windows: N,M,...")
       ->required()
       ->delimiter(',')
-      ->check(CLI::Range(int64_t{2}, int64_t{1} << 40).description(""))
+      ->transform(whole_number(2, int64_t{1} << 40))
       ->allow_extra_args(false);
   add_file_option(app, *o, o->files, "the text; - is standard input")->required();
   app.add_option("-o", o->out, "folder for results, pictures and page; what is there is not done again");
   app.add_option("--tail", s.tail, "tokens at the end of a window that count; default 1024")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
+      ->transform(whole_number(1, int64_t{1} << 40));
   app.add_option("--windows", s.windows, "places in the text to average over; default 1, its end")
-      ->check(CLI::Range(int64_t{1}, int64_t{100000}).description(""));
+      ->transform(whole_number(1, 100000));
   app.add_option("--passkeys", s.passkeys, "depths of a pass key at each length; default 4, 0: none")
-      ->check(CLI::Range(int64_t{0}, int64_t{1000}).description(""));
+      ->transform(whole_number(0, 1000));
   app.add_option("--chat-template", o->chat_template, "of the pass keys' questions; default the model's");
   add_engine_options(app, *o);
   add_output_options(app, *o);

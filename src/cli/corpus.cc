@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/plural.h"
 #include "base/text.h"
 #include "base/threads.h"
 #include "cli/commands.h"
@@ -14,6 +15,7 @@
 #include "cli/model_sources.h"
 #include "cli/output.h"
 #include "cli/progress_bar.h"
+#include "cli/usage.h"
 #include "data/packing.h"
 #include "data/shards.h"
 #include "model/model_files.h"
@@ -108,7 +110,7 @@ void remark_reading(const CorpusOptions& o, const ReadingReport& reading) {
 void report_bad(const CorpusOptions& o, const ReadingReport& reading) {
   remark_reading(o, reading);
   if (reading.bad > 0)
-    remark(o, "{} bad documents were skipped; --strict makes the first one an error", grouped(reading.bad));
+    remark(o, "{} skipped as bad; --strict makes the first one an error", counted(reading.bad, "document"));
 }
 
 Tokenizer corpus_tokenizer(const CorpusOptions& o) {
@@ -117,7 +119,7 @@ Tokenizer corpus_tokenizer(const CorpusOptions& o) {
 }
 
 std::string speed(int64_t tokens, double seconds) {
-  return fmt::format("{} tokens in {} ({}/s), {} at most", grouped(tokens), human_seconds(seconds),
+  return fmt::format("{} in {} ({}/s), {} at most", counted(tokens, "token"), human_seconds(seconds),
                      grouped(static_cast<int64_t>(static_cast<double>(tokens) / std::max(seconds, 1e-9))),
                      human_bytes(static_cast<double>(peak_bytes())));
 }
@@ -204,12 +206,13 @@ int pack_corpus(const CorpusOptions& o) {
                 {"seconds", seconds}});
   } else {
     std::string out =
-        fmt::format("{} documents, {} tokens in {} shards in {}\n", grouped(report.reading.documents),
-                    grouped(report.tokens), report.shards.size(), o.out);
+        fmt::format("{}, {} in {} in {}\n", counted(report.reading.documents, "document"),
+                    counted(report.tokens, "token"), counted(std::ssize(report.shards), "shard"), o.out);
     for (const Json& row : rows)
-      out += fmt::format("rows of {:>9} tokens: {:>9} rows, {:.2f} % full, {} documents cut\n",
-                         grouped(row["row"].get<int64_t>()), grouped(row["rows"].get<int64_t>()),
-                         100 * row["efficiency"].get<double>(), grouped(row["cut_documents"].get<int64_t>()));
+      out += fmt::format("rows of {:>9} tokens: {:>9}, {:.2f} % full, {} cut\n",
+                         grouped(row["row"].get<int64_t>()), counted(row["rows"].get<int64_t>(), "row"),
+                         100 * row["efficiency"].get<double>(),
+                         counted(row["cut_documents"].get<int64_t>(), "document"));
     print_now(out);
   }
   remark(o, "{}", speed(report.tokens, seconds));
@@ -232,9 +235,9 @@ void add_corpus_options(CLI::App& app, CorpusOptions& o) {
 void define_stats(CLI::App& app, CorpusOptions& o) {
   add_corpus_options(app, o);
   app.add_option("--bin", o.bin, "tokens a bin of the histogram; default 4096")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 30).description(""));
+      ->transform(whole_number(1, int64_t{1} << 30));
   app.add_option("--most", o.most, "the last bin holds all from N tokens on; default 131072")
-      ->check(CLI::Range(int64_t{0}, int64_t{1} << 40).description(""));
+      ->transform(whole_number(0, int64_t{1} << 40));
   app.add_option("-o,--out", o.out, "folder for corpus.html, corpus.json and the picture");
   app.footer("Example:\n  longspan corpus stats --model smollm2 books.jsonl.zst -o lengths");
 }
@@ -244,9 +247,9 @@ void define_pack(CLI::App& app, CorpusOptions& o) {
   app.add_option("-o,--out", o.out, "folder for the shards; must not be there, or be empty")->required();
   app.add_option("--row", o.rows, "tell how the documents fill rows of N tokens; N,M,... for several")
       ->delimiter(',')
-      ->check(CLI::Range(int64_t{2}, int64_t{1} << 40).description(""));
+      ->transform(whole_number(2, int64_t{1} << 40));
   app.add_option("--shard", o.shard_tokens, "tokens a shard, about; default 134217728")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
+      ->transform(whole_number(1, int64_t{1} << 40));
   app.add_flag("--bos", o.bos, "put the token for begin of text before each document");
   app.add_flag("--no-eos", o.no_eos, "no token for end of text behind each document");
   app.footer("Example:\n  longspan corpus pack --model smollm2 books.jsonl.zst -o shards --row 4096,32768");
@@ -313,15 +316,15 @@ void define_synth(CLI::App& app, CorpusOptions& o) {
   add_encoding_option(app, o);
   app.add_option("--tokens", job.target_tokens,
                  "tokens of a conversation at most, and 90 % at least; default 32768")
-      ->check(CLI::Range(int64_t{256}, int64_t{1} << 22).description(""));
+      ->transform(whole_number(256, int64_t{1} << 22));
   app.add_option("--records", job.records, "how many; default 100")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
+      ->transform(whole_number(1, int64_t{1} << 40));
   app.add_option("--mix", o.mix, "KIND=SHARE,...; default all kinds whose input is given")->delimiter(',');
   app.add_option("--language", job.language, "en, zh, any; default any")
-      ->check(CLI::IsMember({"en", "zh", "any"}).description(""));
+      ->transform(one_of({"en", "zh", "any"}));
   app.add_option("--turns", job.turns,
                  "questions a conversation; default 24 at 32K in proportion, at most 96")
-      ->check(CLI::Range(int64_t{1}, int64_t{100000}).description(""));
+      ->transform(whole_number(1, 100000));
   app.add_option("--far-weight", job.far_weight,
                  "0: answers at all depths alike (default); 1: ever rarer towards the end")
       ->check(CLI::Range(0.0, 1.0).description(""));

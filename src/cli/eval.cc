@@ -1,24 +1,25 @@
 // eval: runs a suite and writes its report; compares two runs; lists the suites.
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <optional>
 
 #include "base/error.h"
+#include "base/plural.h"
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/eval_runs.h"
 #include "cli/interrupt.h"
 #include "cli/model_sources.h"
 #include "cli/output.h"
 #include "cli/progress_bar.h"
+#include "cli/usage.h"
 #include "cli/window.h"
-#include "eval/diff.h"
 #include "eval/endpoint.h"
 #include "eval/run.h"
 #include "eval/summary.h"
 #include "model/model_files.h"
+#include "position/stretch.h"
 #include "report/report.h"
 
 namespace longspan::cli {
@@ -29,7 +30,7 @@ namespace fs = std::filesystem;
 
 struct EvalOptions : Options {
   std::string suite, dialect, data, out, scoring = "compat", shard = "1/1", jieba, show;
-  std::vector<std::string> tasks, overrides;
+  std::vector<std::string> more, tasks, overrides;
   std::vector<int64_t> lengths;
   std::string depths, haystack, needle, question, answer, length_tokenizer;
   int64_t limit = 0;
@@ -193,7 +194,7 @@ bool run_shard(const EvalOptions& o, const PromptMaker& prompts, const RunPlan& 
   std::string name = suite.name + (suite.dialect.empty() ? "" : " (" + suite.dialect + ")"), more;
   if (shard.count > 1) more += fmt::format(", {} of them in shard {}", grouped(std::ssize(indices)), o.shard);
   if (!finished.empty()) more += fmt::format(", {} are there already", grouped(std::ssize(finished)));
-  remark(o, "{}: {} cases{}", name, grouped(std::ssize(plan.cases)), more);
+  remark(o, "{}: {}{}", name, counted(std::ssize(plan.cases), "case"), more);
   arm_interrupt();
   ProgressBar bar(suite.name, o.quiet);
   return run_cases(
@@ -219,6 +220,35 @@ void show_results(const EvalOptions& o, const fs::path& folder, bool alone) {
          (folder / "report.html").string());
 }
 
+/// --position with the factor that the run's longest texts ask for.
+std::string stretched_position(const EvalOptions& o) {
+  int64_t longest = o.context;
+  if (longest == 0)
+    for (int64_t length : o.lengths) longest = std::max(longest, length);
+  if (longest == 0)
+    fail(
+        "--position {}: its factor follows the longest texts of the run; give --lengths, --context, or "
+        "factor=F",
+        excerpt(o.position));
+  ModelConfig config = read_config(open_metadata(resolve_model(o.model)));
+  std::string spec = stretch_method(o.position, config.position, longest).spec;
+  remark(o, "--position {} for {} tokens", spec, grouped(longest));
+  return spec;
+}
+
+/// Error when a case whose length is known needs more memory than there is. The others are checked when they
+/// have been made.
+void check_run_memory(const Engine& engine, const RunPlan& plan, const std::vector<size_t>& indices) {
+  const Case* longest = nullptr;
+  for (size_t i : indices)
+    if (!longest || plan.cases[i].length > longest->length) longest = &plan.cases[i];
+  if (!longest || longest->length == 0) return;
+  check_memory(engine, {.tokens = longest->length, .scored = longest->kind != CaseKind::Answer},
+               [&](int64_t) {
+                 return fmt::format("ask for shorter --lengths than that of {}", excerpt(longest->id));
+               });
+}
+
 int eval(EvalOptions& o) {
   // A case's name begins with its task: the others need not be in order.
   if (!o.show.empty() && o.tasks.empty()) o.tasks = {o.show.substr(0, o.show.find('/'))};
@@ -227,6 +257,7 @@ int eval(EvalOptions& o) {
   std::unique_ptr<Segmenter> segmenter = segmenter_for(o, suite);
   // A server computes elsewhere, and a prompt is shown without any model: neither needs weights.
   const bool computes = o.endpoint.url.empty() && o.show.empty();
+  if (needs_length(o.position)) o.position = stretched_position(o);
   OpenedModel model = open_model(o, computes);
   const EngineSetup& setup = model.setup;
   if (!o.endpoint.url.empty()) {
@@ -251,6 +282,7 @@ int eval(EvalOptions& o) {
   if (!o.show.empty()) return show_case(o, setup.prompts, plan);
   std::optional<Engine> engine;
   if (computes) engine.emplace(std::move(model.checkpoint), setup, engine_options(o));
+  if (engine) check_run_memory(*engine, plan, shard_cases(plan, parse_shard(o.shard)));
   Responder responder = responder_of(o, engine ? &*engine : nullptr, plan);
   fs::path folder = o.out.empty() ? default_folder(o, setup.config) : fs::path(o.out);
   bool complete = run_shard(o, setup.prompts, plan, responder, segmenter.get(), folder);
@@ -264,56 +296,66 @@ int report(const EvalOptions& o) {
   return kExitDone;
 }
 
-int diff(const EvalOptions& o, const std::string& a, const std::string& b) {
-  RunResults first = read_run(a), second = read_run(b);
-  RunDifference difference = compare_runs(first, second);
-  if (o.json)
-    print_json(to_json(difference));
-  else
-    print_now(diff_table(difference));
-  if (!o.out.empty()) {
-    write_diff_page(o.out, difference, first, second);
-    remark(o, "{}", o.out);
+/// The suites of "needle,ruler".
+std::vector<std::string> split_names(const std::string& text) {
+  std::vector<std::string> names;
+  for (size_t begin = 0; begin <= text.size();) {
+    size_t end = std::min(text.find(',', begin), text.size());
+    if (end > begin) names.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
   }
-  return kExitDone;
+  return names;
 }
 
-int list(const EvalOptions& o) {
-  Json suites = Json::array();
-  for (const std::string& name : suite_names()) {
-    Suite suite = read_suite(name, "", {}, {});
-    std::vector<std::string> tasks;
-    for (const Task& task : suite.tasks) tasks.push_back(task.name);
-    suites.push_back({{"suite", name},
-                      {"what", suite.what},
-                      {"dialects", suite.dialects},
-                      {"tasks", tasks},
-                      {"data", suite.data}});
-    if (o.json) continue;
-    print_now(fmt::format("{:<20} {}\n", name, suite.what));
-    auto line = [](const char* label, const std::string& text) {
-      if (!text.empty()) print_now(fmt::format("{:<20} {}: {}\n", "", label, text));
-    };
-    line("tasks", fmt::format("{}", fmt::join(tasks, ", ")));
-    line("dialects", fmt::format("{}", fmt::join(suite.dialects, ", ")));
-    line("data", suite.data);
+/// `eval needle ruler MODEL`: the last word is the model, the others are suites; a comma does as well.
+std::vector<std::string> take_suites(EvalOptions& o) {
+  std::vector<std::string> words = {o.suite, o.model}, suites;
+  words.insert(words.end(), o.more.begin(), o.more.end());
+  o.model = words.back();
+  words.pop_back();
+  for (const std::string& word : words)
+    for (std::string& name : split_names(word)) suites.push_back(std::move(name));
+  return suites;
+}
+
+/// One after another, each into a folder of its own. What one suite lacks does not stop the others.
+int eval_all(EvalOptions& o) {
+  std::vector<std::string> suites = take_suites(o);
+  if (suites.size() == 1) {
+    o.suite = suites[0];
+    return eval(o);
   }
-  if (o.json) print_json({{"suites", suites}});
-  return kExitDone;
+  for (const std::string& suite : suites)
+    read_suite(suite, "", {}, {});  // a slip of the pen ends no run of hours
+  int status = kExitDone;
+  for (const std::string& suite : suites) {
+    EvalOptions one = o;
+    one.suite = suite;
+    if (!o.out.empty()) one.out = (fs::path(o.out) / fs::path(suite).stem()).string();
+    if (!o.json) print_now(&suite == &suites.front() ? "" : "\n");
+    try {
+      if (eval(one) == kExitInterrupted) return kExitInterrupted;
+    } catch (const Error& e) {
+      print_fault(fmt::format("{}: {}", suite, e.what()));
+      status = kExitFault;
+    }
+  }
+  return status;
 }
 
 void add_run_options(CLI::App& app, EvalOptions& o) {
-  app.add_option("SUITE", o.suite, "a name of `longspan eval list`, or a file of yours ending in .toml");
+  app.add_option("SUITE", o.suite, "a name of `eval list` or a .toml file of yours; several as A,B or A B");
   app.add_option("MODEL", o.model, "GGUF file, directory, or name (smollm2)");
+  app.add_option("MORE", o.more, "of several suites the last word is the model")->group("");
   app.add_option("-o,--out", o.out, "folder of results and report; what is there is not done again");
   app.add_option("--tasks", o.tasks, "only these: A,B,...")->delimiter(',')->allow_extra_args(false);
   app.add_option("--dialect", o.dialect, "whose way of asking; default the suite's first");
   app.add_option("--data", o.data, "file or folder with the suite's data, plain or compressed");
   app.add_option("--limit", o.limit, "cases of a task, or of each of its lengths; 0 (default): all")
-      ->check(CLI::Range(int64_t{0}, int64_t{1} << 40).description(""));
+      ->transform(whole_number(0, int64_t{1} << 40));
   app.add_option("--lengths", o.lengths, "tokens of prompt and answer: N,M,...")
       ->delimiter(',')
-      ->check(CLI::Range(int64_t{16}, int64_t{1} << 40).description(""))
+      ->transform(whole_number(16, int64_t{1} << 40))
       ->allow_extra_args(false);
   app.add_option("--length-tokenizer", o.length_tokenizer,
                  "model whose tokens NeedleBench's lengths are; default MODEL's");
@@ -327,12 +369,12 @@ void add_run_options(CLI::App& app, EvalOptions& o) {
       ->allow_extra_args(false);
   app.add_option("--truncate", o.truncate,
                  "of a prompt that does not fit: refuse, middle, text-middle, left, right, words")
-      ->check(CLI::IsMember({"refuse", "middle", "text-middle", "left", "right", "words"}).description(""));
+      ->transform(one_of({"refuse", "middle", "text-middle", "left", "right", "words"}));
   app.add_option("--context", o.context, "insist on a window of N tokens")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
+      ->transform(whole_number(1, int64_t{1} << 40));
   app.add_option("--scoring", o.scoring,
                  "compat (default): as the originals score; clean: without their quirks")
-      ->check(CLI::IsMember({"compat", "clean"}).description(""));
+      ->transform(one_of({"compat", "clean"}));
   app.add_option("--shard", o.shard, "I/N: only this part of the cases, beside other processes");
   app.add_option("--jieba", o.jieba, "folder of another dictionary of jieba's, for Chinese scores");
   app.add_option("--chat-template", o.chat_template, "built-in name or Jinja file; default the model's");
@@ -354,27 +396,33 @@ void add_run_options(CLI::App& app, EvalOptions& o) {
 
 Run define_eval(CLI::App& app) {
   auto o = std::make_shared<EvalOptions>();
-  auto others = std::make_shared<std::vector<std::string>>();
+  auto names = std::make_shared<std::vector<std::string>>();
+  auto d = std::make_shared<DiffOptions>();
   add_run_options(app, *o);
-  CLI::App* lists = app.add_subcommand("list", "the suites, their tasks, and what data they need");
+  CLI::App* lists = app.add_subcommand("list", "the suites that run now, and those that need data");
+  lists->add_option("NAME", *names, "tell all about these suites");
   add_output_options(*lists, *o);
-  CLI::App* reports = app.add_subcommand("report", "write the report of a folder anew");
+  CLI::App* reports = app.add_subcommand("report", "write the report of a folder again");
   reports->add_option("DIR", o->out, "folder of a run")->required();
   add_output_options(*reports, *o);
-  CLI::App* diffs =
-      app.add_subcommand("diff", "two runs side by side: what changed, and is it more than noise");
-  diffs->add_option("RUNS", *others, "folders of two runs of one suite")->required()->expected(2);
-  diffs->add_option("-o,--out", o->out, "page to write: FILE.html");
+  CLI::App* diffs = app.add_subcommand("diff", "runs side by side: what changed, and is it significant");
+  diffs->add_option("RUNS", d->runs, "folders of runs of one suite; the first is the baseline")
+      ->required()
+      ->expected(2, 64);
+  diffs->add_option("-o,--out", d->out, "page to write: FILE.html; of N runs FILE-2.html to FILE-N.html");
+  diffs->add_flag("--fail-if-worse", d->fail_if_worse, "exit with 1 when a run is significantly worse");
+  diffs->add_option("--threshold", d->threshold, "worse by more than X points (losses: nats); default 0")
+      ->check(CLI::Range(0.0, 100.0).description(""));
   add_output_options(*diffs, *o);
   app.parse_complete_callback([o, lists, reports, diffs] {
     if (!lists->parsed() && !reports->parsed() && !diffs->parsed() && (o->suite.empty() || o->model.empty()))
       throw CLI::RequiredError("SUITE and MODEL (or list, report, diff)");
   });
-  return [o, others, lists, reports, diffs] {
-    if (lists->parsed()) return list(*o);
+  return [o, names, d, lists, reports, diffs] {
+    if (lists->parsed()) return list_suites(*o, *names);
     if (reports->parsed()) return report(*o);
-    if (diffs->parsed()) return diff(*o, others->at(0), others->at(1));
-    return eval(*o);
+    if (diffs->parsed()) return diff_runs(*o, *d);
+    return eval_all(*o);
   };
 }
 

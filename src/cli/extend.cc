@@ -8,9 +8,11 @@
 #include "cli/interrupt.h"
 #include "cli/model_sources.h"
 #include "cli/output.h"
+#include "cli/usage.h"
 #include "model/adapter_files.h"
 #include "model/write_gguf_model.h"
 #include "model/write_model.h"
+#include "position/stretch.h"
 
 namespace longspan::cli {
 
@@ -21,15 +23,14 @@ struct ExtendOptions : Options {
   std::string out, type;
 };
 
-/// SPEC with the factor that --to asks for where the method needs one and SPEC gives none.
-std::string with_factor(const std::string& spec, const PositionConfig& model, int64_t to) {
-  size_t colon = spec.find(':');
-  const PositionMethod& method = position_method(spec.substr(0, colon));
-  bool needed = false;
-  for (const std::string& key : method.required) needed |= key == "factor";
-  if (!needed || spec.find("factor=", colon) != spec.npos || model.trained_context <= 0) return spec;
-  double factor = static_cast<double>(to) / static_cast<double>(model.trained_context);
-  return fmt::format("{}{}factor={}", spec, colon == spec.npos ? ":" : ",", std::max(1.0, factor));
+/// The positions that are asked for. Error when --to asks for nothing that the model does not have.
+PositionConfig wished_position(const ExtendOptions& o, const PositionConfig& model) {
+  if (needs_length(o.position) && o.to <= model.trained_context)
+    fail(
+        "--to {}: lies within the trained window of {}, so that there is nothing to stretch; give a larger "
+        "one",
+        o.to, grouped(model.trained_context));
+  return stretch_method(o.position, model, o.to).position;
 }
 
 std::optional<DType> wished_type(const ExtendOptions& o) {
@@ -84,8 +85,7 @@ int extend(const ExtendOptions& o) {
   Checkpoint checkpoint = open_checkpoint(resolve_model(o.model));
   ModelConfig config = read_config(checkpoint);
   for (const std::string& sentence : config.position.assumed) remark(o, "{}", sentence);
-  PositionConfig position = parse_position(with_factor(o.position, config.position, o.to), config.position);
-  return write(o, checkpoint, config, {o.out, position, o.to, {}, wished_type(o)});
+  return write(o, checkpoint, config, {o.out, wished_position(o, config.position), o.to, {}, wished_type(o)});
 }
 
 int convert(const ExtendOptions& o) {
@@ -112,10 +112,8 @@ int merge(const ExtendOptions& o) {
 
 CLI::Option* add_type_option(CLI::App& app, ExtendOptions& o, const char* text) {
   return app.add_option("--type", o.type, text)
-      ->check(CLI::IsMember(
-                  {"f32", "f16", "bf16", "q8_0", "q6_k", "q5_k", "q5_1", "q5_0", "q4_k", "q4_1", "q4_0"},
-                  CLI::ignore_case)
-                  .description(""));
+      ->transform(
+          one_of({"f32", "f16", "bf16", "q8_0", "q6_k", "q5_k", "q5_1", "q5_0", "q4_k", "q4_1", "q4_0"}));
 }
 
 void add_shared_options(CLI::App& app, ExtendOptions& o) {
@@ -136,7 +134,7 @@ Run define_extend(CLI::App& app) {
       ->required();
   app.add_option("--to", o->to, "window to promise, tokens; sets the factor where none is given")
       ->required()
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
+      ->transform(whole_number(1, int64_t{1} << 40));
   add_type_option(app, *o, "f32, f16, bf16; default the model's own, bf16 from GGUF");
   add_shared_options(app, *o);
   return [o] { return extend(*o); };

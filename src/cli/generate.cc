@@ -20,9 +20,9 @@ struct GenerateOptions : Options {
 };
 
 int generate_text(GenerateOptions& o) {
-  o.sampling.seed = o.seed;
   check_sampling(o.sampling);
-  Engine engine = open_engine(o);
+  choose_seed(o, o.sampling);
+  Engine engine = open_engine(o, Lengths::Known);
   std::vector<int32_t> ids = engine.tokenizer().encode(o.files.empty() ? o.prompt : read_text(o, o.files));
   if (ids.empty())
     fail("the prompt is empty and this model has no token for the beginning of a text; give it a word");
@@ -45,7 +45,7 @@ Run define_generate(CLI::App& app) {
   CLI::Option* file =
       add_file_option(app, *o, o->files, "the text of a file; - is standard input")->excludes(prompt);
   app.add_option("-n", o->n, "tokens to write at most; default 128")
-      ->check(CLI::Range(1, 1 << 30).description(""));
+      ->transform(whole_number(1, int64_t{1} << 30));
   add_sampling_options(app, o->sampling);
   add_window_options(app, *o);
   add_engine_options(app, *o);

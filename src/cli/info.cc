@@ -1,5 +1,7 @@
 // info, methods, frequencies: what is known about a model before any weight is read.
+#include <algorithm>
 #include <cmath>
+#include <map>
 #include <memory>
 
 #include "base/error.h"
@@ -9,6 +11,7 @@
 #include "cli/output.h"
 #include "model/memory.h"
 #include "model/model_files.h"
+#include "position/stretch.h"
 
 namespace longspan::cli {
 
@@ -18,9 +21,11 @@ struct FrequencyOptions : Options {
   int64_t length = 0;
 };
 
-ModelConfig config_of(const Checkpoint& checkpoint, const Options& o) {
+/// `length`: what a factor that --position leaves to the length follows; 0: the trained window.
+ModelConfig config_of(const Checkpoint& checkpoint, const Options& o, int64_t length) {
   ModelConfig config = read_config(checkpoint);
-  if (!o.position.empty()) config.position = parse_position(o.position, config.position);
+  if (needs_length(o.position) && length == 0) length = config.position.trained_context;
+  if (!o.position.empty()) config.position = stretch_method(o.position, config.position, length).position;
   for (const std::string& sentence : config.position.assumed) remark(o, "{}", sentence);
   return config;
 }
@@ -64,18 +69,47 @@ std::string special_tokens_text(const Json& named, const Json& ends) {
   return out.empty() ? out : "\nspecial tokens\n" + out;
 }
 
-std::string info_text(const Json& facts, const MemoryPlan& plan, int64_t context) {
+/// What the file calls itself: GGUF's general.name, Hugging Face's _name_or_path, else the name of the file.
+std::string model_name(const Checkpoint& checkpoint) {
+  for (const char* key : {"general.name", "_name_or_path"})
+    if (auto at = checkpoint.metadata.find(key); at != checkpoint.metadata.end() && at->is_string())
+      if (const auto& text = at->get_ref<const std::string&>(); !text.empty()) return excerpt(text);
+  std::filesystem::path path = checkpoint.path.lexically_normal();
+  return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
+
+/// "Q4_K 82 %, Q6_K 17 %, F32 1 %": types by the bytes of their tensors.
+std::string weight_types(const Checkpoint& checkpoint) {
+  std::map<std::string, double> bytes;
+  double all = 0;
+  for (const NamedTensor& t : checkpoint.tensors) {
+    auto size = static_cast<double>(t.tensor.bytes());
+    bytes[name(t.tensor.dtype)] += size, all += size;
+  }
+  std::vector<std::pair<double, std::string>> sorted;
+  for (const auto& [type, size] : bytes) sorted.emplace_back(-size, type);
+  std::sort(sorted.begin(), sorted.end());
+  std::string out;
+  for (const auto& [size, type] : sorted) {
+    double share = -100 * size / all;
+    out += fmt::format("{}{}", out.empty() ? "" : ", ", type);
+    if (sorted.size() > 1) out += share < 1 ? " below 1 %" : fmt::format(" {:.0f} %", share);
+  }
+  return out;
+}
+
+std::string info_text(const Json& facts, const MemoryPlan& plan, const MemoryFit& fit) {
   std::string out;
   for (const auto& [key, value] : facts.items()) {
-    if (value.is_structured()) continue;
+    if (value.is_structured() || key == "memory_to_score") continue;  // these are in tables
     std::string shown = value.is_number_integer() ? grouped(value.get<int64_t>())
                         : value.is_string()       ? value.get<std::string>()
-                        : value.is_null()         ? "no end"
+                        : value.is_null()         ? "not limited by the position method"
                                                   : value.dump();
     out += fmt::format("{:<22}{}\n", key, shown);
   }
   out += special_tokens_text(facts["special_tokens"], facts["ends"]);
-  out += fmt::format("\nmemory for a context of {} tokens\n", grouped(context));
+  out += fmt::format("\nmemory for a context of {} tokens\n", grouped(fit.use.tokens));
   const std::pair<const char*, int64_t> rows[] = {
       {"weights, mapped", plan.weights}, {"weights, copied", plan.copied},
       {"weights, packed", plan.packed},  {"keys and values", plan.kv_cache},
@@ -84,12 +118,16 @@ std::string info_text(const Json& facts, const MemoryPlan& plan, int64_t context
   };
   for (const auto& [label, bytes] : rows)
     out += fmt::format("  {:<20}{:>12}\n", label, human_bytes(static_cast<double>(bytes)));
+  if (fit.available)
+    out += fmt::format("  {:<20}{:>12}  {}; up to {} tokens fit\n", "free here",
+                       human_bytes(static_cast<double>(*fit.available)),
+                       fit.fits() ? "it fits" : "it does not fit", grouped(fit.longest));
   return out;
 }
 
 int info(const Options& o) {
   Checkpoint checkpoint = open_checkpoint(resolve_model(o.model));
-  ModelConfig config = config_of(checkpoint, o);
+  ModelConfig config = config_of(checkpoint, o, o.context);
   EngineOptions engine = engine_options(o);
   std::shared_ptr<Device> device = device_of(engine);
   const Kernels& k = device->kernels();
@@ -101,7 +139,11 @@ int info(const Options& o) {
   Tokenizer tokenizer = tokenizer_of(checkpoint, o);
   for (const std::string& sentence : tokenizer.specials().remarks) remark(o, "{}", sentence);
   MemoryPlan plan = plan_memory(checkpoint, config, k, compute, engine.cache_types, engine.chunk, context);
+  MemoryFit fit = fit_memory(plan, config, engine.cache_types, {.tokens = context}, device->free_memory());
   Json facts = {
+      {"name", model_name(checkpoint)},
+      {"format", checkpoint.format == CheckpointFormat::Gguf ? "GGUF" : "Hugging Face directory"},
+      {"weights", weight_types(checkpoint)},
       {"architecture", config.architecture},
       {"parameters", checkpoint.parameters()},
       {"layers", config.num_hidden_layers},
@@ -130,11 +172,15 @@ int info(const Options& o) {
         {"activations", plan.activations},
         {"program", plan.program},
         {"total", plan.total()}}},
-      {"memory_to_score", plan.scoring}};
+      {"memory_to_score", plan.scoring},
+      {"here",
+       {{"fits", fit.fits()},
+        {"free", fit.available ? Json(*fit.available) : Json()},
+        {"longest", fit.available ? Json(fit.longest) : Json()}}}};
   if (o.json)
     print_json(facts);
   else
-    print_now(info_text(facts, plan, context));
+    print_now(info_text(facts, plan, fit));
   return kExitDone;
 }
 
@@ -176,7 +222,7 @@ std::string map_text(const PositionMap& map, char position) {
 
 int frequencies(const FrequencyOptions& o) {
   Checkpoint checkpoint = open_checkpoint(resolve_model(o.model));
-  ModelConfig config = config_of(checkpoint, o);
+  ModelConfig config = config_of(checkpoint, o, o.length);
   PositionSpec spec = position_spec(config.position, config.head_shape(), o.length);
   PositionConfig plain;
   plain.base = config.position.base;
@@ -221,7 +267,7 @@ Run define_info(CLI::App& app) {
   auto o = std::make_shared<Options>();
   add_model_argument(app, *o);
   app.add_option("--context", o->context, "tokens to plan memory for; default the window")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
+      ->transform(whole_number(1, int64_t{1} << 40));
   add_engine_options(app, *o);
   add_output_options(app, *o);
   return [o] { return info(*o); };
@@ -238,7 +284,7 @@ Run define_frequencies(CLI::App& app) {
   add_model_argument(app, *o);
   add_position_option(app, *o);
   app.add_option("--length", o->length, "declared length of the sequence; default the window")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
+      ->transform(whole_number(1, int64_t{1} << 40));
   add_output_options(app, *o);
   return [o] { return frequencies(*o); };
 }

@@ -1,13 +1,30 @@
 #include "cli/options.h"
 
+#include <random>
+
 #include "base/error.h"
+#include "base/text.h"
 #include "base/threads.h"
+#include "base/token_count.h"
 #include "cli/model_sources.h"
 #include "cli/output.h"
+#include "cli/usage.h"
 #include "documents/document.h"
 #include "kernels/devices.h"
 
 namespace longspan::cli {
+
+CLI::Validator whole_number(int64_t least, int64_t most) {
+  auto digits = [least, most](std::string& text) -> std::string {
+    std::optional<int64_t> n = parse_token_count(text);
+    if (!n) return fmt::format("{} is not a whole number such as 4096 or 4k", in_quotes(text));
+    if (*n < least) return fmt::format("{} is less than {}", in_quotes(text), grouped(least));
+    if (*n > most) return fmt::format("{} is more than {}", in_quotes(text), grouped(most));
+    text = std::to_string(*n);
+    return {};
+  };
+  return {digits, ""};
+}
 
 void add_output_options(CLI::App& app, Options& o) {
   app.add_flag("--json", o.json, "one JSON object on stdout");
@@ -19,7 +36,8 @@ void add_model_argument(CLI::App& app, Options& o) {
 }
 
 void add_position_option(CLI::App& app, Options& o) {
-  app.add_option("--position", o.position, "position method NAME:key=value,... (longspan methods)");
+  app.add_option("--position", o.position,
+                 "NAME:key=value,... (longspan methods); factor=auto: as the length needs");
 }
 
 /// What CLI11 prints of a --cache-type that cannot be read; empty when it can.
@@ -41,24 +59,26 @@ void add_engine_options(CLI::App& app, Options& o) {
   app.add_option("-t,--threads", o.threads, "threads; default the physical cores")
       ->check(CLI::Range(1, 1024).description(""));
   add_device_option(app, o);
-  app.add_option("--seed", o.seed, "seed of everything random");
+  app.add_option("--seed", o.seed, "seed of everything random; default 0, when sampling a new one each time")
+      ->each([&o](const std::string&) { o.seed_given = true; });
   add_position_option(app, o);
   app.add_option("--adapter", o.adapter, "directory of a LoRA adapter (PEFT), as `longspan train` writes it");
   app.add_option("--cache-type", o.cache_type,
                  "keys and values: " + cache_type_names() + "; default f16; or each side: k=f16,v=bf16")
       ->check(CLI::Validator(cache_type_problem, ""));
   app.add_option("--compute", o.compute, "products: f32, bf16; default what the CPU does best")
-      ->check(CLI::IsMember({"f32", "bf16"}, CLI::ignore_case).description(""));
+      ->transform(one_of({"f32", "bf16"}));
   app.add_option("--kernels", o.kernels, "implementation: reference, avx2, ...; default the best");
   app.add_option("--chunk", o.chunk, "tokens a forward pass; default 512, on a GPU 8192")
-      ->check(CLI::Range(1, 1 << 20).description(""));
+      ->transform(whole_number(1, int64_t{1} << 20));
 }
 
 void add_window_options(CLI::App& app, Options& o) {
   app.add_option("--truncate", o.truncate, "drop the middle, left or right of a text that does not fit")
-      ->check(CLI::IsMember({"middle", "left", "right"}).description(""));
-  app.add_option("--context", o.context, "insist on a window of N tokens")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
+      ->transform(one_of({"middle", "left", "right"}));
+  app.add_option("--context", o.context,
+                 "use a window of N tokens (32k, 1M), even beyond what the model supports")
+      ->transform(whole_number(1, int64_t{1} << 40));
 }
 
 void add_chat_options(CLI::App& app, Options& o) {
@@ -78,6 +98,14 @@ void add_sampling_options(CLI::App& app, SamplingOptions& s) {
 int64_t chunk_of(const Options& o) {
   constexpr int64_t kCpuChunk = 512, kGpuChunk = 8192;
   return o.chunk > 0 ? o.chunk : o.device == "cpu" ? kCpuChunk : kGpuChunk;
+}
+
+void choose_seed(Options& o, SamplingOptions& s) {
+  if (s.temperature > 0 && !o.seed_given) {
+    o.seed = std::random_device{}();
+    remark(o, "--seed {} gives this text again", o.seed);
+  }
+  s.seed = o.seed;
 }
 
 EngineOptions engine_options(const Options& o) {
@@ -103,8 +131,11 @@ OpenedModel open_model(const Options& o, bool weights) {
   return {std::move(checkpoint), std::move(setup)};
 }
 
-Engine open_engine(const Options& o) {
+Engine open_engine(const Options& o, Lengths lengths) {
   OpenedModel model = open_model(o, true);
+  if (lengths == Lengths::Unknown && model.setup.unstretched)
+    fail("--position {}: no length is known here that its factor could follow; give factor=F",
+         excerpt(o.position));
   return Engine(std::move(model.checkpoint), std::move(model.setup), engine_options(o));
 }
 

@@ -18,6 +18,7 @@ struct Options {
   int threads = 0;  // 0: the physical cores
   std::string device = "cpu";
   uint64_t seed = 0;
+  bool seed_given = false;
   std::string position, kernels, adapter;
   std::string cache_type = "f16", compute;
   int64_t chunk = 0;  // 0: what suits the device
@@ -28,6 +29,9 @@ struct Options {
   // commands that hold a conversation
   std::string system, chat_template;
 };
+
+/// For the value of an option: a whole number in the limits, also as 32k or 1M. The option then holds digits.
+CLI::Validator whole_number(int64_t least, int64_t most);
 
 /// --json, --quiet.
 void add_output_options(CLI::App& app, Options& o);
@@ -43,8 +47,10 @@ void add_engine_options(CLI::App& app, Options& o);
 void add_window_options(CLI::App& app, Options& o);
 /// --system, --chat-template.
 void add_chat_options(CLI::App& app, Options& o);
-/// --temperature and the other sampling options; the seed is o.seed.
+/// --temperature and the other sampling options.
 void add_sampling_options(CLI::App& app, SamplingOptions& s);
+/// --seed. Sampling that was given none draws one and says so, so that two calls differ and each can be repeated.
+void choose_seed(Options& o, SamplingOptions& s);
 
 EngineOptions engine_options(const Options& o);
 
@@ -59,8 +65,12 @@ struct OpenedModel {
 /// about its config. `weights`: whether they must exist. Error for a device that this build does not support.
 OpenedModel open_model(const Options& o, bool weights);
 
-/// The same, and loads the weights.
-Engine open_engine(const Options& o);
+/// Whether a command knows how long its texts are: only then may --position leave its factor to the length,
+/// and the command calls stretch (window.h) before it reads.
+enum class Lengths { Unknown, Known };
+
+/// The same, and loads the weights. Error when --position asks for a length that is not known.
+Engine open_engine(const Options& o, Lengths lengths = Lengths::Unknown);
 
 /// --encoding.
 void add_encoding_option(CLI::App& app, Options& o);

@@ -1,9 +1,17 @@
 #include "cli/output.h"
 
+#include <fcntl.h>
+#include <stdio_ext.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
+#include <csignal>
+#include <cstring>
+#include <iostream>
 
+#include "base/error.h"
 #include "base/text.h"
 
 namespace longspan::cli {
@@ -11,8 +19,31 @@ namespace longspan::cli {
 void print_json(const Json& value) { print_now(dump_json(value) + "\n"); }
 
 void print_now(std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
+  errno = 0;
+  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) return;
+  int reason = errno;
+  if (reason == EPIPE) {  // SIGPIPE was ignored when we were started
+    std::signal(SIGPIPE, SIG_DFL);
+    std::raise(SIGPIPE);
+  }
+  ::__fpurge(stdout);  // or exit() would try again
+  std::clearerr(stdout);
+  fail("stdout: {}; the output is not complete", std::strerror(reason));
+}
+
+void finish_output() {
+  std::cout.flush();
+  bool whole = std::cout.good();
+  std::cout.clear();
+  print_now("");
+  if (!whole) fail("stdout: cannot be written; the output is not complete");
+}
+
+void hold_standard_streams() {
+  for (int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (::fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+      // open() takes the lowest free number, which is this one. Output that can only be read fails.
+      if (::open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_RDWR) < 0) return;
 }
 
 void print_fault(std::string sentence) {

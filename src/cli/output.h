@@ -15,8 +15,14 @@ namespace longspan::cli {
 
 /// The object as one line on stdout.
 void print_json(const Json& value);
-/// Text on stdout at once, for streams.
+/// Text on stdout at once, for streams. Error when it cannot be written; a reader that has gone (a closed
+/// pipe) ends the program quietly, as it ends every filter.
 void print_now(std::string_view text);
+/// Makes sure that what libraries wrote to stdout (help, version) has arrived. Error as print_now.
+void finish_output();
+/// Where standard input, output or error was closed by the caller, its number is taken, so that no file of
+/// ours gets it; writing to such an output is an error.
+void hold_standard_streams();
 
 /// A line for people on stderr, unless --quiet.
 template <typename... Args>

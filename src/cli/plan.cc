@@ -11,6 +11,7 @@
 #include "position/advice.h"
 #include "position/laws.h"
 #include "position/published_trainings.h"
+#include "position/stretch.h"
 
 namespace longspan::cli {
 
@@ -63,7 +64,7 @@ MemoryRow memory_row(const PlanOptions& o, const Checkpoint& checkpoint, const M
 std::vector<MemoryRow> memory_rows(const PlanOptions& o, const Checkpoint& checkpoint, const Plan& plan,
                                    const Device& device) {
   std::vector<std::string> positions = {plan.method};
-  if (o.position.empty()) {
+  if (o.position.empty() && !plan.untrained.position.empty()) {
     std::string untrained = describe(parse_position(plan.untrained.position, plan.config.position));
     if (untrained != plan.method) positions.push_back(untrained);
   }
@@ -92,7 +93,8 @@ Plan make_plan(const PlanOptions& o, const Checkpoint& checkpoint) {
   plan.laws = base_laws(model, shape, o.to);
   plan.untrained = advise_untrained(model, shape, o.to);
   plan.trained = advise_trained(model, shape, o.to);
-  PositionConfig chosen = parse_position(o.position.empty() ? plan.trained.position : o.position, model);
+  PositionConfig chosen =
+      stretch_method(o.position.empty() ? plan.trained.position : o.position, model, o.to).position;
   plan.method = describe(chosen);
   plan.base = chosen.base;
   plan.parameters = multiplied_parameters(plan.config);
@@ -152,7 +154,9 @@ Json plan_json(const PlanOptions& o, const Plan& plan) {
             {"fitted_smallest_base", plan.laws.fitted_smallest_base},
             {"recommended", plan.laws.recommended}}},
           {"chosen_bases", chosen},
-          {"untrained", {{"method", plan.untrained.position}, {"why", plan.untrained.why}}},
+          {"untrained",
+           {{"method", plan.untrained.position.empty() ? Json() : Json(plan.untrained.position)},
+            {"why", plan.untrained.why}}},
           {"trained", {{"method", plan.trained.position}, {"why", plan.trained.why}}},
           {"training",
            {{"recipe", nearest.name},
@@ -195,9 +199,9 @@ std::string laws_text(const PlanOptions& o, const Plan& plan) {
 }
 
 std::string method_text(const PlanOptions& o, const Plan& plan) {
-  std::string out =
-      fmt::format("\nmethod\n  without training  {}\n    {}\n  with training     {}\n    {}\n",
-                  plan.untrained.position, plan.untrained.why, plan.trained.position, plan.trained.why);
+  std::string out = fmt::format("\nmethod\n  without training  {}\n    {}\n  with training     {}\n    {}\n",
+                                plan.untrained.position.empty() ? "none holds" : plan.untrained.position,
+                                plan.untrained.why, plan.trained.position, plan.trained.why);
   if (!o.position.empty()) out += fmt::format("  chosen            {}\n", plan.method);
   return out;
 }
@@ -255,7 +259,7 @@ Run define_plan(CLI::App& app) {
   add_model_argument(app, *o);
   app.add_option("--to", o->to, "window to reach, tokens")
       ->required()
-      ->check(CLI::Range(int64_t{2}, int64_t{1} << 40).description(""));
+      ->transform(whole_number(2, int64_t{1} << 40));
   app.add_option("--gpu-tflops", o->gpu_tflops, "peak of the GPU in BF16; default 989")
       ->check(CLI::Range(0.001, 1e6).description(""));
   app.add_option("--gpu-fraction", o->gpu_fraction, "share of it that training reaches; default 0.3")

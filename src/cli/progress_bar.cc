@@ -26,17 +26,15 @@ int terminal_width() {
 
 double rate(int64_t done, double seconds) { return seconds > 0 ? static_cast<double>(done) / seconds : 0; }
 
-std::string time_left(int64_t done, int64_t total, double seconds) {
-  if (done <= 0) return "?";
-  return human_seconds(seconds * static_cast<double>(total - done) / static_cast<double>(done));
-}
+std::string time_left(double seconds) { return seconds < 0 ? "?" : human_seconds(seconds); }
 
 }  // namespace
 
-std::string bar_line(const std::string& label, int64_t done, int64_t total, double seconds, int width) {
+std::string bar_line(const std::string& label, int64_t done, int64_t total, double seconds, double left,
+                     int width) {
   double part = total > 0 ? std::clamp(static_cast<double>(done) / static_cast<double>(total), 0.0, 1.0) : 0;
   std::string tail = fmt::format("{:3.0f}% {}/{} {:.0f} tokens/s {} left", part * 100, grouped(done),
-                                 grouped(total), rate(done, seconds), time_left(done, total, seconds));
+                                 grouped(total), rate(done, seconds), time_left(left));
   int room = std::min(
       kLongestBar, width - static_cast<int>(label.size() + tail.size()) - 5);  // 2 blanks, 2 brackets, margin
   std::string line = label + " ";
@@ -48,10 +46,10 @@ std::string bar_line(const std::string& label, int64_t done, int64_t total, doub
   return line.substr(0, static_cast<size_t>(std::max(0, width - 1)));
 }
 
-std::string plain_line(const std::string& label, int64_t done, int64_t total, double seconds) {
+std::string plain_line(const std::string& label, int64_t done, int64_t total, double seconds, double left) {
   std::string line = fmt::format("{}: {} of {} tokens, {:.0f} tokens/s, ", label, grouped(done),
                                  grouped(total), rate(done, seconds));
-  return line + (done >= total ? human_seconds(seconds) : time_left(done, total, seconds) + " left");
+  return line + (done >= total ? human_seconds(seconds) : time_left(left) + " left");
 }
 
 ProgressBar::ProgressBar(std::string label, bool quiet)
@@ -59,25 +57,55 @@ ProgressBar::ProgressBar(std::string label, bool quiet)
       quiet_(quiet),
       terminal_(::isatty(STDERR_FILENO)),
       start_(seconds_now()),
-      last_(start_) {}
+      last_(start_),
+      at_(start_) {}
+
+ProgressBar::ProgressBar(std::string label, bool quiet, int64_t from, ReadingTimes times)
+    : ProgressBar(std::move(label), quiet) {
+  from_ = from;
+  warm_ = !times.empty();
+  times_ = std::move(times);
+}
 
 ProgressBar::~ProgressBar() {
   if (drawn_ && terminal_) std::fputs("\r\033[K", stderr);
 }
 
+double ProgressBar::seconds_left(int64_t done, int64_t total, double seconds) const {
+  if (done >= total) return 0;
+  if (from_ && !times_.empty()) return times_.cost().seconds(*from_ + done, *from_ + total);
+  return done > 0 ? seconds * static_cast<double>(total - done) / static_cast<double>(done) : -1;
+}
+
 bool ProgressBar::update(int64_t done, int64_t total) {
   double now = seconds_now();
+  if (from_ && done > done_) {
+    if (warm_) times_.add(*from_ + done_, *from_ + done, now - at_);
+    warm_ = true;
+    done_ = done, at_ = now;
+  }
   bool last_line = !terminal_ && drawn_ && done >= total;
   if (!quiet_ && (now - last_ >= (terminal_ ? kRedrawSeconds : kPlainSeconds) || last_line)) {
     last_ = now;
     drawn_ = true;
+    double seconds = now - start_, left = seconds_left(done, total, seconds);
     if (terminal_)
-      fmt::print(stderr, "\r{}\033[K", bar_line(label_, done, total, now - start_, terminal_width()));
+      fmt::print(stderr, "\r{}\033[K", bar_line(label_, done, total, seconds, left, terminal_width()));
     else
-      fmt::print(stderr, "{}\n", plain_line(label_, done, total, now - start_));
+      fmt::print(stderr, "{}\n", plain_line(label_, done, total, seconds, left));
     std::fflush(stderr);
   }
   return !interrupted();
+}
+
+ReadingTimes announce_reading(Sequence& sequence, const Options& o, int64_t tokens, bool scored) {
+  constexpr double kWorthSaying = 5;
+  if (o.quiet || !sequence.ids().empty()) return {};
+  ReadingTimes times = measure_reading(sequence, tokens, scored);
+  double seconds = times.cost().seconds(0, tokens);
+  if (seconds >= kWorthSaying)
+    remark(o, "reading {} tokens will take about {}", grouped(tokens), human_seconds(seconds));
+  return times;
 }
 
 }  // namespace longspan::cli

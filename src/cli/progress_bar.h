@@ -2,20 +2,29 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+
+#include "cli/options.h"
+#include "generate/reading_cost.h"
 
 namespace longspan::cli {
 
 /// "reading [#####.....]  50% 8,192/16,384 812 tokens/s 10s left", at most `width` columns: the bar is
-/// shortened first.
-std::string bar_line(const std::string& label, int64_t done, int64_t total, double seconds, int width);
+/// shortened first. `left`: seconds; below 0: unknown.
+std::string bar_line(const std::string& label, int64_t done, int64_t total, double seconds, double left,
+                     int width);
 /// "reading: 8,192 of 16,384 tokens, 812 tokens/s, 10s left"
-std::string plain_line(const std::string& label, int64_t done, int64_t total, double seconds);
+std::string plain_line(const std::string& label, int64_t done, int64_t total, double seconds, double left);
 
 class ProgressBar {
  public:
-  /// Starts counting tokens. A quiet bar draws nothing but still watches for Ctrl-C.
+  /// Starts counting tokens. A quiet bar draws nothing but still watches for Ctrl-C. The rest is expected to
+  /// be as fast as what is done.
   ProgressBar(std::string label, bool quiet);
+  /// Of a text that is read from its token `from` on: tokens cost more the further back they look. `times`:
+  /// what is known of that already.
+  ProgressBar(std::string label, bool quiet, int64_t from, ReadingTimes times);
   ~ProgressBar();
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
@@ -24,10 +33,21 @@ class ProgressBar {
   bool update(int64_t done, int64_t total);
 
  private:
+  double seconds_left(int64_t done, int64_t total, double seconds) const;
+
   std::string label_;
   bool quiet_, terminal_;
   bool drawn_ = false;
   double start_, last_;
+  std::optional<int64_t> from_;  // null: no text, or several
+  ReadingTimes times_;
+  bool warm_ = false;  // a first piece is slower than the others and not counted, unless times were known
+  int64_t done_ = 0;
+  double at_;  // when the last piece was done
 };
+
+/// Says how long a text of `tokens` tokens will take to be read, if that is long enough to say, from
+/// measure_reading; nothing is measured when the sequence holds something or --quiet is given.
+ReadingTimes announce_reading(Sequence& sequence, const Options& o, int64_t tokens, bool scored);
 
 }  // namespace longspan::cli

@@ -21,7 +21,7 @@ struct ScoreOptions : Options {
 };
 
 int score(const ScoreOptions& o) {
-  Engine engine = open_engine(o);
+  Engine engine = open_engine(o, Lengths::Known);
   std::vector<int32_t> ids = engine.tokenizer().encode(read_text(o, o.files));
   if (o.length > 0 && o.length < static_cast<int64_t>(ids.size())) ids.resize(static_cast<size_t>(o.length));
   fit_ids(engine, o, ids, 0);
@@ -32,10 +32,11 @@ int score(const ScoreOptions& o) {
   std::vector<float> logprobs;
   Sequence sequence(engine, count);
   arm_interrupt();
+  ReadingTimes times = announce_reading(sequence, o, count, true);
   double start = seconds_now();
   bool complete;
   {
-    ProgressBar bar("scoring", o.quiet);
+    ProgressBar bar("scoring", o.quiet, 0, std::move(times));
     complete =
         sequence.score(ids, logprobs, [&](int64_t done, int64_t total) { return bar.update(done, total); });
   }
@@ -77,9 +78,9 @@ Run define_score(CLI::App& app) {
   add_model_argument(app, *o);
   add_file_option(app, *o, o->files, "the text; - is standard input")->required();
   app.add_option("--length", o->length, "only the first N tokens")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
+      ->transform(whole_number(1, int64_t{1} << 40));
   app.add_option("--from", o->from, "the mean is over tokens N.. (counted from 0) only")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40).description(""));
+      ->transform(whole_number(1, int64_t{1} << 40));
   add_window_options(app, *o);
   add_engine_options(app, *o);
   add_output_options(app, *o);

@@ -87,6 +87,41 @@ void show_memory(const TrainOptions& o, const std::vector<std::pair<std::string,
   remark(o, "{:>10}  in all", human_bytes(static_cast<double>(sum)));
 }
 
+/// The command that goes on with a run that was stopped.
+std::string resuming_command(const TrainOptions& o) {
+  std::string line = fmt::format("longspan train {} --resume", shell_word(o.recipe));
+  for (const std::string& one : o.overrides) line += " --set " + shell_word(one);
+  if (o.threads > 0) line += fmt::format(" --threads {}", o.threads);
+  if (o.device != Options().device) line += " --device " + shell_word(o.device);
+  if (o.json) line += " --json";
+  if (o.quiet) line += " --quiet";
+  return line;
+}
+
+void show_forecast(const TrainOptions& o, const TrainingForecast& f, const MemoryTable& memory) {
+  Json stages = Json::array();
+  double flops = 0;
+  for (const TrainingForecast::OfStage& s : f.stages) {
+    remark(o, "{}: {} tokens in {} step{}", s.name, grouped(s.tokens), grouped(s.steps),
+           s.steps == 1 ? "" : "s");
+    stages.push_back({{"name", s.name}, {"steps", s.steps}, {"tokens", s.tokens}, {"flops", s.flops}});
+    flops += s.flops;
+  }
+  remark(
+      o,
+      "it will take about {}: {:.3g} FLOPs, at the {:.3g} a second with which a row of {} tokens was trained "
+      "here just now; validation and snapshots come on top",
+      human_seconds(f.seconds()), flops, f.flops_per_s, grouped(f.probe_tokens));
+  if (!o.json) return;
+  int64_t bytes = 0;
+  for (const auto& [label, n] : memory) bytes += n;
+  print_json({{"stages", stages},
+              {"memory_bytes", bytes},
+              {"flops_per_s", f.flops_per_s},
+              {"probe_tokens", f.probe_tokens},
+              {"hours", f.seconds() / 3600}});
+}
+
 int train_recipe(const TrainOptions& o) {
   Recipe recipe = read_recipe(o.recipe, o.overrides);
   set_threads(o.threads > 0 ? o.threads : physical_cores());
@@ -98,8 +133,13 @@ int train_recipe(const TrainOptions& o) {
   auto memory = training_memory(recipe, checkpoint, device->kernels());
   show_memory(o, memory);
   check_memory(memory, device->free_memory());
-  if (o.check) return kExitDone;
   auto note = [&](const std::string& sentence) { screen.note(sentence); };
+  if (o.check) {
+    check_inputs(recipe, checkpoint, note);
+    show_forecast(o, forecast_training(recipe, checkpoint, device), memory);
+    return kExitDone;
+  }
+  check_snapshots(recipe, o.resume);
   TrainingData data = open_training_data(recipe, checkpoint, note);
   arm_interrupt();
   bool complete = train(recipe, checkpoint, data, o.resume,
@@ -109,8 +149,7 @@ int train_recipe(const TrainOptions& o) {
                          .stop = interrupted},
                         device);
   if (!complete) {
-    note(fmt::format("stopped with a snapshot; go on with: longspan train {} --resume{}", o.recipe,
-                     o.device == "cpu" ? "" : " --device " + o.device));
+    note(fmt::format("stopped with a snapshot; go on with: {}", resuming_command(o)));
     return kExitInterrupted;
   }
   try {
@@ -129,7 +168,8 @@ Run define_train(CLI::App& app) {
   auto o = std::make_shared<TrainOptions>();
   app.add_option("RECIPE", o->recipe, "recipe in TOML (recipes/ has published ones)")->required();
   app.add_flag("--resume", o->resume, "go on from the newest whole snapshot");
-  app.add_flag("--check", o->check, "read the recipe, say what it needs, and leave");
+  app.add_flag("--check", o->check,
+               "open the recipe's model and data, say memory, tokens and hours, and leave");
   app.add_option("--set", o->overrides,
                  "KEY=VALUE in place of the recipe's, as stage.0.steps=100; may be repeated")
       ->allow_extra_args(false);

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "eval/run.h"
+#include "position/stretch.h"
 
 namespace longspan {
 
@@ -31,15 +32,9 @@ struct CompareSettings {
 /// belongs to the spec before it. Error when one is named twice.
 std::vector<std::string> split_methods(std::string_view list);
 
-/// A method made ready for one length.
-struct StretchedMethod {
-  std::string spec;  // what --position would be told; "none": the model as it is
-  PositionConfig position;
-};
-/// With s = max(1, length / trained window): a value "auto" becomes s and "2*auto" becomes 2 s; a required
-/// factor that is missing becomes s, or 2 where the method follows the length by itself. "none" is the
-/// model's own method. Error as parse_position says, or when there is no trained window to divide by.
-StretchedMethod stretch_method(const std::string& method, const PositionConfig& model, int64_t length);
+/// What stretch_method makes of a method; one that follows the length by itself and was given no factor
+/// gets 2.
+StretchedMethod compared_method(const std::string& method, const PositionConfig& model, int64_t length);
 
 /// One method at one length: a run of the suite.
 struct CompareRow {

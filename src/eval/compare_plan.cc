@@ -9,7 +9,6 @@
 #include "base/text.h"
 #include "base/threads.h"
 #include "eval/compare.h"
-#include "model/memory.h"
 
 namespace longspan {
 
@@ -108,23 +107,13 @@ RunPlan plan_length(const Engine& engine, const std::string& text, const Compare
   }
 }
 
-CompareRow plan_row(const Engine& engine, const Checkpoint& checkpoint, const std::string& method,
-                    int64_t length, std::optional<int64_t> available) {
-  CompareRow row{method, stretch_method(method, engine.config().position, length), length};
-  ModelConfig config = engine.config();
-  config.position = row.stretched.position;
-  const Model& model = engine.model();
-  MemoryPlan memory = plan_memory(checkpoint, config, model.kernels(), model.compute,
-                                  engine.options().cache_types, engine.options().chunk, length);
-  row.kv_bytes = memory.kv_cache;
-  row.memory_bytes = memory.total() + memory.scoring;
-  int64_t more = memory.kv_cache + memory.activations + memory.scoring;  // than the loaded model takes
-  if (available && more > *available)
-    fail(
-        "{} at {} tokens needs {} for keys, values and buffers, and {} of memory are free; ask for shorter "
-        "--lengths or a smaller --cache-type",
-        row.stretched.spec, grouped(length), human_bytes(static_cast<double>(more)),
-        human_bytes(static_cast<double>(*available)));
+CompareRow plan_row(const Engine& engine, const std::string& method, int64_t length) {
+  CompareRow row{method, compared_method(method, engine.config().position, length), length};
+  MemoryFit fit = engine.memory_for({.tokens = length, .scored = true}, row.stretched.position);
+  row.kv_bytes = fit.kv_cache;
+  row.memory_bytes = fit.needed;
+  if (!fit.fits())
+    fail("{}: {}; ask for shorter --lengths or a smaller --cache-type", row.stretched.spec, describe(fit));
   return row;
 }
 
@@ -149,11 +138,8 @@ ComparePlan plan_compare(const Engine& engine, const fs::path& model, const std:
   plan.text_tokens =
       std::ssize(engine.tokenizer().encode(text, {.add_special = false, .parse_special = false}));
   check_lengths(s, plan.text_tokens, opening_tokens(engine.tokenizer()));
-  Checkpoint checkpoint = open_checkpoint(model);
-  std::optional<int64_t> available = engine.model().device->free_memory();
   for (const std::string& method : s.methods)
-    for (int64_t length : s.lengths)
-      plan.rows.push_back(plan_row(engine, checkpoint, method, length, available));
+    for (int64_t length : s.lengths) plan.rows.push_back(plan_row(engine, method, length));
 
   const std::string number = s.passkeys > 0 ? draw_number(s.seed, text) : "";
   for (int64_t length : s.lengths)

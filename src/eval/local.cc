@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/error.h"
 #include "eval/likelihood.h"
 #include "eval/run.h"
 
@@ -20,7 +21,8 @@ class Reader {
   Reader(const Engine& engine, PositionConfig position) : engine_(engine), position_(std::move(position)) {}
 
   /// A sequence declared for `length` tokens that holds a prefix of `ids`, in whole chunks.
-  Sequence& ready_for(std::span<const int32_t> ids, int64_t length) {
+  Sequence& ready_for(std::span<const int32_t> ids, int64_t length, bool scored = false) {
+    check_memory(length, scored);
     int64_t declared = depends_on_length(length) ? length : kAnyLength;
     if (!sequence_ || sequence_->declared_length() != declared || depends_on_history())
       sequence_.emplace(engine_, declared, position_);
@@ -28,9 +30,18 @@ class Reader {
     return *sequence_;
   }
 
-  Sequence& empty(int64_t length) { return ready_for({}, length); }
+  Sequence& empty(int64_t length) { return ready_for({}, length, true); }
 
  private:
+  /// Generated cases were checked when the run was planned; those of files are as long as they turn out to
+  /// be.
+  void check_memory(int64_t length, bool scored) const {
+    MemoryFit fit = engine_.memory_for({.tokens = length, .scored = scored}, position_);
+    if (!fit.fits())
+      fail("{}; have prompts cut by --context {} with --truncate, or leave the case out", describe(fit),
+           fit.longest);
+  }
+
   bool depends_on_length(int64_t length) const {
     return position_spec(position_, engine_.config().head_shape(), length).depends_on_length;
   }
@@ -84,7 +95,7 @@ Responder local_responder(const Engine& engine, const PositionConfig& position) 
   responder.choice = [&engine, reader](const Prompt& prompt, const CaseText& text, const Progress& progress) {
     auto start = Clock::now();
     int64_t window = std::ssize(prompt.ids) + choice_room(engine.tokenizer(), text);
-    auto scores = run_choice(reader->ready_for(prompt.ids, window), engine, prompt, text, progress);
+    auto scores = run_choice(reader->ready_for(prompt.ids, window, true), engine, prompt, text, progress);
     if (scores) scores->seconds = since(start);
     return scores;
   };

@@ -232,22 +232,95 @@ double score_of(const Group& group, int version) {
   return GroupScore(group)(rows, versions);
 }
 
+namespace {
+
+bool has_few_cases(const Group& group) {
+  constexpr size_t kFew = 10;
+  return std::any_of(group.begin(), group.end(), [](const TaskScores& t) { return t.cases.size() < kFew; });
+}
+
+bool hits_and_misses(const Group& group, int version) {
+  return std::all_of(group.begin(), group.end(), [&](const TaskScores& t) {
+    return !t.loss && t.columns[version].size() == 1 && zero_or_one(t.columns[version][0]);
+  });
+}
+
+/// Independent cases of equal weight that would say as much (Kish 1965).
+double effective_cases(const Group& group, const GroupScore& score) {
+  double squares = 0;
+  for (size_t t = 0; t < group.size(); ++t)
+    squares += score.weight(t) * score.weight(t) / static_cast<double>(group[t].cases.size());
+  return 1 / squares;
+}
+
+/// How far each case pulls the score of its task from where it is, times the number of cases; the sum is 0.
+/// The score is linear in these but for the geometric mean, of which this is the first order.
+std::vector<double> pulls(const TaskScores& task, int version) {
+  const std::vector<double>& weights = task.weights[version];
+  const auto& columns = task.columns[version];
+  const auto n = static_cast<double>(weights.size()), metrics = static_cast<double>(columns.size());
+  const double weight = std::accumulate(weights.begin(), weights.end(), 0.0);
+  std::vector<double> means, all(weights.size());
+  for (const auto& column : columns)
+    means.push_back(std::accumulate(column.begin(), column.end(), 0.0) / weight);
+  const double whole = combined(task.combine, means);
+  for (size_t m = 0; m < columns.size(); ++m) {
+    double share = task.combine == Combine::First ? 1 : 1 / metrics;
+    if (task.combine == Combine::First && m > 0) break;
+    if (task.combine == Combine::Geometric) share = means[m] > 0 ? whole / means[m] / metrics : 0;
+    for (size_t i = 0; i < all.size(); ++i)
+      all[i] += share * (columns[m][i] - means[m] * weights[i]) * n / weight;
+  }
+  return all;
+}
+
+/// Student's t interval around `mean`; `change`: of version 1 against version 0. The variance within tasks is
+/// pooled, so that a task of two equal cases does not count as certain.
+Interval student(const Group& group, const GroupScore& score, double mean, bool change) {
+  double squares = 0, share = 0;
+  int64_t freedom = 0;
+  for (size_t t = 0; t < group.size(); ++t) {
+    std::vector<double> all = pulls(group[t], change ? 1 : 0);
+    if (change) {
+      std::vector<double> first = pulls(group[t], 0);
+      for (size_t i = 0; i < all.size(); ++i) all[i] -= first[i];
+    }
+    for (double pull : all) squares += pull * pull;
+    freedom += std::ssize(all) - 1;
+    share += score.weight(t) * score.weight(t) / static_cast<double>(all.size());
+  }
+  if (freedom == 0) return {mean, mean};
+  double half = student975(freedom) * std::sqrt(squares / static_cast<double>(freedom) * share);
+  return {mean - half, mean + half};
+}
+
+/// Share of the score that comes from cases which are hits in both versions.
+double hits_in_both(const Group& group, const GroupScore& score) {
+  double sum = 0;
+  for (size_t t = 0; t < group.size(); ++t)
+    for (size_t i = 0; i < group[t].cases.size(); ++i)
+      sum += group[t].columns[0][0][i] * group[t].columns[1][0][i] * score.weight(t) /
+             static_cast<double>(group[t].cases.size());
+  return sum;
+}
+
+}  // namespace
+
 Estimate estimate(const Group& group) {
   if (group.empty()) return {};
   GroupScore score(group);
   std::vector<size_t> sizes = sizes_of(group);
   size_t n = cases_in(group);
   std::vector<uint8_t> version(n, 0);
-  double mean = score(every_row(sizes), version), squares = 0;
-  bool shares = true;
-  for (size_t t = 0; t < group.size(); ++t) {
-    shares =
-        shares && !group[t].loss && group[t].columns[0].size() == 1 && zero_or_one(group[t].columns[0][0]);
-    squares += score.weight(t) * score.weight(t) / static_cast<double>(sizes[t]);
-  }
-  Interval interval =
-      shares ? wilson(mean, 1 / squares)
-             : bootstrap(sizes, [&](std::span<const uint32_t> rows) { return score(rows, version); });
+  double mean = score(every_row(sizes), version);
+  const bool few = has_few_cases(group), share = !group.front().loss && mean >= 0 && mean <= 1;
+  Interval interval;
+  if (hits_and_misses(group, 0) || (few && share))
+    interval = wilson(mean, effective_cases(group, score));
+  else if (few)
+    interval = student(group, score, mean, false);
+  else
+    interval = bootstrap(sizes, [&](std::span<const uint32_t> rows) { return score(rows, version); });
   return {mean, interval.low, interval.high, static_cast<int64_t>(n)};
 }
 
@@ -259,12 +332,20 @@ Difference difference(const Group& group) {
   std::vector<uint8_t> first(n, 0), second(n, 1), swapped(n);
   std::vector<uint32_t> all = every_row(sizes);
   auto change = [&](std::span<const uint32_t> rows) { return score(rows, second) - score(rows, first); };
-  Interval interval = bootstrap(sizes, change);
+  double mean = change(all);
+  Interval interval;
+  if (!has_few_cases(group))
+    interval = bootstrap(sizes, change);
+  else if (hits_and_misses(group, 0) && hits_and_misses(group, 1))
+    interval = newcombe(score(all, first), score(all, second), hits_in_both(group, score),
+                        effective_cases(group, score));
+  else
+    interval = student(group, score, mean, true);
   double p = permutation_p(n, [&](std::span<const uint8_t> flips) {
     for (size_t i = 0; i < n; ++i) swapped[i] = !flips[i];
     return score(all, swapped) - score(all, flips);
   });
-  return {{change(all), interval.low, interval.high, static_cast<int64_t>(n)}, p};
+  return {{mean, interval.low, interval.high, static_cast<int64_t>(n)}, p};
 }
 
 double case_score(const CaseResult& result, const TaskSettings& task, Scoring scoring) {

@@ -49,9 +49,13 @@ Group restricted(const Group& group, const std::function<bool(const CaseResult&)
 double score_of(const Group& group, int version = 0);
 size_t cases_in(const Group& group);
 /// Wilson's interval if every score is 0 or 1 (with 1 / (sum of squared case weights) trials, Kish 1965),
-/// else the bootstrap within each task.
+/// else the bootstrap within each task. Where a task has fewer than 10 cases a bootstrap is too narrow (of
+/// two equal cases it has no width at all): scores get Wilson's interval, which holds for any score in 0..1
+/// because none varies more than hits and misses do; losses get Student's t with the variance pooled over the
+/// tasks.
 Estimate estimate(const Group& group);
-/// Version 1 against version 0.
+/// Version 1 against version 0: the bootstrap of pairs; where a task has fewer than 10 cases Newcombe's
+/// interval of hits and misses, else Student's t. low = high where nothing can be said.
 Difference difference(const Group& group);
 
 /// Metrics of the task, or those that the case has when the task names none.

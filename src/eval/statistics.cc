@@ -37,6 +37,26 @@ Interval wilson(double p, double n) {
   return {p == 0 ? 0 : std::max(0.0, centre - half), p == 1 ? 1 : std::min(1.0, centre + half)};
 }
 
+double student975(int64_t df) {
+  assert(df > 0);
+  constexpr double kSmall[] = {12.7062, 4.3027, 3.1824, 2.7764, 2.5706,
+                               2.4469,  2.3646, 2.3060, 2.2622, 2.2281};
+  if (df <= std::ssize(kSmall)) return kSmall[df - 1];
+  // Cornish and Fisher's expansion in 1 / df.
+  double z = kNormal975, z2 = z * z, v = static_cast<double>(df);
+  return z + z * (z2 + 1) / (4 * v) + z * (5 * z2 * z2 + 16 * z2 + 3) / (96 * v * v) +
+         z * (3 * z2 * z2 * z2 + 19 * z2 * z2 + 17 * z2 - 15) / (384 * v * v * v);
+}
+
+Interval newcombe(double p1, double p2, double both, double n) {
+  Interval one = wilson(p1, n), two = wilson(p2, n);
+  double neither = 1 - p1 - p2 + both, excess = both * neither - (p1 - both) * (p2 - both), phi = 0;
+  if (double spread = p1 * (1 - p1) * p2 * (1 - p2); spread > 0)
+    phi = (excess > 0 ? std::max(excess - 1 / (2 * n), 0.0) : excess) / std::sqrt(spread);
+  auto reach = [&](double a, double b) { return std::sqrt(std::max(a * a - 2 * phi * a * b + b * b, 0.0)); };
+  return {p2 - p1 - reach(p2 - two.low, one.high - p1), p2 - p1 + reach(two.high - p2, p1 - one.low)};
+}
+
 bool zero_or_one(std::span<const double> scores) {
   return std::all_of(scores.begin(), scores.end(), [](double s) { return s == 0 || s == 1; });
 }

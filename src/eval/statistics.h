@@ -1,6 +1,6 @@
 // The statistics behind every interval and verdict: Wilson's interval (1927), the percentile bootstrap (Efron
-// 1979) and the paired permutation test. Seeds are fixed: the same results give the same figures on every
-// machine.
+// 1979), for few cases Newcombe's interval (1998) and Student's t, and the paired permutation test. Seeds are
+// fixed: the same results give the same figures on every machine.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,15 @@ struct Interval {
 /// 95 % interval of a proportion `p` observed in n trials; n > 0 need not be an integer (the effective number
 /// of weighted trials).
 Interval wilson(double p, double n);
+
+/// Quantile 0.975 of Student's t distribution with `df` > 0 degrees of freedom, to 1e-3: half the width of a
+/// 95 % interval in standard errors.
+double student975(int64_t df);
+
+/// 95 % interval of p2 - p1, two proportions of the same n cases (n need not be an integer), of which the
+/// share `both` succeeded twice: Newcombe's hybrid of two Wilson intervals with the correlation of the pairs
+/// (1998, method 10). Unlike a bootstrap it does not shrink to nothing when few pairs agree by chance.
+Interval newcombe(double p1, double p2, double both, double n);
 
 /// Whether every score is 0 or 1.
 bool zero_or_one(std::span<const double> scores);

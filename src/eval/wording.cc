@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/plural.h"
 #include "base/text.h"
 
 namespace longspan {
@@ -33,12 +34,17 @@ std::string p_text(double p) { return p < 0.001 ? "<0.001" : fmt::format("{:.3f}
 
 std::string change_text(const Change& c) {
   const char* unit = name_of(c.unit);
-  return fmt::format("{} {} to {} {}, change {} ({}), p {}: {}", figure(c.a, c.unit), unit,
-                     figure(c.b, c.unit), unit, signed_figure(c.change.mean, c.unit), change_range(c),
-                     p_text(c.p), name_of(c.verdict));
+  return fmt::format(
+      "{} {} to {} {}, change {} ({}), p {}: {}", figure(c.a, c.unit), unit, figure(c.b, c.unit), unit,
+      signed_figure(c.change.mean, c.unit), change_range(c), p_text(c.p),
+      verdict_text(c) + (c.verdict == Verdict::Noise ? fmt::format(" (n = {})", grouped(c.change.n)) : ""));
 }
 
 }  // namespace
+
+std::string verdict_text(const Change& c) {
+  return c.verdict == Verdict::Noise ? "not significant" : name_of(c.verdict);
+}
 
 std::string one_line(std::string text) {
   for (char& c : text)
@@ -76,6 +82,7 @@ std::string range_of(const Score& score) {
 }
 
 std::string change_range(const Change& c) {
+  if (c.change.low == c.change.high) return "-";  // cases that say nothing of how far others would differ
   return signed_figure(c.change.low, c.unit) + " to " + signed_figure(c.change.high, c.unit);
 }
 
@@ -87,7 +94,7 @@ std::vector<std::string> score_cells(const std::optional<Score>& score) {
 
 std::vector<std::string> change_cells(const Change& c) {
   return {grouped(c.change.n), figure(c.a, c.unit), figure(c.b, c.unit), signed_figure(c.change.mean, c.unit),
-          change_range(c),     p_text(c.p),         name_of(c.verdict)};
+          change_range(c),     p_text(c.p),         verdict_text(c)};
 }
 
 std::string count_of(const TaskSummary& task) {
@@ -109,15 +116,15 @@ std::string headline(const Summary& s) {
   if (s.unit == Unit::Percent) text += fmt::format(", {} scoring", name_of(s.scoring));
   text += ": " + score_text(*s.score);
   if (s.loss) text += "; loss " + score_text(*s.loss);
-  return text + fmt::format("; {} cases", grouped(s.cases));
+  return text + "; " + counted(s.cases, "case");
 }
 
 std::string diff_headline(const RunDifference& d) {
   std::string text =
-      fmt::format("{}: {} pairs; {}", d.suite, grouped(static_cast<int64_t>(d.pairs)), change_text(d.all));
+      fmt::format("{}: {}; {}", d.suite, counted(static_cast<int64_t>(d.pairs), "pair"), change_text(d.all));
   if (d.loss) text += "; loss " + change_text(*d.loss);
   for (auto [side, only] : {std::pair("a", d.only_a), {"b", d.only_b}})
-    if (only > 0) text += fmt::format("; {} cases only in {}", grouped(static_cast<int64_t>(only)), side);
+    if (only > 0) text += fmt::format("; {} only in {}", counted(static_cast<int64_t>(only), "case"), side);
   return text;
 }
 
@@ -126,11 +133,11 @@ std::vector<std::string> remarks(const Summary& s) {
   if (!s.complete())
     all.push_back(fmt::format("incomplete: {} of {} cases", grouped(s.cases), grouped(s.planned)));
   auto warn = [&](int64_t n, const char* what) {
-    if (n > 0) all.push_back(fmt::format("{} of {} cases {}", grouped(n), grouped(s.cases), what));
+    if (n > 0) all.push_back(fmt::format("{}: {} of {}", what, grouped(n), grouped(s.cases)));
   };
-  warn(s.warnings.cut, "lost tokens of their prompt to truncation");
-  warn(s.warnings.stopped_by_length, "were stopped by the limit of new tokens");
-  warn(s.warnings.empty, "have an empty answer");
+  warn(s.warnings.cut, "prompts that lost tokens to truncation");
+  warn(s.warnings.stopped_by_length, "answers that reached the limit of new tokens");
+  warn(s.warnings.empty, "empty answers");
   for (const std::string& sentence : s.settings.missing) all.push_back("left out: " + one_line(sentence));
   return all;
 }

@@ -25,6 +25,8 @@ std::string signed_figure(double x, Unit unit);
 /// "52.1 to 60.9" (low to high); "-" where the interval is a point.
 std::string range_of(const Score& score);
 std::string change_range(const Change& change);
+/// "better", "worse", "not significant".
+std::string verdict_text(const Change& change);
 /// Score, range, compat and clean; "-" for each that is missing.
 std::vector<std::string> score_cells(const std::optional<Score>& score);
 /// Pairs, a, b, change, range, p and verdict.

@@ -6,25 +6,49 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "kernels/devices.h"
 #include "model/adapter_files.h"
 #include "model/model_files.h"
+#include "position/stretch.h"
 
 namespace longspan {
 
 namespace {
 
-ModelConfig configured(const Checkpoint& checkpoint, const EngineOptions& options) {
+ModelConfig configured(const Checkpoint& checkpoint, const EngineOptions& options,
+                       std::optional<PositionConfig>& unstretched) {
   ModelConfig config = read_config(checkpoint);
   if (!options.adapter.empty())
     if (std::string own = adapter_position(options.adapter); !own.empty())
       config.position = parse_position(own, config.position);
-  if (!options.position.empty()) config.position = parse_position(options.position, config.position);
+  if (needs_length(options.position)) {
+    unstretched = config.position;
+    config.position =
+        stretch_method(options.position, config.position, config.position.trained_context).position;
+  } else if (!options.position.empty()) {
+    config.position = parse_position(options.position, config.position);
+  }
   position_spec(config.position, config.head_shape(), 0);  // its errors come before weights are read
   return config;
 }
 
-Model load_model(const Checkpoint& checkpoint, const EngineSetup& setup, const EngineOptions& options) {
+MemoryFit memory_fit(const WeightsPlan& weights, const ModelConfig& config, const Kernels& k,
+                     const EngineOptions& options, const MemoryUse& use, std::optional<int64_t> available) {
+  MemoryPlan plan = plan_memory(weights, config, k, options.cache_types, options.chunk, use);
+  MemoryFit fit = fit_memory(plan, config, options.cache_types, use, available);
+  if (!k.on_host) fit.where = "the GPU";
+  return fit;
+}
+
+Model load_model(const Checkpoint& checkpoint, const EngineSetup& setup, const EngineOptions& options,
+                 const WeightsPlan& weights, std::optional<int64_t> available) {
+  MemoryFit least =
+      memory_fit(weights, setup.config, setup.device->kernels(), options, {.tokens = 1}, available);
+  if (!least.fits())
+    fail("{}: loading it takes {} of memory, and {} has {} free; use a smaller or a quantised model",
+         checkpoint.path.string(), human_bytes(static_cast<double>(least.needed)), least.where,
+         human_bytes(static_cast<double>(*available)));
   Model model;
   model.config = setup.config;
   model.device = setup.device;
@@ -42,10 +66,11 @@ std::shared_ptr<Device> device_of(const EngineOptions& options) {
 
 EngineSetup engine_setup(const Checkpoint& checkpoint, const EngineOptions& options) {
   if (options.chunk < 1) fail("chunk of {} tokens: must be at least 1", options.chunk);
-  ModelConfig config = configured(checkpoint, options);
+  std::optional<PositionConfig> unstretched;
+  ModelConfig config = configured(checkpoint, options, unstretched);
   std::shared_ptr<Device> device = device_of(options);
   Compute compute = options.compute.value_or(device->kernels().preferred);
-  return {std::move(config), std::move(device), compute,
+  return {std::move(config), std::move(unstretched), std::move(device), compute,
           load_prompt_maker(checkpoint, options.chat_template)};
 }
 
@@ -57,12 +82,28 @@ Engine::Engine(Checkpoint&& checkpoint, const EngineOptions& options)
 
 Engine::Engine(Checkpoint&& checkpoint, EngineSetup setup, const EngineOptions& options)
     : options_(options),
-      model_(load_model(checkpoint, setup, options)),
+      weights_(plan_weights(checkpoint, setup.config, setup.device->kernels(), setup.compute)),
+      free_(options.free_memory ? options.free_memory : setup.device->free_memory()),
+      unstretched_(std::move(setup.unstretched)),
+      model_(load_model(checkpoint, setup, options, weights_, free_)),
       prompts_(std::move(setup.prompts)),
       files_(std::move(checkpoint.files)) {
   // The tokenizer holds the vocabulary now: the metadata's copy of it would double its memory.
   checkpoint.metadata = Json();
   ::malloc_trim(0);
+}
+
+std::string Engine::stretch_to(int64_t tokens) {
+  if (!unstretched_) return {};
+  StretchedMethod stretched = stretch_method(options_.position, *unstretched_, tokens);
+  model_.config.position = std::move(stretched.position);
+  return stretched.spec;
+}
+
+MemoryFit Engine::memory_for(const MemoryUse& use, const PositionConfig& position) const {
+  ModelConfig config = model_.config;
+  config.position = position;
+  return memory_fit(weights_, config, model_.kernels(), options_, use, free_);
 }
 
 Activations& Engine::step_buffers(const PositionSpec& spec) const {

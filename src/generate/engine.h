@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "model/forward.h"
+#include "model/memory.h"
 #include "tokenizer/chat_format.h"
 
 namespace longspan {
@@ -25,11 +26,15 @@ struct EngineOptions {
   int64_t chunk = 512;             // tokens a forward pass
   std::filesystem::path adapter;   // directory of an adapter for the weights; its position method becomes the
                                    // model's own
+  std::optional<int64_t> free_memory;  // bytes; default what the device says
 };
 
 /// What an engine is made of apart from its weights: enough to make prompts and to say what would compute.
 struct EngineSetup {
   ModelConfig config;  // with the position method of --position, else of the adapter, else the model's own
+  // The positions that --position stretches, where it leaves its factor to the length (needs_length): the
+  // config has those for the trained window until Engine::stretch_to.
+  std::optional<PositionConfig> unstretched;
   std::shared_ptr<Device> device;  // where it computes
   Compute compute = Compute::F32;
   PromptMaker prompts;
@@ -44,7 +49,8 @@ class Engine {
  public:
   /// Opens the checkpoint, reads config, tokenizer and template, loads the weights. Errors are theirs.
   Engine(const std::filesystem::path& path, const EngineOptions& options);
-  /// Loads the weights of an opened checkpoint and drops its metadata. `setup` was read from it with the same
+  /// Loads the weights of an opened checkpoint and drops its metadata. Error, before anything is loaded, when
+  /// there is not even memory for a text of one page. `setup` was read from it with the same
   /// options.
   Engine(Checkpoint&& checkpoint, EngineSetup setup, const EngineOptions& options);
 
@@ -54,6 +60,15 @@ class Engine {
   const Tokenizer& tokenizer() const { return prompts_.tokenizer; }
   const ChatFormat& chat() const { return prompts_.chat; }
   const EngineOptions& options() const { return options_; }
+  /// Where --position left its factor to the length (EngineSetup::unstretched): the positions become those
+  /// for texts of `tokens` tokens. To be called before there is a sequence; without effect elsewhere. Returns
+  /// what
+  /// --position would have been told, or "".
+  std::string stretch_to(int64_t tokens);
+  /// What `use` needs, under the engine's positions or others, against the memory that was free before the
+  /// weights were loaded.
+  MemoryFit memory_for(const MemoryUse& use) const { return memory_for(use, model_.config.position); }
+  MemoryFit memory_for(const MemoryUse& use, const PositionConfig& position) const;
   /// The buffers of a step under `spec`: one set for all sequences whose specs need as many rotations, which
   /// therefore take turns.
   Activations& step_buffers(const PositionSpec& spec) const;
@@ -65,6 +80,9 @@ class Engine {
   Engine(Checkpoint&& checkpoint, const EngineOptions& options);
 
   EngineOptions options_;
+  WeightsPlan weights_;          // in memory
+  std::optional<int64_t> free_;  // bytes, before they were loaded
+  std::optional<PositionConfig> unstretched_;
   Model model_;
   PromptMaker prompts_;
   mutable std::map<std::array<int64_t, 3>, Activations> buffers_;  // key: how many rotations a spec has

@@ -63,12 +63,32 @@ bool Sequence::score(std::span<const int32_t> ids, std::vector<float>& out, cons
   // Row i predicts id i + 1; the last of all predicts nothing.
   Reading reading{.from = from - 1, .to = ids.empty() ? 0 : ids.size() - 1, .progress = progress};
   reading.on_hidden = [&](Tensor hidden, size_t first) {
+    engine_.model().device->synchronise();  // the layers' work is not the head's
     auto start = std::chrono::steady_clock::now();
     append_log_probs(engine_.model(), hidden, ids.subspan(first + 1, static_cast<size_t>(hidden.rows())),
                      buffers_, out);
     head_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   };
   return read_ids(ids, reading);
+}
+
+double Sequence::time_chunk(int64_t place, int64_t rows, bool scored) {
+  assert(ids_.empty());
+  cache_.reserve(place + rows);
+  cache_.set_length(place);
+  const std::vector<int32_t> ids(static_cast<size_t>(rows), 0);
+  std::vector<float> logits(static_cast<size_t>(engine_.config().vocab_size)), log_probs;
+  Reading reading{.from = scored ? 0 : ids.size() - 1, .to = ids.size()};
+  reading.on_hidden = [&](Tensor hidden, size_t) {
+    if (scored) return append_log_probs(engine_.model(), hidden, ids, buffers_, log_probs);
+    engine_.model().device->download(std::span<float>(logits),
+                                     head_logits(engine_.model(), hidden, buffers_));
+  };
+  auto start = std::chrono::steady_clock::now();
+  read(engine_.model(), cache_, spec_, ids, buffers_, reading);
+  double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  cache_.truncate(0);
+  return seconds;
 }
 
 int64_t Sequence::keep_prefix(std::span<const int32_t> ids, int64_t multiple) {

@@ -41,6 +41,13 @@ class Sequence {
   /// reading.
   double head_seconds() const { return head_seconds_; }
 
+  /// Seconds of a pass over `rows` tokens behind `place` others, whose keys and values are whatever the
+  /// memory holds; with the logits of all rows when `scored`. The sequence must be empty, and is empty
+  /// afterwards.
+  double time_chunk(int64_t place, int64_t rows, bool scored);
+  /// Tokens of a pass, at most.
+  int64_t chunk() const { return buffers_.rows; }
+
   /// Keeps what the text so far has in common with the beginning of `ids`, in whole multiples of `multiple`
   /// tokens and never all of ids (its last token must be fed to have logits), forgets the rest, and returns
   /// how many tokens that is: those that need not be fed.

@@ -1,9 +1,12 @@
 // Which implementation runs: the only place that chooses.
+#include <fmt/ranges.h>
+
 #include <charconv>
 #include <cstdlib>
 #include <string>
 
 #include "base/error.h"
+#include "base/nearest.h"
 #include "base/text.h"
 #include "kernels/cpu/cpu.h"
 #include "kernels/cuda/cuda.h"
@@ -37,7 +40,7 @@ const Kernels& kernels() {
 }
 
 const Kernels& kernels_named(std::string_view name) {
-  std::string known;
+  std::vector<std::string> known;
   for (const Kernels* k : kAll) {
     if (name == k->name && !k->supported())
       fail(
@@ -45,9 +48,10 @@ const Kernels& kernels_named(std::string_view name) {
           "best it has",
           name);
     if (name == k->name) return *k;
-    known += (known.empty() ? "" : ", ") + std::string(k->name);
+    known.push_back(k->name);
   }
-  fail("kernels {} are unknown; there are: {}", in_quotes(name), known);
+  fail("kernels {} are unknown{}; there are: {}", in_quotes(name), meant_name(name, known),
+       fmt::join(known, ", "));
 }
 
 namespace {
@@ -73,6 +77,10 @@ std::shared_ptr<Device> device_named(std::string_view name, const Kernels& on_cp
   if (std::string problem = device_name_problem(name); !problem.empty()) fail("{}", problem);
   int gpu = *gpu_of(name);
   return gpu < 0 ? host_device(on_cpu) : cuda_device(gpu);
+}
+
+void make_deterministic(Device& device) {
+  if (!device.is_host()) make_gpu_deterministic(device);
 }
 
 const char* name(Compute compute) { return compute == Compute::F32 ? "f32" : "bf16"; }

@@ -5,23 +5,26 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/nearest.h"
 #include "base/text.h"
 
 namespace longspan {
 
 namespace {
 
-DType cache_type(std::string_view name, std::string_view whole) {
-  for (DType type : cache_dtypes())
-    if (dtype_from_name(name) == type) return type;
-  fail("cache type {}: expected one of {} for both sides, or one for each as in k=f16,v=f16",
-       in_quotes(whole), cache_type_names());
-}
-
 std::string lower_name(DType type) {
   std::string text = name(type);
   for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return text;
+}
+
+DType cache_type(std::string_view name, std::string_view whole) {
+  for (DType type : cache_dtypes())
+    if (dtype_from_name(name) == type) return type;
+  std::vector<std::string> known;
+  for (DType type : cache_dtypes()) known.push_back(lower_name(type));
+  fail("cache type {}{}: expected one of {} for both sides, or one for each as in k=f16,v=f16",
+       in_quotes(whole), meant_name(name, known), cache_type_names());
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include "base/error.h"
+#include "base/nearest.h"
 #include "base/text.h"
 #include "model/config.h"
 
@@ -71,8 +72,9 @@ ChatFormat chosen_format(const std::string& chosen) {
   if (const BuiltinChatTemplate* builtin = builtin_chat_template(chosen))
     return builtin_chat_format(*builtin);
   if (std::filesystem::exists(chosen)) return format_of(read_file(chosen), chosen);
-  fail("chat template {} is neither a file nor one of: {}", in_quotes(chosen),
-       fmt::join(builtin_chat_template_names(), ", "));
+  const auto names = builtin_chat_template_names();
+  fail("chat template {} is neither a file nor one of: {}{}", in_quotes(chosen), fmt::join(names, ", "),
+       meant_name(chosen, {names.begin(), names.end()}));
 }
 
 ChatFormat default_format(const Checkpoint& checkpoint) {

@@ -66,6 +66,7 @@ Tensor as_filed(const TrainingModel& model, const Parameter& parameter, Arena& m
 struct TrainingPlan {
   bool recompute = true;
   bool keep_attention = true;  // with recompute: attention, which costs most at length, runs once
+  bool deterministic = false;  // the same bits every time on a GPU too: make_deterministic
   int64_t head_chunk = 256;    // tokens whose logits exist at once
 };
 

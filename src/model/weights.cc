@@ -397,6 +397,7 @@ WeightsPlan plan_weights(const Checkpoint& checkpoint, const ModelConfig& config
   WeightsPlan plan;
   Place place = [&](const Tensor& t, const Copy& copy) {
     plan.copied += copied_bytes(t, copy);
+    plan.uploaded += copy.needed ? copied_bytes(t, copy) : t.bytes();
     return t;
   };
   Weights weights = Gather{.checkpoint = checkpoint, .config = config, .place = place}.all();

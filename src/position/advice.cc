@@ -66,6 +66,10 @@ Advice advise_untrained(const PositionConfig& model, const HeadShape& shape, int
   if (reaches(model, target)) return {describe(model), "the model reaches that far as it is"};
   if (!plain(model)) return advise_on_top(model, shape, target);
   double ratio = times_trained(model, target);
+  if (ratio > static_cast<double>(kMostStretch))
+    return {"", fmt::format("beyond {} times the window no method holds without training: cut the text "
+                            "(--truncate), give only the passages that matter, or train",
+                            kMostStretch)};
   if (ratio > 4)
     return {
         fmt::format("yarn:factor={}", factor_text(ratio)),

@@ -22,9 +22,13 @@ struct BaseLaws {
 };
 BaseLaws base_laws(const PositionConfig& model, const HeadShape& shape, int64_t target);
 
+/// Beyond so many times the trained window no method is advised without training: none retrieved anything,
+/// and nothing was measured further.
+constexpr int64_t kMostStretch = 8;
+
 /// A method as --position takes it, and the reason.
 struct Advice {
-  std::string position;
+  std::string position;  // "": none; `why` says what helps
   std::string why;
 };
 Advice advise_untrained(const PositionConfig& model, const HeadShape& shape, int64_t target);

@@ -1,9 +1,12 @@
 // The rows of the table and the functions that query it. The formulas are in frequencies.cc and zones.cc.
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cassert>
 #include <cmath>
 
 #include "base/error.h"
+#include "base/nearest.h"
 #include "base/text.h"
 #include "position/specs.h"
 #include "position/validate.h"
@@ -198,12 +201,13 @@ Rotations rotations(const PositionSpec& spec) {
 std::span<const PositionMethod> position_methods() { return kMethods; }
 
 const PositionMethod& position_method(std::string_view name) {
-  std::string known;
+  std::vector<std::string> known;
   for (const PositionMethod& m : kMethods) {
     if (name == m.name) return m;
-    known += (known.empty() ? "" : ", ") + std::string(m.name);
+    known.push_back(m.name);
   }
-  fail("position method {} is unknown; there are: {}", in_quotes(name), known);
+  fail("position method {} is unknown{}; there are: {}", in_quotes(name), meant_name(name, known),
+       fmt::join(known, ", "));
 }
 
 PositionSpec position_spec(const PositionConfig& config, const HeadShape& shape, int64_t length) {

@@ -2,7 +2,9 @@
 #include <charconv>
 
 #include "base/error.h"
+#include "base/nearest.h"
 #include "base/text.h"
+#include "base/token_count.h"
 #include "position/validate.h"
 
 namespace longspan {
@@ -25,6 +27,8 @@ double parse_value(const std::string& key, std::string_view text, const std::str
   for (const Word& w : kWords)
     if (key == w.key && text == w.word) return w.value;
   double value = 0;
+  if (contains({"length", "original", "window", "size", "local"}, key))  // of tokens
+    if (auto count = parse_token_count(text); count && *count > 0) return static_cast<double>(*count);
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size())
     fail("{}: {} must be a number, not {}", where, key, in_quotes(text));
@@ -68,8 +72,11 @@ PositionConfig parse_position(std::string_view text, const PositionConfig& model
       fail("{}: {} is not key=value; keys of {}: {}", where, in_quotes(item), method.name,
            known_keys(method));
     std::string key(item.substr(0, equals));
-    if (!contains(common_keys(method), key) && !contains(method.keys, key))
-      fail("{}: {} does not know {}; its keys: {}", where, method.name, in_quotes(key), known_keys(method));
+    std::vector<std::string> known = common_keys(method);
+    known.insert(known.end(), method.keys.begin(), method.keys.end());
+    if (!contains(known, key))
+      fail("{}: {} does not know {}{}; its keys: {}", where, method.name, in_quotes(key),
+           meant_name(key, known), known_keys(method));
     if (contains(seen, key)) fail("{}: {} is given twice", where, key);
     seen.push_back(key);
     double value = parse_value(key, item.substr(equals + 1), where);

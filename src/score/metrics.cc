@@ -1,10 +1,12 @@
 #include "score/metrics.h"
 
+#include <fmt/ranges.h>
 #include <utf8proc.h>
 
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/nearest.h"
 #include "base/text.h"
 #include "score/answers.h"
 #include "score/infinitebench.h"
@@ -373,12 +375,13 @@ constexpr Metric kMetrics[] = {
 std::span<const Metric> metrics() { return kMetrics; }
 
 const Metric& find_metric(std::string_view name) {
-  std::string names;
+  std::vector<std::string> names;
   for (const Metric& metric : kMetrics) {
     if (metric.name == name) return metric;
-    names += names.empty() ? metric.name : std::string(", ") + metric.name;
+    names.push_back(metric.name);
   }
-  fail("there is no metric {}; there are {}", in_quotes(name), names);
+  fail("there is no metric {}{}; there are {}", in_quotes(name), meant_name(name, names),
+       fmt::join(names, ", "));
 }
 
 double score(const Metric& metric, std::string_view prediction, std::span<const std::string> references,

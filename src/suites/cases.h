@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "base/json.h"
 #include "suites/cell.h"
 #include "suites/suite.h"
@@ -53,6 +54,7 @@ struct Case {
   std::string source;  // "FILE:LINE" of data from a file; "": generated
   int64_t length = 0;  // tokens that prompt and answer were made to fill at most; 0: as long as the data is
   std::function<CaseText()> text = {};  // the same on every call; errors open with source
+  std::string too_short = {};           // why its length cannot hold it: make_cases leaves it out and says so
 };
 
 /// How texts of the user's are read (documents/document.h).
@@ -75,7 +77,8 @@ struct MakeContext {
 
 struct CaseMaker {
   const char* name;
-  const char* what;  // one line for docs and errors
+  const char* what;                      // one line for docs and errors
+  bool (*needs_data)(const Json& make);  // has nothing to read without --data; `make`: its [task.make]
   /// Cases of one task; Case::task is set by the caller. The task and the context's prompts outlive them.
   std::vector<Case> (*make)(const Task& task, const MakeContext& context);
 };
@@ -85,11 +88,23 @@ const CaseMaker& find_maker(std::string_view name);
 
 /// Thrown by a maker whose file is missing: the caller skips the task and says so.
 struct MissingData {
-  std::string what;  // "trec.jsonl below /data"
+  std::string what;      // "trec.jsonl"; the whole sentence when `why` is ""
+  std::string why = "";  // "not below /data": tasks that say the same are named together
 };
 
-/// Cases of all tasks, in reading order; their ids are unique. Tasks without data go to `missing`, one
-/// sentence each. Error when no case is left.
+/// Thrown by the text of a generated case whose length is too small for it, whatever its seed.
+struct DoesNotFit : Error {
+  using Error::Error;
+};
+
+/// Stands for the cases of a length that cannot hold them; make_cases leaves it out and says so.
+Case too_short_case(const Task& task, int64_t length, const std::string& sentence);
+
+/// Whether the task has nothing to read until --data names it.
+bool needs_data(const Task& task);
+
+/// Cases of all tasks, in reading order; their ids are unique. Tasks without data, and lengths too small for
+/// the texts of a task, go to `missing`, a sentence each. Error when no case is left.
 std::vector<Case> make_cases(const Suite& suite, const MakeContext& context,
                              std::vector<std::string>& missing);
 

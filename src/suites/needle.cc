@@ -171,16 +171,23 @@ std::vector<Case> make_needle_cases(const Task& task, const MakeContext& context
 
   using Order = std::tuple<size_t, size_t, int64_t>;
   std::vector<std::pair<Order, Case>> cells;
+  std::vector<Case> too_short;
   for (size_t first = 0; first < (grid.together ? 1 : grid.needles.size()); ++first) {
     std::string name = grid.together ? "all" : grid.needles[first].name;
     int64_t around = overhead(*texts, place(*texts, grid.together, first, 0, 0, 0));
-    for (int64_t length : grid.lengths)
+    for (int64_t length : grid.lengths) {
+      if (length < around) {
+        Case none = too_short_case(
+            task, length,
+            fmt::format(
+                "task {}: {} tokens do not hold the question, needle {} and its answer, which take {}; "
+                "ask for longer make.lengths",
+                task.name, length, name, around));
+        none.id += "/" + name;
+        too_short.push_back(std::move(none));
+        continue;
+      }
       for (double depth : grid.depths) {
-        if (length < around)
-          fail(
-              "task {}: {} tokens do not hold the question, needle {} and its answer, which take {}; ask for "
-              "longer make.lengths",
-              task.name, length, name, around);
         auto placed = place(*texts, grid.together, first, depth, length, around);
         Case one;
         one.id = fmt::format("{}/{}/{}/{}", task.name, length, depth, name);
@@ -191,8 +198,11 @@ std::vector<Case> make_needle_cases(const Task& task, const MakeContext& context
         one.text = [=] { return fitted_text(*texts, placed, length, around); };
         cells.emplace_back(Order(placed.front().end, first, length), std::move(one));
       }
+    }
   }
-  return cases_in_order(std::move(cells), context.limit);
+  std::vector<Case> cases = cases_in_order(std::move(cells), context.limit);
+  cases.insert(cases.end(), too_short.begin(), too_short.end());
+  return cases;
 }
 
 }  // namespace longspan

@@ -94,15 +94,19 @@ Case key_case(const Task& task, int64_t length, double depth, int64_t repeat, co
 using Placed = std::pair<std::pair<double, int64_t>, Case>;  // filler before the key, length
 
 void grow_to_tokens(const Task& task, const MakeContext& context, const PasskeyGrid& grid,
-                    std::vector<Placed>& cells) {
+                    std::vector<Placed>& cells, std::vector<Case>& too_short) {
   CaseText bare = key_text(task, {kMostKey, 0, 0});
   int64_t least = prompt_tokens(context.prompts, task, bare);
   for (int64_t length : grid.lengths) {
-    if (length < least + task.new_tokens)
-      fail(
-          "task {}: {} tokens do not hold a key, its question and the answer, which take {}; ask for longer "
-          "make.lengths",
-          task.name, length, least + task.new_tokens);
+    if (length < least + task.new_tokens) {
+      too_short.push_back(too_short_case(
+          task, length,
+          fmt::format(
+              "task {}: {} tokens do not hold a key, its question and the answer, which take {}; ask for "
+              "longer make.lengths",
+              task.name, length, least + task.new_tokens)));
+      continue;
+    }
     for (double depth : grid.depths)
       for (int64_t k = 0; k < grid.repeats; ++k) {
         Case one = key_case(task, length, depth, k, fmt::format("{}", depth));
@@ -138,12 +142,15 @@ void reckon_characters(const Task& task, const PasskeyGrid& grid, std::vector<Pl
 std::vector<Case> make_passkey_cases(const Task& task, const MakeContext& context) {
   PasskeyGrid grid = read_passkey_grid(task);
   std::vector<Placed> cells;
+  std::vector<Case> too_short;
   if (grid.form == "tokens")
-    grow_to_tokens(task, context, grid, cells);
+    grow_to_tokens(task, context, grid, cells, too_short);
   else
     reckon_characters(task, grid, cells);
   // The filler is the same everywhere: all later cases share what precedes a key.
-  return cases_in_order(std::move(cells), context.limit);
+  std::vector<Case> cases = cases_in_order(std::move(cells), context.limit);
+  cases.insert(cases.end(), too_short.begin(), too_short.end());
+  return cases;
 }
 
 }  // namespace longspan

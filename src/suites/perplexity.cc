@@ -69,13 +69,8 @@ std::vector<int64_t> default_lengths(const Plan& settings, int64_t window) {
 }
 
 void check(const Plan& s, const Settings& row) {
-  if (s.kind == "curve") {
-    if (s.recipe != "strict") row.refuse("recipe", "a curve has none: it is of kind = \"sliding\"");
-    for (int64_t length : s.lengths)
-      if (length <= s.tail)
-        row.refuse("lengths", fmt::format("{} tokens leave nothing before the last {} that count (tail)",
-                                          length, s.tail));
-  }
+  if (s.kind == "curve" && s.recipe != "strict")
+    row.refuse("recipe", "a curve has none: it is of kind = \"sliding\"");
   for (int64_t length : s.lengths)
     if (s.kind == "sliding" && s.recipe != "longlora" && s.stride >= length)
       row.refuse("stride",
@@ -250,6 +245,13 @@ std::vector<Case> make_perplexity_cases(const Task& task, const MakeContext& con
 
   std::vector<Case> cases;
   for (int64_t length : settings.lengths) {
+    if (settings.kind == "curve" && length <= settings.tail) {
+      cases.push_back(
+          too_short_case(task, length,
+                         fmt::format("task {}: {} tokens leave nothing before the last {} that count (tail)",
+                                     task.name, length, settings.tail)));
+      continue;
+    }
     int64_t number = 0;
     auto full = [&] { return context.limit > 0 && number == context.limit; };
     for (const Text& text : texts) {

@@ -63,7 +63,7 @@ bool read_record(std::string_view line, const std::string& where, const OnRecord
 }  // namespace
 
 fs::path find_data(const fs::path& data, const std::string& name) {
-  if (data.empty()) throw MissingData{name + ": name its file or folder with --data"};
+  if (data.empty()) throw MissingData{"", "give the data with --data FILE or FOLDER"};
   if (!fs::exists(data)) fail("--data {}: there is no such file or folder", data.string());
   std::vector<fs::path> names = {name}, direct;
   for (const std::string& ending : packed_endings()) names.push_back(name + ending);
@@ -71,13 +71,13 @@ fs::path find_data(const fs::path& data, const std::string& name) {
     if (!fs::is_regular_file(data)) fail("--data {}: is neither a folder nor a regular file", data.string());
     for (const fs::path& one : names)
       if (data.filename() == one.filename()) return data;
-    throw MissingData{fmt::format("{} is not {}", data.string(), name)};
+    throw MissingData{name, "not " + data.string()};
   }
   for (const fs::path& one : names)
     if (fs::is_regular_file(data / one)) direct.push_back(data / one);
   if (!direct.empty()) return only_one(direct, name);
   std::vector<fs::path> below = found_below(data, names);
-  if (below.empty()) throw MissingData{fmt::format("{} is not below {}", name, data.string())};
+  if (below.empty()) throw MissingData{name, "not below " + data.string()};
   return only_one(below, name);
 }
 

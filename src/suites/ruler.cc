@@ -17,10 +17,10 @@ namespace {
 constexpr int kTrials = 100;
 
 [[noreturn]] void refuse(const RulerRun& run) {
-  fail(
+  throw DoesNotFit(fmt::format(
       "{} at length {}: not even its smallest text fits with {} tokens for the answer; ask for a greater "
       "length",
-      run.name, grouped(run.length), run.new_tokens);
+      run.name, grouped(run.length), run.new_tokens));
 }
 
 CaseText text_of(const RulerSample& sample) {

@@ -157,8 +157,8 @@ RulerMaker begin_cwe(const CweInputs& given, RulerRun run, RulerRandom& random) 
 RulerMaker begin_fwe(const FweOptions& options, RulerRun run, RulerRandom& random) {
   const int64_t room = run.length - run.new_tokens, step = room / 32, size = room / 50;
   if (size < 4)
-    fail("{} at length {}: its vocabulary needs four words; ask for a greater length", run.name,
-         grouped(run.length));
+    throw DoesNotFit(fmt::format("{} at length {}: its vocabulary needs four words; ask for a greater length",
+                                 run.name, grouped(run.length)));
   run.prefix = fill_slots(run.prefix, Json::object(), run.name);
 
   const std::vector<std::string> vocabulary = draw_vocabulary(options, run, random.python, size);
@@ -175,7 +175,8 @@ RulerMaker begin_fwe(const FweOptions& options, RulerRun run, RulerRandom& rando
       RulerSample sample = coded_text(options, run, own, used);
       if (run.count(sample) <= room) return sample;
     }
-    fail("{} at length {}: no coded text fits; ask for a greater length", run.name, grouped(run.length));
+    throw DoesNotFit(fmt::format("{} at length {}: no coded text fits; ask for a greater length", run.name,
+                                 grouped(run.length)));
   };
 }
 

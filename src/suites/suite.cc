@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/nearest.h"
 #include "base/resource.h"
 #include "base/text.h"
 
@@ -87,7 +88,7 @@ bool has_dialect(Settings row, const std::string& dialect) {
 std::string pick_dialect(const Suite& suite, const std::string& wanted, const std::string& file) {
   if (wanted.empty()) return suite.dialects.empty() ? "" : suite.dialects.front();
   if (std::find(suite.dialects.begin(), suite.dialects.end(), wanted) == suite.dialects.end())
-    fail("{}: there is no dialect {}; there {}", file, excerpt(wanted),
+    fail("{}: there is no dialect {}{}; there {}", file, excerpt(wanted), meant_name(wanted, suite.dialects),
          suite.dialects.empty() ? "are none" : fmt::format("are {}", fmt::join(suite.dialects, ", ")));
   return wanted;
 }
@@ -101,7 +102,8 @@ void keep_tasks(std::vector<Task>& tasks, const std::vector<std::string>& wanted
     if (at == tasks.end()) {
       std::vector<std::string> names;
       for (const Task& task : tasks) names.push_back(task.name);
-      fail("{}: there is no task {}; there are {}", file, excerpt(name), fmt::join(names, ", "));
+      fail("{}: there is no task {}{}; there are {}", file, excerpt(name), meant_name(name, names),
+           fmt::join(names, ", "));
     }
     kept.push_back(*at);
   }
@@ -116,8 +118,8 @@ SuiteText find_suite(const std::string& suite) {
   if (suite.ends_with(kEnding)) return {suite, read_file(suite)};
   std::vector<std::string> names = suite_names();
   if (std::find(names.begin(), names.end(), suite) == names.end())
-    fail("there is no suite {}; there are {}, and files of yours that end in {}", excerpt(suite),
-         fmt::join(names, ", "), kEnding);
+    fail("there is no suite {}{}; there are {}, and files of yours that end in {}", excerpt(suite),
+         meant_name(suite, names), fmt::join(names, ", "), kEnding);
   return {suite + kEnding, std::string(resource(kFolder + suite + kEnding))};
 }
 

@@ -19,10 +19,10 @@ namespace fs = std::filesystem;
 namespace {
 
 /// The keys that texts and conversations share: length, weight, files, positions. T: TextOptions or
-/// ChatOptions.
+/// ChatOptions. `others`: the keys that only one of them has.
 template <typename T>
 void read_row_data(Settings& s, T& options, double& weight, std::vector<fs::path>& files, int64_t length,
-                   const fs::path& base) {
+                   const fs::path& base, const std::vector<std::string>& others) {
   options.row_tokens = length;
   s.read("length", options.row_tokens, 2, length);
   s.read("weight", weight, 0);
@@ -34,6 +34,7 @@ void read_row_data(Settings& s, T& options, double& weight, std::vector<fs::path
   bool target = s.read("position_target", options.position_target, 2);
   s.read("position_chunks", options.position_chunks, 2);
   s.read("position_share", options.position_share, 0, 1);
+  s.done(others);
   bool skipped = options.positions == TrainingPositions::Skipped;
   if (skipped && options.position_target < options.row_tokens)
     s.refuse("positions", fmt::format("skipped positions need position_target, at least the length {}",
@@ -44,7 +45,8 @@ void read_row_data(Settings& s, T& options, double& weight, std::vector<fs::path
 TextData read_text_data(Settings& s, int64_t length, const fs::path& base) {
   TextData data;
   TextOptions& o = data.options;
-  read_row_data(s, o, data.weight, data.files, length, base);
+  read_row_data(s, o, data.weight, data.files, length, base,
+                {"shards", "rows", "min_tokens", "categories", "up_sampling"});
   s.read("shards", o.folders, base);
   std::string windows = "packed";
   s.read("rows", windows, {"packed", "overlapping"});
@@ -65,7 +67,7 @@ TextData read_text_data(Settings& s, int64_t length, const fs::path& base) {
 ChatData read_chat_data(Settings& s, int64_t length, const fs::path& base) {
   ChatData data;
   ChatOptions& o = data.options;
-  read_row_data(s, o, data.weight, o.files, length, base);
+  read_row_data(s, o, data.weight, o.files, length, base, {"pack", "text_weight", "answer_weight", "on_bad"});
   s.read("pack", o.pack);
   s.read("text_weight", o.text_weight, 0);
   s.read("answer_weight", o.answer_weight, 0);
@@ -94,6 +96,7 @@ void read_short(Settings& s, ShortRows& rows, const fs::path& base) {
   s.read("tokens", rows.tokens, 2);
   s.read("cross_entropy", rows.cross_entropy, 0);
   s.read("divergence", rows.divergence, 0);
+  s.done({"text", "chat"});
   rows.data = read_data(s, rows.tokens, base);
   if (rows.rows == 0) return;
   if (rows.data.empty())
@@ -102,16 +105,16 @@ void read_short(Settings& s, ShortRows& rows, const fs::path& base) {
     s.refuse("rows", "short rows without weight: give cross_entropy or divergence");
 }
 
-void read_schedule(Settings& s, Schedule& schedule) {
+/// False without a learning rate.
+bool read_schedule(Settings& s, Schedule& schedule) {
   std::string decay = "cosine";
-  if (!s.read("lr", schedule.lr, 0)) s.refuse("lr", "a learning rate is needed");
+  bool has_rate = s.read("lr", schedule.lr, 0);
   s.read("warmup", schedule.warmup, 0);
   s.read("final", schedule.final, 0, 1);
   s.read("decay_share", schedule.decay_share, 0, 1);
   s.read("schedule", decay, decay_names());
   schedule.decay = decay_named(decay);
-  if (schedule.warmup > schedule.steps)
-    s.refuse("warmup", fmt::format("{} steps of warm-up in a stage of {}", schedule.warmup, schedule.steps));
+  return has_rate;
 }
 
 int64_t shortest_rows(const Stage& stage) {
@@ -126,20 +129,26 @@ Stage read_stage(Settings& s, size_t number, const fs::path& base) {
   stage.name = fmt::format("stage {}", number + 1);
   s.read("name", stage.name);
   s.read("position", stage.position);
-  if (!s.read("length", stage.row_tokens, 2)) s.refuse("length", "the length of the rows is needed");
+  bool has_length = s.read("length", stage.row_tokens, 2);
+  bool has_batch = s.read("batch_tokens", stage.batch_tokens, 1);
+  int64_t tokens = 0;
+  bool by_steps = s.read("steps", stage.steps, 1), by_tokens = s.read("tokens", tokens, 1);
+  bool has_rate = read_schedule(s, stage.schedule);
+  s.done({"text", "chat", "short"});
+  if (!has_length) s.refuse("length", "the length of the rows is needed");
   stage.data = read_data(s, stage.row_tokens, base);
   if (stage.data.empty()) s.refuse("length", "a stage needs data: [[stage.text]] or [[stage.chat]]");
-  stage.batch_tokens = stage.row_tokens;
-  s.read("batch_tokens", stage.batch_tokens, 1);
+  if (!has_batch) stage.batch_tokens = stage.row_tokens;
   if (stage.batch_tokens < shortest_rows(stage))
     s.refuse("batch_tokens",
              fmt::format("{} is less than one row of {}", stage.batch_tokens, shortest_rows(stage)));
-  int64_t tokens = 0;
-  bool by_steps = s.read("steps", stage.steps, 1), by_tokens = s.read("tokens", tokens, 1);
   if (by_steps == by_tokens) s.refuse("steps", "either steps or tokens is needed");
   if (by_tokens) stage.steps = (tokens + stage.batch_tokens - 1) / stage.batch_tokens;
   stage.schedule.steps = stage.steps;
-  read_schedule(s, stage.schedule);
+  if (!has_rate) s.refuse("lr", "a learning rate is needed");
+  if (stage.schedule.warmup > stage.steps)
+    s.refuse("warmup",
+             fmt::format("{} steps of warm-up in a stage of {}", stage.schedule.warmup, stage.steps));
   s.table("short", [&](Settings& t) { read_short(t, stage.short_rows, base); });
   return stage;
 }
@@ -151,6 +160,7 @@ void read_trained(Settings& s, Trained& t) {
   s.read("projections", t.projections);
   s.read("norms", t.norms);
   s.read("embeddings", t.embeddings);
+  s.done();
   if (!t.all && t.lora_rank == 0 && !t.norms && !t.embeddings)
     s.refuse("all", "nothing trains: all = true, lora_rank, norms or embeddings are needed");
   if (t.all && t.lora_rank > 0) s.refuse("lora_rank", "all weights and adapters cannot train together");
@@ -169,6 +179,7 @@ void read_running(Settings& s, Recipe& r, const fs::path& base) {
   s.table("plan", [&](Settings& p) {
     p.read("recompute", r.plan.recompute);
     p.read("keep_attention", r.plan.keep_attention);
+    p.read("deterministic", r.plan.deterministic);
     p.read("head_chunk", r.plan.head_chunk, 1, 1 << 20);
   });
   s.table("snapshots", [&](Settings& p) {
@@ -181,6 +192,7 @@ void read_running(Settings& s, Recipe& r, const fs::path& base) {
     v.read("files", r.validation_files, base);
     v.read("lengths", r.validation_lengths, 2);
     v.read("windows", r.validation_windows, 1);
+    v.done();
     if (r.validation_steps > 0 && (r.validation_files.empty() || r.validation_lengths.empty()))
       v.refuse("steps", "validation needs files and lengths");
   });
@@ -193,10 +205,12 @@ void read_result(Settings& s, Recipe& r) {
     t.read("merge", r.merge);
     std::string type;
     if (t.read("type", type)) {
+      t.done();
       r.type = dtype_from_name(type);
       if (!r.type || is_quantised(*r.type) || *r.type == DType::I32)
         t.refuse("type", "expected \"f32\", \"f16\" or \"bf16\"");
     }
+    t.done();
     if (r.averaged > 1 && r.snapshot_steps == 0)
       t.refuse("averaged", "averaging snapshots needs snapshots by steps: [snapshots] steps");
     if (r.merge && r.trained.lora_rank == 0) t.refuse("merge", "only adapters can be merged");
@@ -239,11 +253,8 @@ Recipe read_recipe(const fs::path& file, const std::vector<std::string>& overrid
   s.read("name", r.name);
   s.read("source", r.source);
   std::string output = "runs/" + r.name, compute;
-  if (!s.read("model", r.model)) s.refuse("model", "the model to start from is needed");
-  r.model = path_or_name(r.model, base);
+  bool has_model = s.read("model", r.model);
   s.read("chat_template", r.chat_template);
-  if (!r.chat_template.empty() && !builtin_chat_template(r.chat_template))
-    r.chat_template = path_or_name(r.chat_template, base);
   r.output = s.read("output", output) ? (base / output).lexically_normal() : fs::path(output);
   int64_t seed = 1;
   s.read("seed", seed, 0);
@@ -251,6 +262,11 @@ Recipe read_recipe(const fs::path& file, const std::vector<std::string>& overrid
   if (s.read("compute", compute, {"f32", "bf16"}))
     r.compute = compute == "f32" ? Compute::F32 : Compute::BF16;
   s.read("jump", r.jump, 1);
+  s.done({"trained", "optimizer", "plan", "snapshots", "validation", "result", "stage"});
+  if (!has_model) s.refuse("model", "the model to start from is needed");
+  r.model = path_or_name(r.model, base);
+  if (!r.chat_template.empty() && !builtin_chat_template(r.chat_template))
+    r.chat_template = path_or_name(r.chat_template, base);
   s.table("trained", [&](Settings& t) { read_trained(t, r.trained); });
   if (!s.has("trained")) s.refuse("trained", "what trains is needed: [trained] all = true or lora_rank");
   read_running(s, r, base);
@@ -294,8 +310,12 @@ PositionConfig stage_position(const Stage& stage, const ModelConfig& model) {
     int64_t window = extended_context(position), reach = stage_reach(stage);
     bool grows = position_spec(position, model.head_shape(), reach).depends_on_length;
     if (window > 0 && reach > window && !grows)
-      fail("its positions reach {}, but {} reaches {} only; give it a larger factor, or length={}", reach,
-           describe(position), window, reach);
+      fail("its positions reach {}, but {} reaches {} only; {}, or insist with length={}", reach,
+           describe(position), window,
+           position.values.contains("factor")
+               ? std::string("give it a larger factor")
+               : "choose a method that stretches them, such as yarn with a factor",
+           reach);
     return position;
   } catch (const Error& e) {
     fail("stage {}: {}", in_quotes(stage.name), e.what());

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/plural.h"
 #include "base/text.h"
 #include "model/model_files.h"
 #include "train/trainer.h"
@@ -53,7 +54,8 @@ fs::path shards_of(const Opening& o, const std::vector<fs::path>& files) {
   fs::create_directories(folder.parent_path());
   TokeniseReport made = tokenise(files, o.tokenizer, folder, {}, {});
   report(o, made.reading);
-  o.say(fmt::format("{}: {} documents, {} tokens", folder.string(), made.reading.documents, made.tokens));
+  o.say(fmt::format("{}: {}, {}", folder.string(), counted(made.reading.documents, "document"),
+                    counted(made.tokens, "token")));
   return folder;
 }
 
@@ -134,6 +136,47 @@ TrainingData open_training_data(const Recipe& recipe, const Checkpoint& checkpoi
   }
   if (recipe.validation_steps > 0) data.validation = validation_texts(o);
   return data;
+}
+
+namespace {
+
+/// Error unless each of the files begins with a document.
+void check_first_documents(const Opening& o, const std::vector<fs::path>& files,
+                           const ReadingOptions& options) {
+  for (const fs::path& file : files) {
+    bool found = false;
+    ReadingReport reading = read_documents({file}, options, [&](Document&&) {
+      found = true;
+      return false;
+    });
+    for (const std::string& sentence : reading.remarks) o.say(sentence);
+    if (!found)
+      fail("{}: holds no document that can be read{}", file.string(),
+           reading.faults.empty() ? "" : "; the first one: " + reading.faults.front());
+  }
+}
+
+void check_row_data(const Opening& o, const RowData& data) {
+  for (const TextData& text : data.text) {
+    check_first_documents(o, text.files, {});
+    if (text.files.empty()) text_source(text.options, o.vocabulary);
+  }
+  for (const ChatData& chat : data.chat) check_first_documents(o, chat.options.files, {.text_needed = false});
+}
+
+}  // namespace
+
+void check_inputs(const Recipe& recipe, const Checkpoint& checkpoint,
+                  const std::function<void(const std::string&)>& note) {
+  check_files(recipe);
+  Tokenizer tokenizer = load_tokenizer(checkpoint);
+  Opening o{recipe, tokenizer, chat_format_of(recipe, checkpoint, tokenizer), vocabulary_digest(tokenizer),
+            note};
+  for (const Stage& stage : recipe.stages) {
+    check_row_data(o, stage.data);
+    if (stage.short_rows.rows > 0) check_row_data(o, stage.short_rows.data);
+  }
+  if (recipe.validation_steps > 0) validation_texts(o);
 }
 
 }  // namespace longspan

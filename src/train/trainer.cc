@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "kernels/devices.h"
 #include "model/flops.h"
 #include "train/jumps.h"
 #include "train/metrics.h"
@@ -48,7 +49,10 @@ struct Run {
   Jumps jumps{};
   double peak = 0;  // FLOPs a second
   double snapshot_at = 0, started = 0;
-  int64_t tokens_done = 0;  // by this process, for the estimate of the time left
+  // For the estimate of the time left: FLOPs of a step of each stage, and those of the steps done by this
+  // process.
+  std::vector<double> forecast{};
+  double forecast_done = 0;
 
   void note(const std::string& sentence) const {
     if (events.note) events.note(sentence);
@@ -74,14 +78,6 @@ bool loads_original(const Recipe& recipe) {
   return has_divergence(recipe) && (t.all || t.norms || t.embeddings);
 }
 
-/// The recipe's plan, complete.
-TrainingPlan plan_of(const Recipe& recipe, const Kernels& k) {
-  constexpr int64_t kCpuHeadChunk = 256, kGpuHeadChunk = 4096;
-  TrainingPlan plan = recipe.plan;
-  if (plan.head_chunk == 0) plan.head_chunk = k.on_host ? kCpuHeadChunk : kGpuHeadChunk;
-  return plan;
-}
-
 /// Tokens of the longest row.
 int64_t row_tokens(const Stage& stage) {
   return std::max(stage.row_tokens, stage.short_rows.rows > 0 ? stage.short_rows.tokens : 0);
@@ -103,7 +99,6 @@ void prepare_original(Run& run) {
 /// starts over on top of them.
 void resume_run(Run& run) {
   std::vector<fs::path> files = snapshots(run.snapshot_folder());
-  if (files.empty()) return run.note("there is no snapshot to go on from: beginning at the first step");
   std::string first_fault;
   for (const fs::path& file : files) {
     try {
@@ -151,14 +146,12 @@ double step_flops(const Run& run, const Stage& stage, const StepRows& rows) {
   return flops;
 }
 
-/// Batch tokens of all steps after those done.
-double tokens_left(const Run& run) {
+/// FLOPs of all steps after those done, as the steps of their stages are forecast.
+double flops_left(const Run& run) {
   double left = 0;
   for (size_t s = static_cast<size_t>(run.state.stage); s < run.recipe.stages.size(); ++s) {
-    const Stage& stage = run.recipe.stages[s];
     int64_t done = static_cast<int64_t>(s) == run.state.stage ? run.state.stage_step : 0;
-    left += static_cast<double>((stage.steps - done) *
-                                (stage.batch_tokens + stage.short_rows.rows * stage.short_rows.tokens));
+    left += static_cast<double>(run.recipe.stages[s].steps - done) * run.forecast[s];
   }
   return left;
 }
@@ -198,10 +191,10 @@ StepReport one_step(Run& run, const Stage& stage, const StageRows& sources, cons
   jumped |= run.jumps.jumped("grad_norm", norm, run.recipe.jump);
   if (jumped) r.suspicious = rows.documents();
   double now = seconds_now();
-  r.tokens = rows.tokens(), run.tokens_done += r.tokens;
+  r.tokens = rows.tokens(), run.forecast_done += run.forecast[static_cast<size_t>(s.stage)];
   r.seconds = now - begin, r.tokens_per_s = static_cast<double>(r.tokens) / r.seconds;
   r.mfu = step_flops(run, stage, rows) / r.seconds / run.peak;
-  r.seconds_left = tokens_left(run) * (now - run.started) / static_cast<double>(run.tokens_done);
+  r.seconds_left = flops_left(run) * (now - run.started) / run.forecast_done;
   r.memory = resident_bytes();
   return r;
 }
@@ -213,7 +206,7 @@ bool run_stage(Run& run, Metrics& metrics) {
   const ModelConfig& config = run.model.model.config;
   StagePositions positions = stage_positions(stage, config);
   auto buffers = make_training_buffers(run.model, positions.spec, row_tokens(stage),
-                                       plan_of(recipe, run.model.model.kernels()));
+                                       training_plan(recipe, run.model.model.kernels()));
   while (run.state.stage_step < stage.steps) {
     StepReport report =
         one_step(run, stage, run.data.stages[static_cast<size_t>(run.state.stage)], positions, *buffers);
@@ -232,10 +225,30 @@ bool run_stage(Run& run, Metrics& metrics) {
 
 }  // namespace
 
+TrainingPlan training_plan(const Recipe& recipe, const Kernels& k) {
+  constexpr int64_t kCpuHeadChunk = 256, kGpuHeadChunk = 4096;
+  TrainingPlan plan = recipe.plan;
+  if (plan.head_chunk == 0) plan.head_chunk = k.on_host ? kCpuHeadChunk : kGpuHeadChunk;
+  return plan;
+}
+
+void check_snapshots(const Recipe& recipe, bool resume) {
+  const fs::path folder = recipe.output / "snapshots";
+  bool some = !snapshots(folder).empty();
+  if (some && !resume)
+    fail("{}: holds snapshots of a run: go on with --resume, or choose another output",
+         recipe.output.string());
+  if (resume && !some)
+    fail(
+        "{}: there is no snapshot to resume from; begin without --resume, or name the run's folder with "
+        "--set output=DIR",
+        folder.string());
+}
+
 MemoryTable training_memory(const Recipe& recipe, const Checkpoint& checkpoint, const Kernels& k) {
   ModelConfig config = read_config(checkpoint);
   TrainingShape shape{.trained = recipe.trained,
-                      .plan = plan_of(recipe, k),
+                      .plan = training_plan(recipe, k),
                       .compute = recipe.compute.value_or(k.preferred),
                       .original = loads_original(recipe)};
   for (const Stage& stage : recipe.stages) {
@@ -255,10 +268,9 @@ bool train(const Recipe& recipe, const Checkpoint& checkpoint, const TrainingDat
   ModelConfig config = read_config(checkpoint);
   for (const Stage& stage : recipe.stages) stage_spec(stage, config);
   const Kernels& k = device->kernels();
+  if (recipe.plan.deterministic) make_deterministic(*device);
   check_memory(training_memory(recipe, checkpoint, k), device->free_memory());
-  if (!resume && !snapshots(recipe.output / "snapshots").empty())
-    fail("{}: holds snapshots of a run: go on with --resume, or choose another output",
-         recipe.output.string());
+  check_snapshots(recipe, resume);
   Run run{recipe,
           checkpoint,
           data,
@@ -272,6 +284,8 @@ bool train(const Recipe& recipe, const Checkpoint& checkpoint, const TrainingDat
   prepare_original(run);
   if (resume) resume_run(run);
   run.state.recipe_digest = recipe.digest;
+  for (const Stage& stage : recipe.stages)
+    run.forecast.push_back(forecast_stage(recipe, stage, config).flops / static_cast<double>(stage.steps));
   run.peak = measured_peak(*device, run.model.model.compute);
   Metrics metrics(recipe.output, run.state.step);
   run.started = run.snapshot_at = seconds_now();

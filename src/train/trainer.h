@@ -49,6 +49,34 @@ struct TrainingData {
 TrainingData open_training_data(const Recipe& recipe, const Checkpoint& checkpoint,
                                 const std::function<void(const std::string&)>& note);
 
+/// Opens every input of the recipe without writing anything: the first document of each file, all shards, the
+/// chat template, the held-out texts. Error that names what is missing or cannot be read.
+void check_inputs(const Recipe& recipe, const Checkpoint& checkpoint,
+                  const std::function<void(const std::string&)>& note);
+
+/// What a run will compute and how long that takes.
+struct TrainingForecast {
+  struct OfStage {
+    std::string name;
+    int64_t steps = 0, tokens = 0;  // read, short rows included
+    double flops = 0;               // row_flops, each row being one document: at most
+  };
+  std::vector<OfStage> stages;
+  int64_t probe_tokens = 0;  // of the row that was timed
+  double flops_per_s = 0;    // reached by it, forward and backward
+  double seconds() const;    // without validation and snapshots
+};
+TrainingForecast::OfStage forecast_stage(const Recipe& recipe, const Stage& stage, const ModelConfig& config);
+/// The recipe's plan, complete.
+TrainingPlan training_plan(const Recipe& recipe, const Kernels& k);
+/// Loads the model and trains one row of at most kProbeTokens tokens, which is forgotten. Error when the
+/// memory does not suffice, or when the result could not be written.
+TrainingForecast forecast_training(const Recipe& recipe, const Checkpoint& checkpoint,
+                                   const std::shared_ptr<Device>& device);
+
+/// Error when `resume` finds no snapshot, or when a new run finds some.
+void check_snapshots(const Recipe& recipe, bool resume);
+
 /// What the run will hold in memory, computed before anything is loaded.
 MemoryTable training_memory(const Recipe& recipe, const Checkpoint& checkpoint, const Kernels& k = kernels());
 

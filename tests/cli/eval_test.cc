@@ -247,5 +247,117 @@ TEST_F(Eval, TwoRunsSideBySide) {
   EXPECT_TRUE(fs::exists(dir_ / "diff.html"));
 }
 
+/// A folder of results as a run leaves it: `right` of 20 cases are right.
+class Runs : public Eval {
+ protected:
+  std::string made_run(const std::string& name, int right) {
+    Outcome r = run(eval(name));
+    EXPECT_EQ(r.status, 0) << r.err;
+    std::istringstream lines(read_file(dir_ / name / "results.jsonl"));
+    std::string text;
+    int number = 0;
+    for (std::string line; std::getline(lines, line); ++number) {
+      Json one = parse_json(line, "results.jsonl");
+      for (auto& [metric, score] : one["result"]["scores"].items())
+        for (auto& [scoring, value] : score.items()) value = number < right ? 1.0 : 0.0;
+      text += dump_json(one) + "\n";
+    }
+    write(name + "/results.jsonl", text);
+    return (dir_ / name).string();
+  }
+};
+
+TEST_F(Runs, ManyAgainstTheFirstAndFailIfWorse) {
+  std::string base = made_run("base", 30), same = made_run("same", 29), worse = made_run("worse", 4);
+  Outcome r = run({"eval", "diff", base, same, worse});
+  ASSERT_EQ(r.status, 0) << r.err;
+  EXPECT_NE(r.out.find("not significant (n = 32)"), std::string::npos) << r.out;
+  EXPECT_NE(r.out.find("worse"), std::string::npos) << r.out;
+  EXPECT_EQ(r.out.find("noise"), std::string::npos) << r.out;
+  Json json = run({"eval", "diff", base, same, worse, "--json"}).json();
+  ASSERT_EQ(json["differences"].size(), 2u);
+  EXPECT_EQ(json["differences"][1]["verdict"], "worse");
+  Outcome failed = run({"eval", "diff", base, same, worse, "--fail-if-worse", "-q"});
+  EXPECT_EQ(failed.status, 1);
+  EXPECT_EQ(failed.err, "longspan: " + worse + " is worse than " + base + "\n");
+  EXPECT_EQ(run({"eval", "diff", base, same, "--fail-if-worse"}).status, 0);
+  EXPECT_EQ(run({"eval", "diff", worse, base, "--fail-if-worse"}).status, 0);
+  // 30 to 4 of 32 are 81 points.
+  EXPECT_EQ(run({"eval", "diff", base, worse, "--fail-if-worse", "--threshold", "82"}).status, 0);
+  EXPECT_EQ(run({"eval", "diff", base, worse, "--fail-if-worse", "--threshold", "80"}).status, 1);
+  std::string page = (dir_ / "d.html").string();
+  ASSERT_EQ(run({"eval", "diff", base, same, worse, "-o", page}).status, 0);
+  EXPECT_TRUE(fs::exists(dir_ / "d-2.html"));
+  EXPECT_TRUE(fs::exists(dir_ / "d-3.html"));
+}
+
+TEST_F(Eval, SeveralSuitesInOneCommand) {
+  std::string first = suite(), second = write("again.toml", read_file(first)), model = tiny_model(1024);
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{first, second, model}, {first + "," + second, model}}) {
+    fs::remove_all(dir_ / "out");
+    std::vector<std::string> command = {"eval"};
+    command.insert(command.end(), words.begin(), words.end());
+    command.insert(command.end(),
+                   {"--data", dir_.string(), "--limit", "3", "--json", "-q", "-o", (dir_ / "out").string()});
+    Outcome r = run(command);
+    ASSERT_EQ(r.status, 0) << r.err;
+    EXPECT_EQ(std::count(r.out.begin(), r.out.end(), '\n'), 2) << r.out;
+    EXPECT_TRUE(fs::exists(dir_ / "out" / "words" / "report.html"));
+    EXPECT_TRUE(fs::exists(dir_ / "out" / "again" / "report.html"));
+  }
+  // A suite without its data does not stop the next one, but the command has failed.
+  Outcome partly = run({"eval", "longbench", first, model, "--data", (dir_ / "words.jsonl").string(),
+                        "--limit", "1", "-q", "-o", (dir_ / "partly").string()});
+  EXPECT_EQ(partly.status, 1);
+  EXPECT_NE(partly.err.find("longspan: longbench: "), std::string::npos) << partly.err;
+  EXPECT_TRUE(fs::exists(dir_ / "partly" / "words" / "report.html"));
+  // A slip of the pen is found before anything is run.
+  EXPECT_EQ(run({"eval", first, "rular", model, "-o", (dir_ / "slip").string()}).status, 1);
+  EXPECT_FALSE(fs::exists(dir_ / "slip"));
+}
+
+TEST_F(Eval, ListsAreShortAndDetailsAskedForByName) {
+  Outcome all = run({"eval", "list"});
+  ASSERT_EQ(all.status, 0) << all.err;
+  size_t now = all.out.find("runs now\n"), later = all.out.find("needs data"),
+         needle = all.out.find("  needle  "), longbench = all.out.find("  longbench  ");
+  EXPECT_LT(now, needle);
+  EXPECT_LT(needle, later);
+  EXPECT_LT(later, longbench);
+  ASSERT_NE(longbench, std::string::npos);
+  std::istringstream lines(all.out);
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 130u) << line;
+  Json json = run({"eval", "list", "--json"}).json();
+  EXPECT_EQ(std::count(all.out.begin(), all.out.end(), '\n'), static_cast<int>(json["suites"].size()) + 5);
+  Outcome one = run({"eval", "list", "needle"});
+  ASSERT_EQ(one.status, 0) << one.err;
+  EXPECT_NE(one.out.find("dialects  chat, base"), std::string::npos) << one.out;
+  EXPECT_NE(run({"eval", "list", "neddle"}).err.find("did you mean needle?"), std::string::npos);
+}
+
+TEST_F(Eval, ASuiteWithoutDataSaysSoInOneShortSentence) {
+  Outcome r = run({"eval", "longbench", tiny_model(64)});
+  EXPECT_EQ(r.status, 1);
+  EXPECT_TRUE(r.one_sentence()) << r.err;
+  EXPECT_NE(r.err.find("narrativeqa, qasper, multifieldqa_en and 18 more: give the data with --data"),
+            std::string::npos)
+      << r.err;
+  EXPECT_LT(r.err.size(), 400u) << r.err;
+}
+
+TEST_F(Eval, LengthsThatCannotHoldATaskAreLeftOutAndNamed) {
+  // A token is a character here: RULER's smallest essay of 500 words needs about 3,000 of them.
+  Outcome r =
+      run({"eval", "ruler", tiny_model(8192), "--tasks", "niah_single_1,niah_single_2", "--lengths",
+           "2048,8192", "--limit", "1", "--set", "new_tokens=2", "-o", (dir_ / "ruler").string(), "--json"});
+  ASSERT_EQ(r.status, 0) << r.err;
+  EXPECT_NE(r.err.find("left out: niah_single_2 at length 2,048: not even its smallest text fits with 2 "
+                       "tokens for the answer"),
+            std::string::npos)
+      << r.err;
+  EXPECT_EQ(r.json()["cases"], 3);
+}
+
 }  // namespace
 }  // namespace longspan

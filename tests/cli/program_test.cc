@@ -39,6 +39,12 @@ TEST_F(Program, InfoHasItsFieldsAndTheMemoryAddsUp) {
   EXPECT_EQ(info["memory"]["total"], sum);
   Outcome table = run({"info", tiny_model(64), "--context", "128"});
   EXPECT_NE(table.out.find("keys and values"), std::string::npos);
+  EXPECT_EQ(table.out.find("memory_to_score"), std::string::npos);
+  EXPECT_TRUE(info["here"]["fits"].get<bool>());
+  EXPECT_GT(info["here"]["longest"], 128);
+  Json huge = run({"info", tiny_model(64), "--context", "100000M", "--json"}).json();
+  EXPECT_FALSE(huge["here"]["fits"].get<bool>());
+  EXPECT_EQ(huge["here"]["longest"].get<int64_t>() % 256, 0);  // whole pages
 }
 
 TEST_F(Program, MethodsListsEveryMethodWithItsPaper) {

@@ -10,22 +10,22 @@ namespace longspan::cli {
 namespace {
 
 TEST(ProgressBarText, BarShowsShareRateAndTimeLeft) {
-  EXPECT_EQ(bar_line("reading", 8192, 16384, 8, 100),
+  EXPECT_EQ(bar_line("reading", 8192, 16384, 8, 8, 100),
             "reading [###############...............]  50% 8,192/16,384 1024 tokens/s 8.0s left");
-  EXPECT_EQ(bar_line("reading", 0, 10, 0, 100),
+  EXPECT_EQ(bar_line("reading", 0, 10, 0, -1, 100),
             "reading [..............................]   0% 0/10 0 tokens/s ? left");
 }
 
 TEST(ProgressBarText, BarGivesWayOnANarrowTerminal) {
   for (int width = 1; width < 120; ++width)
-    EXPECT_LT(bar_line("reading", 8192, 16384, 8, width).size(), static_cast<size_t>(std::max(1, width)))
+    EXPECT_LT(bar_line("reading", 8192, 16384, 8, 8, width).size(), static_cast<size_t>(std::max(1, width)))
         << width;
-  EXPECT_EQ(bar_line("reading", 8192, 16384, 8, 57), "reading  50% 8,192/16,384 1024 tokens/s 8.0s left");
+  EXPECT_EQ(bar_line("reading", 8192, 16384, 8, 8, 57), "reading  50% 8,192/16,384 1024 tokens/s 8.0s left");
 }
 
 TEST(ProgressBarText, PlainLineSaysWhatIsLeftOrWhatItTook) {
-  EXPECT_EQ(plain_line("scoring", 500, 2000, 2), "scoring: 500 of 2,000 tokens, 250 tokens/s, 6.0s left");
-  EXPECT_EQ(plain_line("scoring", 2000, 2000, 8), "scoring: 2,000 of 2,000 tokens, 250 tokens/s, 8.0s");
+  EXPECT_EQ(plain_line("scoring", 500, 2000, 2, 6), "scoring: 500 of 2,000 tokens, 250 tokens/s, 6.0s left");
+  EXPECT_EQ(plain_line("scoring", 2000, 2000, 8, 0), "scoring: 2,000 of 2,000 tokens, 250 tokens/s, 8.0s");
 }
 
 TEST(Grouped, ThreeDigitsAtATime) {

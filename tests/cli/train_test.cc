@@ -1,5 +1,6 @@
 // train from a recipe to a result with the built program: what it writes, that killing it at any moment costs
 // nothing but time, and that its adapter is read by the other commands.
+#include <array>
 #include <sstream>
 
 #include "base/random.h"
@@ -146,15 +147,78 @@ TEST_F(Train, FaultsOfARecipeAreOneSentence) {
     EXPECT_TRUE(r.one_sentence()) << r.err;
     EXPECT_FALSE(fs::exists(dir_ / "run" / "snapshots"));
   }
+}
+
+/// 8 steps of 192 tokens and a short row of 48, then 4 of 96.
+TEST_F(Train, CheckOpensEveryInputAndTellsTokensAndHours) {
+  std::string file = recipe("run");
   Outcome check = run({"train", file, "--check"});
-  EXPECT_EQ(check.status, 0);
-  EXPECT_NE(check.err.find("gradients"), std::string::npos);
+  EXPECT_EQ(check.status, 0) << check.err;
+  for (const char* part :
+       {"gradients", "text: 1,920 tokens in 8 steps", "conversations: 384 tokens in 4 steps",
+        "it will take about", "a row of 96 tokens"})
+    EXPECT_NE(check.err.find(part), std::string::npos) << part << " in " << check.err;
+  Outcome object = run({"train", file, "--check", "--json", "-q"});
+  ASSERT_EQ(object.status, 0) << object.err;
+  Json json = object.json();
+  EXPECT_EQ(json["stages"][1]["tokens"], 384);
+  double flops = json["stages"][0]["flops"].get<double>() + json["stages"][1]["flops"].get<double>();
+  EXPECT_NEAR(json["hours"].get<double>() * 3600 * json["flops_per_s"].get<double>() / flops, 1, 1e-9);
+  EXPECT_FALSE(fs::exists(dir_ / "run"));
+  write("binary.jsonl", std::string("\x89PNG\r\n\x1a\n\0\0", 10));
+  for (const auto& [set, part] :
+       {std::pair{"stage.0.text.0.files=[\"absent.jsonl\"]", "absent.jsonl"},
+        std::pair{"stage.1.chat.0.files=[\"absent.jsonl\"]", "absent.jsonl"},
+        std::pair{"stage.0.short.text.0.files=[\"absent.jsonl\"]", "absent.jsonl"},
+        std::pair{"validation.files=[\"absent.jsonl\"]", "absent.jsonl"},
+        std::pair{"stage.0.text.0.files=[\"binary.jsonl\"]", "binary.jsonl"},
+        std::pair{"validation.lengths=[32, 100000]", "100000"}, std::pair{"model=nowhere", "nowhere"}}) {
+    Outcome r = run({"train", file, "--check", "-q", "--set", set});
+    EXPECT_EQ(r.status, 1) << set;
+    EXPECT_TRUE(r.one_sentence()) << r.err;
+    EXPECT_NE(r.err.find(part), std::string::npos) << r.err;
+    EXPECT_FALSE(fs::exists(dir_ / "run"));
+  }
+}
+
+TEST_F(Train, AMisspeltKeyIsNamedBeforeWhatItsAbsenceCauses) {
+  std::string file = recipe("run"), text = read_file(file);
+  const std::array<const char*, 3> changes[] = {
+      {"lora_rank = 4\nnorms = true", "lora_rankk = 4", "lora_rank"},
+      {"model = ", "modell = ", "model"},
+      {"[trained]", "[traind]", "trained"},
+      {"lr = 1e-2", "lrr = 1e-2", "lr"},
+      {"steps = 8", "step = 8", "steps"},
+      {"length = 96", "lenght = 96", "length"},
+      {"files = [\"heldout.jsonl\"]", "file = [\"x\"]", "files"},
+      {"files = [\"words.jsonl\"]", "filess = [\"x\"]", "files"},
+      {"files = [\"chats.jsonl\"]", "filess = [\"x\"]", "files"},
+      {"position_target", "position_targett", "position_target"},
+  };
+  for (const auto& [from, to, meant] : changes) {
+    std::string changed = text;
+    changed.replace(changed.find(from), std::string(from).size(), to);
+    Outcome r = run({"train", write("changed.toml", changed), "--check"});
+    EXPECT_EQ(r.status, 1);
+    EXPECT_TRUE(r.one_sentence()) << r.err;
+    EXPECT_NE(r.err.find(std::string("is unknown (did you mean ") + meant + "?)"), std::string::npos)
+        << r.err;
+  }
+}
+
+TEST_F(Train, ResumingWithoutASnapshotIsAnError) {
+  Outcome r = run({"train", recipe("run"), "--resume", "-q"});
+  EXPECT_EQ(r.status, 1);
+  EXPECT_TRUE(r.one_sentence()) << r.err;
+  for (const char* part : {"there is no snapshot to resume from", "without --resume"})
+    EXPECT_NE(r.err.find(part), std::string::npos) << r.err;
   EXPECT_FALSE(fs::exists(dir_ / "run"));
 }
 
 TEST_F(Train, CtrlCMakesASnapshotAndLeaves) {
   std::string whole = recipe("whole"), parts = recipe("parts");
-  std::vector<std::string> more = {"-q", "--set", "stage.0.steps=60", "--set", "snapshots.steps=0"};
+  std::vector<std::string> more = {"-q",        "--set", "stage.0.steps=60", "--set", "snapshots.steps=0",
+                                   "--threads", "1"};
   auto with = [&](std::vector<std::string> arguments) {
     arguments.insert(arguments.end(), more.begin(), more.end());
     return arguments;
@@ -162,11 +226,20 @@ TEST_F(Train, CtrlCMakesASnapshotAndLeaves) {
   ASSERT_EQ(run(with({"train", whole})).status, 0);
   fs::path lines = dir_ / "parts" / "metrics.jsonl";
   auto begun = [&](pid_t) { return fs::exists(lines) && fs::file_size(lines) > 0; };
-  EXPECT_EQ(run_until(begun, SIGINT, with({"train", parts})).status, 130);
+  Outcome stopped = run_until(begun, SIGINT,
+                              {"train", parts, "--set", "stage.0.steps=60", "--set", "snapshots.steps=0",
+                               "--set", "name='two words'", "--threads", "1"});
+  EXPECT_EQ(stopped.status, 130);
   EXPECT_TRUE(fs::exists(dir_ / "parts" / "snapshots"));
   EXPECT_FALSE(fs::exists(dir_ / "parts" / "adapter"));
-  Outcome resumed = run(with({"train", parts, "--resume"}));
-  ASSERT_EQ(resumed.status, 0) << resumed.err;
+  // The command that it prints is whole: a shell runs it as it is.
+  size_t at = stopped.err.find("longspan train ");
+  ASSERT_NE(at, std::string::npos) << stopped.err;
+  std::string command = stopped.err.substr(at + 9, stopped.err.find('\n', at) - at - 9);
+  EXPECT_EQ(command, "train " + parts +
+                         " --resume --set stage.0.steps=60 --set snapshots.steps=0 --set "
+                         "'name='\\''two words'\\''' --threads 1");
+  ASSERT_EQ(std::system((std::string(LONGSPAN_PROGRAM) + " " + command + " 2>/dev/null").c_str()), 0);
   EXPECT_EQ(weights("parts"), weights("whole"));
 }
 
@@ -179,7 +252,14 @@ TEST_F(Train, KilledAtAnyMomentItGoesOnToTheSameWeights) {
         return std::vector<std::string>{"train", recipe("trial"), "-q"};
       },
       [&] {
-        Outcome r = run({"train", recipe("trial"), "-q", "--resume"});
+        // Killed before its first snapshot, there is nothing to go on from.
+        bool some = false;
+        std::error_code none;
+        for (const auto& entry : fs::directory_iterator(dir_ / "trial" / "snapshots", none))
+          some |= entry.path().extension() == ".snapshot";
+        std::vector<std::string> again = {"train", recipe("trial"), "-q"};
+        if (some) again.push_back("--resume");
+        Outcome r = run(again);
         ASSERT_EQ(r.status, 0) << r.err;
         ASSERT_EQ(weights("trial"), weights("whole"));
         ASSERT_EQ(read_file(dir_ / "trial" / "snapshots" / "step-00000012.snapshot"),

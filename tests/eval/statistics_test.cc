@@ -115,5 +115,27 @@ TEST(Statistics, ADifferenceIsOfPairs) {
   EXPECT_EQ(difference({}, {}).p, 1);
 }
 
+/// From tables of Student's t.
+TEST(Student, IsThatOfTheTables) {
+  const std::pair<int64_t, double> rows[] = {{1, 12.7062}, {2, 4.3027},  {5, 2.5706},
+                                             {10, 2.2281}, {11, 2.2010}, {20, 2.0860},
+                                             {30, 2.0423}, {60, 2.0003}, {120, 1.9799}};
+  for (auto [df, t] : rows) EXPECT_NEAR(student975(df), t, 1e-3) << df;
+}
+
+/// Newcombe's own examples (Statistics in Medicine 17, 1998, pages 2635-2650, table II, method 10).
+TEST(Newcombe, IsThatOfThePaper) {
+  struct Row {
+    double a, b, c, d, low, high;  // right in both, only in the first, only in the second, in neither
+  };
+  for (const Row& r : {Row{36, 12, 2, 0, 0.0569, 0.3404}, Row{20, 12, 2, 16, 0.0562, 0.3292}}) {
+    double n = r.a + r.b + r.c + r.d;
+    // The paper's difference is the first minus the second.
+    Interval i = newcombe((r.a + r.c) / n, (r.a + r.b) / n, r.a / n, n);
+    EXPECT_NEAR(i.low, r.low, 1e-3);
+    EXPECT_NEAR(i.high, r.high, 1e-3);
+  }
+}
+
 }  // namespace
 }  // namespace longspan

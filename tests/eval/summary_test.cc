@@ -173,8 +173,9 @@ TEST_F(Summaries, CategoriesAreAveragedFirst) {
   EXPECT_DOUBLE_EQ(s["score"], 100 * (0.5 + 0.6) / 2);
   EXPECT_DOUBLE_EQ(s["compat"], s["score"]);
   EXPECT_DOUBLE_EQ(s["clean"], s["score"].get<double>() / 2);
-  EXPECT_LE(s["low"], s["score"]);
-  EXPECT_DOUBLE_EQ(s["low"], 100 * (0.5 + 0.5) / 2);  // a and b do not vary, c draws 0.5 twice
+  // Few cases, of which a and b do not vary: Wilson's interval of 0.55 in 1 / (1/64 + 1/32 + 1/8) trials.
+  EXPECT_NEAR(s["low"], 21.575705, 1e-4);
+  EXPECT_NEAR(s["high"], 84.447482, 1e-4);
   ASSERT_EQ(s["categories"].size(), 1u);
   EXPECT_DOUBLE_EQ(s["categories"][0]["score"], 50);
   settings["scoring"] = "clean";
@@ -192,6 +193,18 @@ TEST_F(Summaries, EqualTasksOfRightAndWrongHaveOneWilsonInterval) {
   Json s = of(settings_of("mine", {task_row("a", 5, {"presence"}), task_row("b", 5, {"presence"})}), lines);
   EXPECT_NEAR(s["low"], 49.01625, 1e-4);  // of 8 of 10
   EXPECT_NEAR(s["high"], 94.33178, 1e-4);
+}
+
+/// Two tasks of losses with two windows each, pooled over their tokens. Computed by hand: sums 2, 4, 3, 3 of 2 tokens
+/// each, mean 1.5; pulls -0.5, 0.5, 0, 0; variance 0.5 / 3; standard error sqrt(0.5 / 3 / 4); t of 3 degrees 3.1824.
+TEST_F(Summaries, FewLossesGetStudentsInterval) {
+  Lines lines;
+  for (auto [id, nll] : {std::pair("a/0", 2.0), {"a/1", 4.0}, {"b/0", 3.0}, {"b/1", 3.0}})
+    lines.emplace_back(id, loss(std::string(id, 1), Json::object(), nll, 2, 0));
+  Json s = of(settings_of("mine", {task_row("a", 2, {"loss"}), task_row("b", 2, {"loss"})}), lines);
+  EXPECT_NEAR(s["score"], 1.5, 1e-12);
+  EXPECT_NEAR(s["low"], 1.5 - 3.1824 * std::sqrt(0.5 / 3 / 4), 1e-4);
+  EXPECT_NEAR(s["high"], 1.5 + 3.1824 * std::sqrt(0.5 / 3 / 4), 1e-4);
 }
 
 TEST_F(Summaries, MetricsAreCombined) {

@@ -35,24 +35,24 @@ PositionConfig trained_for(int64_t tokens) {
 
 TEST(CompareMethods, AMissingFactorIsWhatTheLengthNeeds) {
   PositionConfig model = trained_for(2048);
-  EXPECT_EQ(stretch_method("linear", model, 8192).spec, "linear:factor=4");
-  EXPECT_EQ(stretch_method("yarn:beta_fast=16", model, 3072).spec, "yarn:beta_fast=16,factor=1.5");
-  EXPECT_EQ(stretch_method("linear", model, 1024).spec, "linear:factor=1");
-  EXPECT_EQ(stretch_method("linear:original=1024", model, 8192).spec, "linear:original=1024,factor=8");
-  EXPECT_EQ(stretch_method("dynamic_ntk", model, 8192).spec, "dynamic_ntk:factor=2");
-  EXPECT_EQ(stretch_method("linear:factor=3", model, 8192).spec, "linear:factor=3");
-  EXPECT_EQ(stretch_method("ntk:factor=auto", model, 8192).position.values.at("factor"), 4);
-  EXPECT_EQ(stretch_method("ntk:factor=2*auto,base=500000", model, 8192).spec, "ntk:factor=8,base=500000");
-  EXPECT_EQ(stretch_method("none", model, 8192).position.method, "rope");
+  EXPECT_EQ(compared_method("linear", model, 8192).spec, "linear:factor=4");
+  EXPECT_EQ(compared_method("yarn:beta_fast=16", model, 3072).spec, "yarn:beta_fast=16,factor=1.5");
+  EXPECT_EQ(compared_method("linear", model, 1024).spec, "linear:factor=1");
+  EXPECT_EQ(compared_method("linear:original=1024", model, 8192).spec, "linear:original=1024,factor=8");
+  EXPECT_EQ(compared_method("dynamic_ntk", model, 8192).spec, "dynamic_ntk:factor=2");
+  EXPECT_EQ(compared_method("linear:factor=3", model, 8192).spec, "linear:factor=3");
+  EXPECT_EQ(compared_method("ntk:factor=auto", model, 8192).position.values.at("factor"), 4);
+  EXPECT_EQ(compared_method("ntk:factor=2*auto,base=500000", model, 8192).spec, "ntk:factor=8,base=500000");
+  EXPECT_EQ(compared_method("none", model, 8192).position.method, "rope");
 }
 
 TEST(CompareMethods, FaultsAreNamed) {
   PositionConfig model = trained_for(2048), unknown = trained_for(0);
-  EXPECT_THROW(stretch_method("nonsense", model, 8192), Error);
-  EXPECT_THROW(stretch_method("ntk:factor=twice*auto", model, 8192), Error);
-  EXPECT_THROW(stretch_method("ntk:factor=2auto", model, 8192), Error);
-  EXPECT_THROW(stretch_method("linear", unknown, 8192), Error);
-  EXPECT_EQ(stretch_method("linear:factor=2", unknown, 8192).spec, "linear:factor=2");
+  EXPECT_THROW(compared_method("nonsense", model, 8192), Error);
+  EXPECT_THROW(compared_method("ntk:factor=twice*auto", model, 8192), Error);
+  EXPECT_THROW(compared_method("ntk:factor=2auto", model, 8192), Error);
+  EXPECT_THROW(compared_method("linear", unknown, 8192), Error);
+  EXPECT_EQ(compared_method("linear:factor=2", unknown, 8192).spec, "linear:factor=2");
 }
 
 /// The tiny model of the program's tests, loaded, with settings that take a moment.

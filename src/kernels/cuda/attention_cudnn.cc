@@ -188,6 +188,7 @@ struct Call {
   BandShape band_shape(const Launch& launch, bool backward, int64_t out_stride) const {
     return {.backward = backward,
             .limits = launch.limits,
+            .deterministic = backward && cudnn->deterministic,
             .batch = launch.queries.count,
             .heads = heads,
             .kv_heads = kv_heads,
@@ -353,6 +354,10 @@ void clear_unseen(const Call& call, const AttentionGradients& gradients) {
 }
 
 }  // namespace
+
+void make_attention_deterministic(CudaDevice& device) {
+  if (CudnnPlans* plans = plans_of(device)) plans->deterministic = true;
+}
 
 bool cudnn_attention(Tensor out, Tensor log_sum, std::span<const AttentionZone> zones, const KvPages& values,
                      const AttentionShape& shape) {

@@ -21,6 +21,10 @@
 
 namespace longspan {
 
+class CudaDevice;
+/// From now on the gradients of this device have the same bits every time; cuDNN's own order of sums has not.
+void make_attention_deterministic(CudaDevice& device);
+
 /// Kernels::attention for the cases above; false, with nothing written, for all others and where cuDNN is
 /// missing or refuses. Positions are accepted only where nothing depends on distances. Reads queries, keys
 /// and values in BF16. Takes at most about 2 GiB of scratch memory (heads go in groups), unless a single head

@@ -38,11 +38,13 @@ constexpr DType value_type(CacheKind kind) {
 }
 
 /// Stages of a warp's ring and blocks of a multiprocessor: 192 KB of shared memory hold their rings.
-template <int kD>
-constexpr int kDecodeStages = kD == 64 ? 4 : 2;
+template <int kD, CacheKind kKind>
+constexpr int kDecodeStages = kD == 64                        ? 4
+                              : kD == 128 && has_codes(kKind) ? 3
+                                                              : 2;
 constexpr int decode_blocks(int d, CacheKind kind) {
-  if (d <= 128) return has_codes(kind) ? 4 : 3;
-  return d == 192 ? 2 : 1;
+  if (d == 64 && has_codes(kind)) return 4;  // with heads of 128 the fourth is slower
+  return d <= 128 ? 3 : d == 192 ? 2 : 1;
 }
 /// Of how many numbers of 16 bits what multiplies the cache is the sum. Codes become F16, whose rounding is
 /// larger than the third.
@@ -58,7 +60,7 @@ template <int kD, CacheKind kKind>
 constexpr int kStageBytes = kStepBytes<kD, key_type(kKind)> + kStepBytes<kD, value_type(kKind)>;
 template <int kD, CacheKind kKind>
 constexpr int kRingBytes =
-    kKind == CacheKind::Any ? 0 : kDecodeWarps* kDecodeStages<kD>* kStageBytes<kD, kKind>;
+    kKind == CacheKind::Any ? 0 : kDecodeWarps* kDecodeStages<kD, kKind>* kStageBytes<kD, kKind>;
 
 /// F16 has few exponents: q is scaled so that its largest element lies below 2^14, and p by this.
 template <CacheKind kKind>
@@ -236,7 +238,7 @@ __device__ inline WholeRange whole_range(const AttentionView& v, const SequenceV
 template <int kD, CacheKind kKind>
 struct DecodeWarp {
   static constexpr bool kInRing = kKind != CacheKind::Any;
-  static constexpr int kStages = kInRing ? kDecodeStages<kD> : 1;
+  static constexpr int kStages = kInRing ? kDecodeStages<kD, kKind> : 1;
   static constexpr DType kKeyType = key_type(kKind), kValueType = value_type(kKind);
 
   const AttentionView& v;

@@ -14,6 +14,9 @@ namespace longspan {
 /// built in, a library that is missing.
 std::shared_ptr<Device> cuda_device(int index);
 
+/// See kernels/devices.h; `device` is one that cuda_device gave.
+void make_gpu_deterministic(Device& device);
+
 /// GPUs of this machine; 0, with the reason in `why`, where there are none that can be used.
 int count_gpus(std::string& why);
 

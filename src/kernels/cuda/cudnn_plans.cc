@@ -118,7 +118,8 @@ void add_backward(fe::graph::Graph& graph, const BandShape& s) {
   set_log_sum_layout(log_sum, s);
   auto [dq, dk, dv] = graph.sdpa_backward(
       queries(graph, kQ, s), keys(graph, kK, s), keys(graph, kV, s), queries(graph, kOut, s, s.out_stride),
-      queries(graph, kDout, s), graph.tensor(log_sum), band<fe::graph::SDPA_backward_attributes>(graph, s));
+      queries(graph, kDout, s), graph.tensor(log_sum),
+      band<fe::graph::SDPA_backward_attributes>(graph, s).set_deterministic_algorithm(s.deterministic));
   set_query_layout(*dq, kDq, s);
   set_key_layout(*dk, kDk, s);
   set_key_layout(*dv, kDv, s);

@@ -23,6 +23,7 @@ class CudaDevice;
 /// 128 and log-sums below -88.7 (cudnn-frontend #628).
 struct BandShape {
   bool backward = false, limits = false;
+  bool deterministic = false;  // backward gives the same bits every time
   int64_t batch = 1;
   int64_t heads = 0, kv_heads = 0, head_dim = 0;
   int64_t rows = 0, keys = 0;
@@ -53,6 +54,8 @@ struct CudnnPlans {
   ~CudnnPlans();
   CudnnPlans(const CudnnPlans&) = delete;
   CudnnPlans& operator=(const CudnnPlans&) = delete;
+
+  bool deterministic = false;  // what backward plans are asked to be
 
   /// Whether the library is here, of version 9.16 or later (earlier ones have faults in these graphs), and
   /// works with this GPU.

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "kernels/cuda/attention_cudnn.h"
 #include "kernels/cuda/cuda.h"
 #include "kernels/cuda/operations.h"
 
@@ -33,6 +34,10 @@ int driver_version() {
 }
 
 }  // namespace
+
+void make_gpu_deterministic(Device& device) {
+  make_attention_deterministic(static_cast<CudaDevice&>(device));
+}
 
 int count_gpus(std::string& why) {
   int count = 0;

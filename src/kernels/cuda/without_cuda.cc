@@ -8,6 +8,8 @@ std::shared_ptr<Device> cuda_device(int) {
   fail("--device cuda: this program was built without CUDA; --device cpu works");
 }
 
+void make_gpu_deterministic(Device&) {}
+
 int count_gpus(std::string& why) {
   why = "this program was built without CUDA";
   return 0;

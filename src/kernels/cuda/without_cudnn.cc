@@ -3,6 +3,8 @@
 
 namespace longspan {
 
+void make_attention_deterministic(CudaDevice&) {}
+
 bool cudnn_attention(Tensor, Tensor, std::span<const AttentionZone>, const KvPages&, const AttentionShape&) {
   return false;
 }

@@ -1,0 +1,79 @@
+// How long a run will take: its FLOPs, known from shapes, over the rate at which this machine trains one row.
+#include <algorithm>
+#include <chrono>
+
+#include "kernels/devices.h"
+#include "model/flops.h"
+#include "train/result.h"
+#include "train/trainer.h"
+
+namespace longspan {
+
+namespace {
+
+constexpr int64_t kProbeTokens = 512, kWarmUpTokens = 64;
+
+/// One document of n tokens, each of which predicts the next.
+TrainingRow plain_row(int64_t n) {
+  TrainingRow row;
+  auto count = static_cast<size_t>(n);
+  row.ids.assign(count, 0), row.starts.assign(count, 0), row.targets.assign(count, 0);
+  row.weights.assign(count, 1);
+  for (int64_t t = 0; t < n; ++t) row.positions.push_back(static_cast<double>(t));
+  return row;
+}
+
+}  // namespace
+
+TrainingForecast::OfStage forecast_stage(const Recipe& recipe, const Stage& stage,
+                                         const ModelConfig& config) {
+  auto steps = static_cast<double>(stage.steps);
+  double rows = static_cast<double>(stage.batch_tokens) / static_cast<double>(stage.row_tokens);
+  double flops = rows * row_flops(config, recipe.trained, plain_row(stage.row_tokens));
+  const ShortRows& shorts = stage.short_rows;
+  if (shorts.rows > 0) {
+    TrainingRow row = plain_row(shorts.tokens);
+    double both = row_flops(config, recipe.trained, row), of_row = 0;
+    if (shorts.cross_entropy > 0) of_row += both;
+    if (shorts.divergence > 0) of_row += both + forward_flops(config, row);
+    flops += static_cast<double>(shorts.rows) * of_row;
+  }
+  return {stage.name, stage.steps, stage.steps * (stage.batch_tokens + shorts.rows * shorts.tokens),
+          steps * flops};
+}
+
+double TrainingForecast::seconds() const {
+  double flops = 0;
+  for (const OfStage& stage : stages) flops += stage.flops;
+  return flops_per_s > 0 ? flops / flops_per_s : 0;
+}
+
+TrainingForecast forecast_training(const Recipe& recipe, const Checkpoint& checkpoint,
+                                   const std::shared_ptr<Device>& device) {
+  const Kernels& k = device->kernels();
+  ModelConfig config = read_config(checkpoint);
+  check_memory(training_memory(recipe, checkpoint, k), device->free_memory());
+  if (recipe.plan.deterministic) make_deterministic(*device);
+  TrainingForecast forecast;
+  for (const Stage& stage : recipe.stages) forecast.stages.push_back(forecast_stage(recipe, stage, config));
+  TrainingModel model = make_training_model(checkpoint, config, device, recipe.compute.value_or(k.preferred),
+                                            recipe.trained, recipe.seed);
+  check_writable(recipe, checkpoint, model);
+  forecast.probe_tokens = std::min(kProbeTokens, recipe.stages[0].row_tokens);
+  PositionSpec spec = position_spec(config.position, config.head_shape(), forecast.probe_tokens);
+  auto buffers = make_training_buffers(model, spec, forecast.probe_tokens, training_plan(recipe, k));
+  StepScalars scalars = make_step_scalars(model);
+  auto train_row = [&](int64_t tokens) {
+    TrainingRow row = plain_row(tokens);
+    auto start = std::chrono::steady_clock::now();
+    add_row_gradient(model, spec, row, 1, *buffers, scalars.loss);
+    device->synchronise();
+    return row_flops(config, recipe.trained, row) /
+           std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  train_row(std::min(kWarmUpTokens, forecast.probe_tokens));  // packs the weights
+  forecast.flops_per_s = train_row(forecast.probe_tokens);
+  return forecast;
+}
+
+}  // namespace longspan
