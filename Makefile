@@ -1,5 +1,5 @@
 # Thin: what to type, over CMake's presets. Every target says what it does and skips what is done.
-.PHONY: install uninstall deb reference demo test test-fast sanitize build model bench soak format format-check fuzz clean dependencies
+.PHONY: install uninstall deb reference demo test test-fast sanitize build model bench soak check-cache format format-check fuzz clean dependencies
 
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
@@ -49,6 +49,9 @@ bench: model  ## speed of reading and writing, as llama-bench shows it
 
 soak: test-fast  ## 100 runs each of train and eval killed at random moments, resumed, and compared bit by bit
 	LONGSPAN_TRIALS=100 OMP_WAIT_POLICY=passive build/tests/cli_tests --gtest_filter='*.KilledAtAnyMoment*'
+
+check-cache: model  ## documents kept on disk: times at 8K and 32K tokens, 50 kills, damage, another model (half an hour)
+	tools/check_reading_store.py
 
 format:  ## clang-format over all sources
 	tools/install_dependencies.sh clang-format

@@ -23,9 +23,13 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::filesystem::path& path() const { return path_; }
+  /// Device, inode, size, and times of modification and change of the mapped file: no other contents have the
+  /// same, even under the same path.
+  const std::string& stamp() const { return stamp_; }
 
  private:
   std::filesystem::path path_;
+  std::string stamp_;
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
 };

@@ -29,7 +29,7 @@ Prompts fit_document(Engine& engine, const Options& o, const std::string& docume
   auto needed = [&](const std::string& d) {
     made = prompts(d);
     int64_t longest = 0;
-    for (const auto& ids : made) longest = std::max(longest, std::ssize(ids));
+    for (const Prompt& prompt : made) longest = std::max(longest, std::ssize(prompt.ids));
     return longest + answer;
   };
   int64_t whole = needed(document);
@@ -49,16 +49,43 @@ Prompts fit_document(Engine& engine, const Options& o, const std::string& docume
   return made;
 }
 
+namespace {
+
+/// Feeds what follows the first `held` tokens, in passes of their own up to `document`.
+void feed_rest(Sequence& sequence, std::span<const int32_t> ids, int64_t held, int64_t document,
+               const Options& o, Prefill& result) {
+  ReadingTimes times = announce_reading(sequence, o, std::ssize(ids), false);
+  double start = seconds_now();
+  ProgressBar bar("reading", o.quiet, held, std::move(times));
+  int64_t total = std::ssize(ids) - held;
+  for (int64_t from = held; result.complete && from < std::ssize(ids);) {
+    int64_t to = from < document ? document : std::ssize(ids), before = from - held;
+    result.complete = sequence.feed(ids.subspan(static_cast<size_t>(from), static_cast<size_t>(to - from)),
+                                    [&](int64_t done, int64_t) { return bar.update(before + done, total); });
+    from = to;
+  }
+  result.complete &= !interrupted();
+  result.seconds += seconds_now() - start;
+}
+
+}  // namespace
+
 Prefill feed_prompt(Sequence& sequence, const std::vector<int32_t>& ids, const Options& o) {
   int64_t common = sequence.keep_prefix(ids);
-  Prefill result{.tokens = static_cast<int64_t>(ids.size()), .reused = common};
-  ReadingTimes times = announce_reading(sequence, o, result.tokens, false);
+  Prefill result{.tokens = std::ssize(ids), .reused = common};
+  feed_rest(sequence, ids, common, 0, o, result);
+  return result;
+}
+
+Prefill feed_prompt(Sequence& sequence, const Prompt& prompt, DocumentCache& cache, const Options& o) {
   double start = seconds_now();
-  ProgressBar bar("reading", o.quiet, common, std::move(times));
-  result.complete = sequence.feed(std::span(ids).subspan(static_cast<size_t>(common)),
-                                  [&](int64_t done, int64_t total) { return bar.update(done, total); }) &&
-                    !interrupted();
-  result.seconds = seconds_now() - start;
+  DocumentCache::Held held = cache.recall(sequence, prompt);
+  Prefill result{.tokens = std::ssize(prompt.ids),
+                 .reused = held.tokens,
+                 .stored = held.stored,
+                 .seconds = seconds_now() - start};
+  feed_rest(sequence, prompt.ids, held.tokens, prompt.document, o, result);
+  cache.read(prompt, std::ssize(sequence.ids()));
   return result;
 }
 
@@ -78,6 +105,7 @@ Json answer_facts(const Prefill& prefill, const Generation& generation) {
   const char* reasons[] = {"length", "end", "stop", "interrupted"};
   return {{"prompt_tokens", prefill.tokens},
           {"reused_tokens", prefill.reused},
+          {"stored_tokens", prefill.stored},
           {"answer_tokens", generation.ids.size()},
           {"prefill_s", prefill.seconds},
           {"decode_s", generation.seconds},
@@ -85,25 +113,33 @@ Json answer_facts(const Prefill& prefill, const Generation& generation) {
           {"peak_bytes", peak_bytes()}};
 }
 
-void remark_speed(const Options& o, const Prefill& prefill, const Generation& generation) {
+}  // namespace
+
+std::string speed(const Prefill& prefill, const Generation& generation) {
   auto rate = [](double tokens, double seconds) {
     return grouped(static_cast<int64_t>(seconds > 0 ? tokens / seconds : 0));
   };
-  remark(o, "read {} tokens{} in {} ({}/s), wrote {} in {} ({}/s); {} at most", grouped(prefill.tokens),
-         prefill.reused > 0 ? fmt::format(" ({} of them before)", grouped(prefill.reused)) : "",
-         human_seconds(prefill.seconds),
-         rate(static_cast<double>(prefill.tokens - prefill.reused), prefill.seconds),
-         grouped(static_cast<int64_t>(generation.ids.size())), human_seconds(generation.seconds),
-         rate(static_cast<double>(generation.ids.size()), generation.seconds),
-         human_bytes(static_cast<double>(peak_bytes())));
+  std::string reuse;
+  if (prefill.reused > 0)
+    reuse = fmt::format(" ({} of them before{})", grouped(prefill.reused),
+                        prefill.stored > 0 ? fmt::format(", {} from the disk", grouped(prefill.stored)) : "");
+  return fmt::format("read {} tokens{} in {} ({}/s), wrote {} in {} ({}/s)", grouped(prefill.tokens), reuse,
+                     human_seconds(prefill.seconds),
+                     rate(static_cast<double>(prefill.tokens - prefill.reused), prefill.seconds),
+                     grouped(std::ssize(generation.ids)), human_seconds(generation.seconds),
+                     rate(static_cast<double>(generation.ids.size()), generation.seconds));
 }
 
-}  // namespace
-
 void report_answer(const Options& o, Json fields, const Prefill& prefill, const Generation& generation) {
-  if (!o.json) return remark_speed(o, prefill, generation);
+  if (!o.json)
+    return remark(o, "{}; {} at most", speed(prefill, generation),
+                  human_bytes(static_cast<double>(peak_bytes())));
   fields.update(answer_facts(prefill, generation));
   print_json(fields);
+}
+
+void remark_limit(const Options& o, const Generation& generation, int64_t n) {
+  if (generation.reason == StopReason::Length) remark(o, "stopped at -n {}", n);
 }
 
 }  // namespace longspan::cli

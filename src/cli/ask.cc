@@ -1,4 +1,5 @@
-// ask: answers about a document. Several questions share the cache of the document, which is read once.
+// ask: answers about a document. Several questions share the document, which is read once; its keys and
+// values stay on disk for the questions of later calls (document_cache.h).
 #include <algorithm>
 #include <memory>
 
@@ -9,6 +10,8 @@
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/questions.h"
+#include "cli/window.h"
+#include "documents/document.h"
 
 namespace longspan::cli {
 
@@ -17,47 +20,108 @@ namespace {
 struct AskOptions : Options {
   std::vector<std::string> files, words, given;  // words: QUESTION; given: -Q
   std::vector<std::string> questions;
+  std::string question_file;
   int64_t n = 128;
   SamplingOptions sampling;
 };
 
-std::vector<int32_t> question_prompt(const Engine& engine, const AskOptions& o, const std::string& document,
-                                     const std::string& question) {
-  std::vector<ChatMessage> messages;
-  if (!o.system.empty()) messages.push_back({"system", o.system});
-  messages.push_back({"user", document_message(document, question)});
-  return engine.prompts().encode(messages);
+/// A line of --questions: the question itself, or a JSON object with "question".
+std::string question_of(const std::string& line, const std::string& where) {
+  if (!line.starts_with('{')) return line;
+  Json record = parse_json(line, where);
+  auto found = record.find("question");
+  if (found == record.end() || !found->is_string())
+    fail("{}: the object has no text under \"question\"", where);
+  return found->get<std::string>();
+}
+
+std::vector<std::string> read_questions(const AskOptions& o) {
+  const std::string& file = o.question_file;
+  std::vector<std::string> questions;
+  std::string text = documents::read_document(std::filesystem::path(file), o.encoding).text;
+  int64_t number = 0;
+  for (size_t at = 0; at < text.size();) {
+    size_t end = std::min(text.find('\n', at), text.size()), first = text.find_first_not_of(" \t\r", at);
+    ++number;
+    if (first < end) {
+      size_t last = text.find_last_not_of(" \t\r", end - 1);
+      questions.push_back(
+          question_of(text.substr(first, last + 1 - first), fmt::format("{}, line {}", file, number)));
+    }
+    at = end + 1;
+  }
+  if (questions.empty()) fail("{}: holds no question", file);
+  return questions;
 }
 
 /// One for each question.
 Prompts question_prompts(Engine& engine, const AskOptions& o) {
   return fit_document(engine, o, read_text(o, o.files), o.n, [&](const std::string& document) {
+    auto prompt = [&](const std::string& question) {
+      std::vector<ChatMessage> messages;
+      if (!o.system.empty()) messages.push_back({"system", o.system});
+      messages.push_back({"user", document_message(document, question)});
+      return engine.prompts().encode(messages);
+    };
+    std::vector<std::vector<int32_t>> unlike;
+    for (const char* q : kUnlikeQuestions) unlike.push_back(prompt(q));
     Prompts all;
-    for (const std::string& q : o.questions) all.push_back(question_prompt(engine, o, document, q));
+    for (const std::string& q : o.questions) all.push_back({.ids = prompt(q)});
+    for (Prompt& p : all) p.document = document_tokens(engine, p.ids, unlike);
     return all;
   });
 }
 
+/// The length to declare for prompts and answers: where keys depend on it, rounded up to whole pages, so that
+/// questions of different lengths can share a document.
+int64_t declared_length(const Engine& engine, const Prompts& all, const AskOptions& o) {
+  size_t longest = 0;
+  for (const Prompt& prompt : all) longest = std::max(longest, prompt.ids.size());
+  int64_t needed = static_cast<int64_t>(longest) + o.n;
+  if (!position_spec(engine.config().position, engine.config().head_shape(), needed).depends_on_length)
+    return needed;
+  return std::max(needed, std::min(pages_for(needed) * kPageTokens, window_tokens(engine.config(), o)));
+}
+
+/// False after Ctrl-C.
+bool answer_question(const Engine& engine, const AskOptions& o, Sequence& sequence, DocumentCache& cache,
+                     const Prompt& prompt, const std::string& question) {
+  constexpr double kWorthKeeping = 10;  // seconds
+  Prefill prefill = feed_prompt(sequence, prompt, cache, o);
+  if (!prefill.complete) {
+    if (prefill.seconds > kWorthKeeping) cache.keep(sequence);
+    return false;
+  }
+  bool several = o.questions.size() > 1;
+  if (several && !o.json) print_now(fmt::format("Question: {}\n", question));
+  Generation g = answer(sequence, engine, o.n, chat_sampling(engine.chat(), o.sampling), o);
+  if (several && !o.json) print_now("\n");
+  report_answer(o, {{"question", question}, {"answer", g.text}}, prefill, g);
+  remark_limit(o, g, o.n);
+  cache.keep(sequence);
+  // So that the passes of the next question, too, begin where the document ends.
+  if (prompt.document > 0) sequence.truncate(prompt.document);
+  return g.reason != StopReason::Interrupted;
+}
+
 int ask(AskOptions& o) {
-  o.questions = typed_questions(o.words, o.given);
-  if (o.questions.size() < o.words.size() + o.given.size())
+  if (o.question_file.empty()) o.questions = typed_questions(o.words, o.given);
+  if (o.question_file.empty() && o.questions.size() < o.words.size() + o.given.size())
     remark(o, "one question: {}; for several: -Q QUESTION -Q QUESTION", in_quotes(o.questions.front(), 200));
   check_sampling(o.sampling);
   choose_seed(o, o.sampling);
-  Engine engine = open_engine(o, Lengths::Known);
-  Prompts all = question_prompts(engine, o);
-  size_t longest = 0;
-  for (const auto& ids : all) longest = std::max(longest, ids.size());
-  Sequence sequence(engine, static_cast<int64_t>(longest) + o.n);
-  arm_interrupt();
-  for (size_t i = 0; i < all.size(); ++i) {
-    Prefill prefill = feed_prompt(sequence, all[i], o);
-    if (!prefill.complete) return kExitInterrupted;
-    if (all.size() > 1 && !o.json) remark(o, "question: {}", o.questions[i]);
-    Generation g = answer(sequence, engine, o.n, chat_sampling(engine.chat(), o.sampling), o);
-    report_answer(o, {{"question", o.questions[i]}, {"answer", g.text}}, prefill, g);
-    if (g.reason == StopReason::Interrupted) return kExitInterrupted;
+  if (!o.question_file.empty()) {
+    if (o.question_file == "-" && std::count(o.files.begin(), o.files.end(), "-") > 0)
+      fail("--file and --questions cannot both be standard input");
+    o.questions = read_questions(o);
   }
+  Engine engine = open_engine(o, Lengths::Known);
+  DocumentCache cache(engine, o);
+  Prompts all = question_prompts(engine, o);
+  Sequence sequence(engine, declared_length(engine, all, o));
+  arm_interrupt();
+  for (size_t i = 0; i < all.size(); ++i)
+    if (!answer_question(engine, o, sequence, cache, all[i], o.questions[i])) return kExitInterrupted;
   return kExitDone;
 }
 
@@ -69,8 +133,12 @@ Run define_ask(CLI::App& app) {
   CLI::Option* words = app.add_option("QUESTION", o->words, "the question; several in quotes each, or by -Q");
   CLI::Option* given =
       app.add_option("-Q,--question", o->given, "a question; may be repeated")->allow_extra_args(false);
-  app.parse_complete_callback([words, given] {
-    if (words->count() + given->count() == 0) throw CLI::RequiredError("QUESTION");
+  CLI::Option* file =
+      app.add_option("--questions", o->question_file, "a file of questions, one per line; - is stdin");
+  app.parse_complete_callback([words, given, file] {
+    size_t typed = words->count() + given->count();
+    if (typed + file->count() == 0) throw CLI::RequiredError("QUESTION");
+    if (typed > 0 && file->count() > 0) throw CLI::ExcludesError("--questions", "QUESTION");
   });
   add_file_option(app, *o, o->files, "the document, or several; - is standard input")->required();
   app.add_option("-n", o->n, "tokens of an answer at most; default 128")
@@ -78,6 +146,7 @@ Run define_ask(CLI::App& app) {
   add_chat_options(app, *o);
   add_sampling_options(app, o->sampling);
   add_window_options(app, *o);
+  add_cache_options(app, *o);
   add_engine_options(app, *o);
   add_output_options(app, *o);
   return [o] { return ask(*o); };

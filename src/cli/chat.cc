@@ -1,19 +1,15 @@
-// chat: a conversation, line by line, optionally about a file. The cache is kept: each turn feeds only what
-// is new. For methods that depend on the length, the declared length doubles whenever it is outgrown, and the
-// history is read again.
-#include <unistd.h>
-
+// chat: questions as a user types them, and the commands between them.
 #include <algorithm>
-#include <iostream>
-#include <limits>
 #include <memory>
 #include <optional>
 
 #include "base/error.h"
 #include "base/file.h"
-#include "cli/answering.h"
+#include "base/text.h"
 #include "cli/commands.h"
+#include "cli/conversation.h"
 #include "cli/interrupt.h"
+#include "cli/line_editor.h"
 #include "cli/output.h"
 #include "cli/window.h"
 
@@ -21,168 +17,112 @@ namespace longspan::cli {
 
 namespace {
 
-constexpr int64_t kFirstStep = 2048;
-
-struct ChatOptions : Options {
-  std::vector<std::string> files;
-  int64_t n = 512;
-  SamplingOptions sampling;
+/// A line that begins with its name is obeyed.
+struct ChatCommand {
+  const char* name;
+  const char* argument;  // "": takes none
+  const char* what;
+  void (*run)(Conversation& conversation, const std::string& argument, const Options& o);
 };
 
-class Conversation {
- public:
-  Conversation(Engine& engine, const ChatOptions& o)
-      : engine_(engine),
-        o_(o),
-        window_(window_tokens(engine.config(), o)),
-        steps_(position_spec(engine.config().position, engine.config().head_shape(), 0).depends_on_length) {
-    read_document();
-  }
+void help(Conversation&, const std::string&, const Options&);
 
-  void reset() { turns_.clear(); }
-
-  /// One question and its answer. False after Ctrl-C. After an Error the question is removed from the
-  /// history.
-  bool turn(const std::string& question) {
-    read_document();
-    turns_.push_back({"user", question});
-    try {
-      return reply();
-    } catch (...) {
-      turns_.pop_back();
-      throw;
-    }
-  }
-
- private:
-  bool reply() {
-    std::vector<int32_t> ids = fitting_prompt();
-    make_room(static_cast<int64_t>(ids.size()) + o_.n);
-    Prefill prefill = feed_prompt(*sequence_, ids, o_);
-    if (!prefill.complete) {
-      turns_.pop_back();
-      return false;
-    }
-    Generation g = answer(*sequence_, engine_, o_.n, chat_sampling(engine_.chat(), o_.sampling), o_);
-    turns_.push_back({"assistant", g.text});
-    report_answer(o_, {{"answer", g.text}}, prefill, g);
-    return g.reason != StopReason::Interrupted;
-  }
-
-  /// Reads the file if it has changed.
-  void read_document() {
-    if (o_.files.empty()) return;
-    std::string stamp;
-    for (const std::string& file : o_.files) stamp += file_stamp(file) + "\n";
-    if (stamp == stamp_) return;
-    document_ = read_text(o_, o_.files);
-    if (!stamp_.empty())
-      remark(o_, "{} has changed and is read again",
-             o_.files.size() == 1 ? o_.files.front() : "one of the files");
-    stamp_ = stamp;
-  }
-
-  /// The file goes into the first question, so that the template sees an ordinary conversation.
-  std::vector<int32_t> prompt(const std::string& document) const {
-    std::vector<ChatMessage> messages;
-    if (!o_.system.empty()) messages.push_back({"system", o_.system});
-    messages.insert(messages.end(), turns_.begin(), turns_.end());
-    if (!document.empty()) {
-      ChatMessage& first = messages[o_.system.empty() ? 0 : 1];
-      first.content = document_message(document, first.content);
-    }
-    return engine_.prompts().encode(messages);
-  }
-
-  /// With --truncate the oldest questions are dropped first, then parts of the document; without it, Error.
-  std::vector<int32_t> fitting_prompt() {
-    std::vector<int32_t> ids = prompt(document_);
-    auto over = [&] { return static_cast<int64_t>(ids.size()) > window_ - o_.n; };
-    int64_t dropped = 0;
-    while (over() && !o_.truncate.empty() && turns_.size() > 1) {
-      turns_.erase(turns_.begin(), turns_.begin() + 2);
-      ids = prompt(document_);
-      ++dropped;
-    }
-    if (dropped > 0)
-      remark(o_, "forgot the {} oldest question{} to fit the window", dropped, dropped == 1 ? "" : "s");
-    if (over() && document_.empty())
-      refuse_length(engine_, o_, static_cast<int64_t>(ids.size()) + o_.n, o_.n);
-    if (over())
-      ids = fit_document(engine_, o_, document_, o_.n, [this](const std::string& d) {
-              return Prompts{prompt(d)};
-            }).front();
-    else
-      check_memory(engine_, {.tokens = std::ssize(ids) + o_.n});
-    return ids;
-  }
-
-  /// A sequence with a declared length of at least `tokens`.
-  void make_room(int64_t tokens) {
-    if (sequence_ && sequence_->declared_length() >= tokens) return;
-    int64_t step = steps_ ? kFirstStep : window_;
-    while (step < tokens) step *= 2;
-    step = std::min(step, window_);
-    if (sequence_ && !sequence_->ids().empty())
-      remark(o_, "the conversation outgrew {} tokens: reading it again for {}",
-             grouped(sequence_->declared_length()), grouped(step));
-    sequence_.emplace(engine_, step);
-  }
-
-  Engine& engine_;
-  const ChatOptions& o_;
-  int64_t window_;
-  bool steps_;
-  std::string document_, stamp_;
-  std::vector<ChatMessage> turns_;
-  std::optional<Sequence> sequence_;
+constexpr ChatCommand kCommands[] = {
+    {"/file", "PATH", "adds a document",
+     [](Conversation& c, const std::string& path, const Options&) { c.add_file(path); }},
+    {"/save", "FILE", "writes the conversation to a file",
+     [](Conversation& c, const std::string& path, const Options&) { c.save(path); }},
+    {"/load", "FILE", "goes on with a conversation that was saved",
+     [](Conversation& c, const std::string& path, const Options&) { c.load(path); }},
+    {"/stats", "", "tokens, window, speed and memory",
+     [](Conversation& c, const std::string&, const Options&) { fmt::print(stderr, "{}", c.statistics()); }},
+    {"/reset", "", "forgets the conversation, not its documents",
+     [](Conversation& c, const std::string&, const Options& o) {
+       c.reset();
+       remark(o, "forgotten");
+     }},
+    {"/help", "", "this list", help},
+    {"/exit", "", "leaves, as /quit and Ctrl-D do", nullptr},
+    {"/quit", "", "", nullptr},
 };
+
+void help(Conversation&, const std::string&, const Options&) {
+  for (const ChatCommand& command : kCommands)
+    if (*command.what)
+      fmt::print(stderr, "{:<12} {}\n", fmt::format("{} {}", command.name, command.argument), command.what);
+  fmt::print(
+      stderr,
+      "A line that ends in \\ goes on in the next one; \"\"\" begins and ends a message of several lines.\n"
+      "Ctrl-C stops an answer.\n");
+}
+
+/// ~/ is the user's home, as in a shell.
+std::string with_home(const std::string& path) {
+  const char* home = std::getenv("HOME");
+  return path.starts_with("~/") && home ? home + path.substr(1) : path;
+}
 
 /// False: exit.
 bool obey(const std::string& line, Conversation& conversation, const Options& o) {
-  if (line == "/exit" || line == "/quit") return false;
-  if (line == "/reset") {
-    conversation.reset();
-    remark(o, "forgotten");
-  } else {
-    fmt::print(stderr, "{}/reset forgets the conversation, /exit leaves, Ctrl-C stops an answer\n",
-               line == "/help" ? "" : fmt::format("no command {}: ", line));
+  size_t end = std::min(line.find_first_of(" \t"), line.size());
+  std::string name = line.substr(0, end), argument;
+  if (size_t first = line.find_first_not_of(" \t", end); first != std::string::npos)
+    argument = line.substr(first, line.find_last_not_of(" \t") + 1 - first);
+  auto named = [&](const ChatCommand& command) { return name == command.name; };
+  auto command = std::find_if(std::begin(kCommands), std::end(kCommands), named);
+  if (command == std::end(kCommands)) {
+    fmt::print(stderr, "there is no command {}; /help lists them\n", in_quotes(name));
+    return true;
   }
+  if (!command->run) return false;
+  if (*command->argument && argument.empty())
+    fail("{} needs to know which file: {} {}", name, name, command->argument);
+  if (!*command->argument && !argument.empty()) fail("{} takes nothing after it", name);
+  command->run(conversation, with_home(argument), o);
   return true;
+}
+
+std::filesystem::path history_file() {
+  try {
+    return cache_dir() / "chat_history";
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+std::vector<std::string> command_names() {
+  std::vector<std::string> names;
+  for (const ChatCommand& command : kCommands) names.emplace_back(command.name);
+  return names;
 }
 
 int chat(ChatOptions& o) {
   check_sampling(o.sampling);
   choose_seed(o, o.sampling);
-  for (const std::string& file : o.files) {
-    if (file == "-") fail("chat reads your questions from standard input; give --file a real file");
-    if (std::error_code ignored; std::filesystem::is_fifo(file, ignored))
-      fail("{}: is a pipe, but chat reads its file again whenever it changes; give it a regular file", file);
-  }
+  for (const std::string& file : o.files) check_chat_file(file);
   Engine engine = open_engine(o, o.context > 0 ? Lengths::Known : Lengths::Unknown);
   stretch(engine, o, o.context);
   Conversation conversation(engine, o);
-  bool terminal = ::isatty(STDIN_FILENO);
-  if (terminal) remark(o, "Ask away; /help lists what else there is.");
-  std::string line;
+  LineEditor editor(command_names(), history_file());
+  if (editor.interactive()) remark(o, "Ask away; /help lists what else there is.");
   for (;;) {
     arm_interrupt();
-    if (terminal) fmt::print(stderr, "> ");
-    if (!std::getline(std::cin, line)) break;
-    if (line.ends_with('\r')) line.pop_back();  // typed or piped on Windows
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    if (line.starts_with('/')) {
-      if (!obey(line, conversation, o)) return kExitDone;
-      continue;
-    }
+    std::optional<std::string> message =
+        read_message([&](bool first) { return editor.line(first ? "> " : ". "); });
+    if (!message) break;
+    if (message->find_first_not_of(" \t\r\n") == std::string::npos) continue;
     try {
-      if (!conversation.turn(line) && !terminal) return kExitInterrupted;
+      if (message->starts_with('/')) {
+        if (!obey(*message, conversation, o)) return kExitDone;
+      } else if (!conversation.turn(*message) && !editor.interactive()) {
+        return kExitInterrupted;
+      }
     } catch (const Error& e) {
-      if (!terminal) throw;
+      if (!editor.interactive()) throw;
       print_fault(e.what());
     }
   }
-  if (terminal) fmt::print(stderr, "\n");
+  if (editor.interactive()) fmt::print(stderr, "\n");
   return interrupted() ? kExitInterrupted : kExitDone;
 }
 
@@ -197,6 +137,7 @@ Run define_chat(CLI::App& app) {
   add_chat_options(app, *o);
   add_sampling_options(app, o->sampling);
   add_window_options(app, *o);
+  add_cache_options(app, *o);
   add_engine_options(app, *o);
   add_output_options(app, *o);
   return [o] { return chat(*o); };

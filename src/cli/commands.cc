@@ -41,10 +41,11 @@ std::span<const Command> commands() {
       {"generate", "continue a text", "", "longspan generate smollm2 --prompt \"Once upon a time\" -n 64",
        define_generate},
       {"ask", "answer questions about a document",
-       "The document is read once, however many questions follow. With --json each answer is a line.",
+       "The document is read once, also for later calls (--cache). With --json each answer is a line.",
        "longspan ask smollm2 --file report.txt \"Who wrote it?\" --position yarn:factor=4", define_ask},
       {"chat", "a conversation, also about a file that changes",
-       "In the conversation: /reset forgets it, /exit leaves, Ctrl-C stops an answer.",
+       "In the conversation: /help lists the commands (/file, /save, /load, /stats, /reset, /exit); Ctrl-C\n"
+       "stops an answer.",
        "longspan chat smollm2 --file notes.txt", define_chat},
       {"corpus", "what a corpus is made of; its tokens as shards for training", "",
        "longspan corpus stats --model smollm2 books.jsonl.zst -o lengths", define_corpus},

@@ -26,6 +26,10 @@ struct Options {
   std::string encoding;  // "": recognised
   std::string truncate;  // "", "middle", "left", "right"
   int64_t context = 0;   // 0: the window that the method reaches
+  // commands that ask about documents
+  std::string cache;       // "": in the user's cache
+  int64_t cache_size = 0;  // 0: the default
+  bool no_cache = false;
   // commands that hold a conversation
   std::string system, chat_template;
 };

@@ -88,6 +88,10 @@ Engine::Engine(Checkpoint&& checkpoint, EngineSetup setup, const EngineOptions& 
       model_(load_model(checkpoint, setup, options, weights_, free_)),
       prompts_(std::move(setup.prompts)),
       files_(std::move(checkpoint.files)) {
+  for (const char* name : {"adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"})
+    if (!options.adapter.empty() && std::filesystem::exists(options.adapter / name))
+      files_.emplace_back(options.adapter / name);
+  if (checkpoint.format == CheckpointFormat::HuggingFace) config_text_ = dump_json(checkpoint.metadata);
   // The tokenizer holds the vocabulary now: the metadata's copy of it would double its memory.
   checkpoint.metadata = Json();
   ::malloc_trim(0);

@@ -60,6 +60,10 @@ class Engine {
   const Tokenizer& tokenizer() const { return prompts_.tokenizer; }
   const ChatFormat& chat() const { return prompts_.chat; }
   const EngineOptions& options() const { return options_; }
+  /// The files that the weights came from, the adapter's last; and of a Hugging Face directory its
+  /// config.json. Together they decide everything that the model computes.
+  std::span<const MappedFile> files() const { return files_; }
+  const std::string& config_text() const { return config_text_; }
   /// Where --position left its factor to the length (EngineSetup::unstretched): the positions become those
   /// for texts of `tokens` tokens. To be called before there is a sequence; without effect elsewhere. Returns
   /// what
@@ -87,6 +91,7 @@ class Engine {
   PromptMaker prompts_;
   mutable std::map<std::array<int64_t, 3>, Activations> buffers_;  // key: how many rotations a spec has
   std::vector<MappedFile> files_;  // weights that were not converted are views into these
+  std::string config_text_;
 };
 
 }  // namespace longspan

@@ -98,6 +98,14 @@ int64_t Sequence::keep_prefix(std::span<const int32_t> ids, int64_t multiple) {
   return cache_.length();
 }
 
+void Sequence::adopt(std::span<const int32_t> ids) {
+  assert(ids_.empty());
+  prepare(ids.size());
+  cache_.reserve(std::ssize(ids));
+  cache_.set_length(std::ssize(ids));
+  took(ids);
+}
+
 void Sequence::truncate(int64_t n) {
   cache_.truncate(n);
   ids_.resize(static_cast<size_t>(n));

@@ -53,6 +53,10 @@ class Sequence {
   /// how many tokens that is: those that need not be fed.
   int64_t keep_prefix(std::span<const int32_t> ids, int64_t multiple = 1);
 
+  /// Makes an empty sequence hold `ids`, whose keys and values another sequence computed under an equal spec:
+  /// the caller writes them to the pages of cache(). Error when the declared length is exceeded.
+  void adopt(std::span<const int32_t> ids);
+
   /// [V] after the last token fed.
   std::span<float> logits() { return logits_; }
   /// Forgets all but the first n tokens; logits() is invalid until the next feed.
@@ -60,6 +64,8 @@ class Sequence {
   const std::vector<int32_t>& ids() const { return ids_; }
   int64_t declared_length() const { return declared_; }
   const PositionSpec& spec() const { return spec_; }
+  const PositionConfig& position() const { return position_; }
+  const KvCache& cache() const { return cache_; }
 
  private:
   friend void feed_together(std::span<Sequence* const> sequences,

@@ -125,6 +125,16 @@ int32_t KvPool::copy_of(int32_t page) {
   return copy;
 }
 
+void KvPool::download(std::byte* to, int32_t page) const {
+  assert(references(page) > 0);
+  device_.download(to, memory_ + page * layout_.page_bytes(), layout_.page_bytes());
+}
+
+void KvPool::upload(int32_t page, const std::byte* from) {
+  assert(references(page) == 1);
+  device_.upload(memory_ + page * layout_.page_bytes(), from, layout_.page_bytes());
+}
+
 KvPages KvPool::pages(int64_t layer, int64_t offset, DType dtype, Tensor table) const {
   return {.memory = memory_ + layer * layout_.layer_bytes() + offset,
           .stride = layout_.page_bytes(),

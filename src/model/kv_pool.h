@@ -68,6 +68,10 @@ class KvPool {
   /// A page with one reference and the contents of `page`.
   int32_t copy_of(int32_t page);
 
+  /// The page_bytes() of a page, between the host and the device: for files.
+  void download(std::byte* to, int32_t page) const;
+  void upload(int32_t page, const std::byte* from);
+
   int64_t limit() const { return limit_; }
   int64_t taken() const { return taken_; }
   int64_t free_pages() const { return limit_ - taken_; }
