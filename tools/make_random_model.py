@@ -113,6 +113,16 @@ def write_gguf(shape, out, kind):
     print(f"{out}: {at / 2**30:.2f} GiB")
 
 
+def write_tokenizer(out):
+    """tokenizer.json of single bytes."""
+    chars = byte_letters()
+    json.dump({"version": "1.0", "added_tokens": [], "normalizer": None,
+               "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+               "post_processor": None, "decoder": {"type": "ByteLevel"},
+               "model": {"type": "BPE", "vocab": {chars[b]: b for b in range(256)}, "merges": []}},
+              open(f"{out}/tokenizer.json", "w"))
+
+
 def main():
     shape, out = SHAPES[sys.argv[1]], sys.argv[2]
     if len(sys.argv) > 3:
@@ -124,12 +134,7 @@ def main():
                "num_key_value_heads": kv_heads, "vocab_size": vocab, "rope_theta": base, "rms_norm_eps": 1e-5,
                "max_position_embeddings": window, "tie_word_embeddings": tied, "hidden_act": "silu",
                "bos_token_id": 0, "eos_token_id": 0, "torch_dtype": "bfloat16"}, open(f"{out}/config.json", "w"))
-    chars = byte_letters()
-    json.dump({"version": "1.0", "added_tokens": [], "normalizer": None,
-               "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
-               "post_processor": None, "decoder": {"type": "ByteLevel"},
-               "model": {"type": "BPE", "vocab": {chars[b]: b for b in range(256)}, "merges": []}},
-              open(f"{out}/tokenizer.json", "w"))
+    write_tokenizer(out)
     rng = np.random.default_rng(1)
     header, at = {}, 0
     for name, size in tensors(shape):

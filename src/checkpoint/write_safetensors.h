@@ -1,36 +1,17 @@
-// Writing safetensors: the header first, then each tensor's bytes as its source produces them, a few rows at
-// a time, so that a model larger than memory can be written. Files get their final names only when they are
-// complete.
+// Writing safetensors: the header first, then each tensor's bytes as its source produces them. Files get
+// their final names only when they are complete.
 #pragma once
 
 #include <filesystem>
-#include <functional>
 #include <span>
-#include <string>
-#include <vector>
 
 #include "base/json.h"
-#include "base/progress.h"
-#include "checkpoint/checkpoint.h"
+#include "checkpoint/tensor_source.h"
 
 namespace longspan {
 
-/// A tensor that does not exist yet: its entry in the header, and the function that produces its rows.
-struct TensorSource {
-  std::string name;
-  DType dtype = DType::F32;  // F32, F16 or BF16
-  std::vector<int64_t> sizes;
-  /// Writes rows [row, row + rows), contiguous, in `dtype`.
-  std::function<void(std::byte* out, int64_t row, int64_t rows)> fill;
-
-  int64_t rows() const;  // all sizes but the last one, multiplied
-  int64_t bytes() const;
-};
-
-/// Writes the tensor's own bytes; it must be F32, F16 or BF16.
-TensorSource as_it_lies(const NamedTensor& tensor);
-
-/// One file. The data begins at a multiple of 8 bytes. `metadata` is the object of strings that goes under
+/// One file of F32, F16 and BF16 tensors. The data begins at a multiple of 8 bytes. `metadata` is the object
+/// of strings that goes under
 /// "__metadata__"; null leaves it out. Error naming the file when writing fails, or when `progress` (in
 /// bytes) asks to stop: then no file remains.
 void write_safetensors(const std::filesystem::path& path, std::span<const TensorSource> tensors,

@@ -1,5 +1,5 @@
-// extend, convert, merge: a model directory with a longer window, of another type, or with an adapter in its
-// weights.
+// extend, convert, merge: a model directory or GGUF file with a longer window or of another type; a directory
+// with an adapter in its weights.
 #include <memory>
 
 #include "base/error.h"
@@ -10,6 +10,7 @@
 #include "cli/output.h"
 #include "cli/usage.h"
 #include "model/adapter_files.h"
+#include "model/write_gguf_model.h"
 #include "model/write_model.h"
 #include "position/stretch.h"
 
@@ -36,13 +37,31 @@ std::optional<DType> wished_type(const ExtendOptions& o) {
   return o.type.empty() ? std::nullopt : dtype_from_name(o.type);
 }
 
+bool wants_gguf(const ExtendOptions& o) { return std::filesystem::path(o.out).extension() == ".gguf"; }
+
+/// The directory or, by the name's ending, the GGUF file.
+std::vector<std::string> write_files(const ExtendOptions& o, const Checkpoint& checkpoint,
+                                     const ModelConfig& config, const ModelWish& wish) {
+  Progress go_on = [](int64_t, int64_t) { return !interrupted(); };
+  if (!wants_gguf(o)) {
+    if (wish.type && is_quantised(*wish.type))
+      fail("{}: a directory holds f32, f16 or bf16; for {} name a GGUF file, as in -o {}.gguf", o.out, o.type,
+           o.out);
+    return write_model(checkpoint, config, wish, go_on);
+  }
+  if (!wish.replaced.empty())
+    fail("{}: trained weights are written into a directory; convert that directory to GGUF afterwards",
+         o.out);
+  return write_gguf_model(checkpoint, config, {o.out, wish.type, wish.position, wish.window}, go_on);
+}
+
 int write(const ExtendOptions& o, const Checkpoint& checkpoint, const ModelConfig& config,
           const ModelWish& wish) {
   set_threads(o.threads > 0 ? o.threads : physical_cores());
   arm_interrupt();
   std::vector<std::string> remarks;
   try {
-    remarks = write_model(checkpoint, config, wish, [](int64_t, int64_t) { return !interrupted(); });
+    remarks = write_files(o, checkpoint, config, wish);
   } catch (const Error&) {
     if (interrupted()) return kExitInterrupted;
     throw;
@@ -52,7 +71,7 @@ int write(const ExtendOptions& o, const Checkpoint& checkpoint, const ModelConfi
   ModelConfig written = read_config(open_checkpoint(o.out));
   int64_t window = extended_context(written.position);
   if (o.json) {
-    print_json({{"directory", o.out},
+    print_json({{wants_gguf(o) ? "file" : "directory", o.out},
                 {"position", describe(written.position)},
                 {"window", window},
                 {"remarks", remarks}});
@@ -92,11 +111,15 @@ int merge(const ExtendOptions& o) {
 }
 
 CLI::Option* add_type_option(CLI::App& app, ExtendOptions& o, const char* text) {
-  return app.add_option("--type", o.type, text)->transform(one_of({"f32", "f16", "bf16"}));
+  return app.add_option("--type", o.type, text)
+      ->transform(
+          one_of({"f32", "f16", "bf16", "q8_0", "q6_k", "q5_k", "q5_1", "q5_0", "q4_k", "q4_1", "q4_0"}));
 }
 
 void add_shared_options(CLI::App& app, ExtendOptions& o) {
-  app.add_option("-o,--out", o.out, "directory to write; must not exist or be empty")->required();
+  app.add_option("-o,--out", o.out,
+                 "directory or, with the ending .gguf, file to write; must not exist or be empty")
+      ->required();
   app.add_option("-t,--threads", o.threads, "threads; default the physical cores")
       ->check(CLI::Range(1, 1024).description(""));
   add_output_options(app, o);
@@ -130,7 +153,9 @@ Run define_merge(CLI::App& app) {
 Run define_convert(CLI::App& app) {
   auto o = std::make_shared<ExtendOptions>();
   add_model_argument(app, *o);
-  add_type_option(app, *o, "f32, f16, bf16")->required();
+  add_type_option(app, *o,
+                  "f32, f16, bf16; of a GGUF file also q8_0, q6_k, q5_k, q5_1, q5_0, q4_k, q4_1, q4_0")
+      ->required();
   add_shared_options(app, *o);
   return [o] { return convert(*o); };
 }

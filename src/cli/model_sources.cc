@@ -2,9 +2,31 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/text.h"
+#include "cli/hub_cache.h"
 
 namespace longspan::cli {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// CACHE/NAME/.fetched.json: {"path": relative to CACHE/NAME, "." where the model is the directory}.
+fs::path note_of(const std::string& name) { return cache_dir() / name / ".fetched.json"; }
+
+/// Where a model of the user's list was put; empty when it was not fetched.
+fs::path fetched(const std::string& name) {
+  std::error_code ignored;
+  if (name.empty() || name[0] == '.' || name.find('/') != name.npos || !fs::exists(note_of(name), ignored))
+    return {};
+  Json note = parse_json_file(note_of(name));
+  if (!note.is_object() || !note.contains("path") || !note["path"].is_string())
+    fail("{}: the text \"path\" is missing; fetch {} again", note_of(name).string(), name);
+  return (cache_dir() / name / note["path"].get<std::string>()).lexically_normal();
+}
+
+}  // namespace
 
 std::span<const ModelSource> model_sources() {
   static const ModelSource table[] = {
@@ -24,6 +46,11 @@ std::filesystem::path cached_model(const ModelSource& source) {
   return cache_dir() / source.name / std::filesystem::path(source.member).filename();
 }
 
+void remember_fetched(const std::string& name, const fs::path& path) {
+  fs::path relative = path.lexically_relative(cache_dir() / name);
+  write_file_atomic(note_of(name), dump_json(Json{{"path", relative.string()}}));
+}
+
 std::filesystem::path resolve_model(const std::string& model) {
   std::error_code ignored;
   if (std::filesystem::exists(model, ignored)) return model;
@@ -33,11 +60,15 @@ std::filesystem::path resolve_model(const std::string& model) {
       fail("{} has not been fetched yet: run `longspan fetch {}`", excerpt(model, 300), excerpt(model, 300));
     return path;
   }
+  if (fs::path path = fetched(model); !path.empty()) return path;
+  if (std::optional<HubId> id = hub_id(model)) return resolve_hub(*id);
   std::string names;
   for (const ModelSource& source : model_sources())
     names += fmt::format("{}{}", names.empty() ? "" : ", ", source.name);
-  fail("{}: no such file or directory, nor a name that `longspan fetch` knows ({})", excerpt(model, 300),
-       names);
+  fail(
+      "{}: no such file or directory, nor a name that `longspan fetch` knows ({}), nor an id of the hub "
+      "(owner/name)",
+      excerpt(model, 300), names);
 }
 
 }  // namespace longspan::cli

@@ -1,4 +1,5 @@
-// THE table of models that `longspan fetch` knows by a short name, and where they are kept.
+// THE table of models that `longspan fetch` knows by a short name, where they are kept, and what the name of
+// a model on the command line means.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +26,11 @@ const ModelSource* find_model_source(const std::string& name);
 /// CACHE/NAME/FILE, whether or not it exists.
 std::filesystem::path cached_model(const ModelSource& source);
 
-/// The path of a model that the user named: an existing path, or a name of the table. Error saying how to
-/// fetch it, or listing the known names.
+/// Notes that `longspan fetch NAME` of the user's list has brought `path`, a file or directory in the cache.
+void remember_fetched(const std::string& name, const std::filesystem::path& path);
+
+/// The path of a model that the user named: an existing path, a name of the table or of the user's list, or
+/// an id of the hub ("owner/name") that its tools have downloaded. Error saying how to get it.
 std::filesystem::path resolve_model(const std::string& model);
 
 }  // namespace longspan::cli

@@ -345,6 +345,9 @@ std::string adapter_position(const fs::path& directory) {
 }
 
 std::vector<NamedTensor> load_adapter(const fs::path& directory, Model& model) {
+  if (!row_of(model.config).trains)
+    fail("{}: adapters of {} models are not supported yet; merge it into its base with PEFT",
+         directory.string(), model.config.architecture);
   AdapterConfig config = read_adapter_config(config_of(directory), (directory / kConfigFile).string());
   fs::path file = tensor_file(directory);
   MappedFile mapped(file);

@@ -13,10 +13,19 @@ namespace {
 void add_branch(const Model& model, const LayerBuffers& b, Tensor x, const Linear& w, const Adapter& adapter,
                 Tensor norm) {
   const Kernels& k = model.kernels();
-  if (!norm) return project(k, b.residual, x, w, adapter, b.low_rank, true);
+  auto multiplier = static_cast<float>(model.config.residual_multiplier);
+  if (!norm && multiplier == 1) return project(k, b.residual, x, w, adapter, b.low_rank, true);
   project(k, b.branch, x, w, adapter, b.low_rank, false);
-  k.rmsnorm(b.branch, b.branch, norm, model.config.rms_norm_eps);
+  if (norm) k.rmsnorm(b.branch, b.branch, norm, model.config.rms_norm_eps);
+  if (multiplier != 1) k.scale(b.branch, multiplier, {});
   k.add(b.residual, b.branch);
+}
+
+/// What a half of the layer reads: the residual, normalised where there is a norm.
+void read_residual(const Model& model, const LayerBuffers& b, Tensor norm) {
+  const Kernels& k = model.kernels();
+  if (norm) return k.rmsnorm(b.normed, b.residual, norm, model.config.rms_norm_eps);
+  k.convert(b.normed, b.residual);
 }
 
 /// Whether the operations that do several things for few rows may take the place of their parts.
@@ -29,12 +38,12 @@ void project_heads(const Model& model, const LayerWeights& w, const LayerAdapter
                    const LayerBuffers& b) {
   const Kernels& k = model.kernels();
   float eps = model.config.rms_norm_eps;
-  if (fused(k, b) && !low.q && !low.k && !low.v) {
+  if (fused(k, b) && w.attn_norm && !low.q && !low.k && !low.v) {
     const std::array<Projection, kMostProjections> projections{{{b.q, &w.q}, {b.k, &w.k}, {b.v, &w.v}}};
     k.norm_linear(projections, b.residual, w.attn_norm, eps);
     return;
   }
-  k.rmsnorm(b.normed, b.residual, w.attn_norm, eps);
+  read_residual(model, b, w.attn_norm);
   project(k, b.q, b.normed, w.q, low.q, b.low_rank, false);
   project(k, b.k, b.normed, w.k, low.k, b.low_rank, false);
   project(k, b.v, b.normed, w.v, low.v, b.low_rank, false);
@@ -114,7 +123,7 @@ void project(const Kernels& k, Tensor out, Tensor x, const Linear& w, const Adap
 
 void normalise_heads(const Model& model, Tensor x, Tensor weight) {
   if (!weight) return;
-  int64_t d = model.config.head_dim;
+  int64_t d = weight.size[0];
   Tensor heads = x.viewed(x.dtype, x.rows() * x.cols() / d, d);
   model.kernels().rmsnorm(heads, heads, weight, model.config.rms_norm_eps);
 }
@@ -137,9 +146,9 @@ void gate_mlp(const Model& model, int64_t layer, const LayerAdapters& low, const
   const Kernels& k = model.kernels();
   const LayerWeights& w = model.weights.layers[static_cast<size_t>(layer)];
   const ModelConfig& c = model.config;
-  if (fused(k, b) && !low.gate && !low.up)
+  if (fused(k, b) && w.mlp_norm && !low.gate && !low.up)
     return k.norm_gate(b.mlp, b.residual, w.mlp_norm, c.rms_norm_eps, w.gate, w.up, c.activation);
-  k.rmsnorm(b.normed, b.residual, w.mlp_norm, c.rms_norm_eps);
+  read_residual(model, b, w.mlp_norm);
   project(k, b.gate, b.normed, w.gate, low.gate, b.low_rank, false);
   project(k, b.up, b.normed, w.up, low.up, b.low_rank, false);
   k.gate(b.mlp, b.gate, b.up, c.activation);

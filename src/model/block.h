@@ -66,7 +66,8 @@ extern const LayerAdapters kNoAdapters;
 void project(const Kernels& k, Tensor out, Tensor x, const Linear& w, const Adapter& adapter, Tensor low,
              bool accumulate);
 
-/// Normalises each head of x [T, heads D]; does nothing without a weight.
+/// Normalises each head of x [T, heads D], or all of them as one vector where the weight is that long; does
+/// nothing without a weight.
 void normalise_heads(const Model& model, Tensor x, Tensor weight);
 
 /// First half: residual += o(attention(norm(residual))). Leaves q (rotated), attended, log_sum and, where

@@ -3,6 +3,7 @@
 #include "model/config.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 #include <optional>
 
@@ -40,11 +41,64 @@ const Architecture kArchitectures[] = {
      .hf_type = "gemma3_text",
      .hf_names = &kGemmaNames,
      .qk_norm = true,
+     .post_norms = true,
      .gemma = true,
      .tied = true,
      .head_dim = 256,
      .sliding_window = 4096,
      .base = 1e6},
+    {.name = "qwen2moe",
+     .hf_type = "qwen2_moe",
+     .qkv_bias = true,
+     .experts = true,
+     .trains = false,
+     .max_window_layers = true,
+     .sliding_window = 4096},
+    {.name = "qwen3moe",
+     .hf_type = "qwen3_moe",
+     .qk_norm = true,
+     .experts = true,
+     .norm_topk_prob = true,
+     .trains = false,
+     .max_window_layers = true,
+     .sliding_window = 4096},
+    {.name = "phi3",
+     .hf_type = "phi3",
+     .hf_names = &kPhi3Names,
+     .gguf_names = &kGgufPhi3Names,
+     .trains = false,
+     .sliding_window = -1,
+     .eps = 1e-5},
+    {.name = "smollm3",
+     .hf_type = "smollm3",
+     .gguf_permuted = true,
+     .trains = false,
+     .tied = true,
+     .base = 2e6,
+     .no_rope_layer_interval = 4},
+    {.name = "olmo2",
+     .hf_type = "olmo2",
+     .hf_names = &kOlmo2Names,
+     .gguf_names = &kGgufOlmo2Names,
+     .qk_norm = true,
+     .qk_norm_whole = true,
+     .pre_norms = false,
+     .post_norms = true,
+     .trains = false,
+     .eps = 1e-5},
+    {.name = "glm4",
+     .hf_type = "glm4",
+     .hf_names = &kGlm4Names,
+     .gguf_names = &kGgufGlm4Names,
+     .gguf_permuted = true,
+     .hf_permuted = true,
+     .post_norms = true,
+     .o_unbiased = true,
+     .trains = false,
+     .head_dim = 128,
+     .eps = 1.5625e-7,
+     .rotary_fraction = 0.5},
+    {.name = "granite", .hf_type = "granite", .gguf_permuted = true, .multipliers = true, .trains = false},
 };
 
 const Architecture& find_architecture(const char* Architecture::*field, const std::string& wanted,
@@ -59,7 +113,7 @@ const Architecture& find_architecture(const char* Architecture::*field, const st
 }
 
 constexpr int64_t kMaxWidth = int64_t{1} << 20, kMaxLayers = 4096, kMaxHeads = 4096, kMaxHeadDim = 4096,
-                  kMaxVocab = int64_t{1} << 24, kMaxWindow = int64_t{1} << 40;
+                  kMaxExperts = 4096, kMaxVocab = int64_t{1} << 24, kMaxWindow = int64_t{1} << 40;
 
 void check_shapes(const ModelConfig& c, const std::string& source) {
   if (c.num_attention_heads % c.num_key_value_heads != 0)
@@ -70,6 +124,11 @@ void check_shapes(const ModelConfig& c, const std::string& source) {
          c.rotary_dim);
   if (c.sliding_window_pattern > 0 && !(c.rope_local_base_freq > 0 && std::isfinite(c.rope_local_base_freq)))
     fail("{}: the rotary base of local layers must be above 0, not {}", source, c.rope_local_base_freq);
+  if (c.num_experts > 0 && (c.num_experts_per_tok < 1 || c.num_experts_per_tok > c.num_experts))
+    fail("{}: a token cannot be given to {} of {} experts", source, c.num_experts_per_tok, c.num_experts);
+  for (double factor : {c.embedding_scale, c.residual_multiplier, c.logits_scaling})
+    if (!(std::isfinite(factor) && factor != 0))
+      fail("{}: the multipliers of embedding, residual and logits must be finite and not 0", source);
   if (c.norm_head && c.tie_word_embeddings)
     fail("{}: norm_head with tied word embeddings is not supported", source);
   if (!(c.rms_norm_eps >= 0 && c.rms_norm_eps < 1))
@@ -109,7 +168,7 @@ void refuse_unknown_arithmetic(Settings& f, const Architecture& row) {
     f.refuse("quantization_config",
              "this checkpoint was quantised in a way that is not supported; use F32, F16, BF16 or GGUF");
   for (const char* experts : {"num_experts", "num_local_experts", "n_routed_experts"})
-    refuse_experts(f, experts);
+    if (!row.experts) refuse_experts(f, experts);
   for (const char* flag : {"rope_interleaved", "use_bidirectional_attention"})
     if (flag_of(f, flag, false)) fail("{} is not supported", f.where(flag));
   for (const char* cap : {"attn_logit_softcapping", "final_logit_softcapping"})
@@ -117,12 +176,13 @@ void refuse_unknown_arithmetic(Settings& f, const Architecture& row) {
 }
 
 /// sliding_window_pattern of a list that says for each layer whether it is local.
-int64_t pattern_of(const std::vector<bool>& local, const Settings& f, const std::string& key) {
+int64_t pattern_of(const std::vector<bool>& local, const Settings& f, const std::string& key,
+                   const char* others = "layers that see everything") {
   auto first = std::find(local.begin(), local.end(), false);
   auto every = static_cast<int64_t>(first - local.begin()) + 1;
   for (size_t l = 0; l < local.size(); ++l)
     if (local[l] == ((static_cast<int64_t>(l) + 1) % every == 0))
-      f.refuse(key, "only layers that see everything at even intervals are supported");
+      f.refuse(key, fmt::format("only {} at even intervals are supported", others));
   return every;
 }
 
@@ -143,7 +203,7 @@ int64_t window_pattern_from_hf(Settings& f, int64_t layers) {
 int64_t sliding_window_from_hf(Settings& f, const Json& json, const Architecture& row, int64_t layers) {
   if (row.sliding_window == 0) return 0;
   bool null = json.contains("sliding_window") && json["sliding_window"].is_null();
-  int64_t window = null ? 0 : row.sliding_window;
+  int64_t window = null || row.sliding_window < 0 ? 0 : row.sliding_window;
   f.read("sliding_window", window, 0, kMaxWindow);
   if (row.gemma) return window;
   if (row.max_window_layers) {
@@ -195,7 +255,55 @@ Json rotary_fields(Json json, const Settings& f, const Architecture& row) {
       f.has("rope_theta") || (json.contains("rope_parameters") && json["rope_parameters"].is_object() &&
                               json["rope_parameters"].contains("rope_theta"));
   if (row.base > 0 && !given) json["rope_theta"] = row.base;
+  bool partial = f.has("partial_rotary_factor") ||
+                 (json.contains("rope_parameters") && json["rope_parameters"].is_object() &&
+                  json["rope_parameters"].contains("partial_rotary_factor"));
+  if (row.rotary_fraction != 1 && !partial) json["partial_rotary_factor"] = row.rotary_fraction;
   return json;
+}
+
+/// Every layer has experts, or the model is refused.
+void read_experts_hf(ModelConfig& c, Settings& f) {
+  // transformers 5 writes num_local_experts, published files have num_experts.
+  const char* count = f.has("num_local_experts") ? "num_local_experts" : "num_experts";
+  f.require({count, "num_experts_per_tok", "moe_intermediate_size"});
+  f.read(count, c.num_experts, 1, kMaxExperts);
+  f.read("num_experts_per_tok", c.num_experts_per_tok, 1, kMaxExperts);
+  f.read("moe_intermediate_size", c.moe_intermediate_size, 1, kMaxWidth);
+  if (c.architecture == "qwen2moe") {
+    f.require({"shared_expert_intermediate_size"});
+    f.read("shared_expert_intermediate_size", c.shared_expert_intermediate_size, 1, kMaxWidth);
+  }
+  f.read("norm_topk_prob", c.norm_topk_prob = false);
+  int64_t step = 1;
+  f.read("decoder_sparse_step", step, 1, kMaxLayers);
+  if (step != 1) f.refuse("decoder_sparse_step", "only experts in every layer are supported");
+  if (const Json& dense = f.any("mlp_only_layers"); dense.is_array() && !dense.empty())
+    f.refuse("mlp_only_layers", "only experts in every layer are supported");
+}
+
+/// Granite: factors of 1 where the file is silent.
+void read_multipliers_hf(ModelConfig& c, Settings& f) {
+  double attention = 1;
+  f.read("embedding_multiplier", c.embedding_scale);
+  f.read("residual_multiplier", c.residual_multiplier);
+  f.read("logits_scaling", c.logits_scaling);
+  f.read("attention_multiplier", attention);
+  if (!(attention > 0 && std::isfinite(attention)))
+    fail("{} must be above 0, not {}", f.where("attention_multiplier"), attention);
+  c.query_pre_attn_scalar = 1 / (attention * attention);
+}
+
+/// Layers without rotation (SmolLM 3): a list with 0 for each, or every so many.
+int64_t no_rope_interval_from_hf(Settings& f, int64_t layers, int64_t interval) {
+  f.read("no_rope_layer_interval", interval, 1, kMaxLayers);
+  const Json& list = f.any("no_rope_layers");
+  if (!list.is_array()) return interval;
+  std::vector<bool> rotated;
+  for (const Json& layer : list) rotated.push_back(layer != 0);
+  if (std::ssize(rotated) != layers) fail("{} must name {} layers", f.where("no_rope_layers"), layers);
+  if (std::find(rotated.begin(), rotated.end(), false) == rotated.end()) return 0;
+  return pattern_of(rotated, f, "no_rope_layers", "layers without rotation");
 }
 
 void read_gemma_hf(ModelConfig& c, Settings f) {
@@ -212,7 +320,12 @@ void read_gemma_hf(ModelConfig& c, Settings f) {
 void apply_row(ModelConfig& c, const Architecture& row) {
   c.architecture = row.name;
   c.qk_norm = row.qk_norm;
-  c.post_norms = row.gemma;
+  c.qk_norm_whole = row.qk_norm_whole;
+  c.pre_norms = row.pre_norms;
+  c.post_norms = row.post_norms;
+  c.norm_offset = row.gemma;
+  c.norm_topk_prob = row.norm_topk_prob;
+  c.no_rope_layer_interval = row.no_rope_layer_interval;
   if (!row.gemma) return;
   c.activation = Activation::GeluTanh;
   c.embedding_scale = std::sqrt(static_cast<double>(c.hidden_size));
@@ -239,17 +352,24 @@ ModelConfig read_hf(const Json& json, const std::string& source) {
     c.head_dim = default_head_dim(c, source);
   Json rotary = rotary_fields(json, f, row);
   c.rotary_dim = static_cast<int64_t>(static_cast<double>(c.head_dim) * rotary_fraction_from_hf(rotary));
-  double eps = 1e-6;
+  double eps = row.eps;
   f.read("rms_norm_eps", eps);
   c.rms_norm_eps = static_cast<float>(eps);
   c.sliding_window = sliding_window_from_hf(f, json, row, c.num_hidden_layers);
   c.tie_word_embeddings = flag_of(f, "tie_word_embeddings", row.tied);
-  c.o_bias = !row.qkv_bias && flag_of(f, row.bias, false);
-  c.attention_bias = row.qkv_bias || c.o_bias;
+  bool biased = !row.qkv_bias && flag_of(f, row.bias, false);
+  c.o_bias = biased && !row.o_unbiased;
+  c.attention_bias = row.qkv_bias || biased;
   c.mlp_bias = flag_of(f, "mlp_bias", false);
   c.norm_head = norm_head_from_hf(f, row);
   apply_row(c, row);
   if (row.gemma) read_gemma_hf(c, Settings(rotary, {.file = source}));
+  if (row.experts) read_experts_hf(c, f);
+  if (row.multipliers) read_multipliers_hf(c, f);
+  if (row.no_rope_layer_interval > 0) {
+    c.no_rope_layer_interval = no_rope_interval_from_hf(f, c.num_hidden_layers, row.no_rope_layer_interval);
+    if (flag_of(f, "use_sliding_window", false)) fail("{} is not supported", f.where("use_sliding_window"));
+  }
   check_shapes(c, source);
   c.position = position_from_hf(rotary, c.head_shape());
   return c;
@@ -297,6 +417,28 @@ void read_gemma_gguf(ModelConfig& c, Settings& f, const std::string& arch) {
     c.query_pre_attn_scalar = static_cast<double>(c.hidden_size / c.num_attention_heads);
 }
 
+/// The sizes of experts are those of their tensors, where the file does not say them.
+void read_experts_gguf(ModelConfig& c, Settings& f, const std::string& arch, const Checkpoint& checkpoint) {
+  f.require({arch + ".expert_count", arch + ".expert_used_count"});
+  f.read(arch + ".expert_count", c.num_experts, 1, kMaxExperts);
+  f.read(arch + ".expert_used_count", c.num_experts_per_tok, 1, kMaxExperts);
+  Tensor gate = checkpoint.find("blk.0.ffn_gate_exps.weight"),
+         shared = checkpoint.find("blk.0.ffn_gate_shexp.weight");
+  if (gate && gate.dims == 3) c.moe_intermediate_size = gate.size[1];
+  if (shared && shared.dims == 2) c.shared_expert_intermediate_size = shared.size[0];
+  f.read(arch + ".expert_feed_forward_length", c.moe_intermediate_size, 1, kMaxWidth);
+  f.read(arch + ".expert_shared_feed_forward_length", c.shared_expert_intermediate_size, 0, kMaxWidth);
+}
+
+void read_multipliers_gguf(ModelConfig& c, Settings& f, const std::string& arch) {
+  double attention = 0;
+  f.read(arch + ".embedding_scale", c.embedding_scale);
+  f.read(arch + ".residual_scale", c.residual_multiplier);
+  f.read(arch + ".logit_scale", c.logits_scaling);
+  f.read(arch + ".attention.scale", attention);
+  if (attention > 0) c.query_pre_attn_scalar = 1 / (attention * attention);
+}
+
 /// What the position room reads of a Gemma file: not the base of local layers, which has been read.
 Json without_local_base(const Json& metadata, const std::string& arch) {
   Json own = Json::object();
@@ -312,7 +454,7 @@ ModelConfig read_gguf(const Checkpoint& checkpoint, const std::string& source) {
   f.read("general.architecture", arch);
   const Architecture& row = find_architecture(&Architecture::name, arch, source, "general.architecture");
   auto key = [&](const char* name) { return arch + "." + name; };
-  refuse_experts(f, key("expert_count"));
+  if (!row.experts) refuse_experts(f, key("expert_count"));
   for (const char* cap : {"attn_logit_softcapping", "final_logit_softcapping"})
     if (f.has(key(cap))) fail("{} is not supported", f.where(key(cap)));
 
@@ -346,6 +488,8 @@ ModelConfig read_gguf(const Checkpoint& checkpoint, const std::string& source) {
   f.read(key("vocab_size"), c.vocab_size, 1, kMaxVocab);
   apply_row(c, row);
   if (row.gemma) read_gemma_gguf(c, f, arch);
+  if (row.experts) read_experts_gguf(c, f, arch, checkpoint);
+  if (row.multipliers) read_multipliers_gguf(c, f, arch);
   check_shapes(c, source);
   Json own = row.gemma ? without_local_base(checkpoint.metadata, arch) : Json();
   c.position = position_from_gguf(row.gemma ? own : checkpoint.metadata, arch, c.head_shape(),
@@ -357,6 +501,13 @@ ModelConfig read_gguf(const Checkpoint& checkpoint, const std::string& source) {
 
 std::span<const Architecture> architectures() { return kArchitectures; }
 
+const Architecture& row_of(const ModelConfig& config) {
+  auto at = std::find_if(std::begin(kArchitectures), std::end(kArchitectures),
+                         [&](const Architecture& row) { return config.architecture == row.name; });
+  assert(at != std::end(kArchitectures));
+  return *at;
+}
+
 const Architecture* architecture_of(const Checkpoint& checkpoint) {
   bool gguf = checkpoint.format == CheckpointFormat::Gguf;
   auto at = checkpoint.metadata.find(gguf ? "general.architecture" : "model_type");
@@ -366,16 +517,31 @@ const Architecture* architecture_of(const Checkpoint& checkpoint) {
   return nullptr;
 }
 
-int64_t parameter_count(const ModelConfig& c) {
+namespace {
+
+/// With so many experts in each layer.
+int64_t parameters_with(const ModelConfig& c, int64_t experts) {
   int64_t C = c.hidden_size, F = c.intermediate_size, q = c.num_attention_heads * c.head_dim,
           kv = c.num_key_value_heads * c.head_dim;
-  int64_t layer = C * (2 * q + 2 * kv) + 3 * C * F + (c.post_norms ? 4 : 2) * C;
+  int64_t mlp = 3 * C * F;
+  if (c.num_experts > 0) {
+    int64_t shared = c.shared_expert_intermediate_size;
+    mlp =
+        c.num_experts * C + experts * 3 * C * c.moe_intermediate_size + 3 * C * shared + (shared > 0 ? C : 0);
+  }
+  int64_t norms = (c.pre_norms ? 2 : 0) + (c.post_norms ? 2 : 0);
+  int64_t layer = C * (2 * q + 2 * kv) + mlp + norms * C;
   if (c.attention_bias) layer += q + 2 * kv;
   if (c.o_bias) layer += C;
   if (c.mlp_bias) layer += 2 * F + C;
-  if (c.qk_norm) layer += 2 * c.head_dim;
+  if (c.qk_norm) layer += c.qk_norm_whole ? q + kv : 2 * c.head_dim;
   return c.num_hidden_layers * layer + C + (c.tie_word_embeddings ? 1 : 2) * c.vocab_size * C;
 }
+
+}  // namespace
+
+int64_t parameter_count(const ModelConfig& c) { return parameters_with(c, c.num_experts); }
+int64_t active_parameter_count(const ModelConfig& c) { return parameters_with(c, c.num_experts_per_tok); }
 
 ModelConfig read_config(const Checkpoint& checkpoint) {
   std::string path = checkpoint.path.string();

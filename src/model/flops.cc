@@ -48,7 +48,7 @@ Shape shape_of(const ModelConfig& c, const Role& role) {
 }  // namespace
 
 int64_t multiplied_parameters(const ModelConfig& c) {
-  return parameter_count(c) - (c.tie_word_embeddings ? 0 : c.vocab_size * c.hidden_size);
+  return active_parameter_count(c) - (c.tie_word_embeddings ? 0 : c.vocab_size * c.hidden_size);
 }
 
 int64_t trained_elements(const ModelConfig& c, const Trained& t) {

@@ -42,6 +42,28 @@ struct Part {
   DType dtype = DType::F32;
 };
 
+struct ExpertPart {
+  const char* label;
+  Tensor ExpertBuffers::*tensor;
+  int64_t rows, cols;
+  DType dtype = DType::F32;
+};
+
+/// None without experts.
+std::vector<ExpertPart> expert_parts(const ModelConfig& c, int64_t rows) {
+  if (c.num_experts == 0) return {};
+  int64_t C = c.hidden_size, given = std::max<int64_t>(1, c.num_experts_per_tok);
+  return {{"routes", &ExpertBuffers::routes, rows, c.num_experts},
+          {"expert share", &ExpertBuffers::share, rows, 1},
+          {"expert mlp", &ExpertBuffers::mlp, rows, c.mlp_width()},
+          {"expert input", &ExpertBuffers::input, rows, C},
+          {"expert output", &ExpertBuffers::output, rows, C},
+          {"expert part", &ExpertBuffers::part, rows, C},
+          {"expert sum", &ExpertBuffers::sum, rows, C},
+          {"expert rows", &ExpertBuffers::rows, 1, rows * given, DType::I32},
+          {"expert factors", &ExpertBuffers::factors, 1, rows * given}};
+}
+
 /// Every buffer and its size, for allocation and for the memory plan.
 std::vector<Part> parts(const ModelConfig& c, const PositionSpec& spec, int64_t rows, int64_t head_rows,
                         int64_t rank) {
@@ -57,9 +79,9 @@ std::vector<Part> parts(const ModelConfig& c, const PositionSpec& spec, int64_t 
           {"rotated_q", &Activations::rotated_q, (queries - 1) * rows, q},
           {"rotated_k", &Activations::rotated_k, keys > 1 ? rows : 0, kv},
           {"attended", &Activations::attended, rows, q},
-          {"gate", &Activations::gate, rows, c.intermediate_size},
-          {"up", &Activations::up, rows, c.intermediate_size},
-          {"mlp", &Activations::mlp, rows, c.intermediate_size},
+          {"gate", &Activations::gate, rows, c.mlp_width()},
+          {"up", &Activations::up, rows, c.mlp_width()},
+          {"mlp", &Activations::mlp, rows, c.mlp_width()},
           {"low_rank", &Activations::low_rank, rank > 0 ? rows : 0, rank},
           {"cos", &Activations::cos, tables * rows, c.rotary_dim / 2},
           {"sin", &Activations::sin, tables * rows, c.rotary_dim / 2},
@@ -108,6 +130,8 @@ Activations make_activations(const Model& model, const PositionSpec& spec, int64
   a.arena = Arena(*model.device);
   for (const Part& p : parts(model.config, spec, rows, kHeadRows, model.adapter_rank()))
     if (p.rows > 0) a.*p.tensor = a.arena.matrix(p.label, p.dtype, p.rows, p.cols);
+  for (const ExpertPart& p : expert_parts(model.config, rows))
+    a.experts.*p.tensor = a.arena.matrix(p.label, p.dtype, p.rows, p.cols);
   a.inputs = PassInputs::make(*model.device, a.arena, model.config, rows);
   return a;
 }
@@ -117,6 +141,7 @@ int64_t activation_bytes(const ModelConfig& config, const PositionSpec& spec, in
   int64_t bytes = PassInputs::bytes(config, rows);
   for (const Part& p : parts(config, spec, rows, head_rows, adapter_rank))
     bytes += p.rows * dtype_bytes(p.dtype, p.cols);
+  for (const ExpertPart& p : expert_parts(config, rows)) bytes += p.rows * dtype_bytes(p.dtype, p.cols);
   return bytes;
 }
 
@@ -143,6 +168,10 @@ Tensor forward(const Model& model, const Batch& batch, Activations& a) {
       const LayerKind& kind = kinds.of(c, l);
       const LayerAdapters& low = adapters_of(model, l);
       attend(model, l, low, kind, b, layer_kv(pool, l, kind, a.inputs.table), batch.observer);
+      if (c.num_experts > 0) {
+        add_experts(model, l, b, a.experts);
+        continue;
+      }
       gate_mlp(model, l, low, b);
       add_mlp(model, l, low, b);
     }
@@ -150,8 +179,9 @@ Tensor forward(const Model& model, const Batch& batch, Activations& a) {
     k.gather(hidden, b.residual, rows);
     k.rmsnorm(hidden, hidden, model.weights.final_norm, c.rms_norm_eps);
   };
-  bool recorded = !model.device->is_host() && !batch.observer && count <= kReplayedRows &&
-                  kinds.whole.shape.sequences.most_rows <= kReplayedRowsOfOne;
+  // Experts are chosen on the host, which a recording cannot wait for.
+  bool recorded = !model.device->is_host() && c.num_experts == 0 && !batch.observer &&
+                  count <= kReplayedRows && kinds.whole.shape.sequences.most_rows <= kReplayedRowsOfOne;
   if (recorded) {
     plan_ahead(kinds);
     model.device->replay(replay_key(model, pool, kinds, a, count, wanted), layers);
@@ -175,6 +205,8 @@ Tensor head_logits(const Model& model, Tensor hidden, Activations& a) {
   }
   Tensor logits = a.logits.slice(0, rows);
   k.linear(logits, hidden, model.weights.head, false);
+  if (double divisor = model.config.logits_scaling; divisor != 1)
+    k.scale(logits, static_cast<float>(1 / divisor), {});
   return logits;
 }
 

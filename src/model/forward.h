@@ -11,6 +11,7 @@
 
 #include "base/progress.h"
 #include "model/block.h"
+#include "model/experts.h"
 
 namespace longspan {
 
@@ -36,21 +37,22 @@ struct Batch {
 /// Buffers of a step, reused by all layers and by all steps (inference plan). Sized for `rows` tokens.
 struct Activations {
   int64_t rows = 0;
-  Tensor residual;    // [T, C] F32
-  Tensor normed;      // [T, C] F32 or BF16 (two views of one buffer)
-  Tensor q, k, v;     // [T, H D], [T, K D], [T, K D] F32, before rotation
-  Tensor rotated_q;   // [(R - 1) T, H D] F32: all rotations of the queries but one, which rotates in place
-  Tensor rotated_k;   // [T, K D] F32, one rotation of the keys at a time; null if there is only one
-  Tensor attended;    // [T, H D] F32 or BF16
-  Tensor gate, up;    // [T, F] F32
-  Tensor mlp;         // [T, F] F32 or BF16
-  Tensor low_rank;    // [T, r] F32; null without adapters
-  Tensor cos, sin;    // [R T, r/2] F32: of each rotation of queries and keys
-  Tensor hidden;      // [T, C] F32: of the rows that want logits, after the final norm
-  Tensor head_input;  // [kHeadRows, C] F32 or BF16
-  Tensor logits;      // [kHeadRows, V] F32
-  Tensor targets;     // [kHeadRows] I32
-  Tensor log_probs;   // [kHeadRows] F32
+  Tensor residual;   // [T, C] F32
+  Tensor normed;     // [T, C] F32 or BF16 (two views of one buffer)
+  Tensor q, k, v;    // [T, H D], [T, K D], [T, K D] F32, before rotation
+  Tensor rotated_q;  // [(R - 1) T, H D] F32: all rotations of the queries but one, which rotates in place
+  Tensor rotated_k;  // [T, K D] F32, one rotation of the keys at a time; null if there is only one
+  Tensor attended;   // [T, H D] F32 or BF16
+  Tensor gate, up;   // [T, F] F32, F of the widest gate
+  Tensor mlp;        // [T, F] F32 or BF16
+  Tensor low_rank;   // [T, r] F32; null without adapters
+  ExpertBuffers experts;  // null without experts
+  Tensor cos, sin;        // [R T, r/2] F32: of each rotation of queries and keys
+  Tensor hidden;          // [T, C] F32: of the rows that want logits, after the final norm
+  Tensor head_input;      // [kHeadRows, C] F32 or BF16
+  Tensor logits;          // [kHeadRows, V] F32
+  Tensor targets;         // [kHeadRows] I32
+  Tensor log_probs;       // [kHeadRows] F32
   PassInputs inputs;
   Arena arena;
 };

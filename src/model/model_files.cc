@@ -31,31 +31,41 @@ ChatFormat format_of(const std::string& jinja, const std::string& source) {
   return {.chat_template = ChatTemplate(jinja, source)};
 }
 
-ChatFormat format_from_config(const Checkpoint& checkpoint) {
+/// A template and where it was found; both empty when there is none.
+struct OwnTemplate {
+  std::string jinja, source;
+};
+
+OwnTemplate template_from_config(const Checkpoint& checkpoint) {
   std::string source = (checkpoint.path / "tokenizer_config.json").string() + " chat_template";
   Json config = tokenizer_config(checkpoint);
   if (!config.is_object() || !config.contains("chat_template")) return {};
   const Json& value = config["chat_template"];
-  if (value.is_string()) return format_of(value.get<std::string>(), source);
+  if (value.is_string()) return {value.get<std::string>(), source};
   // Several named templates: transformers takes "default" when no tools are given.
   if (value.is_array())
     for (const Json& item : value)
       if (item.is_object() && item.value("name", "") == "default" && item.contains("template") &&
           item["template"].is_string())
-        return format_of(item["template"].get<std::string>(), source + " \"default\"");
+        return {item["template"].get<std::string>(), source + " \"default\""};
   fail("{}: neither a string nor a list with a template named \"default\"", source);
+}
+
+OwnTemplate own_template(const Checkpoint& checkpoint) {
+  if (checkpoint.format == CheckpointFormat::Gguf) {
+    auto it = checkpoint.metadata.find("tokenizer.chat_template");
+    if (it == checkpoint.metadata.end() || !it->is_string()) return {};
+    return {it->get<std::string>(), checkpoint.path.string() + " tokenizer.chat_template"};
+  }
+  auto file = checkpoint.path / "chat_template.jinja";
+  if (std::filesystem::exists(file)) return {read_file(file), file.string()};
+  return template_from_config(checkpoint);
 }
 
 /// Without a template where the model carries none.
 ChatFormat own_format(const Checkpoint& checkpoint) {
-  if (checkpoint.format == CheckpointFormat::Gguf) {
-    auto it = checkpoint.metadata.find("tokenizer.chat_template");
-    if (it == checkpoint.metadata.end() || !it->is_string()) return {};
-    return format_of(it->get<std::string>(), checkpoint.path.string() + " tokenizer.chat_template");
-  }
-  auto file = checkpoint.path / "chat_template.jinja";
-  if (std::filesystem::exists(file)) return format_of(read_file(file), file.string());
-  return format_from_config(checkpoint);
+  OwnTemplate own = own_template(checkpoint);
+  return own.source.empty() ? ChatFormat{} : format_of(own.jinja, own.source);
 }
 
 ChatFormat chosen_format(const std::string& chosen) {
@@ -86,6 +96,23 @@ Json chat_template_variables(const Checkpoint& checkpoint, const Tokenizer& toke
 }
 
 }  // namespace
+
+VocabularyFiles vocabulary_files(const Checkpoint& checkpoint) {
+  auto at = [&](const char* name) { return checkpoint.path / name; };
+  auto exists = [&](const char* name) { return std::filesystem::exists(at(name)); };
+  VocabularyFiles files;
+  if (exists("tokenizer.model")) files.sentencepiece = read_file(at("tokenizer.model"));
+  if (exists("tokenizer.json")) {
+    files.tokenizer = parse_json_file(at("tokenizer.json"));
+  } else if (files.sentencepiece.empty() && exists("vocab.json") && exists("merges.txt")) {
+    SpecialFiles special = special_files(checkpoint);
+    files.tokenizer = tokenizer_json_of_vocab(parse_json_file(at("vocab.json")), read_file(at("merges.txt")),
+                                              special, checkpoint.path.string());
+  }
+  return files;
+}
+
+std::string own_chat_template(const Checkpoint& checkpoint) { return own_template(checkpoint).jinja; }
 
 Tokenizer load_tokenizer(const Checkpoint& checkpoint) {
   if (checkpoint.format == CheckpointFormat::Gguf)

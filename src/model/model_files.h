@@ -7,6 +7,7 @@
 #include "checkpoint/checkpoint.h"
 #include "tokenizer/chat_format.h"
 #include "tokenizer/tokenizer.h"
+#include "tokenizer/write_gguf.h"
 
 namespace longspan {
 
@@ -14,6 +15,12 @@ namespace longspan {
 /// merges.txt, and the special tokens of the files beside it (tokenizer/special_tokens.h). Error naming the
 /// directory when there is none of them.
 Tokenizer load_tokenizer(const Checkpoint& checkpoint);
+
+/// What load_tokenizer reads in a Hugging Face directory, for writing the vocabulary in another format.
+VocabularyFiles vocabulary_files(const Checkpoint& checkpoint);
+
+/// The model's own chat template, Jinja; "" when it carries none.
+std::string own_chat_template(const Checkpoint& checkpoint);
 
 /// The chat format that the user chose: a built-in name or a Jinja file. When `chosen` is empty, the model's
 /// own (GGUF key, chat_template.jinja, or tokenizer_config.json); a model that carries none gets the built-in

@@ -18,6 +18,13 @@ PositionSpec local_spec(const ModelConfig& c) {
   return position_spec(plain, c.head_shape(), 0);
 }
 
+/// Angles of 0, whatever the others do.
+PositionSpec unrotated_spec(const ModelConfig& c) {
+  PositionSpec spec;
+  spec.inv_freq.assign(static_cast<size_t>(c.rotary_dim / 2), 0.0);
+  return spec;
+}
+
 struct Part {
   Tensor PassInputs::*tensor;
   DType dtype;
@@ -187,7 +194,8 @@ float sharpness(const PositionSpec& spec, double position) {
 
 int64_t rope_tables(const ModelConfig& config, const PositionSpec& spec) {
   Rotations r = rotations(spec);
-  return std::ssize(r.queries) + std::ssize(r.keys) + (config.sliding_window_pattern > 0 ? 1 : 0);
+  return std::ssize(r.queries) + std::ssize(r.keys) + (config.sliding_window_pattern > 0 ? 1 : 0) +
+         (config.no_rope_layer_interval > 0 ? 1 : 0);
 }
 
 bool same_but_frequencies(const PositionSpec& a, const PositionSpec& b) {
@@ -240,6 +248,10 @@ LayerKinds prepare_pass(Device& device, const ModelConfig& c, const PassRows& ro
   if (pattern) {
     PositionSpec local = local_spec(c);
     fill(kinds.local, std::vector<const PositionSpec*>(rows.specs.size(), &local), c.sliding_window);
+  }
+  if (c.no_rope_layer_interval > 0) {
+    PositionSpec none = unrotated_spec(c);
+    fill(kinds.unrotated, std::vector<const PositionSpec*>(rows.specs.size(), &none), c.sliding_window);
   }
   return kinds;
 }

@@ -63,8 +63,9 @@ struct LayerKind {
 };
 
 struct LayerKinds {
-  LayerKind whole, local;
+  LayerKind whole, local, unrotated;
   const LayerKind& of(const ModelConfig& config, int64_t layer) const {
+    if (config.unrotated_layer(layer)) return unrotated;
     return config.local_layer(layer) ? local : whole;
   }
 };

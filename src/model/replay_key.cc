@@ -15,7 +15,7 @@ int64_t next_power_of_two(int64_t n) {
 }  // namespace
 
 void plan_ahead(LayerKinds& kinds) {
-  for (LayerKind* kind : {&kinds.whole, &kinds.local}) {
+  for (LayerKind* kind : {&kinds.whole, &kinds.local, &kinds.unrotated}) {
     int64_t& keys = kind->shape.sequences.most_keys;
     keys = std::max(kLeastPlannedKeys, next_power_of_two(keys));
   }
@@ -32,7 +32,7 @@ std::vector<int64_t> replay_key(const Model& model, const KvPool& pool, const La
                            a.inputs.table.cols(),
                            rows,
                            wanted};
-  for (const LayerKind* kind : {&kinds.whole, &kinds.local}) {
+  for (const LayerKind* kind : {&kinds.whole, &kinds.local, &kinds.unrotated}) {
     const AttentionShape& s = kind->shape;
     for (int64_t n : {s.sequences.count, s.sequences.most_rows, s.sequences.most_keys, s.window, s.chunk})
       key.push_back(n);

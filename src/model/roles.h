@@ -39,10 +39,10 @@ inline constexpr Norm kNorms[] = {
 
 /// Hugging Face's names in this family; none for norms that it lacks.
 inline const TensorNames& parameter_names(const ModelConfig& config) {
-  return config.post_norms ? kGemmaNames : kHuggingFaceNames;
+  return config.norm_offset ? kGemmaNames : kHuggingFaceNames;
 }
 
 /// Hugging Face's files hold the weight of a norm minus this (Gemma).
-inline float norm_offset(const ModelConfig& config) { return config.post_norms ? 1.0f : 0.0f; }
+inline float norm_offset(const ModelConfig& config) { return config.norm_offset ? 1.0f : 0.0f; }
 
 }  // namespace longspan

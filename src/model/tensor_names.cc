@@ -18,7 +18,15 @@ constexpr TensorNames kHuggingFaceNames{.layer = "model.layers.{}.",
                                         .gate = "mlp.gate_proj",
                                         .up = "mlp.up_proj",
                                         .down = "mlp.down_proj",
-                                        .mlp_post_norm = nullptr};
+                                        .mlp_post_norm = nullptr,
+                                        .router = "mlp.gate",
+                                        .expert_gate = "mlp.experts.{}.gate_proj",
+                                        .expert_up = "mlp.experts.{}.up_proj",
+                                        .expert_down = "mlp.experts.{}.down_proj",
+                                        .shared_router = "mlp.shared_expert_gate",
+                                        .shared_gate = "mlp.shared_expert.gate_proj",
+                                        .shared_up = "mlp.shared_expert.up_proj",
+                                        .shared_down = "mlp.shared_expert.down_proj"};
 
 /// post_attention_layernorm is the norm before the MLP in the Llama family, and the one after attention in
 /// Gemma.
@@ -30,6 +38,31 @@ static constexpr TensorNames gemma() {
   return names;
 }
 constexpr TensorNames kGemmaNames = gemma();
+
+static constexpr TensorNames phi3() {
+  TensorNames names = kHuggingFaceNames;
+  names.q = names.k = names.v = names.gate = names.up = nullptr;
+  names.q_k_v = "self_attn.qkv_proj", names.gate_up = "mlp.gate_up_proj";
+  return names;
+}
+constexpr TensorNames kPhi3Names = phi3();
+
+static constexpr TensorNames olmo2() {
+  TensorNames names = kHuggingFaceNames;
+  names.attn_norm = names.mlp_norm = nullptr;
+  names.attn_post_norm = "post_attention_layernorm", names.mlp_post_norm = "post_feedforward_layernorm";
+  return names;
+}
+constexpr TensorNames kOlmo2Names = olmo2();
+
+static constexpr TensorNames glm4() {
+  TensorNames names = kHuggingFaceNames;
+  names.attn_post_norm = "post_self_attn_layernorm", names.mlp_post_norm = "post_mlp_layernorm";
+  names.gate = names.up = nullptr;
+  names.gate_up = "mlp.gate_up_proj";
+  return names;
+}
+constexpr TensorNames kGlm4Names = glm4();
 
 constexpr TensorNames kInternlm2Names{.layer = "model.layers.{}.",
                                       .embedding = "model.tok_embeddings",
@@ -66,6 +99,37 @@ constexpr TensorNames kGgufNames{.layer = "blk.{}.",
                                  .gate = "ffn_gate",
                                  .up = "ffn_up",
                                  .down = "ffn_down",
-                                 .mlp_post_norm = "post_ffw_norm"};
+                                 .mlp_post_norm = "post_ffw_norm",
+                                 .router = "ffn_gate_inp",
+                                 .expert_gate = "ffn_gate_exps",
+                                 .expert_up = "ffn_up_exps",
+                                 .expert_down = "ffn_down_exps",
+                                 .shared_router = "ffn_gate_inp_shexp",
+                                 .shared_gate = "ffn_gate_shexp",
+                                 .shared_up = "ffn_up_shexp",
+                                 .shared_down = "ffn_down_shexp"};
+
+static constexpr TensorNames gguf_glm4() {
+  TensorNames names = kGgufNames;
+  names.gate = names.up = nullptr;
+  names.gate_up = "ffn_up";
+  return names;
+}
+constexpr TensorNames kGgufGlm4Names = gguf_glm4();
+
+static constexpr TensorNames gguf_phi3() {
+  TensorNames names = gguf_glm4();
+  names.q = names.k = names.v = nullptr;
+  names.q_k_v = "attn_qkv";
+  return names;
+}
+constexpr TensorNames kGgufPhi3Names = gguf_phi3();
+
+static constexpr TensorNames gguf_olmo2() {
+  TensorNames names = kGgufNames;
+  names.attn_norm = names.mlp_norm = nullptr;
+  return names;
+}
+constexpr TensorNames kGgufOlmo2Names = gguf_olmo2();
 
 }  // namespace longspan

@@ -32,6 +32,12 @@ void check(const Trained& t) {
   }
 }
 
+void refuse_untrained(const ModelConfig& config) {
+  if (!row_of(config).trains)
+    fail("training a {} model is not supported yet; it can be read, measured and stretched",
+         config.architecture);
+}
+
 bool adapted(const Trained& t, const char* role) {
   return t.lora_rank > 0 &&
          std::find(t.projections.begin(), t.projections.end(), role) != t.projections.end();
@@ -96,6 +102,7 @@ TrainingModel make_training_model(const Checkpoint& checkpoint, const ModelConfi
                                   std::shared_ptr<Device> device, Compute compute, const Trained& trained,
                                   uint64_t seed) {
   check(trained);
+  refuse_untrained(config);
   TrainingModel m;
   m.memory = Arena(*device);
   Weights weights = load_weights(checkpoint, config, *device);

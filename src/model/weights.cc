@@ -2,6 +2,8 @@
 // planning: they differ only in `place`, which either copies a tensor or counts the copy.
 #include "model/weights.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cassert>
 #include <cmath>
@@ -42,31 +44,19 @@ struct Gather {
   const Place& place;
   const Architecture& row = row_of(config);
   bool gguf = checkpoint.format == CheckpointFormat::Gguf;
-  const TensorNames& names = gguf ? kGgufNames : *row.hf_names;
+  const TensorNames& names = gguf ? *row.gguf_names : *row.hf_names;
   std::set<std::string> used = {};
-
-  static const Architecture& row_of(const ModelConfig& config) {
-    auto rows = architectures();
-    auto at = std::find_if(rows.begin(), rows.end(),
-                           [&](const Architecture& row) { return config.architecture == row.name; });
-    assert(at != rows.end());
-    return *at;
-  }
 
   std::string name(int64_t layer, const char* stem) const {
     return fmt::format(fmt::runtime(names.layer), layer) + stem;
   }
 
-  Tensor take(const std::string& name, int64_t rows, int64_t cols) {
+  /// The tensor of these sizes, outermost first.
+  Tensor take(const std::string& name, std::initializer_list<int64_t> sizes) {
     Tensor t = checkpoint.require(name);
-    bool right =
-        rows == 0 ? t.dims == 1 && t.size[0] == cols : t.dims == 2 && t.size[0] == rows && t.size[1] == cols;
-    if (!right) {
-      std::string shape;
-      for (int i = 0; i < t.dims; ++i) shape += (i ? " x " : "") + std::to_string(t.size[i]);
-      fail("{}: tensor {} is {}; the config asks for {}{}", checkpoint.path.string(), excerpt(name), shape,
-           rows ? std::to_string(rows) + " x " : "", cols);
-    }
+    if (!std::equal(sizes.begin(), sizes.end(), t.size, t.size + t.dims))
+      fail("{}: tensor {} is {}; the config asks for {}", checkpoint.path.string(), excerpt(name),
+           fmt::join(t.size, t.size + t.dims, " x "), fmt::join(sizes, " x "));
     if (t.dtype == DType::I32) fail("{}: tensor {} holds integers", checkpoint.path.string(), excerpt(name));
     used.insert(name);
     return t;
@@ -81,7 +71,7 @@ struct Gather {
   /// Norms and biases: [n] F32 whatever the file holds. A copy that selects rows is given the size of the
   /// whole.
   Tensor vector(const std::string& name, int64_t n, Copy copy = {}) {
-    Tensor t = take(name, 0, copy.run ? n / copy.run * copy.stride : n);
+    Tensor t = take(name, {copy.run ? n / copy.run * copy.stride : n});
     if (is_quantised(t.dtype))
       fail("{}: tensor {} is quantised; F32, F16 or BF16 was expected", checkpoint.path.string(),
            excerpt(name));
@@ -90,7 +80,10 @@ struct Gather {
   }
 
   Tensor matrix(const std::string& name, int64_t rows, int64_t cols, Copy copy = {}) {
-    Tensor t = take(name, copy.run ? rows / copy.run * copy.stride : rows, cols);
+    return placed(take(name, {copy.run ? rows / copy.run * copy.stride : rows, cols}), copy);
+  }
+
+  Tensor placed(const Tensor& t, Copy copy = {}) {
     copy.needed |= !aligned(t);
     return place(t, copy);
   }
@@ -111,6 +104,48 @@ struct Gather {
     return present || declared;
   }
 
+  /// Several products that lie one below the other in one tensor: views of its rows, in the order of `to`.
+  void stacked(const std::string& stem, int64_t cols, std::initializer_list<std::pair<Linear*, int64_t>> to) {
+    int64_t all = 0, first = 0;
+    for (const auto& [w, rows] : to) all += rows;
+    Tensor whole = take(stem + ".weight", {all, cols});
+    for (const auto& [w, rows] : to) {
+      w->weight = placed(whole.slice(first, rows));
+      first += rows;
+    }
+  }
+
+  /// One product of each expert.
+  void experts(LayerWeights& w, const std::string& stem, Linear ExpertWeights::*part, int64_t rows,
+               int64_t cols) {
+    bool one = stem.find("{}") == stem.npos;
+    Tensor whole = one ? take(stem + ".weight", {config.num_experts, rows, cols}) : Tensor{};
+    for (int64_t e = 0; e < config.num_experts; ++e) {
+      Linear& to = w.experts[static_cast<size_t>(e)].*part;
+      to.weight = one ? placed(whole.slice(e * rows, rows))
+                      : matrix(fmt::format(fmt::runtime(stem), e) + ".weight", rows, cols);
+    }
+  }
+
+  void mixture(LayerWeights& w, int64_t l) {
+    const ModelConfig& c = config;
+    int64_t C = c.hidden_size, F = c.moe_intermediate_size, S = c.shared_expert_intermediate_size;
+    w.router.weight = matrix(name(l, names.router) + ".weight", c.num_experts, C);
+    w.experts.resize(static_cast<size_t>(c.num_experts));
+    experts(w, name(l, names.expert_gate), &ExpertWeights::gate, F, C);
+    experts(w, name(l, names.expert_up), &ExpertWeights::up, F, C);
+    experts(w, name(l, names.expert_down), &ExpertWeights::down, C, F);
+    if (S == 0) return;
+    std::string router = name(l, names.shared_router) + ".weight";
+    Tensor given = checkpoint.require(router);
+    Tensor row = given.dims == 1 ? take(router, {C}) : take(router, {1, C});  // GGUF files have a vector
+    row.dims = 2, row.size[0] = 1, row.size[1] = C, row.row_stride = dtype_bytes(row.dtype, C);
+    w.shared_router.weight = placed(row);
+    w.shared.gate = linear(name(l, names.shared_gate), S, C, false);
+    w.shared.up = linear(name(l, names.shared_up), S, C, false);
+    w.shared.down = linear(name(l, names.shared_down), C, S, false);
+  }
+
   Linear linear(const std::string& stem, int64_t rows, int64_t cols, bool bias, const Copy& copy = {}) {
     Linear w;
     w.weight = matrix(stem + ".weight", rows, cols, copy);
@@ -122,7 +157,9 @@ struct Gather {
     int64_t C = config.hidden_size, D = config.head_dim, K = config.num_key_value_heads,
             group = config.num_attention_heads / K * D;
     bool bias = config.attention_bias;
-    if (names.qkv) {
+    if (names.q_k_v) {
+      stacked(name(l, names.q_k_v), C, {{&w.q, K * group}, {&w.k, K * D}, {&w.v, K * D}});
+    } else if (names.qkv) {
       auto rows = [&](int64_t first, int64_t run) {
         return Copy{true, "q, k and v taken apart", 0, first, run, group + 2 * D};
       };
@@ -132,15 +169,17 @@ struct Gather {
       w.v = linear(stem, K * D, C, bias, rows(group + D, D));
     } else {
       auto rotary = [&](int64_t heads) {
-        return gguf && row.gguf_permuted ? Copy{true, "q and k in rotary order", heads} : Copy{};
+        bool permuted = gguf ? row.gguf_permuted : row.hf_permuted;
+        return permuted ? Copy{true, "q and k in rotary order", heads} : Copy{};
       };
       w.q = linear(name(l, names.q), K * group, C, bias, rotary(config.num_attention_heads));
       w.k = linear(name(l, names.k), K * D, C, bias, rotary(K));
       w.v = linear(name(l, names.v), K * D, C, bias);
     }
     if (config.qk_norm) {
-      w.q_norm = norm(name(l, names.q_norm), D);
-      w.k_norm = norm(name(l, names.k_norm), D);
+      bool whole = config.qk_norm_whole;
+      w.q_norm = norm(name(l, names.q_norm), whole ? K * group : D);
+      w.k_norm = norm(name(l, names.k_norm), whole ? K * D : D);
     }
   }
 
@@ -148,13 +187,19 @@ struct Gather {
     const ModelConfig& c = config;
     int64_t C = c.hidden_size, F = c.intermediate_size;
     LayerWeights w;
-    w.attn_norm = norm(name(l, names.attn_norm), C);
+    if (c.pre_norms) w.attn_norm = norm(name(l, names.attn_norm), C);
     query_key_value(w, l);
     w.o = linear(name(l, names.o), C, c.num_attention_heads * c.head_dim, c.o_bias);
-    w.mlp_norm = norm(name(l, names.mlp_norm), C);
-    w.gate = linear(name(l, names.gate), F, C, c.mlp_bias);
-    w.up = linear(name(l, names.up), F, C, c.mlp_bias);
-    w.down = linear(name(l, names.down), C, F, c.mlp_bias);
+    if (c.pre_norms) w.mlp_norm = norm(name(l, names.mlp_norm), C);
+    if (c.num_experts > 0) {
+      mixture(w, l);
+    } else if (names.gate_up) {
+      stacked(name(l, names.gate_up), C, {{&w.gate, F}, {&w.up, F}});
+    } else {
+      w.gate = linear(name(l, names.gate), F, C, c.mlp_bias);
+      w.up = linear(name(l, names.up), F, C, c.mlp_bias);
+    }
+    if (c.num_experts == 0) w.down = linear(name(l, names.down), C, F, c.mlp_bias);
     if (c.post_norms) {
       w.attn_post_norm = norm(name(l, names.attn_post_norm), C);
       w.mlp_post_norm = norm(name(l, names.mlp_post_norm), C);
@@ -281,6 +326,15 @@ void fill_copy(const CopyJob& job, const ModelConfig& config) {
 
 }  // namespace
 
+std::vector<Linear*> linears(LayerWeights& w) {
+  std::vector<Linear*> all{&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down, &w.router, &w.shared_router};
+  for (Linear ExpertWeights::*part : {&ExpertWeights::gate, &ExpertWeights::up, &ExpertWeights::down}) {
+    all.push_back(&(w.shared.*part));
+    for (ExpertWeights& expert : w.experts) all.push_back(&(expert.*part));
+  }
+  return all;
+}
+
 Weights load_weights(const Checkpoint& checkpoint, const ModelConfig& config) {
   Arena arena;
   std::vector<CopyJob> jobs;
@@ -322,7 +376,7 @@ Weights uploaded(Weights&& host, Device& device) {
   for (LayerWeights& w : weights.layers) {
     for (Tensor* t : {&w.attn_norm, &w.q_norm, &w.k_norm, &w.attn_post_norm, &w.mlp_norm, &w.mlp_post_norm})
       upload(*t);
-    for (Linear* l : {&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down}) upload_linear(*l);
+    for (Linear* l : linears(w)) upload_linear(*l);
   }
   upload(weights.final_norm);
   upload_linear(weights.head);
@@ -348,9 +402,11 @@ WeightsPlan plan_weights(const Checkpoint& checkpoint, const ModelConfig& config
   };
   Weights weights = Gather{.checkpoint = checkpoint, .config = config, .place = place}.all();
   plan.mapped = checkpoint.tensor_bytes();
+  // Experts get few rows each and are read as they lie (experts.cc).
   for (const LayerWeights& w : weights.layers)
-    for (const Linear* l : {&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down})
-      plan.packed += k.packed_bytes(*l, compute);
+    for (const Linear* l : {&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down, &w.router, &w.shared_router,
+                            &w.shared.gate, &w.shared.up, &w.shared.down})
+      if (*l) plan.packed += k.packed_bytes(*l, compute);
   plan.packed_head = k.packed_bytes(weights.head, compute);
   return plan;
 }

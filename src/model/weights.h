@@ -11,18 +11,32 @@
 
 namespace longspan {
 
+/// The three products of a gated MLP of width F.
+struct ExpertWeights {
+  Linear gate, up;  // [F, C]
+  Linear down;      // [C, F]
+};
+
 /// A tensor that the model lacks is null, and its operation is skipped.
 struct LayerWeights {
   Tensor attn_norm;       // [C] F32
   Linear q, k, v;         // [H*D, C], [K*D, C], [K*D, C]
-  Tensor q_norm, k_norm;  // [D] F32, of every head
+  Tensor q_norm, k_norm;  // [D] F32, of every head; [H*D] and [K*D] of a token's whole (qk_norm_whole)
   Linear o;               // [C, H*D]
   Tensor attn_post_norm;  // [C] F32, of o's output
   Tensor mlp_norm;        // [C] F32
   Linear gate, up;        // [F, C]
   Linear down;            // [C, F]
-  Tensor mlp_post_norm;   // [C] F32, of down's output
+  // In the place of gate, up and down in a mixture of experts:
+  Linear router;                       // [E, C]
+  std::vector<ExpertWeights> experts;  // [E]
+  Linear shared_router;                // [1, C], or null
+  ExpertWeights shared;                // or null
+  Tensor mlp_post_norm;                // [C] F32, of down's output
 };
+
+/// Every product of a layer, including null ones.
+std::vector<Linear*> linears(LayerWeights& layer);
 
 struct Weights {
   Tensor embedding;  // [V, C]

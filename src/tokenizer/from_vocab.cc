@@ -99,8 +99,8 @@ Json post_processor_of(const ClassRow& row, const Json& vocab, const SpecialToke
 
 }  // namespace
 
-Tokenizer tokenizer_from_vocab(const Json& vocab, std::string_view merges, SpecialFiles files,
-                               const std::string& source) {
+Json tokenizer_json_of_vocab(const Json& vocab, std::string_view merges, SpecialFiles& files,
+                             const std::string& source) {
   const ClassRow& row = class_of(files, source);
   if (!vocab.is_object()) fail("{}: vocab.json should hold an object of ids", source);
   files.defaults = Json::object();
@@ -116,11 +116,16 @@ Tokenizer tokenizer_from_vocab(const Json& vocab, std::string_view merges, Speci
   bool nfc = !gguf_pre_tokenizer(row.pre, source).normalizer.empty();
   Json byte_level = {
       {"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}};
-  Json json = {{"normalizer", nfc ? Json{{"type", "NFC"}} : Json()},
-               {"pre_tokenizer", pre_tokenizer_of(row, files.tokenizer_config, source)},
-               {"post_processor", post_processor_of(row, vocab, gather_special_tokens(files, source))},
-               {"decoder", byte_level},
-               {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", merges_of(merges)}}}};
+  return {{"normalizer", nfc ? Json{{"type", "NFC"}} : Json()},
+          {"pre_tokenizer", pre_tokenizer_of(row, files.tokenizer_config, source)},
+          {"post_processor", post_processor_of(row, vocab, gather_special_tokens(files, source))},
+          {"decoder", byte_level},
+          {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", merges_of(merges)}}}};
+}
+
+Tokenizer tokenizer_from_vocab(const Json& vocab, std::string_view merges, SpecialFiles files,
+                               const std::string& source) {
+  Json json = tokenizer_json_of_vocab(vocab, merges, files, source);
   return tokenizer_from_json(json, files, source);
 }
 

@@ -117,7 +117,40 @@ std::string known_names() {
   return out;
 }
 
+/// The steps of a section without nesting, and without what has no effect: offsets, defaults.
+void flatten(const Json& step, std::vector<Json>& out) {
+  const Json& parts = json_at(step, "pretokenizers");
+  if (parts.is_array()) {
+    for (const Json& part : parts) flatten(part, out);
+    return;
+  }
+  if (step.is_null()) return;
+  auto flag = [&](const char* key, bool otherwise) {
+    const Json& value = json_at(step, key);
+    return value.is_boolean() ? value.get<bool>() : otherwise;
+  };
+  const Json& type = json_at(step, "type");
+  if (type == "ByteLevel") {
+    out.push_back({type, flag("add_prefix_space", true), flag("use_regex", true)});
+  } else if (type == "Digits") {
+    out.push_back({type, flag("individual_digits", false)});
+  } else {
+    out.push_back({type, json_at(step, "pattern"), json_at(step, "behavior"), flag("invert", false)});
+  }
+}
+
 }  // namespace
+
+std::string gguf_pre_name(const Json& pre_tokenizer, bool nfc, bool ignore_merges) {
+  std::vector<Json> wanted;
+  flatten(pre_tokenizer, wanted);
+  for (const Row& row : rows()) {
+    std::vector<Json> steps;
+    for (const Json& step : row.steps) flatten(step, steps);
+    if (row.nfc == nfc && row.ignore_merges == ignore_merges && steps == wanted) return row.names[0];
+  }
+  return "";
+}
 
 GgufPreTokenizer gguf_pre_tokenizer(const std::string& given, const std::string& source) {
   std::string name = given.empty() ? "gpt-2" : given;

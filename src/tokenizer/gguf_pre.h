@@ -23,4 +23,7 @@ struct GgufPreTokenizer {
 /// "gpt-2".
 GgufPreTokenizer gguf_pre_tokenizer(const std::string& name, const std::string& source);
 
+/// The first name whose steps are those of tokenizer.json's "pre_tokenizer"; "" when there is none.
+std::string gguf_pre_name(const Json& pre_tokenizer, bool nfc, bool ignore_merges);
+
 }  // namespace longspan

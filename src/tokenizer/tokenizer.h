@@ -72,6 +72,10 @@ Tokenizer tokenizer_from_json(const Json& tokenizer_json, const SpecialFiles& fi
 /// classes.
 Tokenizer tokenizer_from_vocab(const Json& vocab, std::string_view merges, SpecialFiles files,
                                const std::string& source);
+/// The tokenizer.json that tokenizer_from_vocab reads; `files` gets the named tokens of the tokenizer's
+/// class.
+Json tokenizer_json_of_vocab(const Json& vocab, std::string_view merges, SpecialFiles& files,
+                             const std::string& source);
 /// The tokenizer.ggml.* keys.
 Tokenizer tokenizer_from_gguf(const Json& metadata, const std::string& source);
 /// A SentencePiece ModelProto.

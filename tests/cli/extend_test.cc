@@ -62,6 +62,37 @@ std::string Extend::tiny_gguf() {
   return write("tiny.gguf", gguf.bytes());
 }
 
+TEST_F(Extend, AGgufFileIsWritten) {
+  std::string model = tiny_model(64);
+  for (const char* type : {"f32", "q8_0"}) {
+    std::string file = out(type) + ".gguf";
+    Outcome r = run({"convert", model, "--type", type, "-o", file, "--json"});
+    ASSERT_EQ(r.status, 0) << r.err;
+    EXPECT_EQ(r.json()["file"], file);
+    EXPECT_EQ(r.json()["window"], 64);
+    std::vector<double> after = logprobs(file), before = logprobs(model);
+    if (type[0] == 'f') expect_same(after, before, 1e-4);
+    // Q8_0 is off by half of a 127th of the largest of 32 weights, which wild random weights spread widely.
+    double sum = 0;
+    for (size_t i = 0; i < before.size(); ++i) sum += std::abs(after[i] - before[i]);
+    EXPECT_LT(sum / static_cast<double>(before.size()), 0.25) << type;
+  }
+  Outcome smaller = run({"convert", out("f32.gguf"), "--type", "q4_0", "-o", out("q4.gguf")});
+  ASSERT_EQ(smaller.status, 0) << smaller.err;
+  EXPECT_LT(fs::file_size(out("q4.gguf")), fs::file_size(out("q8_0.gguf")));
+  Outcome longer = run({"extend", model, "--position", "yarn", "--to", "256", "-o", out("long.gguf")});
+  ASSERT_EQ(longer.status, 0) << longer.err;
+  expect_same(logprobs(out("long.gguf")), logprobs(model, "yarn:factor=4"), 1e-4);
+}
+
+TEST_F(Extend, TypesOfGgufNeedAGgufFile) {
+  Outcome r = run({"convert", tiny_model(64), "--type", "q4_k", "-o", out("new")});
+  EXPECT_EQ(r.status, 1);
+  EXPECT_TRUE(r.one_sentence()) << r.err;
+  EXPECT_NE(r.err.find("new.gguf"), std::string::npos) << r.err;
+  EXPECT_FALSE(fs::exists(dir_ / "new"));
+}
+
 TEST_F(Extend, ADirectoryKeepsItsWeightsAndGetsANewWindow) {
   std::string model = tiny_model(64);
   Outcome r = run({"extend", model, "--position", "yarn", "--to", "256", "-o", out("new/"), "--json"});

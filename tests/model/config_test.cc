@@ -252,8 +252,75 @@ Checkpoint gguf_of(const std::string& arch, const Json& changes = Json::object()
   return c;
 }
 
+TEST(Config, Experts) {
+  Json moe{{"model_type", "qwen3_moe"},
+           {"num_experts", 8},
+           {"num_experts_per_tok", 2},
+           {"moe_intermediate_size", 48}};
+  ModelConfig c = read_config(hf(moe));
+  EXPECT_EQ(c.architecture, "qwen3moe");
+  EXPECT_EQ(c.num_experts, 8);
+  EXPECT_FALSE(c.norm_topk_prob);
+  EXPECT_EQ(c.mlp_width(), 48);
+  // Each layer: 64 x (2 x 64 + 2 x 32) of attention, 8 x 64 of the router, two norms, two of heads of 8; and
+  // 3 x 64 x 48 of each expert.
+  int64_t rest = 2 * (64 * 192 + 512 + 128 + 16) + 64 + 2 * 64 * 1000, expert = 3 * 64 * 48;
+  EXPECT_EQ(parameter_count(c), rest + 2 * 8 * expert);
+  EXPECT_EQ(active_parameter_count(c), rest + 2 * 2 * expert);
+  moe["num_experts_per_tok"] = 9;
+  EXPECT_TRUE(says(hf(moe), "9 of 8 experts"));
+  moe["num_experts_per_tok"] = 2, moe["mlp_only_layers"] = {0};
+  EXPECT_TRUE(says(hf(moe), "mlp_only_layers"));
+  moe["mlp_only_layers"] = Json::array(), moe["decoder_sparse_step"] = 2;
+  EXPECT_TRUE(says(hf(moe), "decoder_sparse_step"));
+  moe["model_type"] = "qwen2_moe", moe["decoder_sparse_step"] = 1;
+  EXPECT_TRUE(says(hf(moe), "shared_expert_intermediate_size"));
+  moe["shared_expert_intermediate_size"] = 80;
+  EXPECT_EQ(read_config(hf(moe)).mlp_width(), 80);
+  Json keys{{"qwen3moe.expert_count", 8},
+            {"qwen3moe.expert_used_count", 2},
+            {"qwen3moe.expert_feed_forward_length", 48}};
+  EXPECT_TRUE(read_config(gguf_of("qwen3moe", keys)).norm_topk_prob);
+  EXPECT_FALSE(
+      read_config(gguf_of("qwen2moe", {{"qwen2moe.expert_count", 8}, {"qwen2moe.expert_used_count", 2}}))
+          .norm_topk_prob);
+}
+
+TEST(Config, WhatNewerFamiliesSayBySilence) {
+  ModelConfig smollm3 = read_config(hf({{"model_type", "smollm3"}}));
+  EXPECT_EQ(smollm3.no_rope_layer_interval, 4);
+  EXPECT_TRUE(smollm3.tie_word_embeddings);
+  EXPECT_TRUE(smollm3.unrotated_layer(3));
+  EXPECT_FALSE(smollm3.unrotated_layer(4));
+  EXPECT_EQ(read_config(hf({{"model_type", "smollm3"}, {"no_rope_layers", {1, 0}}})).no_rope_layer_interval,
+            2);
+  EXPECT_EQ(read_config(hf({{"model_type", "smollm3"}, {"no_rope_layers", {1, 1}}})).no_rope_layer_interval,
+            0);
+  EXPECT_TRUE(says(hf({{"model_type", "smollm3"}, {"no_rope_layers", {0, 1}}}), "layers without rotation"));
+  EXPECT_TRUE(says(hf({{"model_type", "smollm3"}, {"use_sliding_window", true}}), "use_sliding_window"));
+  ModelConfig glm4 = read_config(hf({{"model_type", "glm4"}, {"attention_bias", true}}));
+  EXPECT_EQ(glm4.head_dim, 128);
+  EXPECT_EQ(glm4.rotary_dim, 64);
+  EXPECT_TRUE(glm4.attention_bias);
+  EXPECT_FALSE(glm4.o_bias);
+  ModelConfig phi3 = read_config(hf({{"model_type", "phi3"}}));
+  EXPECT_EQ(phi3.sliding_window, 0);
+  EXPECT_EQ(phi3.rms_norm_eps, 1e-5f);
+  EXPECT_EQ(read_config(hf({{"model_type", "phi3"}, {"sliding_window", 2047}})).sliding_window, 2047);
+  ModelConfig olmo2 = read_config(hf({{"model_type", "olmo2"}}));
+  EXPECT_TRUE(olmo2.post_norms && olmo2.qk_norm_whole);
+  EXPECT_FALSE(olmo2.pre_norms);
+  ModelConfig granite =
+      read_config(hf({{"model_type", "granite"}, {"attention_multiplier", 0.25}, {"logits_scaling", 8.0}}));
+  EXPECT_EQ(granite.query_pre_attn_scalar, 16);  // 1 / sqrt(16) = 0.25
+  EXPECT_EQ(granite.logits_scaling, 8);
+  EXPECT_EQ(granite.residual_multiplier, 1);
+  EXPECT_TRUE(says(hf({{"model_type", "granite"}, {"logits_scaling", 0.0}}), "multipliers"));
+}
+
 TEST(Config, GgufOfTheFamilies) {
-  for (const char* arch : {"xverse", "internlm2", "qwen2", "qwen3", "gemma3"})
+  for (const char* arch :
+       {"xverse", "internlm2", "qwen2", "qwen3", "gemma3", "phi3", "smollm3", "olmo2", "glm4", "granite"})
     EXPECT_EQ(read_config(gguf_of(arch)).architecture, arch);
   EXPECT_TRUE(read_config(gguf_of("qwen3")).qk_norm);
   EXPECT_EQ(read_config(gguf_of("gemma3")).sliding_window_pattern, 0);
@@ -289,7 +356,9 @@ TEST(Config, Gguf) {
     EXPECT_TRUE(says(missing, key));
   }
   EXPECT_TRUE(says(gguf({{"general.architecture", "mamba"}}),
-                   "supported are: llama, xverse, internlm2, qwen2, qwen3, gemma3"));
+                   "supported are: llama, xverse, internlm2, qwen2, qwen3, gemma3, qwen2moe, qwen3moe, phi3, "
+                   "smollm3, olmo2, "
+                   "glm4, granite"));
   EXPECT_TRUE(
       says(gguf({{"llama.attention.head_count_kv", {4, 4}}}), "head_count_kv must be a whole number"));
   EXPECT_TRUE(says(gguf({{"llama.attention.value_length", 16}}), "value_length"));

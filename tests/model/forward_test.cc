@@ -63,12 +63,14 @@ TEST_P(Golden, PositionTextEqualsTheConfigsOwnMethod) {
 
 TEST_P(Golden, NarrowCachesCostLittle) {
   // Half floats keep 11 bits of each key and value, bfloat16 8: relative errors of 5e-4 and 4e-3 in scores
-  // and outputs of two layers, on logits of up to 8.
+  // and outputs of two layers, on logits of up to 8; of more layers the squares of errors add up.
   for (const GoldenCase& c : golden_cases())
     for (auto [dtype, allowed] : {std::pair{DType::F16, 0.03}, {DType::BF16, 0.25}}) {
       LoadedModel m = load_golden(c, *GetParam());
       double cost = golden_difference(c, run(m.model, own_spec(m, c), c.ids, {16}, dtype));
-      EXPECT_LT(cost, allowed) << c.name << " " << name(dtype);
+      // Where rounding gives a token to another expert, the logits differ by what an expert adds.
+      double deeper = std::sqrt(std::max(1.0, static_cast<double>(m.model.config.num_hidden_layers) / 2));
+      EXPECT_LT(cost, m.model.config.num_experts > 0 ? 2 : allowed * deeper) << c.name << " " << name(dtype);
       EXPECT_GT(cost, 1e-4) << c.name << " " << name(dtype);
     }
 }

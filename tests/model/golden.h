@@ -1,5 +1,5 @@
-// The golden cases of tools/make_model_golden.py: checkpoints, the rotary fields of their configs, ids and
-// logits.
+// The golden cases of tools/make_model_golden.py and make_family_golden.py: checkpoints, the rotary fields of
+// their configs, ids and logits.
 #pragma once
 
 #include <algorithm>
@@ -28,10 +28,11 @@ struct GoldenCase {
 
 constexpr int64_t kGoldenVocab = 64;
 
-inline std::vector<GoldenCase> golden_cases() {
-  std::ifstream file(golden_dir() / "logits.f32", std::ios::binary);
+/// Those of one folder; their checkpoints are named relative to golden_dir().
+inline std::vector<GoldenCase> golden_cases_of(const std::filesystem::path& folder) {
+  std::ifstream file(folder / "logits.f32", std::ios::binary);
   std::vector<GoldenCase> cases;
-  for (const Json& json : parse_json_file(golden_dir() / "cases.json")) {
+  for (const Json& json : parse_json_file(folder / "cases.json")) {
     GoldenCase c{
         json["name"], json["checkpoint"], json["position"], json["fields"], json["ids"], json["rows"], {}};
     c.logits.resize(c.rows.size() * kGoldenVocab);
@@ -40,6 +41,12 @@ inline std::vector<GoldenCase> golden_cases() {
     if (!file) throw std::runtime_error("logits.f32 is too short");
     cases.push_back(std::move(c));
   }
+  return cases;
+}
+
+inline std::vector<GoldenCase> golden_cases() {
+  std::vector<GoldenCase> cases = golden_cases_of(golden_dir());
+  for (GoldenCase& c : golden_cases_of(golden_dir() / "../family")) cases.push_back(std::move(c));
   return cases;
 }
 
