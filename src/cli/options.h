@@ -53,7 +53,8 @@ void add_window_options(CLI::App& app, Options& o);
 void add_chat_options(CLI::App& app, Options& o);
 /// --temperature and the other sampling options.
 void add_sampling_options(CLI::App& app, SamplingOptions& s);
-/// --seed. Sampling that was given none draws one and says so, so that two calls differ and each can be repeated.
+/// --seed. Sampling that was given none draws one and says so, so that two calls differ and each can be
+/// repeated.
 void choose_seed(Options& o, SamplingOptions& s);
 
 EngineOptions engine_options(const Options& o);

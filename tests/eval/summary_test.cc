@@ -195,8 +195,9 @@ TEST_F(Summaries, EqualTasksOfRightAndWrongHaveOneWilsonInterval) {
   EXPECT_NEAR(s["high"], 94.33178, 1e-4);
 }
 
-/// Two tasks of losses with two windows each, pooled over their tokens. Computed by hand: sums 2, 4, 3, 3 of 2 tokens
-/// each, mean 1.5; pulls -0.5, 0.5, 0, 0; variance 0.5 / 3; standard error sqrt(0.5 / 3 / 4); t of 3 degrees 3.1824.
+/// Two tasks of losses with two windows each, pooled over their tokens. Computed by hand: sums 2, 4, 3, 3 of
+/// 2 tokens each, mean 1.5; pulls -0.5, 0.5, 0, 0; variance 0.5 / 3; standard error sqrt(0.5 / 3 / 4); t of 3
+/// degrees 3.1824.
 TEST_F(Summaries, FewLossesGetStudentsInterval) {
   Lines lines;
   for (auto [id, nll] : {std::pair("a/0", 2.0), {"a/1", 4.0}, {"b/0", 3.0}, {"b/1", 3.0}})
