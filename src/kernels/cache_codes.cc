@@ -80,27 +80,4 @@ void load_codes(float* x, const std::byte* head, DType dtype, int64_t head_dim, 
   for (int64_t i = 0; i < head_dim; ++i) x[i] = load_code(head, dtype, head_dim, token, i);
 }
 
-OpenPages::OpenPages(const KvPages& pages, int64_t sequence, int64_t first, int64_t keys)
-    : dtype_(is_quantised(pages.dtype) ? DType::F16 : pages.dtype),
-      addresses_(page_addresses(pages, sequence, keys)) {
-  if (dtype_ == pages.dtype || addresses_.empty()) return;
-  int64_t d = pages.head_dim, rows = pages.heads * kPageTokens,
-          from = std::max<int64_t>(first, 0) / kPageTokens, count = std::ssize(addresses_) - from;
-  if (count <= 0) return;
-  memory_.reset(new uint16_t[static_cast<size_t>(count * rows * d)]);
-  parallel_for(count * pages.heads, [&](int64_t i) {
-    int64_t page = i / pages.heads, head = i % pages.heads;
-    const auto* codes = static_cast<const std::byte*>(addresses_[static_cast<size_t>(from + page)]) +
-                        head * dtype_bytes(pages.dtype, kPageTokens * d);
-    uint16_t* to = memory_.get() + (page * rows + head * kPageTokens) * d;
-    std::vector<float> x(static_cast<size_t>(d));
-    for (int64_t t = 0; t < std::min(kPageTokens, keys - (from + page) * kPageTokens); ++t, to += d) {
-      load_codes(x.data(), codes, pages.dtype, d, t);
-      std::transform(x.begin(), x.end(), to, f32_to_f16);
-    }
-  });
-  for (int64_t i = 0; i < count; ++i)
-    addresses_[static_cast<size_t>(from + i)] = memory_.get() + i * rows * d;
-}
-
 }  // namespace longspan

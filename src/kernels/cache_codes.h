@@ -7,8 +7,6 @@
 // Scales are F16; codes are those of the rounded scale.
 #pragma once
 
-#include <vector>
-
 #include "kernels/kernels.h"
 
 namespace longspan {
@@ -25,19 +23,5 @@ void store_codes(const KvPages& pages, Tensor x, const Sequences& sequences);
 /// Reads element i of a token, or all of them.
 float load_code(const std::byte* head, DType dtype, int64_t head_dim, int64_t token, int64_t i);
 void load_codes(float* x, const std::byte* head, DType dtype, int64_t head_dim, int64_t token);
-
-/// The pages of one sequence that hold tokens first .. keys - 1, for code that does not read codes: pages of
-/// F16 with the same contents in their own memory where they are quantised.
-class OpenPages {
- public:
-  OpenPages(const KvPages& pages, int64_t sequence, int64_t first, int64_t keys);
-  void* const* addresses() const { return addresses_.data(); }
-  DType dtype() const { return dtype_; }
-
- private:
-  DType dtype_;
-  std::vector<void*> addresses_;
-  std::unique_ptr<uint16_t[]> memory_;
-};
 
 }  // namespace longspan

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "base/threads.h"
-#include "kernels/cache_codes.h"
 #include "kernels/cpu/attention_internal.h"
 
 namespace longspan {
@@ -25,20 +24,30 @@ constexpr double kSerialWork = 1'000'000;  // multiply-adds below which threads 
 
 int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-/// 64-byte aligned, kept for the life of the thread; its contents do not survive the next call.
-float* scratch(int64_t floats) {
-  thread_local std::vector<float> memory;
+/// 64-byte aligned, in `memory`, which is kept for the life of the thread; its contents do not survive the
+/// next call.
+float* scratch(int64_t floats, std::vector<float>& memory) {
   if (static_cast<int64_t>(memory.size()) < floats + 16) memory.resize(static_cast<size_t>(floats + 16));
   auto address = reinterpret_cast<uintptr_t>(memory.data());
   return reinterpret_cast<float*>((address + 63) / 64 * 64);
+}
+
+float* scratch(int64_t floats) {
+  thread_local std::vector<float> memory;
+  return scratch(floats, memory);
+}
+/// The same beside it, for decoded codes; null for none.
+float* room_of(int64_t floats) {
+  thread_local std::vector<float> memory;
+  return floats > 0 ? scratch(floats, memory) : nullptr;
 }
 
 /// One sequence: its job and what that points to and the caller did not bring.
 struct Prepared {
   SequenceAttention shape;
   std::vector<RowKeys> rows;
-  std::vector<float> slopes, decay;  // in base 2
-  std::vector<OpenPages> pages;      // values, then keys of each zone
+  std::vector<float> slopes, decay;                     // in base 2
+  std::vector<void*> keys[kMaxAttentionZones], values;  // pages
   AttentionJob job;
 };
 
@@ -60,10 +69,7 @@ void prepare(Prepared& p, Tensor out, Tensor log_sum, std::span<const AttentionZ
   p.slopes = in_base_2(s.slopes, s.slopes.size());
   p.decay =
       in_base_2(s.decay, s.decay.empty() ? 0 : static_cast<size_t>(round_up(s.head_dim, kDecayPadding)));
-  int64_t first = s.keys();  // that any row sees
-  for (const RowKeys& row : p.rows) first = std::min(first, row.edge[0]);
-  p.pages.reserve(1 + zones.size());
-  p.pages.emplace_back(values, sequence, first, s.keys());
+  p.values = page_addresses(values, sequence, s.keys());
   constexpr auto kFloat = static_cast<int64_t>(sizeof(float));
   auto pointer = [](const std::vector<float>& v) { return v.empty() ? nullptr : v.data(); };
   bool bf16 = out.dtype == DType::BF16;
@@ -76,8 +82,8 @@ void prepare(Prepared& p, Tensor out, Tensor log_sum, std::span<const AttentionZ
            .out_bf16 = bf16,
            .log_sum = log_sum ? log_sum.row(s.first) : nullptr,
            .log_sum_stride = log_sum.row_stride / kFloat,
-           .value_pages = p.pages[0].addresses(),
-           .value_dtype = p.pages[0].dtype(),
+           .value_pages = p.values.data(),
+           .value_dtype = values.dtype,
            .kv_heads = s.kv_heads,
            .group = s.heads / s.kv_heads,
            .head_dim = s.head_dim,
@@ -90,8 +96,8 @@ void prepare(Prepared& p, Tensor out, Tensor log_sum, std::span<const AttentionZ
     const auto& [from, q, keys] = zones[z];
     assert(keys.heads == s.kv_heads && keys.head_dim == s.head_dim);
     assert(q.dtype == DType::F32 && q.cols() == out.cols());
-    const OpenPages& open = p.pages.emplace_back(keys, sequence, first, s.keys());
-    p.job.zones[p.job.zone_count++] = {q.row(s.first), q.row_stride / kFloat, open.addresses(), open.dtype()};
+    p.keys[z] = page_addresses(keys, sequence, s.keys());
+    p.job.zones[p.job.zone_count++] = {q.row(s.first), q.row_stride / kFloat, p.keys[z].data(), keys.dtype};
   }
 }
 
@@ -228,7 +234,7 @@ void decode(std::span<const Prepared* const> sequences, DecodePart part) {
     const AttentionJob& job = sequences[s]->job;
     int64_t begin = plan.first + task / job.kv_heads * plan.size;
     part(job, sequences[s]->shape.tokens, task % job.kv_heads, begin, std::min(begin + plan.size, plan.end),
-         partial + plan.at + task * plan.stride);
+         partial + plan.at + task * plan.stride, room_of(chunk_room(job)));
   });
   auto merge = [&](int64_t s) {
     const DecodePlan& plan = plans[static_cast<size_t>(s)];
@@ -268,10 +274,20 @@ float log_of_sum(float largest, float sum) {
   return sum > 0 ? (largest + std::log2(sum)) * static_cast<float>(M_LN2) : -INFINITY;
 }
 
+int64_t tile_room(const AttentionJob& job) {
+  bool codes = is_quantised(job.value_dtype);
+  for (int64_t z = 0; z < job.zone_count; ++z) codes = codes || is_quantised(job.zones[z].key_dtype);
+  return codes ? kTileKeys * job.head_dim : 0;
+}
+
+int64_t chunk_room(const AttentionJob& job) {
+  return tile_room(job) / kTileKeys * kChunkKeys * (job.zone_count + 1);
+}
+
 int64_t prefill_scratch(const AttentionJob& job, int64_t tokens) {
   int64_t width = round_up(job.head_dim, 32), rows = round_up(tokens * job.group, 48);
   return rows * ((1 + job.zone_count) * width + kStateLanes + 1) +
-         ((1 + job.zone_count) * width + 1) * kTileKeys;
+         ((1 + job.zone_count) * width + 1) * kTileKeys + tile_room(job);
 }
 
 void attention_avx2(Tensor out, Tensor log_sum, std::span<const AttentionZone> zones, const KvPages& values,

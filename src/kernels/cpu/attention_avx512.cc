@@ -43,8 +43,8 @@ void prefill_avx512(const AttentionJob& job, int64_t kv_head, int64_t begin, int
 }
 
 void decode_avx512(const AttentionJob& job, int64_t tokens, int64_t kv_head, int64_t begin, int64_t end,
-                   float* partial) {
-  decode_any(job, tokens, kv_head, begin, end, partial);
+                   float* partial, float* room) {
+  decode_any(job, tokens, kv_head, begin, end, partial, room);
 }
 
 const BackwardRoutines kBackwardAvx512 = {backward_delta, backward_pair};

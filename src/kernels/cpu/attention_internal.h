@@ -56,6 +56,10 @@ constexpr int64_t kPartialState = 16;
 /// seen. Not inline: code compiled for one processor must not be shared with the others.
 float log_of_sum(float largest, float sum);
 
+/// Floats that a tile, or a chunk of all zones, of decoded codes needs: 0 where nothing is quantised.
+int64_t tile_room(const AttentionJob& job);
+int64_t chunk_room(const AttentionJob& job);
+
 /// Floats of scratch that a prefill block of `tokens` tokens needs.
 int64_t prefill_scratch(const AttentionJob& job, int64_t tokens);
 
@@ -64,16 +68,17 @@ int64_t prefill_scratch(const AttentionJob& job, int64_t tokens);
 using PrefillBlock = void (*)(const AttentionJob& job, int64_t kv_head, int64_t begin, int64_t end,
                               float* scratch);
 /// One KV head, all rows (at most kStreamRows), keys [begin, end) of which rows see what job.rows says;
-/// partial[row] as above. Needs head_dim % 16 == 0, begin % kChunkKeys == 0, keys of one type, no decay.
+/// partial[row] as above; room: chunk_room floats, null where that is 0. Needs head_dim % 16 == 0, begin %
+/// kChunkKeys == 0, keys of one type, no decay.
 using DecodePart = void (*)(const AttentionJob& job, int64_t tokens, int64_t kv_head, int64_t begin,
-                            int64_t end, float* partial);
+                            int64_t end, float* partial, float* room);
 
 void prefill_avx2(const AttentionJob&, int64_t kv_head, int64_t begin, int64_t end, float* scratch);
 void prefill_avx512(const AttentionJob&, int64_t kv_head, int64_t begin, int64_t end, float* scratch);
 void prefill_avx512_bf16(const AttentionJob&, int64_t kv_head, int64_t begin, int64_t end, float* scratch);
 void decode_avx2(const AttentionJob&, int64_t tokens, int64_t kv_head, int64_t begin, int64_t end,
-                 float* partial);
+                 float* partial, float* room);
 void decode_avx512(const AttentionJob&, int64_t tokens, int64_t kv_head, int64_t begin, int64_t end,
-                   float* partial);
+                   float* partial, float* room);
 
 }  // namespace longspan

@@ -28,15 +28,19 @@ struct Call {
 /// One head's keys of some pages as columns, 0 beyond the last key.
 void lay_columns(std::vector<float>& out, const Call& call, const KvPages& keys, int64_t head) {
   int64_t d = keys.head_dim;
-  OpenPages open(keys, 0, call.first_page * kPageTokens, call.s.keys());
+  std::vector<void*> addresses = page_addresses(keys, 0, call.s.keys());
   out.assign(static_cast<size_t>(call.pages * d * kPageTokens), 0.0f);
   parallel_for(call.pages, [&](int64_t i) {
     int64_t page = call.first_page + i;
-    Tensor rows = host_matrix(open.addresses()[page], open.dtype(), keys.heads * kPageTokens, d);
+    const auto* rows = static_cast<const std::byte*>(addresses[static_cast<size_t>(page)]) +
+                       head * dtype_bytes(keys.dtype, kPageTokens * d);
     std::vector<float> key(static_cast<size_t>(d));
     float* columns = out.data() + i * d * kPageTokens;
     for (int64_t n = 0; n < std::min(kPageTokens, call.s.keys() - page * kPageTokens); ++n) {
-      dequantise(key.data(), rows.row(head * kPageTokens + n), open.dtype(), d);
+      if (is_quantised(keys.dtype))
+        load_codes(key.data(), rows, keys.dtype, d, n);
+      else
+        dequantise(key.data(), rows + n * dtype_bytes(keys.dtype, d), keys.dtype, d);
       for (int64_t j = 0; j < d; ++j) columns[j * kPageTokens + n] = key[static_cast<size_t>(j)];
     }
   });

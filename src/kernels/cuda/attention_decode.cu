@@ -6,6 +6,8 @@
 // every batch, and a captured launch, planned for most_keys rounded up, stays right while the text grows.
 #include <algorithm>
 #include <bit>
+#include <cassert>
+#include <type_traits>
 
 #include "kernels/cuda/attention_decode_warp.h"
 #include "kernels/cuda/attention_internal.h"
@@ -291,30 +293,17 @@ bool launch_splits(CudaDevice& device, const AttentionView& v, const Parts& part
   return true;
 }
 
+/// false where the kind has no kernel of its own or that finds no room.
 template <int kD>
-void launch_kind(CacheKind kind, CudaDevice& device, const AttentionView& v, const Parts& parts, dim3 grid) {
-  bool launched = false;
-  switch (kind) {
-    case CacheKind::BF16:
-      launched = launch_splits<kD, CacheKind::BF16>(device, v, parts, grid);
-      break;
-    case CacheKind::F16:
-      launched = launch_splits<kD, CacheKind::F16>(device, v, parts, grid);
-      break;
-    // Rings of codes are smaller than those of 16 bits: they find room wherever those do.
-    case CacheKind::Q8:
-      launched = launch_splits<kD, CacheKind::Q8>(device, v, parts, grid);
-      break;
-    case CacheKind::Q4:
-      launched = launch_splits<kD, CacheKind::Q4>(device, v, parts, grid);
-      break;
-    case CacheKind::Q8Q4:
-      launched = launch_splits<kD, CacheKind::Q8Q4>(device, v, parts, grid);
-      break;
-    case CacheKind::Any:
-      break;
-  }
-  if (!launched) launch_splits<kD, CacheKind::Any>(device, v, parts, grid);
+bool launch_kind(CacheKind kind, CudaDevice& device, const AttentionView& v, const Parts& parts, dim3 grid) {
+  auto launched = [&]<CacheKind kKind>(std::integral_constant<CacheKind, kKind>) {
+    return kind == kKind && launch_splits<kD, kKind>(device, v, parts, grid);
+  };
+  return launched(std::integral_constant<CacheKind, CacheKind::BF16>{}) ||
+         launched(std::integral_constant<CacheKind, CacheKind::F16>{}) ||
+         launched(std::integral_constant<CacheKind, CacheKind::Q8>{}) ||
+         launched(std::integral_constant<CacheKind, CacheKind::Q4>{}) ||
+         launched(std::integral_constant<CacheKind, CacheKind::Q8Q4>{});
 }
 
 /// Begins while the splits end.
@@ -352,7 +341,10 @@ void launch(CudaDevice& device, const AttentionResult& result, const AttentionVi
   int64_t queries = (rows * v.group + kQueries - 1) / kQueries;
   dim3 grid(static_cast<unsigned>(splits), static_cast<unsigned>(v.kv_heads * queries),
             static_cast<unsigned>(s.count));
-  launch_kind<kD>(kind, device, v, parts, grid);
+  if (!launch_kind<kD>(kind, device, v, parts, grid)) {
+    assert(!has_codes(kind));  // rings of codes fit 99 KB, which every architecture here has
+    launch_splits<kD, CacheKind::Any>(device, v, parts, grid);
+  }
   dim3 outputs(static_cast<unsigned>(v.heads), static_cast<unsigned>(rows), static_cast<unsigned>(s.count));
   launch_combine(device, v, parts, result, outputs);
 }
