@@ -11,18 +11,18 @@ import pathlib
 import shutil
 
 import gguf
+import make_model_golden as golden
 import numpy as np
 import torch
 from transformers import (AutoModelForCausalLM, Glm4Config, GraniteConfig, Olmo2Config, Phi3Config, Qwen2MoeConfig,
                           Qwen3MoeConfig, SmolLM3Config)
 
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden" / "family"
-VOCAB, TOKENS, STRIDE = 64, 75, 3
-SHAPE = dict(vocab_size=VOCAB, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=4,
+TOKENS, STRIDE = 75, 3
+SHAPE = dict(vocab_size=golden.VOCAB, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=4,
              num_key_value_heads=2, max_position_embeddings=64, initializer_range=0.3, rms_norm_eps=1e-5,
              bos_token_id=None, eos_token_id=None, pad_token_id=None)
 ROPE = dict(rope_type="default", rope_theta=10000.0)
-cases, rows_kept = [], []
 
 
 def random_model(config, seed):
@@ -41,35 +41,20 @@ def random_model(config, seed):
 
 def add_case(checkpoint, model, n=TOKENS):
     name = checkpoint if n == TOKENS else f"{checkpoint} of {n} tokens"
-    ids = np.random.default_rng(len(cases)).integers(0, VOCAB, n).tolist()
-    with torch.no_grad():
-        logits = model(input_ids=torch.tensor([ids]), use_cache=False).logits[0].float().numpy()
-    rows = list(range(n - 1, -1, -STRIDE))[::-1]
-    rows_kept.append(np.ascontiguousarray(logits[rows], dtype="<f4"))
-    cases.append(dict(name=name, checkpoint=f"../family/{checkpoint}", fields=None, position="", ids=ids, rows=rows))
-    print(f"{name}: {n} tokens, largest logit {abs(logits).max():.2f}")
+    golden.add_case(name, f"../family/{checkpoint}", model, n, stride=STRIDE)
 
 
 def family(name, config, arch, keys=None, lists=None, lengths=(TOKENS,), pairs=()):
     """The directory and its GGUF twin. keys: writes the family's own keys; lists: rotary factors; pairs: the q and k that
     the file keeps in adjacent pairs where the directory has halves."""
-    model = random_model(config, 400 + len(cases))
+    model = random_model(config, 400 + len(golden.cases))
     target = GOLDEN / name
     shutil.rmtree(target, ignore_errors=True)
     model.save_pretrained(target)
     (target / "generation_config.json").unlink(missing_ok=True)
     for n in lengths:
         add_case(name, model, n)
-    writer = gguf.GGUFWriter(GOLDEN / f"{name}.gguf", arch)
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_freq_base(10000.0)
-    writer.add_vocab_size(VOCAB)
+    writer = golden.gguf_writer(GOLDEN / f"{name}.gguf", arch, config, ROPE["rope_theta"], whole_heads=False)
     if keys:
         keys(writer)
     for list_name, values in (lists or {}).items():
@@ -83,12 +68,9 @@ def family(name, config, arch, keys=None, lists=None, lengths=(TOKENS,), pairs=(
         value = p.numpy()
         heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}.get(key.split(".")[-2])
         if heads and pairs:
-            value = value.reshape(heads, 2, -1, value.shape[-1]).swapaxes(1, 2).reshape(value.shape)
+            value = golden.adjacent_pairs(value, heads)
         writer.add_tensor(mapped, np.ascontiguousarray(value.squeeze()))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    golden.write_gguf(writer)
     for n in lengths:
         add_case(f"{name}.gguf", model, n)
 
@@ -157,8 +139,8 @@ def main():
            lambda writer: writer.add_rope_dimension_count(4))
     family("granite", GraniteConfig(**SHAPE, attention_multiplier=0.2, embedding_multiplier=6.0, residual_multiplier=0.4,
                                     logits_scaling=3.0, rope_parameters=ROPE), "granite", granite_keys, pairs=True)
-    (GOLDEN / "cases.json").write_text(json.dumps(cases) + "\n")
-    (GOLDEN / "logits.f32").write_bytes(b"".join(rows.tobytes() for rows in rows_kept))
+    (GOLDEN / "cases.json").write_text(json.dumps(golden.cases) + "\n")
+    (GOLDEN / "logits.f32").write_bytes(b"".join(rows.tobytes() for rows in golden.rows_kept))
 
 
 if __name__ == "__main__":

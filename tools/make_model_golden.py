@@ -147,7 +147,8 @@ def adjacent_pairs(weight, heads):
     return np.ascontiguousarray(per_head.transpose(0, 2, 1, 3)).reshape(weight.shape)
 
 
-def gguf_writer(path, arch, config, base):
+def gguf_writer(path, arch, config, base, whole_heads=True):
+    """whole_heads: all of a head rotates, and the file says so."""
     writer = gguf.GGUFWriter(path, arch)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
@@ -157,7 +158,8 @@ def gguf_writer(path, arch, config, base):
     writer.add_head_count_kv(config.num_key_value_heads)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_rope_freq_base(base)
-    writer.add_rope_dimension_count(config.head_dim)
+    if whole_heads:
+        writer.add_rope_dimension_count(config.head_dim)
     writer.add_vocab_size(VOCAB)
     return writer
 
