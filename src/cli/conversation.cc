@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/text.h"
+#include "base/plural.h"
 #include "cli/output.h"
 #include "cli/window.h"
 
@@ -157,8 +157,7 @@ Prompt Conversation::fitting_prompt() {
     asked = prompt(document_);
     ++dropped;
   }
-  if (dropped > 0)
-    remark(o_, "forgot the {} oldest question{} to fit the window", dropped, dropped == 1 ? "" : "s");
+  if (dropped > 0) remark(o_, "forgot the {} to fit the window", counted(dropped, "oldest question"));
   if (over() && document_.empty()) refuse_length(engine_, o_, std::ssize(asked.ids) + o_.n, o_.n);
   if (over())
     asked = fit_document(engine_, o_, document_, o_.n, [this](const std::string& d) {
@@ -181,6 +180,8 @@ void Conversation::make_room(int64_t tokens) {
   sequence_.emplace(engine_, step);
 }
 
+std::string Conversation::questions() const { return counted(std::ssize(turns_) / 2, "question"); }
+
 void Conversation::save(const std::filesystem::path& file) const {
   if (std::error_code ignored; std::filesystem::exists(file, ignored)) {
     try {
@@ -198,7 +199,7 @@ void Conversation::save(const std::filesystem::path& file) const {
                                      {"document", document_},
                                      {"messages", list}}) +
                               "\n");
-  remark(o_, "{}: {} question{} saved", file.string(), turns_.size() / 2, turns_.size() == 2 ? "" : "s");
+  remark(o_, "{}: {} saved", file.string(), questions());
 }
 
 void Conversation::load(const std::filesystem::path& file) {
@@ -210,7 +211,7 @@ void Conversation::load(const std::filesystem::path& file) {
   loaded_ = document_ = std::move(document);
   files_.clear();
   stamp_.clear();
-  remark(o_, "{}: {} question{} loaded", file.string(), turns_.size() / 2, turns_.size() == 2 ? "" : "s");
+  remark(o_, "{}: {} loaded", file.string(), questions());
 }
 
 std::string Conversation::statistics() const {
@@ -219,8 +220,7 @@ std::string Conversation::statistics() const {
   if (window_ < int64_t{1} << 40)
     window = fmt::format("a window of {} ({:.1f} %)", grouped(window_),
                          100.0 * static_cast<double>(tokens) / static_cast<double>(window_));
-  std::string text = fmt::format("tokens: {} of {}, in {} question{}\n", grouped(tokens), window,
-                                 turns_.size() / 2, turns_.size() == 2 ? "" : "s");
+  std::string text = fmt::format("tokens: {} of {}, in {}\n", grouped(tokens), window, questions());
   if (sequence_ && last_answer_.seconds > 0) text += "speed: " + speed(last_read_, last_answer_) + "\n";
   int64_t pages = sequence_ ? std::ssize(sequence_->cache().pages()) : 0,
           page_bytes = sequence_ ? sequence_->cache().pool()->layout().page_bytes() : 0;

@@ -53,6 +53,7 @@ class Conversation {
   Prompt prompt(const std::string& document) const;
   Prompt fitting_prompt();
   void make_room(int64_t tokens);
+  std::string questions() const;  // how many, in words
 
   Engine& engine_;
   const ChatOptions& o_;

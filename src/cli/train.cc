@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/plural.h"
 #include "base/text.h"
 #include "base/threads.h"
 #include "cli/commands.h"
@@ -102,8 +103,7 @@ void show_forecast(const TrainOptions& o, const TrainingForecast& f, const Memor
   Json stages = Json::array();
   double flops = 0;
   for (const TrainingForecast::OfStage& s : f.stages) {
-    remark(o, "{}: {} tokens in {} step{}", s.name, grouped(s.tokens), grouped(s.steps),
-           s.steps == 1 ? "" : "s");
+    remark(o, "{}: {} in {}", s.name, counted(s.tokens, "token"), counted(s.steps, "step"));
     stages.push_back({{"name", s.name}, {"steps", s.steps}, {"tokens", s.tokens}, {"flops", s.flops}});
     flops += s.flops;
   }
@@ -127,8 +127,8 @@ int train_recipe(const TrainOptions& o) {
   set_threads(o.threads > 0 ? o.threads : physical_cores());
   Checkpoint checkpoint = open_checkpoint(resolve_model(recipe.model));
   Screen screen(o);
-  remark(o, "{}: {} steps in {} stage{}{}{}", recipe.name, grouped(recipe.steps()), recipe.stages.size(),
-         recipe.stages.size() == 1 ? "" : "s", recipe.source.empty() ? "" : ", after ", recipe.source);
+  remark(o, "{}: {} in {}{}{}", recipe.name, counted(recipe.steps(), "step"),
+         counted(std::ssize(recipe.stages), "stage"), recipe.source.empty() ? "" : ", after ", recipe.source);
   std::shared_ptr<Device> device = device_named(o.device, kernels());
   auto memory = training_memory(recipe, checkpoint, device->kernels());
   show_memory(o, memory);

@@ -59,7 +59,9 @@ TrainingForecast forecast_training(const Recipe& recipe, const Checkpoint& check
   TrainingModel model = make_training_model(checkpoint, config, device, recipe.compute.value_or(k.preferred),
                                             recipe.trained, recipe.seed);
   check_writable(recipe, checkpoint, model);
-  forecast.probe_tokens = std::min(kProbeTokens, recipe.stages[0].row_tokens);
+  // A GPU is idle in a short row, and a long one takes it no time worth saving.
+  forecast.probe_tokens = recipe.stages[0].row_tokens;
+  if (k.on_host) forecast.probe_tokens = std::min(kProbeTokens, forecast.probe_tokens);
   PositionSpec spec = position_spec(config.position, config.head_shape(), forecast.probe_tokens);
   auto buffers = make_training_buffers(model, spec, forecast.probe_tokens, training_plan(recipe, k));
   StepScalars scalars = make_step_scalars(model);
@@ -71,7 +73,8 @@ TrainingForecast forecast_training(const Recipe& recipe, const Checkpoint& check
     return row_flops(config, recipe.trained, row) /
            std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   };
-  train_row(std::min(kWarmUpTokens, forecast.probe_tokens));  // packs the weights
+  // Packs the weights; on a GPU plans are made for rows of this very length.
+  train_row(k.on_host ? std::min(kWarmUpTokens, forecast.probe_tokens) : forecast.probe_tokens);
   forecast.flops_per_s = train_row(forecast.probe_tokens);
   return forecast;
 }
