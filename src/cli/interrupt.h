@@ -8,5 +8,8 @@ namespace longspan::cli {
 void arm_interrupt();
 /// Whether Ctrl-C was pressed since.
 bool interrupted();
+/// Waits until `file`, a descriptor, has something to read or has ended: true; or until Ctrl-C is pressed,
+/// which may have happened before: false. A plain read() misses a Ctrl-C that comes just before it.
+bool wait_readable(int file);
 
 }  // namespace longspan::cli

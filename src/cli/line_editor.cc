@@ -98,6 +98,9 @@ struct LineEditor::Terminal {
     prompt = shown;
     for (;;) {
       ::el_resize(edit);
+      // Before the prompt: until then the terminal itself echoes what is typed, and Ctrl-C discards it
+      // unseen.
+      ::el_set(edit, EL_PREP_TERM, 1);
       int count = 0;
       const char* typed = ::el_gets(edit, &count);
       if (typed && count > 0) {
@@ -124,13 +127,14 @@ struct LineEditor::Terminal {
   static int read_character(EditLine* edit, wchar_t* out) {
     std::mbstate_t state{};
     for (;;) {
-      char byte;
-      ssize_t got = ::read(STDIN_FILENO, &byte, 1);
-      if (got < 0 && errno == EINTR && !interrupted()) continue;
-      if (got < 0) {
+      if (!wait_readable(STDIN_FILENO)) {
         const LineInfo* line = ::el_line(edit);
         of(edit).unfinished = line->lastchar != line->buffer;
+        return -1;
       }
+      char byte;
+      ssize_t got = ::read(STDIN_FILENO, &byte, 1);
+      if (got < 0 && errno == EINTR) continue;
       if (got <= 0) return static_cast<int>(got);
       size_t length = std::mbrtowc(out, &byte, 1, &state);
       if (length == static_cast<size_t>(-2)) continue;

@@ -117,6 +117,8 @@ class OnATerminal : public Chat {
     for (const std::string& a : arguments) argv.push_back(a.c_str());
     argv.push_back(nullptr);
     std::string cache = (dir_ / "cache").string();
+    shown_.clear();
+    seen_ = 0;
     child_ = ::forkpty(&terminal_, nullptr, nullptr, nullptr);
     if (child_ == 0) {
       ::setenv("LONGSPAN_CACHE", cache.c_str(), 1);
@@ -130,29 +132,39 @@ class OnATerminal : public Chat {
   }
   /// Reads until `text` has been shown once more.
   void await(const std::string& text) {
-    auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-    for (;;) {
-      if (size_t at = shown_.find(text, seen_); at != std::string::npos) {
-        seen_ = at + text.size();
-        return;
-      }
-      pollfd poll{terminal_, POLLIN, 0};
-      char bytes[4096];
-      ssize_t got = ::poll(&poll, 1, 1000) > 0 ? ::read(terminal_, bytes, sizeof bytes) : 0;
-      if (got > 0) shown_.append(bytes, static_cast<size_t>(got));
-      ASSERT_TRUE(got >= 0 && std::chrono::steady_clock::now() < end) << text << " did not come: " << shown_;
-    }
+    while (shown_.find(text, seen_) == std::string::npos)
+      if (!read_more()) give_up("\"" + text + "\" did not come");
+    seen_ = shown_.find(text, seen_) + text.size();
   }
+  /// The program's exit status, once it has ended.
   int ended() {
-    int status = 0;
-    char bytes[4096];
-    while (::read(terminal_, bytes, sizeof bytes) > 0) {
+    while (read_more()) {
     }
+    if (!hung_up_) give_up("the program did not end");
+    int status = 0;
     ::waitpid(child_, &status, 0);
     ::close(terminal_);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }
 
+ private:
+  /// Whether anything was shown within a minute.
+  bool read_more() {
+    pollfd poll{terminal_, POLLIN, 0};
+    char bytes[4096];
+    if (::poll(&poll, 1, 60'000) <= 0) return false;
+    ssize_t got = ::read(terminal_, bytes, sizeof bytes);
+    hung_up_ = got <= 0;
+    if (got > 0) shown_.append(bytes, static_cast<size_t>(got));
+    return got > 0;
+  }
+  [[noreturn]] void give_up(const std::string& why) {
+    ::kill(child_, SIGKILL);
+    ::waitpid(child_, nullptr, 0);
+    throw std::runtime_error(why + ". Shown was: " + shown_);
+  }
+
+  bool hung_up_ = false;
   int terminal_ = -1;
   pid_t child_ = -1;
   std::string shown_;
