@@ -105,7 +105,7 @@ std::string chart_style() {
   return fmt::format(
       "set border 3 lw 1 lc rgb '{0}'\nset tics nomirror out\n"
       "set grid xtics ytics lt 1 lc rgb '{1}' lw 1, lt 1 lc rgb '{1}' lw 1\n"
-      "set key outside below center horizontal noenhanced samplen 2\n",
+      "set key outside below center horizontal noenhanced samplen 2 height 0.5\n",
       ink("line"), ink("grid"));
 }
 
