@@ -110,8 +110,9 @@ std::string svg_scale(const HeatMap& map, double x, double y) {
 }  // namespace
 
 std::string heat_map_table(const HeatMap& map, std::optional<size_t> number) {
-  std::string table = fmt::format("<table class=\"heat\"><caption>{}; columns: {}</caption>\n{}<tbody>\n",
-                                  escape_html(map.title), escape_html(map.across), head_rows(map));
+  std::string table = fmt::format("<table class=\"heat{}\"><caption>{}; columns: {}</caption>\n{}<tbody>\n",
+                                  map.columns.size() <= 6 ? " roomy" : "", escape_html(map.title),
+                                  escape_html(map.across), head_rows(map));
   for (size_t r = 0; r < map.rows.size(); ++r) {
     table += fmt::format("<tr><th scope=\"row\">{}</th>", escape_html(map.rows[r]));
     for (size_t c = 0; c < map.columns.size(); ++c)

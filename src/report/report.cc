@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/file.h"
+#include "base/plural.h"
 #include "base/text.h"
 #include "eval/scores.h"
 #include "eval/wording.h"
@@ -166,8 +167,8 @@ std::string known_table(const Summary& summary) {
     rows.back().push_back(source);
   }
   return html_heading("Beside published scores") + html_table("This run and published scores", rows) +
-         fmt::format("<p>Published means are of whole suites; this run has {} tasks and {} cases.</p>\n",
-                     summary.tasks.size(), grouped(summary.cases));
+         fmt::format("<p>Published means are of whole suites; this run has {} and {}.</p>\n",
+                     counted(std::ssize(summary.tasks), "task"), counted(summary.cases, "case"));
 }
 
 /// Name, formula and modes of every metric of the cases.

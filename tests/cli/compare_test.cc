@@ -97,7 +97,7 @@ TEST_F(CompareProgram, KeepsEveryResultAndGoesOn) {
   std::string bare = read_file(fs::path(out) / "compare.html");
   EXPECT_NE(bare.find("apt-get install gnuplot-nox"), std::string::npos);
   EXPECT_NE(bare.find("linear:factor=1"), std::string::npos);
-  EXPECT_NE(bare.find("class=\"heat\""), std::string::npos);
+  EXPECT_NE(bare.find("class=\"heat"), std::string::npos);
 
   // Killed within a line: the rest of it is done again.
   const auto& [file, whole] = *lines.begin();
