@@ -79,7 +79,7 @@ CHECKS = r"""
     const paper = rgb(getComputedStyle(svg.querySelector('rect')).fill).rgb;
     for (const text of svg.querySelectorAll('text'))
       if (text.textContent.trim()) check(text, getComputedStyle(text).fill, paper);
-    const px = Math.min(...[...svg.querySelectorAll('text')].map(t => t.getBoundingClientRect().height));
+    const px = Math.min(...[...svg.querySelectorAll('text')].filter(t => t.textContent.trim()).map(t => t.getBoundingClientRect().height));
     if (px < 8) faults.push('text of ' + px.toFixed(1) + ' pixels in ' + name(svg));
   }
   for (const e of document.querySelectorAll('main *'))

@@ -84,8 +84,8 @@ std::string html_picture(const std::filesystem::path& folder, const std::string&
     // Figures without pictures are better than none.
     return "<p class=\"remark\">" + escape_html(e.what()) + "</p>\n";
   }
-  return fmt::format("<figure tabindex=\"0\" aria-label=\"{}\">\n{}</figure>\n", escape_html(picture.title),
-                     inline_svg(folder / (stem + ".svg")));
+  return fmt::format("<figure tabindex=\"0\" aria-label=\"{}\" style=\"--least:{}px\">\n{}</figure>\n",
+                     escape_html(picture.title), picture.width * 2 / 3, inline_svg(folder / (stem + ".svg")));
 }
 
 std::string html_data(const std::string& id, const Json& data) {
