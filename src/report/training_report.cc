@@ -52,7 +52,7 @@ constexpr size_t kMean = 25;
 
 /// gnuplot commands for titled curves over steps.
 std::string commands(const std::vector<std::pair<std::string, Curve>>& curves, const std::string& y,
-                     const char* more) {
+                     const char* more, bool smooth) {
   std::string out, plots;
   auto add = [&](size_t i, const Curve& curve, const std::string& title, const std::string& look) {
     std::string name = fmt::format("$c{}", out.size());
@@ -64,7 +64,7 @@ std::string commands(const std::vector<std::pair<std::string, Curve>>& curves, c
   };
   for (size_t i = 0; i < curves.size(); ++i) {
     const auto& [title, curve] = curves[i];
-    if (curve.size() < kSmoothed) {
+    if (!smooth || curve.size() < kSmoothed) {
       add(i, curve, title, curve.size() > 40 ? "lines lw 2" : "linespoints ps 0.5 lw 2 " + series_marks(i));
     } else {
       add(i, curve, "", "lines lw 0.4");
@@ -111,10 +111,11 @@ std::string charts(const fs::path& folder, const MetricsHistory& history,
                    const std::map<int64_t, Curve>& validation) {
   std::string out;
   auto picture = [&](const char* stem, const std::vector<std::pair<std::string, Curve>>& curves,
-                     const std::string& title, const std::string& y, const char* more = "") {
+                     const std::string& title, const std::string& y, const char* more = "",
+                     bool smooth = false) {
     if (std::all_of(curves.begin(), curves.end(), [](const auto& curve) { return curve.second.empty(); }))
       return;
-    std::string chart = html_picture(folder, stem, {commands(curves, y, more), title});
+    std::string chart = html_picture(folder, stem, {commands(curves, y, more, smooth), title});
     if (!chart.empty()) out += html_heading(title) + chart;
   };
   auto over_steps = [&](double StepReport::*field) { return curve_of(history.steps, field); };
@@ -123,7 +124,7 @@ std::string charts(const fs::path& folder, const MetricsHistory& history,
   if (Curve curve = over_steps(&StepReport::short_loss); !curve.empty())
     losses.emplace_back("short rows", curve);
   for (const auto& [length, curve] : validation) held_out.emplace_back(grouped(length) + " tokens", curve);
-  picture("loss", losses, "Loss", "nats a token");
+  picture("loss", losses, "Loss", "nats a token", "", true);
   picture("validation", held_out, "Held-out loss by length", "nats a token");
   picture("divergence", {{"short rows", over_steps(&StepReport::divergence)}},
           "Divergence from the original model", "nats a token");
@@ -131,7 +132,7 @@ std::string charts(const fs::path& folder, const MetricsHistory& history,
           "set logscale y");
   picture("lr", {{"learning rate", over_steps(&StepReport::lr)}}, "Learning rate", "");
   picture("speed", {{"tokens a second", over_steps(&StepReport::tokens_per_s)}}, "Speed", "tokens/s",
-          "set yrange [0:*]");
+          "set yrange [0:*]", true);
   return out;
 }
 
