@@ -18,7 +18,8 @@ const digits = (c, x) => x === null ? '-' : isLoss(c) ? x.toFixed(4) + ' nats' :
 const cellText = cell => Object.entries(cell || {}).map(([k, v]) => k + ' ' + v).join(', ');
 
 // ---- one case
-const dialog = document.body.appendChild(document.createElement('dialog'));
+const dialog = document.querySelector('main').appendChild(document.createElement('dialog'));
+dialog.setAttribute('aria-label', 'cases');
 const close = add(dialog, 'button', 'close');
 close.onclick = () => dialog.close();
 const inside = add(dialog, 'div');
@@ -27,10 +28,10 @@ dialog.onclick = e => { if (e.target === dialog) dialog.close(); };
 function block(title, text) {
   if (text === undefined || text === null) return;
   add(inside, 'strong', title);
-  add(inside, 'pre', text);
+  add(inside, 'pre', text).tabIndex = 0;  // it scrolls, by keys as well
 }
 function showCase(c) {
-  add(inside, 'h3', c.id + ': ' + digits(c, c.score));
+  add(inside, 'h2', c.id + ': ' + digits(c, c.score));
   const facts = [cellText(c.cell), c.source, (c.prompt_tokens ?? '?') + ' tokens'];
   if (c.cut_tokens) facts.push(c.cut_tokens + ' of them cut');
   if (c.new_tokens !== undefined) facts.push(c.new_tokens + ' new tokens, ended by ' + c.stop);
@@ -58,49 +59,23 @@ function open(list) {
 }
 
 // ---- heat maps
-const red = [229, 72, 77], yellow = [244, 207, 78], green = [48, 164, 108];
-function colour(score) {
-  const [a, b, t] = score < 50 ? [red, yellow, score / 50] : [yellow, green, score / 50 - 1];
-  return 'rgb(' + a.map((x, i) => Math.round(x + (b[i] - x) * t)).join(',') + ')';
-}
-const tokens = n => n > 0 && n % 1024 === 0 ? n / 1024 + 'K' : String(n);
-function drawGrid(place, grid) {
-  const table = add(place, 'table', undefined, grid.lengths.length > 12 ? 'heat' : 'heat roomy');
-  grid.depths.forEach((depth, d) => {
-    const row = add(table, 'tr');
-    add(row, 'th', depth + ' %');
-    grid.lengths.forEach((length, l) => {
-      const cell = grid.cells[d][l], td = add(row, 'td');
-      if (!cell) { td.className = 'none'; td.title = 'no case'; return; }
-      const button = add(td, 'button', cell.score.toFixed(0));
-      button.style.background = colour(cell.score);
-      button.title = grid.across + ' ' + length + ', depth ' + depth + ' %: ' + cell.score.toFixed(1) + ' % of ' + cell.n;
-      button.onclick = () => open(cases.filter(c => c.task === grid.task && c.cell && c.cell[grid.across] === length &&
-          c.cell.depth === depth && Object.entries(grid.of).every(([k, v]) => c.cell[k] === v)));
-    });
-  });
-  const foot = add(table, 'tr');
-  add(foot, 'th', grid.across);
-  grid.lengths.forEach(length => add(foot, 'th', tokens(length)));
-}
-const heat = document.getElementById('heat');
-for (const task of new Set(grids.map(g => g.task))) {
-  const own = grids.filter(g => g.task === task), box = add(heat, 'div');
-  add(box, 'h3', task);
-  const select = add(box, 'select'), place = add(box, 'div', undefined, 'wide');
-  own.forEach(g => add(select, 'option', cellText(g.of) || 'all cases'));
-  select.hidden = own.length < 2;
-  select.onchange = () => { place.replaceChildren(); drawGrid(place, own[select.selectedIndex]); };
-  select.onchange();
+for (const button of document.querySelectorAll('button[data-grid]')) {
+  const {grid, row, column} = button.dataset, g = grids[grid];
+  button.onclick = () => open(cases.filter(c => c.task === g.task && c.cell && c.cell[g.across] === g.lengths[column] &&
+      c.cell.depth === g.depths[row] && Object.entries(g.of).every(([k, v]) => c.cell[k] === v)));
 }
 
 // ---- list of cases
 const list = document.getElementById('list');
 if (list) {
-  const bar = add(list, 'div', undefined, 'bar'), found = add(list, 'p'), table = add(list, 'table');
+  const bar = add(list, 'div', undefined, 'bar'), found = add(list, 'p'), table = add(list, 'table', undefined, 'list');
+  found.setAttribute('role', 'status');
+  add(table, 'caption', 'Cases; a name opens its case');
+  const head = add(add(table, 'thead'), 'tr'), body = add(table, 'tbody');
+  for (const name of ['case', 'score', 'answer']) add(head, 'th', name).scope = 'col';
   const more = add(list, 'button', 'more');
-  const choose = names => {
-    const select = add(bar, 'select');
+  const choose = (name, names) => {
+    const select = add(add(bar, 'label', name), 'select');
     names.forEach(n => add(select, 'option', n));
     select.onchange = () => fill();
     return select;
@@ -108,20 +83,17 @@ if (list) {
   const kinds = [['all', () => true], ['below 100 %', c => !isLoss(c) && c.score < 100],
     ['cut', c => c.cut_tokens > 0], ['stopped by the limit', c => c.stop === 'length'],
     ['empty answers', c => c.kind === 'answer' && !c.prediction.trim()]];
-  const task = choose(['all tasks', ...taskNames]), kind = choose(kinds.map(k => k[0]));
-  const text = add(bar, 'input');
-  text.placeholder = 'text in id, answer or references';
+  const task = choose('task', ['all tasks', ...taskNames]), kind = choose('which cases', kinds.map(k => k[0]));
+  const text = add(add(bar, 'label', 'text in name, answer or references'), 'input');
   text.oninput = () => fill();
   let shown = 0, matching = [];
   const grow = () => {
     for (const c of matching.slice(shown, shown + 100)) {
-      const row = add(table, 'tr');
-      add(row, 'td', c.id);
+      const row = add(body, 'tr'), name = add(add(row, 'td'), 'button', c.id);
+      name.type = 'button';
+      name.onclick = () => open([c]);
       add(row, 'td', digits(c, c.score));
       add(row, 'td', String(c.prediction ?? '').slice(0, 90));
-      row.tabIndex = 0;
-      row.onclick = () => open([c]);
-      row.onkeydown = e => { if (e.key === 'Enter') open([c]); };
     }
     shown = Math.min(shown + 100, matching.length);
     more.hidden = shown >= matching.length;
@@ -132,7 +104,7 @@ if (list) {
         kinds[kind.selectedIndex][1](c) &&
         (c.id + '\n' + (c.prediction ?? '') + '\n' + (c.references ?? []).join('\n')).toLowerCase().includes(part));
     found.textContent = matching.length + ' of ' + cases.length + ' cases';
-    table.replaceChildren();
+    body.replaceChildren();
     shown = 0;
     grow();
   };

@@ -105,6 +105,37 @@ Json json_of(const toml::node& node, const std::string& path, int depth, TomlFil
   return spelled_date(node.as_date_time()->get());
 }
 
+toml::table toml_table(const Json& values);
+
+toml::array toml_array(const Json& values) {
+  toml::array out;
+  for (const Json& value : values) {
+    if (value.is_object())
+      out.push_back(toml_table(value));
+    else if (value.is_array())
+      out.push_back(toml_array(value));
+    else if (value.is_string())
+      out.push_back(value.get<std::string>());
+    else if (value.is_boolean())
+      out.push_back(value.get<bool>());
+    else if (value.is_number_float())
+      out.push_back(value.get<double>());
+    else if (value.is_number())
+      out.push_back(value.get<int64_t>());
+  }
+  return out;
+}
+
+toml::table toml_table(const Json& values) {
+  toml::table out;
+  for (const auto& [key, value] : values.items()) {
+    // One value, as the only element of an array of its own.
+    toml::array one = toml_array(Json::array({value}));
+    if (!one.empty()) out.insert(key, std::move(one[0]));
+  }
+  return out;
+}
+
 // ---- layers and overrides
 
 void lay_table(Json& below, const Json& above) {
@@ -182,6 +213,12 @@ std::string between(Number least, Number most, Number lowest, Number highest) {
 }
 
 }  // namespace
+
+std::string toml_text(const Json& values) {
+  std::ostringstream out;
+  out << toml_table(values) << "\n";
+  return out.str();
+}
 
 TomlFile parse_toml(std::string_view text, const std::string& file) {
   try {

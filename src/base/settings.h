@@ -31,6 +31,10 @@ struct TomlFile {
 /// Error with line and column when the text is not TOML.
 TomlFile parse_toml(std::string_view text, const std::string& file);
 
+/// The same values as a TOML text, tables below plain values. null has no place in TOML: such keys are left
+/// out.
+std::string toml_text(const Json& values);
+
 /// Lays a table over another: tables over tables, everything else replaces what was there. `places` holds
 /// where the values of `above` stand, under keys that begin with `path`.
 void lay_over(TomlFile& below, const Json& above, const Places& places, const std::string& path);

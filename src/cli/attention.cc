@@ -64,15 +64,17 @@ int attention(const AttentionOptions& o) {
   json["model"] = o.model;
   json["position"] = position;
   json["seconds"] = seconds;
-  if (!o.out.empty()) {
-    write_attention_page(o.out, *map, fmt::format("Attention over distance: {}, {}", o.model, position));
-    write_file_atomic(std::filesystem::path(o.out) / "attention.json", dump_json(json) + "\n");
-    remark(o, "the pictures are in {}", (std::filesystem::path(o.out) / "attention.html").string());
-  }
   if (o.json)
     print_json(json);
   else
     print_now(table(*map));
+  if (!o.out.empty()) {
+    const std::filesystem::path out = o.out;
+    std::filesystem::create_directories(out);
+    write_file_atomic(out / "attention.json", dump_json(json) + "\n");
+    write_attention_page(out, *map, fmt::format("Attention over distance: {}, {}", o.model, position));
+    remark(o, "{}", page_remark(out / "attention.html"));
+  }
   remark(o, "{}, {} sampled, {}, {} at most", counted(map->length, "token"), counted(map->queries, "query"),
          human_seconds(seconds), human_bytes(static_cast<double>(peak_bytes())));
   return kExitDone;

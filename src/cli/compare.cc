@@ -88,15 +88,16 @@ int compare(CompareOptions& o) {
   if (!complete)
     remark(o, "interrupted: {}",
            o.out.empty() ? "these results are lost" : "the same command goes on from here");
-  if (complete && !o.out.empty()) {
-    write_file_atomic(out / "compare.json", dump_json(to_json(comparison)) + "\n");
-    write_compare_page(out, comparison);
-  }
+  // First the result on the terminal: a disk that is full loses the page only.
   if (o.json)
     print_json(to_json(comparison));
   else if (!comparison.rows.empty())
     print_now(compare_table(comparison));
-  if (complete && !o.out.empty()) remark(o, "{}", (out / "compare.html").string());
+  if (complete && !o.out.empty()) {
+    write_file_atomic(out / "compare.json", dump_json(to_json(comparison)) + "\n");
+    write_compare_page(out, comparison);
+    remark(o, "{}", page_remark(out / "compare.html"));
+  }
   return complete ? kExitDone : kExitInterrupted;
 }
 

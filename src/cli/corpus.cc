@@ -143,15 +143,17 @@ int stats(const CorpusOptions& o) {
   if (statistics.reading.documents == 0) fail("{}: no document was found", o.files.front());
   Json json = corpus_json(statistics, o.bin, o.most);
   json["model"] = o.model;
-  if (!o.out.empty()) {
-    write_corpus_page(o.out, statistics, o.bin, o.most, "Lengths of documents in tokens of " + o.model);
-    write_file_atomic(std::filesystem::path(o.out) / "corpus.json", dump_json(json) + "\n");
-    remark(o, "the picture is in {}", (std::filesystem::path(o.out) / "corpus.html").string());
-  }
   if (o.json)
     print_json(json);
   else
     print_now(categories_table(statistics) + histogram_table(statistics, o.bin, o.most));
+  if (!o.out.empty()) {
+    const std::filesystem::path out = o.out;
+    std::filesystem::create_directories(out);
+    write_file_atomic(out / "corpus.json", dump_json(json) + "\n");
+    write_corpus_page(out, statistics, o.bin, o.most, "Lengths of documents in tokens of " + o.model);
+    remark(o, "{}", page_remark(out / "corpus.html"));
+  }
   remark(o, "{}", speed(json["all"]["tokens"].get<int64_t>(), seconds_now() - start));
   return kExitDone;
 }

@@ -210,14 +210,15 @@ void show_results(const EvalOptions& o, const fs::path& folder, bool alone) {
   if (run.cases.empty()) return remark(o, "{}: no case is done", folder.string());
   Summary summary = summarise(run);
   bool page = alone || summary.complete();
-  if (page) write_report(run, summary);
   if (o.json)
     print_json(to_json(summary));
   else
     print_now(summary_table(summary));
   remark_cost(o, summary.cost);
-  remark(o, "{}{}", page ? "" : "this shard is done; the one that ends last writes ",
-         (folder / "report.html").string());
+  const fs::path file = folder / "report.html";
+  if (page) write_report(run, summary);
+  remark(o, "{}",
+         page ? page_remark(file) : "this shard is done; the one that ends last writes " + file.string());
 }
 
 /// --position with the factor that the run's longest texts ask for.

@@ -169,7 +169,7 @@ int diff_runs(const Options& o, const DiffOptions& d) {
     for (size_t i = 1; i < runs.size(); ++i) {
       fs::path page = page_of(d.out, i, runs.size());
       write_diff_page(page, all[i - 1], runs[0], runs[i]);
-      remark(o, "{}", page.string());
+      remark(o, "{}", page_remark(page));
     }
   bool failed = false;
   for (const RunDifference& one : all) {

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "report/plot.h"
 
 namespace longspan::cli {
 
@@ -61,6 +62,13 @@ int64_t peak_bytes() {
 
 double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+std::string page_remark(const std::filesystem::path& page) {
+  std::string missing = gnuplot_missing();
+  return missing.empty()
+             ? page.string()
+             : fmt::format("{} (with its tables, but without charts: {})", page.string(), missing);
 }
 
 std::string shell_word(const std::string& word) {

@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -33,6 +34,10 @@ void remark(const Options& o, fmt::format_string<Args...> format, Args&&... args
 /// "longspan: SENTENCE" on stderr. The last resort against foreign bytes: whatever is in the sentence, it
 /// becomes one line, escaped and of bounded length.
 void print_fault(std::string sentence);
+
+/// What is said of a page that was written: where it lies, and that it has no charts where gnuplot is
+/// missing.
+std::string page_remark(const std::filesystem::path& page);
 
 /// In single quotes if a shell would not read it as one plain word.
 std::string shell_word(const std::string& word);

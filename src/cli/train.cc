@@ -88,12 +88,18 @@ void show_memory(const TrainOptions& o, const std::vector<std::pair<std::string,
   remark(o, "{:>10}  in all", human_bytes(static_cast<double>(sum)));
 }
 
-/// The command that goes on with a run that was stopped.
-std::string resuming_command(const TrainOptions& o) {
-  std::string line = fmt::format("longspan train {} --resume", shell_word(o.recipe));
+/// The command that makes the run, without what only controls output.
+std::string command_line(const TrainOptions& o, bool resume) {
+  std::string line = fmt::format("longspan train {}{}", shell_word(o.recipe), resume ? " --resume" : "");
   for (const std::string& one : o.overrides) line += " --set " + shell_word(one);
   if (o.threads > 0) line += fmt::format(" --threads {}", o.threads);
   if (o.device != Options().device) line += " --device " + shell_word(o.device);
+  return line;
+}
+
+/// The command that goes on with a run that was stopped.
+std::string resuming_command(const TrainOptions& o) {
+  std::string line = command_line(o, true);
   if (o.json) line += " --json";
   if (o.quiet) line += " --quiet";
   return line;
@@ -153,9 +159,8 @@ int train_recipe(const TrainOptions& o) {
     return kExitInterrupted;
   }
   try {
-    write_training_report(recipe.output, read_metrics(recipe.output / "metrics.jsonl"), recipe.name,
-                          recipe.source);
-    note(fmt::format("the report is {}", (recipe.output / "report.html").string()));
+    write_training_report(recipe, read_metrics(recipe.output / "metrics.jsonl"), command_line(o, false));
+    note(page_remark(recipe.output / "report.html"));
   } catch (const Error& e) {  // what was trained is written, and counts
     note(fmt::format("the run is complete, but has no report: {}", e.what()));
   }

@@ -6,7 +6,9 @@
 #include <cmath>
 
 #include "base/file.h"
-#include "report/plot.h"
+#include "base/text.h"
+#include "report/page_parts.h"
+#include "report/style.h"
 
 namespace longspan {
 
@@ -67,7 +69,8 @@ std::string heat_map(const AttentionMap& map, const std::vector<double>& values,
     }
     out += "\n";
   }
-  out += "EOD\nunset key\nset title '" + title + "'\nset xlabel 'distance in tokens'\nset ylabel 'layer'\n" +
+  out += "EOD\nunset key\nunset grid\nset title '" + title +
+         "'\nset xlabel 'distance in tokens'\nset ylabel 'layer'\nset colorbox noborder\n" +
          distance_ticks(map) + "set ytics out nomirror (";
   int64_t step = std::max<int64_t>(1, map.layers / 16);
   for (int64_t l = 0; l < map.layers; l += step)
@@ -82,35 +85,62 @@ std::string heat_map(const AttentionMap& map, const std::vector<double>& values,
   return out + colours + "plot $map matrix with image";
 }
 
-/// Density averaged over the heads of each layer, log-log, one curve per layer; distance d is drawn at d + 1.
+/// The mean density of a layer's heads in each range of distance that enough queries see whole; distance d is
+/// drawn at d + 1.
+std::string layer_points(const AttentionMap& map, int64_t layer) {
+  std::string out;
+  for (int64_t b = 0; b < map.bins(); ++b) {
+    if (!enough_seen(map, layer, b)) continue;
+    double sum = 0;
+    for (int64_t h = 0; h < map.heads; ++h)
+      sum += map.density[static_cast<size_t>((layer * map.heads + h) * map.bins() + b)];
+    auto near = static_cast<double>(map.edges[static_cast<size_t>(b)]),
+         far = static_cast<double>(map.edges[static_cast<size_t>(b + 1)]);
+    out += fmt::format("{:.6g} {:.4g}\n", (near + far + 1) / 2,
+                       std::max(sum / static_cast<double>(map.heads), 1e-9));
+  }
+  return out;
+}
+
+/// Log-log, one curve per layer, brighter from the first to the last; the key names some of them.
 std::string layer_curves(const AttentionMap& map) {
-  std::string out = "$curves << EOD\n";
+  std::string out,
+      plot = fmt::format("plot 1 with lines dt 2 lc rgb '{}' title 'evenly spread'", ink("muted"));
+  int64_t named = std::max<int64_t>(1, (map.layers - 1 + 5) / 6);
   for (int64_t l = 0; l < map.layers; ++l) {
-    for (int64_t b = 0; b < map.bins(); ++b) {
-      if (!enough_seen(map, l, b)) continue;
-      double sum = 0;
-      for (int64_t h = 0; h < map.heads; ++h)
-        sum += map.density[static_cast<size_t>((l * map.heads + h) * map.bins() + b)];
-      auto near = static_cast<double>(map.edges[static_cast<size_t>(b)]),
-           far = static_cast<double>(map.edges[static_cast<size_t>(b + 1)]);
-      out += fmt::format("{:.6g} {:.4g} {}\n", (near + far + 1) / 2,
-                         std::max(sum / static_cast<double>(map.heads), 1e-9), l);
-    }
-    out += "\n\n";
+    std::string points = layer_points(map, l);
+    if (points.empty()) continue;
+    out += fmt::format("$l{} << EOD\n{}EOD\n", l, points);
+    int64_t shade = map.layers > 1 ? l * (static_cast<int64_t>(kLayers) - 1) / (map.layers - 1) : 0;
+    plot +=
+        fmt::format(", $l{} with lines lw 1.5 lc rgb '{}' {}", l, ink(fmt::format("layer-{}", shade)),
+                    l % named == 0 || l + 1 == map.layers ? fmt::format("title 'layer {}'", l) : "notitle");
   }
   out +=
-      "EOD\nunset key\nset title 'attention of a key at each distance, relative to evenly spread'\n"
-      "set logscale xy\nset grid\nset xlabel 'distance in tokens, plus 1'\nset ylabel 'times uniform'\n"
-      "set cblabel 'layer'\nset palette defined (0 '#30123b', 1 '#1ae4b6', 2 '#faba39', 3 '#7a0403')\n";
+      "set title 'attention of a key at each distance, relative to evenly spread'\n"
+      "set logscale xy\nset xlabel 'distance in tokens, plus 1'\nset ylabel 'times uniform'\n";
   if (map.trained_context > 0 && map.trained_context < map.edges.back())
     out += fmt::format(
-        "set arrow from {0}, graph 0 to {0}, graph 1 nohead dt 2\nset label 'trained window' at "
+        "set arrow from {0}, graph 0 to {0}, graph 1 nohead dt 2 lc rgb '{1}'\nset label 'trained window' at "
         "{0}, graph 0.97 right offset -1,0\n",
-        map.trained_context);
-  return out + fmt::format(
-                   "plot 1 with lines dt 2 lc rgb 'gray', for [l=0:{}] $curves index l using 1:2:3 "
-                   "with lines lw 1.5 palette",
-                   map.layers - 1);
+        map.trained_context, ink("line"));
+  return out + plot;
+}
+
+/// The figures of the layers, for readers of the page.
+std::string layer_table(const AttentionMap& map) {
+  std::vector<std::vector<std::string>> rows = {
+      {"layer", "reach", "median distance", "90 % below", "entropy", "first token"}};
+  for (int64_t d : map.beyond) rows[0].push_back("beyond " + grouped(d));
+  for (int64_t l = 0; l < map.layers; ++l) {
+    HeadAttention mean = layer_mean(map, l);
+    rows.push_back({std::to_string(l), grouped(reach(map, l, 0, map.heads)),
+                    fmt::format("{:.0f}", distance_quantile(map.edges, mean.late, 0.5)),
+                    fmt::format("{:.0f}", distance_quantile(map.edges, mean.late, 0.9)),
+                    fmt::format("{:.2f}", mean.entropy), fmt::format("{:.1f} %", 100 * mean.first_token)});
+    for (double weight : mean.beyond) rows.back().push_back(fmt::format("{:.1f} %", 100 * weight));
+  }
+  return html_table("Means over the heads of each layer; distances in tokens", rows);
 }
 
 }  // namespace
@@ -140,29 +170,31 @@ Json attention_json(const AttentionMap& map) {
 void write_attention_page(const std::filesystem::path& folder, const AttentionMap& map,
                           const std::string& title) {
   std::filesystem::create_directories(folder);
-  int height = static_cast<int>(std::clamp<int64_t>(160 + 3 * map.layers * map.heads, 420, 1500));
-  draw(folder / "attention_density",
-       heat_map(map, map.density, "weight of a key relative to evenly spread attention (1)",
-                "set logscale cb\nset cbrange [0.01:100]\nset palette defined (0 '#2166ac', 1 '#f7f7f7', 2 "
-                "'#b2182b')\n"),
-       1000, height);
-  draw(folder / "attention_mass",
-       heat_map(map, map.mass, "share of the attention in each range of distance",
-                "set logscale cb\nset cbrange [0.001:1]\nset palette defined (0 '#000004', 1 '#781c6d', 2 "
-                "'#ed6925', 3 '#fcffa4')\n"),
-       1000, height);
-  draw(folder / "attention_layers", layer_curves(map), 1000, 560);
   std::string body = fmt::format(
       "<p>{} tokens, {} queries sampled, {} layers of {} heads. Ranges of distance have one distance each at "
       "first, then four lie in an octave; a range is averaged over the queries that see all of it, and drawn "
-      "where at least {} do. Red keys get more than an even share of the attention, blue ones less: where "
-      "red ends "
-      "is how far back a head reaches. The first token, on which heads park what they have no use for, is "
-      "left "
-      "out.</p>\n",
+      "where at least {} do. Orange keys get more than an even share of the attention, blue ones less: where "
+      "orange ends is how far back a head reaches. The first token, on which heads put the attention that "
+      "they "
+      "have no use for, is left out.</p>\n",
       map.length, map.queries, map.layers, map.heads, std::min(kLeastQueries, map.queries));
-  for (const char* name : {"attention_density", "attention_layers", "attention_mass"})
-    body += inline_svg(folder / (std::string(name) + ".svg")) + "\n";
+  int height = static_cast<int>(std::clamp<int64_t>(160 + 3 * map.layers * map.heads, 420, 1500));
+  auto picture = [&](const char* stem, const char* title, const std::string& commands, int tall) {
+    std::string chart = html_picture(folder, stem, {commands, title, 800, tall});
+    if (!chart.empty()) body += html_heading(title) + chart;
+  };
+  picture(
+      "attention_density", "Attention relative to evenly spread attention, by head and distance",
+      heat_map(map, map.density, "weight of a key relative to evenly spread attention (1)",
+               "set logscale cb\nset cbrange [0.01:100]\nset palette defined (0 '#08306b', 1 '#f7f7f7', 2 "
+               "'#a63603')\n"),
+      height);
+  picture("attention_layers", "Attention by distance, each layer", layer_curves(map), 480);
+  picture("attention_mass", "Share of the attention, by head and distance",
+          heat_map(map, map.mass, "share of the attention in each range of distance",
+                   "set logscale cb\nset cbrange [0.001:1]\nset palette defined (" + scale_palette() + ")\n"),
+          height);
+  body += html_heading("Layers") + layer_table(map);
   write_file_atomic(folder / "attention.html", html_page(title, body));
 }
 

@@ -15,7 +15,8 @@ namespace longspan {
 Json attention_json(const AttentionMap& map);
 
 /// Writes the self-contained attention.html into FOLDER (created if missing), and beside it
-/// attention_density, attention_mass and attention_layers as .svg and .png. Errors as draw.
+/// attention_density, attention_mass and attention_layers as .svg and .png; without gnuplot the page has its
+/// table only, and says so.
 void write_attention_page(const std::filesystem::path& folder, const AttentionMap& map,
                           const std::string& title);
 

@@ -8,7 +8,10 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
-#include "report/plot.h"
+#include "eval/statistics.h"
+#include "report/heat_map.h"
+#include "report/page_parts.h"
+#include "report/style.h"
 
 namespace longspan {
 
@@ -52,13 +55,21 @@ std::string bytes(int64_t n) { return human_bytes(static_cast<double>(n)); }
 const std::vector<std::string> kColumns = {"method",  "nll",          "+-",    "pass keys",
                                            "seconds", "keys, values", "memory"};
 
+/// "3 of 4 (30 to 95 %)": with Wilson's interval, which is wide where keys are few.
+std::string pass_keys(const ComparedRow& row) {
+  if (row.passkeys.empty()) return "-";
+  auto n = static_cast<double>(row.passkeys.size());
+  Interval range = wilson(static_cast<double>(row.found()) / n, n);
+  return fmt::format("{} of {} ({:.0f} to {:.0f} %)", row.found(), row.passkeys.size(), 100 * range.low,
+                     100 * range.high);
+}
+
 /// The cells of a row, as kColumns.
 std::vector<std::string> cells(const ComparedRow& row) {
-  std::string keys = row.passkeys.empty() ? "-" : fmt::format("{} of {}", row.found(), row.passkeys.size());
   return {row.spec,
           number(row.nll, 4),
           number(row.nll_error, 4),
-          keys,
+          pass_keys(row),
           number(row.seconds, 1),
           bytes(row.kv_bytes),
           bytes(row.memory_bytes)};
@@ -72,31 +83,21 @@ std::string what_is_measured(const Comparison& comparison) {
 
 // ---- the page
 
-/// A style for each method: eight colours, then the same dashed.
-std::string line_look(size_t method) {
-  const char* colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
-                           "#e69f00", "#56b4e9", "#6a3d9a", "#666666"};
-  return fmt::format("lc rgb '{}' dt {} pt {} ps 0.7 lw 2", colours[method % 8], method / 8 + 1,
-                     method % 13 + 4);
-}
-
 struct Curve {
   std::string title;
   std::string points;  // "x y\n"
 };
 
 std::string curves(const std::string& axes, const std::vector<Curve>& all) {
-  std::string commands =
-                  "set key outside right top noenhanced\nset grid xtics ytics lt 1 lc rgb '#cccccc' lw 1\n" +
-                  axes,
-              plot;
+  std::string commands = axes, plot;
   for (size_t i = 0; i < all.size(); ++i) {
     if (all[i].points.empty()) continue;
     commands += fmt::format("$d{} << EOD\n{}EOD\n", i, all[i].points);
-    plot += fmt::format("{} $d{} with linespoints {} title {}", plot.empty() ? "plot" : ",", i, line_look(i),
+    plot += fmt::format("{} $d{} with linespoints lc rgb '{}' {} ps 0.7 lw 2 title {}",
+                        plot.empty() ? "plot" : ",", i, series_ink(i), series_marks(i),
                         gnuplot_string(all[i].title));
   }
-  return commands + plot;
+  return plot.empty() ? "" : commands + plot;
 }
 
 std::string length_axis(const Comparison& comparison) {
@@ -138,40 +139,39 @@ std::vector<Curve> over_position(const Comparison& comparison) {
   return all;
 }
 
-/// One box per key: methods from top to bottom, depths from left to right within each length.
-std::string passkey_grid(const Comparison& comparison) {
-  std::vector<std::string> methods = methods_of(comparison);
-  std::vector<int64_t> lengths = lengths_of(comparison);
-  auto keys = static_cast<size_t>(comparison.settings.passkeys);
-  std::string boxes, xtics, ytics;
-  for (size_t l = 0; l < lengths.size(); ++l)
-    xtics += fmt::format("{}'{}' {}", l ? ", " : "", grouped(lengths[l]),
-                         static_cast<double>(l * (keys + 1)) + static_cast<double>(keys - 1) / 2);
-  for (size_t m = 0; m < methods.size(); ++m) {
-    ytics += fmt::format("{}{} {}", m ? ", " : "", gnuplot_string(methods[m]), m);
-    for (size_t l = 0; l < lengths.size(); ++l)
-      for (const ComparedRow* row : rows_at(comparison, lengths[l]))
-        if (row->method == methods[m])
-          for (size_t k = 0; k < row->passkeys.size(); ++k)
-            boxes += fmt::format("{} {} {}\n", l * (keys + 1) + k, m,
-                                 row->passkeys[k].found ? 0x2a9d5c : 0xe3b7ae);
+/// Methods down, the depths of the pass keys across, one group of columns for each length.
+HeatMap passkey_map(const Comparison& comparison) {
+  HeatMap map{.title = "Pass keys that were found",
+              .across = "tokens; below, the depth of the key in per cent",
+              .down = "method",
+              .columns = {},
+              .rows = methods_of(comparison)};
+  map.cells.resize(map.rows.size());
+  for (int64_t length : lengths_of(comparison)) {
+    std::vector<const ComparedRow*> rows = rows_at(comparison, length);
+    size_t keys = 0, first = map.columns.size();
+    for (const ComparedRow* row : rows)
+      if (row->passkeys.size() > keys) {
+        keys = row->passkeys.size();
+        map.columns.resize(first);
+        for (const PasskeyFound& key : row->passkeys)
+          map.columns.push_back(fmt::format("{:.0f}", 100 * key.depth));
+      }
+    if (keys == 0) continue;
+    map.groups.emplace_back(grouped(length), keys);
+    for (size_t m = 0; m < map.rows.size(); ++m) {
+      map.cells[m].resize(first + keys);
+      for (const ComparedRow* row : rows)
+        for (size_t k = 0; row->method == map.rows[m] && k < row->passkeys.size(); ++k) {
+          const PasskeyFound& key = row->passkeys[k];
+          map.cells[m][first + k] =
+              HeatCell{key.found ? 100.0 : 0.0, key.found ? "yes" : "no",
+                       fmt::format("{} at {} tokens, depth {:.0f} %: {}", row->method, grouped(length),
+                                   100 * key.depth, key.found ? "found" : "not found")};
+        }
+    }
   }
-  if (boxes.empty()) return "";
-  return fmt::format(
-      "$d << EOD\n{}EOD\nset yrange [{}:-0.6]\nset xrange [-0.8:{}]\nset ytics ({}) noenhanced scale 0\n"
-      "set xtics ({}) scale 0\nset xlabel 'tokens; within each, depth of the key from left to right'\n"
-      "set border 0\nunset key\nset style fill solid\n"
-      "plot $d using 1:2:(0.44):(0.42):3 with boxxyerror lc rgb variable",
-      boxes, static_cast<double>(methods.size()) - 0.4,
-      static_cast<double>(lengths.size() * (keys + 1)) - 1.2, ytics, xtics);
-}
-
-std::string html_row(const char* tag, const std::vector<std::string>& cells, bool best) {
-  std::string out = "<tr>";
-  for (size_t i = 0; i < cells.size(); ++i)
-    out +=
-        fmt::format("<{0}{1}>{2}</{0}>", tag, best && i < 2 ? " class=\"best\"" : "", escape_html(cells[i]));
-  return out + "</tr>\n";
+  return map;
 }
 
 std::string html_tables(const Comparison& comparison) {
@@ -179,19 +179,22 @@ std::string html_tables(const Comparison& comparison) {
   for (int64_t length : lengths_of(comparison)) {
     std::vector<const ComparedRow*> rows = rows_at(comparison, length);
     double best = best_nll(rows);
-    out += fmt::format("<h3>{} tokens</h3>\n<table>\n{}", grouped(length), html_row("th", kColumns, false));
-    for (const ComparedRow* row : rows) out += html_row("td", cells(*row), row->nll == best);
-    out += "</table>\n";
+    std::vector<std::vector<std::string>> table = {kColumns};
+    for (const ComparedRow* row : rows) {
+      table.push_back(cells(*row));
+      if (row->nll == best) table.back()[1] += " (least)";
+    }
+    out += html_table(grouped(length) + " tokens", table);
   }
   return out;
 }
 
 std::string html_settings(const Comparison& comparison) {
-  std::string out = "<table>\n";
+  std::vector<std::vector<std::string>> table = {{"setting", "value"}};
   const Json settings = settings_json(comparison);
   for (const auto& [key, value] : settings.items())
-    out += html_row("td", {key, value.is_string() ? value.get<std::string>() : dump_json(value)}, false);
-  return out + "</table>\n" + fmt::format("<pre>{}</pre>\n", escape_html(comparison.command));
+    table.push_back({key, value.is_string() ? value.get<std::string>() : dump_json(value)});
+  return html_table("Settings of the comparison", table, Cells::Sentences) + html_pre(comparison.command);
 }
 
 }  // namespace
@@ -220,32 +223,32 @@ std::string compare_table(const Comparison& comparison) {
 }
 
 void write_compare_page(const std::filesystem::path& folder, const Comparison& comparison) {
-  auto height = 150 + 26 * static_cast<int>(methods_of(comparison).size());
+  std::filesystem::create_directories(folder);
+  // Below the curves, the key has about three names a line.
+  int height = 390 + 20 * ((static_cast<int>(methods_of(comparison).size()) + 2) / 3);
   std::string body =
       fmt::format("<p>{}; seconds: reading the window.</p>\n", escape_html(what_is_measured(comparison)));
-  auto picture = [&](const char* name, const char* title, const std::string& commands, int pixels) {
-    draw(folder / name, commands, 960, pixels);
-    body += fmt::format("<h2>{}</h2>\n{}\n", title, inline_svg(folder / (std::string(name) + ".svg")));
+  auto picture = [&](const char* stem, const std::string& title, const std::string& commands) {
+    std::string chart = html_picture(folder, stem, {commands, title, 720, height});
+    if (!chart.empty()) body += html_heading(title) + chart;
   };
-  int tall = std::max(420, height);
   std::string axis = length_axis(comparison);
   picture("loss", "Loss as the context grows",
-          curves(axis + "set ylabel 'nats a token'\n", over_length(comparison, &ComparedRow::nll)), tall);
-  std::vector<Curve> positions = over_position(comparison);
-  if (std::any_of(positions.begin(), positions.end(), [](const Curve& c) { return !c.points.empty(); }))
-    picture(
-        "position",
-        fmt::format("Loss by position, windows of {} tokens", grouped(lengths_of(comparison).back())).c_str(),
-        curves("set logscale x 2\nset format x '%.0f'\nset xlabel 'position'\nset ylabel 'nats a token'\n",
-               positions),
-        tall);
-  if (std::string grid = passkey_grid(comparison); !grid.empty())
-    picture("passkeys", "Pass keys (green: found)", grid, height);
-  picture(
-      "seconds", "Seconds to read the window",
-      curves(axis + "set logscale y\nset ylabel 'seconds'\n", over_length(comparison, &ComparedRow::seconds)),
-      tall);
-  body += "<h2>Figures</h2>\n" + html_tables(comparison) + "<h2>Settings</h2>\n" + html_settings(comparison);
+          curves(axis + "set ylabel 'nats a token'\n", over_length(comparison, &ComparedRow::nll)));
+  picture("position",
+          fmt::format("Loss by position, windows of {} tokens", grouped(lengths_of(comparison).back())),
+          curves("set logscale x 2\nset format x '%.0f'\nset xlabel 'position'\nset ylabel 'nats a token'\n",
+                 over_position(comparison)));
+  if (HeatMap map = passkey_map(comparison); !map.columns.empty()) {
+    write_file_atomic(folder / "passkeys.svg", heat_map_svg(map));
+    body += html_heading("Pass keys") + heat_map_table(map) +
+            "<p>In the tables below, each share has Wilson's 95 % interval.</p>\n";
+  }
+  picture("seconds", "Seconds to read the window",
+          curves(axis + "set logscale y\nset ylabel 'seconds'\n",
+                 over_length(comparison, &ComparedRow::seconds)));
+  body += html_heading("Figures") + html_tables(comparison) + html_heading("Settings") +
+          html_settings(comparison);
   write_file_atomic(folder / "compare.html", html_page("Ways to stretch the window, compared", body));
 }
 

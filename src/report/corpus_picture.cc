@@ -5,7 +5,10 @@
 #include <algorithm>
 
 #include "base/file.h"
-#include "report/plot.h"
+#include "base/text.h"
+#include "eval/wording.h"
+#include "report/page_parts.h"
+#include "report/style.h"
 
 namespace longspan {
 
@@ -38,17 +41,6 @@ Json category_json(const std::string& name, const LengthStatistics& s, int64_t w
           {"bins", bins}};
 }
 
-/// Text within a gnuplot string in single quotes that are "enhanced".
-std::string label(const std::string& text) {
-  std::string out;
-  for (char c : text) {
-    if (c == '\'') out += '\'';
-    if (std::string("_^{}@&~\\").find(c) != std::string::npos) out += '\\';
-    out += c;
-  }
-  return out;
-}
-
 /// One panel: boxes for documents, a line of steps for tokens; percent over tokens / 1024.
 std::string panel(size_t number, const std::string& name, const LengthStatistics& s, int64_t width,
                   int64_t most) {
@@ -59,20 +51,21 @@ std::string panel(size_t number, const std::string& name, const LengthStatistics
                        (static_cast<double>(bin.from) + static_cast<double>(width) / 2) / 1024,
                        100 * share(bin.documents, documents), 100 * share(bin.tokens, s.tokens));
   return out + fmt::format(
-                   "EOD\nset title '{}'\nplot $p{} using 1:2 with boxes title 'documents', '' using 1:3 with "
+                   "EOD\nset title {} noenhanced\nplot $p{} using 1:2 with boxes title 'documents', '' using "
+                   "1:3 with "
                    "histeps lw 2 title 'tokens'\n",
-                   label(name), number);
+                   gnuplot_string(one_line(name)), number);
 }
 
 std::string panels(const std::vector<std::pair<std::string, LengthStatistics>>& shown, int64_t width,
                    int64_t most) {
   size_t rows = (shown.size() + kColumns - 1) / kColumns;
   std::string out = fmt::format(
-      "set multiplot layout {},{}\nset style fill solid 0.9 noborder\nset boxwidth {} absolute\n"
-      "set linetype 1 lc rgb '#9ecae1'\nset linetype 2 lc rgb '#d94801'\nset key top center\n"
+      "set multiplot layout {},{}\nset style fill solid 0.6 noborder\nset boxwidth {} absolute\n"
+      "set linetype 1 lc rgb '{}'\nset linetype 2 lc rgb '{}'\nset key inside top right vertical\n"
       "set xrange [0:{}]\nset yrange [0:105]\nset xlabel 'tokens / 1,024' offset 0,0.5\n"
-      "set ylabel '%' offset 1.5,0\nset tics out nomirror\nset border 3\n",
-      rows, kColumns, static_cast<double>(width) / 1024 * 0.9,
+      "set ylabel '%' offset 1.5,0\n",
+      rows, kColumns, static_cast<double>(width) / 1024 * 0.9, series_ink(5), series_ink(1),
       static_cast<double>((most + width - 1) / width * width + width) / 1024);
   for (size_t i = 0; i < shown.size(); ++i) {
     out += panel(i, shown[i].first, shown[i].second, width, most);
@@ -82,16 +75,14 @@ std::string panels(const std::vector<std::pair<std::string, LengthStatistics>>& 
 }
 
 std::string table(const std::vector<std::pair<std::string, LengthStatistics>>& shown) {
-  std::string out =
-      "<table><tr><th>category</th><th>documents</th><th>tokens</th><th>characters a "
-      "token</th><th>median</th>"
-      "<th>90 % below</th><th>longest</th></tr>\n";
+  std::vector<std::vector<std::string>> rows = {
+      {"category", "documents", "tokens", "characters a token", "median", "90 % below", "longest"}};
   for (const auto& [name, s] : shown)
-    out += fmt::format(
-        "<tr><td>{}</td><td>{}</td><td>{}</td><td>{:.2f}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
-        escape_html(name), s.lengths.size(), s.tokens, share(s.characters, s.tokens),
-        length_quantile(s.lengths, 0.5), length_quantile(s.lengths, 0.9), length_quantile(s.lengths, 1));
-  return out + "</table>\n";
+    rows.push_back({name, grouped(std::ssize(s.lengths)), grouped(s.tokens),
+                    fmt::format("{:.2f}", share(s.characters, s.tokens)),
+                    grouped(length_quantile(s.lengths, 0.5)), grouped(length_quantile(s.lengths, 0.9)),
+                    grouped(length_quantile(s.lengths, 1))});
+  return html_table("Documents and their lengths in tokens", rows);
 }
 
 }  // namespace
@@ -135,13 +126,15 @@ void write_corpus_page(const std::filesystem::path& folder, const CorpusStatisti
   std::string body = table(shown);
   shown.resize(std::min(shown.size(), kMostPanels));
   auto rows = static_cast<int>((shown.size() + kColumns - 1) / kColumns);
-  draw(folder / "lengths", panels(shown, bin, most), kColumns * kPanelWidth, rows * kPanelHeight);
   body += fmt::format(
       "<p>Share of the documents (boxes) and of the tokens (line) in each bin of {} tokens; the last bin "
       "holds "
       "all of {} tokens and more.</p>\n",
       bin, (most + bin - 1) / bin * bin);
-  body += inline_svg(folder / "lengths.svg");
+  body +=
+      html_picture(folder, "lengths",
+                   {panels(shown, bin, most), "Share of documents and of tokens by length, for each category",
+                    kColumns * kPanelWidth, rows * kPanelHeight});
   write_file_atomic(folder / "corpus.html", html_page(title, body));
 }
 

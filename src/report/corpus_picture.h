@@ -24,7 +24,7 @@ Json corpus_json(const CorpusStatistics& statistics, int64_t bin, int64_t most);
 
 /// Writes the self-contained corpus.html into FOLDER (created if missing), and beside it lengths.svg and
 /// .png: the share of documents and of tokens in each bin, for the whole corpus and its largest categories.
-/// Errors as draw.
+/// Without gnuplot the page has its table only, and says so.
 void write_corpus_page(const std::filesystem::path& folder, const CorpusStatistics& statistics, int64_t bin,
                        int64_t most, const std::string& title);
 

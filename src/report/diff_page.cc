@@ -9,7 +9,7 @@
 #include "eval/scores.h"
 #include "eval/wording.h"
 #include "report/page_parts.h"
-#include "report/plot.h"
+#include "report/pictures.h"
 #include "report/report.h"
 
 namespace longspan {
@@ -35,20 +35,20 @@ std::string task_table(const std::vector<TaskChange>& tasks) {
   if (tasks.empty()) return "";
   Rows rows = {change_head("task")};
   for (const TaskChange& task : tasks) rows.push_back(change_row(task.name, task.change));
-  return html_table(rows);
+  return html_table("Changes of the tasks", rows);
 }
 
 std::string field_table(const std::string& field, const std::vector<ChangeBy>& changes) {
   Rows rows = {change_head(field)};
   for (const ChangeBy& by : changes) rows.push_back(change_row(value_text(by.value), by.change));
-  return html_table(rows);
+  return html_table("Changes by " + field, rows);
 }
 
 std::string settings_table(const std::vector<SettingChange>& changes) {
   Rows rows = {{"setting", "a", "b"}};
   for (const SettingChange& c : changes) rows.push_back({c.key, setting_text(c.a), setting_text(c.b)});
   return html_heading("Settings that differ") +
-         (changes.empty() ? "<p>none</p>\n" : html_table(rows, Cells::Sentences));
+         (changes.empty() ? "<p>none</p>\n" : html_table("Settings of a and b", rows, Cells::Sentences));
 }
 
 /// A case of both runs with its scores.
@@ -114,7 +114,6 @@ std::string case_part(const Pair& pair) {
 void write_diff_page(const std::filesystem::path& file, const RunDifference& diff, const RunResults& a,
                      const RunResults& b) {
   std::string body =
-      page_style() +
       fmt::format("<p class=\"score\">{}</p>\n<p>a: <code>{}</code><br>b: <code>{}</code></p>\n",
                   escape_html(diff_headline(diff)), escape_html(diff.a), escape_html(diff.b));
   std::filesystem::path folder = file.parent_path();
@@ -123,9 +122,10 @@ void write_diff_page(const std::filesystem::path& file, const RunDifference& dif
   for (const auto& [field, changes] : diff.by)
     if (changes.size() > 1) body += html_heading("By " + field) + field_table(field, changes);
   body +=
-      "<p>95 %: percentile bootstrap of the pairs (2,000 draws). p: share of exchanges of a and b, case by "
-      "case, "
-      "with a change at least as large. Better or worse: the interval leaves out 0 and p is at most 0.05; of "
+      "<p>95 %: percentile bootstrap of the pairs (2,000 draws); where a task has fewer than 10 pairs, "
+      "Newcombe's interval of hits and misses, else Student's t. p: share of exchanges of a and b, case by "
+      "case, with a change at least as large. Better or worse: the interval leaves out 0 and p is at most "
+      "0.05; of "
       "twenty lines without any difference, one is expected to say so.</p>\n" +
       settings_table(diff.settings) + html_heading("Cases that changed most");
   std::vector<Pair> pairs = most_changed(a, b);

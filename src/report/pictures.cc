@@ -5,31 +5,21 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/plural.h"
 #include "base/text.h"
+#include "eval/statistics.h"
 #include "eval/wording.h"
-#include "report/plot.h"
+#include "report/style.h"
 
 namespace longspan {
 
 namespace {
-
-constexpr const char* kColours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00",
-                                    "#56b4e9", "#6a3d9a", "#8c564b", "#666666", "#b2df8a"};
-constexpr size_t kMostLines = std::size(kColours);
-constexpr const char* kGrid = "set grid xtics ytics lt 1 lc rgb '#dddddd' lw 1\n";
 
 /// Foreign text on one line, quoted. Backquotes, which run commands in some contexts, become primes.
 std::string label(const std::string& text) {
   std::string plain;
   for (char c : one_line(text)) plain += c == '`' ? "\u2035" : std::string(1, c);
   return gnuplot_string(plain);
-}
-
-/// "'a' 0, 'b' 1": ticks at whole numbers.
-std::string ticks(const std::vector<std::string>& names) {
-  std::string out;
-  for (size_t i = 0; i < names.size(); ++i) out += fmt::format("{}{} {}", i ? ", " : "", label(names[i]), i);
-  return out;
 }
 
 std::string axis_text(const std::string& key) {
@@ -81,7 +71,7 @@ std::string points(const std::vector<ScoreBy>& scores) {
 struct Bar {
   std::string name, text;
   double value, low, high;
-  std::string colour;
+  std::string ink;
 };
 
 /// Rows from top to bottom: their names, and the data "value row low high colour".
@@ -89,12 +79,12 @@ std::string bar_data(const std::vector<Bar>& bars) {
   std::string data, names;
   for (size_t i = 0; i < bars.size(); ++i) {
     const Bar& b = bars[i];
-    data += fmt::format("{} {} {} {} 0x{} {}\n", b.value, i, b.low, b.high, b.colour, b.text);
+    data += fmt::format("{} {} {} {} 0x{} {}\n", b.value, i, b.low, b.high, b.ink.substr(1), b.text);
     names += fmt::format("{}{} {}", i ? ", " : "", label(b.name), i);
   }
   return fmt::format(
       "$d << EOD\n{}EOD\nunset key\nset ytics ({}) noenhanced scale 0\nset yrange [{}:-0.6]\n"
-      "set grid xtics lt 1 lc rgb '#dddddd' lw 1\nset border 1\nset xtics nomirror\n",
+      "set grid noytics\nset border 1\n",
       data, names, static_cast<double>(bars.size()) - 0.4);
 }
 
@@ -109,39 +99,28 @@ std::string grid_part(const Grid& grid) {
   return out;
 }
 
-Picture heat_map(const Grid& grid, const std::string& title) {
-  std::string known, missing;
-  for (size_t d = 0; d < grid.depths.size(); ++d)
-    for (size_t l = 0; l < grid.lengths.size(); ++l) {
-      if (const auto& cell = grid.cells[d][l])
-        known += fmt::format("{} {} {}\n", l, d, cell->score);
-      else
-        missing += fmt::format("{} {}\n", l, d);
-    }
-  std::vector<std::string> across, down;
-  for (const CellValue& length : grid.lengths) across.push_back(length_text(length));
-  for (const CellValue& depth : grid.depths) down.push_back(fmt::format("{:.4g}", depth.number()));
-  auto columns = static_cast<int>(across.size()), rows = static_cast<int>(down.size());
-  int cell = std::clamp(900 / columns, 34, 90);
-  Picture picture{"", 190 + cell * columns, 150 + std::clamp(480 / rows, 26, 44) * rows};
-  picture.width = std::max(picture.width, 480);
-  picture.commands = fmt::format(
-      "$known << EOD\n{}EOD\n$missing << EOD\n{}EOD\nunset key\nset title {} noenhanced\n"
-      "set xtics ({}) scale 0 nomirror{}\nset ytics ({}) scale 0 nomirror\n"
-      "set xlabel {}\nset ylabel 'depth in per cent'\n"
-      "set xrange [-0.5:{}]\nset yrange [{}:-0.5]\nset border 0\nset style fill solid noborder\n"
-      "set palette defined (0 '#e5484d', 50 '#f4cf4e', 100 '#30a46c')\nset cbrange [0:100]\n"
-      "set cblabel 'score in per cent'\nset colorbox noborder\nplot ",
-      known, missing, label(title), ticks(across), columns > 14 ? " rotate by 90 right" : "", ticks(down),
-      label(axis_text(grid.across)), columns - 0.5, rows - 0.5);
-  if (!missing.empty())
-    picture.commands += "$missing using 1:2:(0.48):(0.47) with boxxyerror fc rgb '#c8c8c8'";
-  if (!missing.empty() && !known.empty()) picture.commands += ", ";
-  if (!known.empty())
-    picture.commands +=
-        "$known using 1:2:(0.48):(0.47):3 with boxxyerror fc palette, $known using "
-        "1:2:(sprintf('%.0f', $3)) with labels font ',10' tc rgb '#202020'";
-  return picture;
+HeatMap heat_map(const Grid& grid, const std::string& title) {
+  HeatMap map{.title = title,
+              .across = axis_text(grid.across),
+              .down = axis_text("depth"),
+              .columns = {},
+              .rows = {},
+              .scale = "score in per cent"};
+  for (const CellValue& length : grid.lengths) map.columns.push_back(length_text(length));
+  for (const CellValue& depth : grid.depths) map.rows.push_back(fmt::format("{:.4g} %", depth.number()));
+  for (size_t d = 0; d < grid.depths.size(); ++d) {
+    map.cells.emplace_back(grid.lengths.size());
+    for (size_t l = 0; l < grid.lengths.size(); ++l)
+      if (const auto& cell = grid.cells[d][l]) {
+        Interval range = wilson(cell->score / 100, static_cast<double>(cell->n));
+        map.cells[d][l] =
+            HeatCell{cell->score, fmt::format("{:.0f}", cell->score),
+                     fmt::format("{} {}, depth {}: {:.1f} % of {}, 95 %: {:.1f} to {:.1f}", grid.across,
+                                 value_text(grid.lengths[l]), map.rows[d], cell->score,
+                                 counted(cell->n, "case"), 100 * range.low, 100 * range.high)};
+      }
+  }
+  return map;
 }
 
 Picture score_by(const Summary& summary, const std::string& key) {
@@ -150,21 +129,21 @@ Picture score_by(const Summary& summary, const std::string& key) {
   bool per_cent = summary.unit == Unit::Percent;
   std::string data = fmt::format("$all << EOD\n{}EOD\n", points(scores)), lines;
   size_t drawn = 0;
-  if (key == "length" && summary.tasks.size() > 1 && summary.tasks.size() <= kMostLines)
+  if (key == "length" && summary.tasks.size() > 1 && summary.tasks.size() <= kSeries)
     for (const TaskSummary& task : summary.tasks) {
       if (task.by_length.empty() || task.score->unit != summary.unit) continue;
       data += fmt::format("$t{} << EOD\n{}EOD\n", drawn, points(task.by_length));
-      lines += fmt::format(", $t{} with linespoints lw 1 pt 7 ps 0.4 lc rgb '{}' title {} noenhanced", drawn,
-                           kColours[drawn], label(task.name));
+      lines += fmt::format(", $t{} with linespoints lw 1.3 ps 0.5 lc rgb '{}' {} title {}", drawn,
+                           series_ink(drawn), series_marks(drawn), label(task.name));
       ++drawn;
     }
-  const char* colour = drawn > 0 ? "#202020" : kColours[0];
+  const std::string& colour = drawn > 0 ? ink("text") : series_ink(0);
   Picture picture;
+  picture.title = fmt::format("{} by {}", per_cent ? "Score" : "Loss", axis_text(key));
   picture.commands =
-      data + kGrid + value_axis(scores, key) +
-      fmt::format("set ylabel '{}'\n{}set key {}\n", per_cent ? "score in per cent" : "nats a token",
-                  per_cent ? "set yrange [-2:102]\n" : "",
-                  drawn > 0 ? "outside right top" : "above right horizontal") +
+      data + value_axis(scores, key) +
+      fmt::format("set ylabel '{}'\n{}", per_cent ? "score in per cent" : "nats a token",
+                  per_cent ? "set yrange [-2:102]\n" : "") +
       fmt::format(
           "plot $all using 1:3:4 with filledcurves fc rgb '{0}' fs transparent solid 0.15 noborder "
           "title '95 %', $all with linespoints lw 2.5 pt 7 ps 0.7 lc rgb '{0}' title '{1}'{2}",
@@ -181,7 +160,7 @@ Picture score_by_task(const Summary& summary, Unit unit) {
   for (const TaskSummary& task : summary.tasks) {
     if (!task.score || task.score->unit != unit) continue;
     const Estimate& e = task.score->value;
-    bars.push_back({task.name, figure(e.mean, unit), e.mean, e.low, e.high, "5b9bd0"});
+    bars.push_back({task.name, figure(e.mean, unit), e.mean, e.low, e.high, series_ink(0)});
   }
   if (bars.empty()) return {};
   bool per_cent = unit == Unit::Percent;
@@ -191,16 +170,18 @@ Picture score_by_task(const Summary& summary, Unit unit) {
              return a.high < b.high;
            })->high;
   Picture picture;
+  picture.title = per_cent ? "Score by task" : "Loss by task";
   picture.height = bars_height(bars.size());
   picture.commands =
       bar_data(bars) +
       fmt::format(
           "set style fill solid noborder\nset xrange [0:{}]\nset xlabel '{}, and the 95 % interval'\n",
           most * 1.12, per_cent ? "score in per cent" : "nats a token") +
-      "plot $d using ($1/2):2:($1/2):(0.36):5 with boxxyerror fc rgb variable, $d using 1:2:3:4 with "
-      "xerrorbars pt -1 lw 1.5 lc rgb '#303030', $d using 4:2:6 with labels noenhanced left offset 0.8,0 "
-      "font "
-      "',10'";
+      fmt::format(
+          "plot $d using ($1/2):2:($1/2):(0.36):5 with boxxyerror fc rgb variable, $d using 1:2:3:4 "
+          "with xerrorbars pt -1 lw 1.5 lc rgb '{}', $d using 4:2:6 with labels noenhanced left offset "
+          "0.8,0",
+          ink("text"));
   return picture;
 }
 
@@ -209,7 +190,7 @@ Picture loss_by_position(const Summary& summary) {
   double least = 1e300, most = 0;
   size_t i = 0;
   for (const LossCurve& curve : summary.curves) {
-    if (i == 3 * kMostLines) break;
+    if (i == 3 * kSeries) break;
     data += fmt::format("$c{} << EOD\n", i);
     for (const CurvePoint& point : curve.points) {
       double at = std::sqrt(std::max(1.0, point.first) * std::max(1.0, point.last));
@@ -219,15 +200,15 @@ Picture loss_by_position(const Summary& summary) {
     data += "EOD\n";
     std::string name = curve.task;
     if (curve.length) name += ", " + length_text(*curve.length);
-    lines += fmt::format("{}$c{} with linespoints lw 2 pt 7 ps 0.5 dt {} lc rgb '{}' title {} noenhanced",
-                         i ? ", " : "plot ", i, i / kMostLines + 1, kColours[i % kMostLines], label(name));
+    lines += fmt::format("{}$c{} with linespoints lw 2 ps 0.5 lc rgb '{}' {} title {}", i ? ", " : "plot ", i,
+                         series_ink(i), series_marks(i), label(name));
     ++i;
   }
   if (i == 0) return {};
   Picture picture;
-  picture.commands = data + kGrid + "set xlabel 'position in tokens'\nset ylabel 'nats a token'\n" +
-                     (most > 8 * least ? "set logscale x 2\nset format x '%.0f'\n" : "") +
-                     "set key outside right top\n" + lines;
+  picture.title = "Loss by position";
+  picture.commands = data + "set xlabel 'position in tokens'\nset ylabel 'nats a token'\n" +
+                     (most > 8 * least ? "set logscale x 2\nset format x '%.0f'\n" : "") + lines;
   return picture;
 }
 
@@ -237,9 +218,9 @@ Picture changes(const RunDifference& diff) {
     if (c.unit != diff.all.unit) return;
     const Estimate& e = c.change;
     bars.push_back({name, signed_figure(e.mean, c.unit), e.mean, e.low, e.high,
-                    c.verdict == Verdict::Better  ? "30a46c"
-                    : c.verdict == Verdict::Worse ? "e5484d"
-                                                  : "909090"});
+                    ink(c.verdict == Verdict::Better  ? "better"
+                        : c.verdict == Verdict::Worse ? "worse"
+                                                      : "muted")});
   };
   add("all", diff.all);
   if (diff.tasks.size() > 1)
@@ -249,15 +230,19 @@ Picture changes(const RunDifference& diff) {
       for (const ChangeBy& by : of_field)
         add(key + " " + (key == "length" ? length_text(by.value) : value_text(by.value)), by.change);
   Picture picture;
+  picture.title = "Changes from a to b with their intervals";
   picture.height = bars_height(bars.size());
   picture.commands =
       bar_data(bars) +
       fmt::format("set xlabel 'change from a to b in {}, and its 95 % interval'\n",
                   diff.all.unit == Unit::Percent ? "points of a hundred" : name_of(diff.all.unit)) +
-      "set arrow from 0, graph 0 to 0, graph 1 nohead lc rgb '#606060' lw 1\nset offsets 0, graph 0.1, 0, 0\n"
-      // The last plot draws nothing, but keeps zero inside the picture.
-      "plot $d using 1:2:3:4:5 with xerrorbars pt 7 ps 0.9 lw 2 lc rgb variable, $d using 4:2:6 with labels "
-      "noenhanced left offset 0.8,0 font ',10', $d using (0):2 with dots lc rgb '#606060'";
+      fmt::format(
+          "set arrow from 0, graph 0 to 0, graph 1 nohead lc rgb '{0}' lw 1\nset offsets 0, graph 0.1, 0, 0\n"
+          // The last plot draws nothing, but keeps zero inside the picture.
+          "plot $d using 1:2:3:4:5 with xerrorbars pt 7 ps 0.9 lw 2 lc rgb variable, $d using 4:2:6 with "
+          "labels "
+          "noenhanced left offset 0.8,0, $d using (0):2 with dots lc rgb '{0}'",
+          ink("line"));
   return picture;
 }
 

@@ -1,4 +1,5 @@
-// Pictures and pages: gnuplot draws, and one HTML file holds everything (inline pictures, no network).
+// Charts: gnuplot draws them, once as SVG and once as PNG. An SVG carries the style sheet of the house, so
+// that it has a dark form wherever it is shown, and its title for screen readers.
 #pragma once
 
 #include <filesystem>
@@ -6,19 +7,25 @@
 
 namespace longspan {
 
-/// Runs gnuplot on `commands` (everything but "set terminal" and "set output") once for SVG and once for PNG:
-/// writes STEM.svg and STEM.png, `width` x `height` pixels. The error says how to install gnuplot when it is
-/// missing, or quotes gnuplot when it fails.
-void draw(const std::filesystem::path& stem, const std::string& commands, int width, int height);
+/// A chart: gnuplot commands, everything but "set terminal", "set output" and chart_style(), which come
+/// before them. A chart with nothing to show has no commands.
+struct Picture {
+  std::string commands;
+  std::string title = {};  // what it shows, for those who cannot see it and as its tooltip
+  int width = 720, height = 420;
+};
+
+/// Writes STEM.svg and STEM.png. The error says how to install gnuplot when it is missing, or quotes gnuplot
+/// when it fails.
+void draw(const std::filesystem::path& stem, const Picture& picture);
+
+/// "" where gnuplot can be run; otherwise the sentence that says so, and how to get it.
+std::string gnuplot_missing();
 
 /// A string literal for gnuplot, in single quotes.
 std::string gnuplot_string(const std::string& text);
 
-/// A self-contained page: title, then `body` (HTML), with styles for light and dark.
-std::string html_page(const std::string& title, const std::string& body);
-/// The text of an SVG file, ready to be embedded in HTML.
+/// The text of an SVG file for a page that has chart_style_sheet() already.
 std::string inline_svg(const std::filesystem::path& svg);
-/// & < > " as entities.
-std::string escape_html(const std::string& text);
 
 }  // namespace longspan

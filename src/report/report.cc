@@ -8,11 +8,12 @@
 #include <set>
 
 #include "base/file.h"
+#include "base/plural.h"
 #include "base/text.h"
 #include "eval/scores.h"
 #include "eval/wording.h"
 #include "report/page_parts.h"
-#include "report/plot.h"
+#include "report/pictures.h"
 #include "score/metrics.h"
 
 namespace longspan {
@@ -53,7 +54,7 @@ std::string task_table(const Summary& summary) {
       row.push_back(task.score ? grouped(n) : "");
     rows.push_back(std::move(row));
   }
-  return html_table(rows);
+  return html_table("Scores of the tasks", rows);
 }
 
 std::string category_table(const Summary& summary) {
@@ -63,7 +64,7 @@ std::string category_table(const Summary& summary) {
     rows.push_back({c.name, grouped(c.tasks), grouped(c.score.value.n)});
     append(rows.back(), score_cells(c.score));
   }
-  return html_table(rows);
+  return html_table("Scores of the categories", rows);
 }
 
 /// Null when no case has the value.
@@ -77,7 +78,8 @@ const Score* score_at(const std::vector<ScoreBy>& scores, const CellValue& value
 std::string length_table(const Summary& summary) {
   const std::vector<ScoreBy>& lengths = by_field(summary, "length");
   if (lengths.size() < 2) return "";
-  Rows rows = {{summary.unit == Unit::Percent ? "score in per cent" : "nats a token"}};
+  const char* what = summary.unit == Unit::Percent ? "score in per cent" : "nats a token";
+  Rows rows = {{"task"}};
   for (const ScoreBy& at : lengths) rows[0].push_back(length_text(at.value));
   auto line = [&](const std::string& name, const std::vector<ScoreBy>& scores) {
     rows.push_back({name});
@@ -89,7 +91,7 @@ std::string length_table(const Summary& summary) {
   for (const TaskSummary& task : summary.tasks)
     if (!task.by_length.empty() && task.score->unit == summary.unit) line(task.name, task.by_length);
   line("all", lengths);
-  return html_heading("Tasks and lengths") + html_table(rows);
+  return html_heading("Tasks and lengths") + html_table(fmt::format("By length, {}", what), rows);
 }
 
 /// Scores by every field of the cells (class, language, needle, ...), folded because there may be many.
@@ -101,8 +103,8 @@ std::string field_tables(const Summary& summary) {
     for (const ScoreBy& by : scores)
       rows.push_back({value_text(by.value), grouped(by.score.value.n),
                       figure(by.score.value.mean, by.score.unit), range_of(by.score)});
-    out +=
-        fmt::format("<details><summary>by {}</summary>{}</details>\n", escape_html(field), html_table(rows));
+    out += fmt::format("<details><summary>by {}</summary>{}</details>\n", escape_html(field),
+                       html_table("Scores by " + field, rows));
   }
   return out;
 }
@@ -164,9 +166,9 @@ std::string known_table(const Summary& summary) {
     }
     rows.back().push_back(source);
   }
-  return html_heading("Beside published scores") + html_table(rows) +
-         fmt::format("<p>Published means are of whole suites; this run has {} tasks and {} cases.</p>\n",
-                     summary.tasks.size(), grouped(summary.cases));
+  return html_heading("Beside published scores") + html_table("This run and published scores", rows) +
+         fmt::format("<p>Published means are of whole suites; this run has {} and {}.</p>\n",
+                     counted(std::ssize(summary.tasks), "task"), counted(summary.cases, "case"));
 }
 
 /// Name, formula and modes of every metric of the cases.
@@ -201,9 +203,9 @@ std::string metric_table(const RunResults& run) {
       html_heading("Metrics") +
       fmt::format("<p>The score is that of <b>{}</b> scoring: {}.</p>\n", name_of(run.settings.scoring),
                   run.settings.scoring == Scoring::kClean
-                      ? "what the authors of the metrics meant; it does not stand beside published ones"
-                      : "the suites' own code with its quirks, so that it can stand beside published ones") +
-      html_table(rows, Cells::Sentences);
+                      ? "what the authors of the metrics meant; do not compare it with published ones"
+                      : "the suites' own code with its quirks, so that it compares with published ones") +
+      html_table("What the metrics measure", rows, Cells::Sentences);
   if (segments)
     out += fmt::format("<p>Chinese is segmented by jieba's dictionary in <code>{}</code>.</p>\n",
                        escape_html(one_line(run.settings.jieba.value_or("-"))));
@@ -211,12 +213,12 @@ std::string metric_table(const RunResults& run) {
 }
 
 std::string settings_part(const RunSettings& settings) {
-  std::string out = html_heading("Settings") + fmt::format("<pre>{}</pre>\n", escape_html(settings.command));
+  std::string out = html_heading("Settings") + html_pre(settings.command);
   Rows rows = {{"setting", "value"}};
   const Json json = to_json(settings);
   for (const auto& [key, value] : json.items())
     if (key != "tasks" && key != "missing" && key != "command") rows.push_back({key, setting_text(value)});
-  out += html_table(rows, Cells::Sentences);
+  out += html_table("Settings of the run", rows, Cells::Sentences);
   for (const TaskSettings& task : settings.tasks)
     out += fmt::format("<details><summary>task {}</summary><pre>{}</pre></details>\n", escape_html(task.name),
                        escape_html(to_json(task).dump(2, ' ', false, Json::error_handler_t::replace)));
@@ -238,25 +240,27 @@ Json case_data(const RunResults& run) {
   return data;
 }
 
-/// Draws a heat map for each grid. The page draws its own, whose cells open; the pictures are for readers
-/// without scripts.
+/// A table for each grid, the parts of a task folded below its whole, and a file for each.
 std::string heat_maps(const RunResults& run, const Summary& summary) {
   if (summary.grids.empty()) return "";
-  std::string still;
+  std::string out = html_heading("Depth and length") +
+                    "<p>Score in per cent; depth is counted from the beginning of the text. A cell opens its "
+                    "cases; with the pointer on it, it tells its interval.</p>\n";
   std::map<std::string, int> stems;  // how often each was used
-  for (const Grid& grid : summary.grids) {
+  for (size_t i = 0; i < summary.grids.size(); ++i) {
+    const Grid& grid = summary.grids[i];
     std::string part = grid_part(grid), stem = "needle-" + file_name_of(grid.task);
     if (!part.empty()) stem += "-" + grid.of.fields.front().first;
     if (int used = stems[stem]++; used > 0 || !part.empty()) stem += fmt::format("-{}", used + 1);
     std::string title = grid.task + (part.empty() ? "" : ", " + part);
+    std::string table = heat_map_table(heat_map(grid, one_line(title)), i);
+    out += part.empty()
+               ? table
+               : fmt::format("<details><summary>{}</summary>{}</details>\n", escape_html(title), table);
     if (std::string model = model_name(run.settings); !model.empty()) title += ": " + model;
-    std::string svg = html_picture(run.folder, stem, heat_map(grid, title));
-    if (part.empty()) still += svg;
+    write_file_atomic(run.folder / (stem + ".svg"), heat_map_svg(heat_map(grid, one_line(title))));
   }
-  return html_heading("Depth and length") +
-         "<p>Score in per cent; depth from the beginning of the text downwards. A cell opens its cases.</p>\n"
-         "<div id=\"heat\"></div>\n<noscript>" +
-         still + "</noscript>\n" + html_data("grids", to_json(summary.grids));
+  return out + html_data("grids", to_json(summary.grids));
 }
 
 std::string pictures(const RunResults& run, const Summary& summary) {
@@ -289,11 +293,13 @@ std::string opening(const Summary& summary) {
 void write_report(const RunResults& run, const Summary& summary) {
   write_file_atomic(run.folder / "summary.json",
                     to_json(summary).dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
-  std::string body = page_style() + opening(summary) + heat_maps(run, summary) + pictures(run, summary);
-  body += html_heading("Figures") + task_table(summary) + category_table(summary) +
-          "<p>95 %: Wilson's interval where every score is 0 or 100, else the percentile bootstrap of the "
-          "cases (2,000 draws, fixed seed).</p>\n" +
-          length_table(summary) + field_tables(summary) + known_table(summary) + metric_table(run);
+  std::string body = opening(summary) + heat_maps(run, summary) + pictures(run, summary);
+  body +=
+      html_heading("Figures") + task_table(summary) + category_table(summary) +
+      "<p>95 %: Wilson's interval where every score is 0 or 100 or a task has fewer than 10 cases (losses: "
+      "Student's t), else the percentile bootstrap of the cases (2,000 draws, fixed seed). One case right "
+      "of one is 20.7 to 100.</p>\n" +
+      length_table(summary) + field_tables(summary) + known_table(summary) + metric_table(run);
   body += settings_part(run.settings) + html_heading("Cases") +
           "<p>Long prompts are shortened here; the command above with <code>--show CASE</code> prints one "
           "whole.</p>\n<div id=\"list\"></div>\n" +

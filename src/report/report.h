@@ -8,11 +8,10 @@
 
 namespace longspan {
 
-/// Writes summary.json and report.html, and draws beside them, as SVG and PNG, what the summary has:
-/// needle-TASK (heat map, depths down, lengths across, red to green), score-by-length, score-by-depth,
-/// score-by-task, loss-by-position. The page holds the pictures, tables, known scores, settings, and a line
-/// for every case that opens its prompt, answer and references. Where gnuplot cannot draw, the page has a
-/// sentence instead.
+/// Writes summary.json and report.html, and draws beside them what the summary has: needle-TASK.svg (heat
+/// map, depths down, lengths across), and as SVG and PNG score-by-length, score-by-depth, score-by-task,
+/// loss-by-position. The page holds the charts, tables, known scores, settings, and a line for every case
+/// that opens its prompt, answer and references. Without gnuplot it lacks the charts and says so.
 void write_report(const RunResults& run, const Summary& summary);
 
 /// A page with the table, the changes with their intervals, and the cases that changed most.

@@ -247,6 +247,7 @@ Recipe read_recipe(const fs::path& file, const std::vector<std::string>& overrid
   fs::path base = file.parent_path();
   Recipe r;
   r.file = file;
+  r.text = toml_text(toml.values);
   r.digest = digest_of(toml.values);
   Settings s(toml.values, {.file = file.string(), .places = &toml.places});
   r.name = file.stem().string();

@@ -54,6 +54,7 @@ struct Stage {
 struct Recipe {
   std::string name, source;  // source: the paper or report that it follows
   std::filesystem::path file;
+  std::string text;              // TOML: as it was read, with the overrides
   std::string model;             // path (relative to the recipe, where there is one) or a name of fetch
   std::string chat_template;     // built-in name or path of a Jinja file; empty: the model's own
   std::filesystem::path output;  // default: runs/NAME below the working directory

@@ -52,6 +52,18 @@ TEST(Toml, BecomesJsonWithPlaces) {
   EXPECT_LT(error_of([&] { parse_toml(twice + twice, "x"); }).size(), 300u);
 }
 
+TEST(Toml, IsWrittenAsItIsRead) {
+  const char* text =
+      "a = 1\nb = [ 0.5, 2.0 ]\nc = 'x\\y'\non = true\n\n[[stage]]\nlr = 2e-5\n\n[[stage]]\n"
+      "length = 4096\n\n[stage.data]\nfiles = [ [ 'p' ], [ 'q' ] ]\n";
+  Json values = parse_toml(text, "f").values;
+  std::string again = toml_text(values);
+  EXPECT_EQ(parse_toml(again, "g").values, values) << again;
+  EXPECT_NE(again.find("[[stage]]"), again.npos) << again;
+  EXPECT_NE(again.find("2.0"), again.npos) << "a number with a point lost it:\n" << again;
+  EXPECT_EQ(toml_text({{"gone", nullptr}, {"kept", 1}}), "kept = 1\n");
+}
+
 TEST(Toml, DepthIsBounded) {
   auto repeated = [](const std::string& step, int times) {
     std::string key = step;

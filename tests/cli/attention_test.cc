@@ -49,6 +49,18 @@ TEST_F(AttentionProgram, JsonHasALayerAHeadABinAndThePagesAreWritten) {
   EXPECT_EQ(page.find("href=\"attention"), std::string::npos) << "a picture lies outside the page";
 }
 
+TEST_F(AttentionProgram, WithoutGnuplotNothingIsLost) {
+  std::string folder = (dir_ / "bare").string();
+  Outcome r = run({"attention", model_, "--file", file_, "-o", folder}, "", "PATH=/nowhere");
+  ASSERT_EQ(r.status, 0) << r.err;
+  EXPECT_TRUE(r.out.starts_with("layer")) << r.out;
+  EXPECT_NE(r.err.find("apt-get install gnuplot-nox"), std::string::npos) << r.err;
+  EXPECT_TRUE(fs::exists(fs::path(folder) / "attention.json"));
+  std::string page = read_file(fs::path(folder) / "attention.html");
+  EXPECT_NE(page.find("apt-get install gnuplot-nox"), std::string::npos);
+  EXPECT_NE(page.find("<th scope=\"col\">reach</th>"), std::string::npos);
+}
+
 TEST_F(AttentionProgram, TableHasALineALayer) {
   Outcome r = run({"attention", model_, "--file", file_, "--position", "linear:factor=2"});
   ASSERT_EQ(r.status, 0) << r.err;

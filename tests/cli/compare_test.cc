@@ -74,7 +74,8 @@ TEST_F(CompareProgram, KeepsEveryResultAndGoesOn) {
   EXPECT_EQ(lines.size(), 4u);
   for (const auto& [file, text_of_run] : lines)
     EXPECT_EQ(std::count(text_of_run.begin(), text_of_run.end(), '\n'), 3) << file;  // a window, two keys
-  for (const char* name : {"loss", "position", "passkeys", "seconds"})
+  EXPECT_TRUE(fs::exists(fs::path(out) / "passkeys.svg"));
+  for (const char* name : {"loss", "position", "seconds"})
     for (const char* extension : {".svg", ".png"})
       EXPECT_TRUE(fs::exists(fs::path(out) / (std::string(name) + extension))) << name << extension;
   EXPECT_NE(page.find("<svg"), std::string::npos);
@@ -86,6 +87,17 @@ TEST_F(CompareProgram, KeepsEveryResultAndGoesOn) {
   EXPECT_NE(again.err.find("12 of 12"), std::string::npos) << again.err;
   EXPECT_EQ(read_file(fs::path(out) / "compare.json"), object);
   EXPECT_EQ(kept(), lines);
+
+  // Without gnuplot: table, JSON and a page that says what is missing.
+  fs::remove(fs::path(out) / "compare.html");
+  Outcome plain = run(arguments, "", "PATH=/nowhere");
+  EXPECT_EQ(plain.status, 0) << plain.err;
+  EXPECT_NE(plain.out.find("linear:factor=1"), std::string::npos) << plain.out;
+  EXPECT_NE(plain.err.find("apt-get install gnuplot-nox"), std::string::npos) << plain.err;
+  std::string bare = read_file(fs::path(out) / "compare.html");
+  EXPECT_NE(bare.find("apt-get install gnuplot-nox"), std::string::npos);
+  EXPECT_NE(bare.find("linear:factor=1"), std::string::npos);
+  EXPECT_NE(bare.find("class=\"heat"), std::string::npos);
 
   // Killed within a line: the rest of it is done again.
   const auto& [file, whole] = *lines.begin();

@@ -44,6 +44,17 @@ TEST_F(CorpusProgram, StatsCountsAndDraws) {
   EXPECT_NE(read_file(fs::path(folder) / "corpus.html").find("<svg"), std::string::npos);
 }
 
+TEST_F(CorpusProgram, WithoutGnuplotThePageHasItsTable) {
+  std::string folder = (dir_ / "bare").string();
+  Outcome r = run({"corpus", "stats", "--model", model_, lines_, text_, "-o", folder}, "", "PATH=/nowhere");
+  ASSERT_EQ(r.status, 0) << r.err;
+  EXPECT_NE(r.out.find("\nbooks "), std::string::npos) << r.out;
+  EXPECT_TRUE(fs::exists(fs::path(folder) / "corpus.json"));
+  std::string page = read_file(fs::path(folder) / "corpus.html");
+  EXPECT_NE(page.find("apt-get install gnuplot-nox"), std::string::npos);
+  EXPECT_NE(page.find("<th scope=\"row\">books</th>"), std::string::npos);
+}
+
 TEST_F(CorpusProgram, StatsPrintsATableWithBars) {
   Outcome r = run({"corpus", "stats", "--model", model_, lines_, text_, "--bin", "8", "--most", "1000"});
   ASSERT_EQ(r.status, 0) << r.err;

@@ -118,7 +118,7 @@ TEST_F(Eval, AGridOfNeedlesReadsLessThanHalfOfItsTokens) {
   Json cost = r.json()["cost"];
   EXPECT_EQ(r.json()["cases"], 60);
   EXPECT_LT(cost["read_tokens"].get<int64_t>() * 2, cost["tokens"].get<int64_t>());
-  EXPECT_TRUE(fs::exists(dir_ / "grid" / "needle-needle.png"));
+  EXPECT_TRUE(fs::exists(dir_ / "grid" / "needle-needle.svg"));
   // Lengths that have frequencies of their own share nothing with each other, but each within itself.
   Outcome own = run({"eval",
                      "needle",

@@ -119,7 +119,11 @@ TEST_F(Train, ARecipeLeavesAllThatItPromises) {
   for (const char* file : {"metrics.jsonl", "report.html", "tensorboard", "adapter/adapter_config.json",
                            "adapter/longspan.json", "merged/config.json", "snapshots"})
     EXPECT_TRUE(fs::exists(dir_ / "run" / file)) << file;
-  EXPECT_NE(read_file(dir_ / "run" / "report.html").find("<svg"), std::string::npos);
+  // The page has the command and the recipe as it ran.
+  std::string page = read_file(dir_ / "run" / "report.html");
+  for (const char* part :
+       {"<svg", "longspan train ", " --set result.merge=true", "merge = true", "[[stage]]"})
+    EXPECT_NE(page.find(part), page.npos) << part;
 
   std::string base = tiny_model(64), adapter = (dir_ / "run" / "adapter").string();
   double adapted = nll({base, "--adapter", adapter});
