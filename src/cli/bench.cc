@@ -108,7 +108,7 @@ void print_head(const BenchOptions& o, const Engine& engine, const Machine& mach
   print_now(fmt::format("measured at most: {:.0f} GFLOP/s f32{}; memory {:.1f} GB/s\n", machine.f32 * 1e-9,
                         bf16, machine.bytes * 1e-9));
   print_now(fmt::format(
-      "{:<20}{:>12}{:>24}{:>18}{}\n", "test", "tokens/s", "least .. most", "of what is possible",
+      "{:<20}{:>12}{:>24}{:>18}{}\n", "test", "tokens/s", "least .. most", "of the peak",
       o.against.empty() ? "" : fmt::format("{:>14}{:>24}{:>8}", "llama.cpp", "least .. most", "ratio")));
 }
 

@@ -108,7 +108,7 @@ class Drafted : public testing::Test {
       for (uint64_t at = tensor["data_offsets"][0]; at < tensor["data_offsets"][1]; at += sizeof(float)) {
         float value = 0;
         std::memcpy(&value, file.data() + 8 + length + at, sizeof value);
-        value *= 0.1f;
+        value *= 0.2f;
         std::memcpy(file.data() + 8 + length + at, &value, sizeof value);
       }
     }
@@ -159,16 +159,18 @@ class Drafted : public testing::Test {
 };
 
 TEST_F(Drafted, GreedyTextIsTheSameUnderEveryMethod) {
+  int64_t all = 0;
   for (const char* position :
        {"", "linear:factor=2", "yarn:factor=2,original=16", "dynamic_ntk:factor=2,original=16", "xpos",
         "rerope:window=8", "leaky_rerope:window=8,factor=4", "nlpe:window=8", "self_extend:group=4,window=8",
         "dual_chunk:size=24,local=8", "string:shift=16,local=8"})
     for (Compute compute : {Compute::F32, Compute::BF16}) {
       SCOPED_TRACE(position);
-      auto [drafted, accepted] = compare({.position = position, .compute = compute}, {});
+      auto [drafted, accepted] = compare({.position = position, .compute = compute}, {}, 200);
       EXPECT_GT(drafted, 0);
-      EXPECT_GT(accepted, 0);
+      all += accepted;
     }
+  EXPECT_GT(all, 500);  // of 4,400 tokens
 }
 
 TEST_F(Drafted, EveryLimitAndChunkGivesTheSame) {
