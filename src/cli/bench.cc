@@ -144,6 +144,17 @@ Json row_json(const BenchTest& test, const BenchRates& rates, double share) {
   return row;
 }
 
+/// Adds "machine" and "rows".
+void add_rows(Json& json, const Engine& engine, const std::vector<BenchTest>& tests,
+              const std::vector<BenchRates>& rates) {
+  Machine machine = measure_machine(*engine.model().device);
+  json["machine"] = {{"f32_flops_per_s", machine.f32}, {"bytes_per_s", machine.bytes}};
+  if (machine.bf16 > 0) json["machine"]["bf16_flops_per_s"] = machine.bf16;
+  for (size_t i = 0; i < tests.size(); ++i)
+    json["rows"].push_back(
+        row_json(tests[i], rates[i], share_of_peak(engine, machine, tests[i], median(rates[i].ours))));
+}
+
 /// Adds "growth" to the JSON or prints it; false after Ctrl-C.
 bool grow(const BenchOptions& o, const Engine& engine, Json& json) {
   Growth growth = run_growth(engine, o.growth, o.repetitions, o.seed);
@@ -196,22 +207,22 @@ int bench(const BenchOptions& o) {
                {"kernels", engine.model().kernels().name},
                {"compute", name(engine.model().compute)},
                {"rows", Json::array()}};
-  if (!tests.empty()) {
-    Machine machine = measure_machine(*engine.model().device);
-    json["machine"] = {{"f32_flops_per_s", machine.f32}, {"bytes_per_s", machine.bytes}};
-    if (machine.bf16 > 0) json["machine"]["bf16_flops_per_s"] = machine.bf16;
-    if (!o.json) print_head(o, engine, machine);
-    for (const BenchTest& test : tests) {
-      BenchRates rates = run_test(engine, test, chunk_of(o), o.repetitions, o.seed, peer_of(o, engine, test));
-      if (interrupted()) return kExitInterrupted;
-      double share = share_of_peak(engine, machine, test, median(rates.ours));
-      json["rows"].push_back(row_json(test, rates, share));
-      if (!o.json) print_row(test, rates, share);
-    }
+  Machine machine;
+  if (!o.json && !tests.empty()) {
+    machine = measure_machine(*engine.model().device);
+    print_head(o, engine, machine);
+  }
+  std::vector<BenchRates> all;
+  for (const BenchTest& test : tests) {
+    all.push_back(run_test(engine, test, chunk_of(o), o.repetitions, o.seed, peer_of(o, engine, test)));
+    if (interrupted()) return kExitInterrupted;
+    if (!o.json) print_row(test, all.back(), share_of_peak(engine, machine, test, median(all.back().ours)));
   }
   if (!o.growth.empty() && !grow(o, engine, json)) return kExitInterrupted;
-  json["peak_bytes"] = peak_bytes();
-  if (o.json) print_json(json);
+  if (!o.json) return kExitDone;
+  json["peak_bytes"] = peak_bytes();  // before the memory in which the machine is measured
+  if (!tests.empty()) add_rows(json, engine, tests, all);
+  print_json(json);
   return kExitDone;
 }
 

@@ -44,9 +44,10 @@ TEST_F(Bench, SaysWhatTheMachineCouldDo) {
 class Peer : public ProgramTest {
  protected:
   std::string gguf() {
-    fs::copy_file(fs::path(LONGSPAN_GOLDEN) / "model" / "gqa-f32.gguf", dir_ / "tiny.gguf",
-                  fs::copy_options::overwrite_existing);
-    return (dir_ / "tiny.gguf").string();
+    std::string file = (dir_ / "tiny.gguf").string();
+    Outcome made = run({"convert", tiny_model(512), "--type", "f32", "-o", file});
+    EXPECT_EQ(made.status, 0) << made.err;
+    return file;
   }
   std::string script(const std::string& body) {
     std::string path =

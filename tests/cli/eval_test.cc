@@ -2,6 +2,9 @@
 // but time, that a grid reads less than half of its tokens, and that faults are named by file and line.
 #include <httplib.h>
 
+#include <map>
+#include <sstream>
+
 #include "base/random.h"
 #include "cli/program.h"
 
