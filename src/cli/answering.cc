@@ -101,6 +101,13 @@ Generation answer(Sequence& sequence, const Engine& engine, int64_t max_tokens,
 
 namespace {
 
+/// ", 80 of 96 drafted ones right"; nothing where none were drafted.
+std::string drafts(const Generation& generation) {
+  if (generation.drafted == 0) return {};
+  return fmt::format(", {} of {} drafted ones right", grouped(generation.accepted),
+                     grouped(generation.drafted));
+}
+
 Json answer_facts(const Prefill& prefill, const Generation& generation) {
   const char* reasons[] = {"length", "end", "stop", "interrupted"};
   return {{"prompt_tokens", prefill.tokens},
@@ -123,11 +130,12 @@ std::string speed(const Prefill& prefill, const Generation& generation) {
   if (prefill.reused > 0)
     reuse = fmt::format(" ({} of them before{})", grouped(prefill.reused),
                         prefill.stored > 0 ? fmt::format(", {} from the disk", grouped(prefill.stored)) : "");
-  return fmt::format("read {} tokens{} in {} ({}/s), wrote {} in {} ({}/s)", grouped(prefill.tokens), reuse,
+  return fmt::format("read {} tokens{} in {} ({}/s), wrote {} in {} ({}/s{})", grouped(prefill.tokens), reuse,
                      human_seconds(prefill.seconds),
                      rate(static_cast<double>(prefill.tokens - prefill.reused), prefill.seconds),
                      grouped(std::ssize(generation.ids)), human_seconds(generation.seconds),
-                     rate(static_cast<double>(generation.ids.size()), generation.seconds));
+                     rate(static_cast<double>(generation.ids.size()), generation.seconds),
+                     drafts(generation));
 }
 
 void report_answer(const Options& o, Json fields, const Prefill& prefill, const Generation& generation) {
@@ -135,6 +143,8 @@ void report_answer(const Options& o, Json fields, const Prefill& prefill, const 
     return remark(o, "{}; {} at most", speed(prefill, generation),
                   human_bytes(static_cast<double>(peak_bytes())));
   fields.update(answer_facts(prefill, generation));
+  if (o.draft != name(Drafts::Off))
+    fields.update({{"drafted_tokens", generation.drafted}, {"accepted_tokens", generation.accepted}});
   print_json(fields);
 }
 

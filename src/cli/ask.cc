@@ -145,6 +145,7 @@ Run define_ask(CLI::App& app) {
       ->transform(whole_number(1, int64_t{1} << 30));
   add_chat_options(app, *o);
   add_sampling_options(app, o->sampling);
+  add_draft_option(app, *o);
   add_window_options(app, *o);
   add_cache_options(app, *o);
   add_engine_options(app, *o);

@@ -62,7 +62,8 @@ std::span<const Command> commands() {
        "Each case is kept as it ends: the same command goes on after Ctrl-C. OUT/report.html shows all.\n"
        "Also: --encoding --question --answer --endpoint-model --endpoint-chat --length-tokenizer --jieba "
        "--chat-template\n"
-       "--adapter --cache-type --compute --kernels --chunk --device. JSON: suite score tasks by cost.",
+       "--adapter --cache-type --compute --kernels --chunk --device --draft. JSON: suite score tasks by "
+       "cost.",
        "longspan eval needle smollm2 --lengths 512,1024,2048 --depths 5 -o needle-smollm2", define_eval},
       {"bench", "speed of reading and writing at given depths", "",
        "longspan bench smollm2 -p 512,4096 -n 128 -d 0,4096", define_bench},

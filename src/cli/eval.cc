@@ -82,6 +82,7 @@ std::string command_line(const EvalOptions& o) {
   if (o.chunk > 0) add("--chunk", std::to_string(o.chunk));
   add("--compute", o.compute);
   add("--kernels", o.kernels);
+  if (o.draft != Options().draft) add("--draft", o.draft);
   if (o.device != "cpu") add("--device", o.device);
   add("--encoding", o.encoding);
   add("--length-tokenizer", o.length_tokenizer);
@@ -115,6 +116,7 @@ RunSettings settings_of(const EvalOptions& o, const EngineSetup& setup, bool seg
   settings.compute = setup.compute == Compute::F32 ? "f32" : "bf16";
   settings.kernels = setup.device->kernels().name;
   settings.chunk = chunk_of(o);
+  if (o.draft != name(Drafts::Off)) settings.draft = o.draft;
   settings.adapter = o.adapter;
   settings.chat_template = o.chat_template;
   settings.data = o.data;
@@ -262,6 +264,8 @@ int eval(EvalOptions& o) {
   OpenedModel model = open_model(o, computes);
   const EngineSetup& setup = model.setup;
   if (!o.endpoint.url.empty()) {
+    if (o.draft != name(Drafts::Off))
+      fail("--draft {}: how a server writes is its own affair; leave out --draft", o.draft);
     if (const char* key = std::getenv("OPENAI_API_KEY")) o.endpoint.key = key;
     o.endpoint.model = endpoint_model(o.endpoint);
   }
@@ -384,12 +388,13 @@ void add_run_options(CLI::App& app, EvalOptions& o) {
   app.add_option("--endpoint-model", o.endpoint.model, "the model's name there; default the first it lists");
   app.add_flag("--endpoint-chat", o.endpoint.chat, "send turns, not the rendered prompt");
   app.add_option("--show", o.show, "print the prompt of the case with this name, and run nothing");
+  add_draft_option(app, o);
   add_engine_options(app, o);
   add_output_options(app, o);
   // The help fits a screen; commands.cc names these below the others.
   for (const char* rare : {"--encoding", "--question", "--answer", "--length-tokenizer", "--jieba",
                            "--chat-template", "--adapter", "--endpoint-model", "--endpoint-chat",
-                           "--cache-type", "--compute", "--kernels", "--chunk", "--device"})
+                           "--cache-type", "--compute", "--kernels", "--chunk", "--device", "--draft"})
     app.get_option(rare)->group("");
 }
 

@@ -47,6 +47,7 @@ Run define_generate(CLI::App& app) {
   app.add_option("-n", o->n, "tokens to write at most; default 128")
       ->transform(whole_number(1, int64_t{1} << 30));
   add_sampling_options(app, o->sampling);
+  add_draft_option(app, *o);
   add_window_options(app, *o);
   add_engine_options(app, *o);
   add_output_options(app, *o);

@@ -99,6 +99,11 @@ void add_sampling_options(CLI::App& app, SamplingOptions& s) {
   app.add_option("--stop", s.stop, "end before this text; may be repeated")->allow_extra_args(false);
 }
 
+void add_draft_option(CLI::App& app, Options& o) {
+  app.add_option("--draft", o.draft, "ngram: guess tokens where the text repeats itself; default off")
+      ->transform(one_of({name(Drafts::Off), name(Drafts::Ngram)}));
+}
+
 int64_t chunk_of(const Options& o) {
   constexpr int64_t kCpuChunk = 512, kGpuChunk = 8192;
   return o.chunk > 0 ? o.chunk : o.device == "cpu" ? kCpuChunk : kGpuChunk;
@@ -122,6 +127,7 @@ EngineOptions engine_options(const Options& o) {
   e.device = o.device;
   e.chat_template = o.chat_template;
   e.chunk = chunk_of(o);
+  e.drafts = o.draft == name(Drafts::Ngram) ? Drafts::Ngram : Drafts::Off;
   e.adapter = o.adapter;
   return e;
 }

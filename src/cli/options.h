@@ -26,6 +26,8 @@ struct Options {
   std::string encoding;  // "": recognised
   std::string truncate;  // "", "middle", "left", "right"
   int64_t context = 0;   // 0: the window that the method reaches
+  // commands that write
+  std::string draft = "off";
   // commands that ask about documents
   std::string cache;       // "": in the user's cache
   int64_t cache_size = 0;  // 0: the default
@@ -54,6 +56,8 @@ void add_window_options(CLI::App& app, Options& o);
 void add_chat_options(CLI::App& app, Options& o);
 /// --temperature and the other sampling options.
 void add_sampling_options(CLI::App& app, SamplingOptions& s);
+/// --draft.
+void add_draft_option(CLI::App& app, Options& o);
 /// --seed. Sampling that was given none draws one and says so, so that two calls differ and each can be
 /// repeated.
 void choose_seed(Options& o, SamplingOptions& s);

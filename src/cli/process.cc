@@ -2,11 +2,11 @@
 
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 
 #include "base/error.h"
@@ -15,7 +15,7 @@ extern char** environ;
 
 namespace longspan::cli {
 
-ProcessResult run_process(const std::vector<std::string>& argv, bool show) {
+ProcessResult run_process(const std::vector<std::string>& argv, bool apart) {
   std::vector<char*> arguments;
   for (const std::string& a : argv) arguments.push_back(const_cast<char*>(a.c_str()));
   arguments.push_back(nullptr);
@@ -25,7 +25,8 @@ ProcessResult run_process(const std::vector<std::string>& argv, bool show) {
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   ::posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-  ::posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
+  int errors = apart ? ::memfd_create("stderr", MFD_CLOEXEC) : -1;
+  ::posix_spawn_file_actions_adddup2(&actions, errors >= 0 ? errors : ends[1], STDERR_FILENO);
   pid_t child = 0;
   int error = ::posix_spawnp(&child, arguments[0], &actions, nullptr, arguments.data(), environ);
   ::posix_spawn_file_actions_destroy(&actions);
@@ -35,10 +36,15 @@ ProcessResult run_process(const std::vector<std::string>& argv, bool show) {
   for (ssize_t n; (n = ::read(ends[0], buffer, sizeof buffer)) > 0 || (n < 0 && errno == EINTR);) {
     if (n < 0) continue;
     result.output.append(buffer, static_cast<size_t>(n));
-    if (show) std::fwrite(buffer, 1, static_cast<size_t>(n), stderr);
   }
   ::close(ends[0]);
-  if (error == ENOENT) return {127, {}};
+  if (errors >= 0) {
+    ::lseek(errors, 0, SEEK_SET);
+    for (ssize_t n; (n = ::read(errors, buffer, sizeof buffer)) > 0;)
+      result.errors.append(buffer, static_cast<size_t>(n));
+    ::close(errors);
+  }
+  if (error == ENOENT) return {127, {}, {}};
   if (error != 0) fail("cannot start {}: {}", argv[0], std::strerror(error));
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {

@@ -8,10 +8,11 @@ namespace longspan::cli {
 
 struct ProcessResult {
   int status = 0;      // exit status; 127 when the program was not found; 128 + signal when a signal ended it
-  std::string output;  // stdout and stderr as they came
+  std::string output;  // stdout and stderr as they came; stdout alone when apart
+  std::string errors;  // stderr when apart
 };
 
-/// Runs argv[0] (looked up in PATH) and waits for it. `show` passes its output on to stderr as it comes.
-ProcessResult run_process(const std::vector<std::string>& argv, bool show = false);
+/// Runs argv[0] (looked up in PATH) and waits for it. `apart`: stdout and stderr are kept apart.
+ProcessResult run_process(const std::vector<std::string>& argv, bool apart = false);
 
 }  // namespace longspan::cli

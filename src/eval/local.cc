@@ -24,7 +24,7 @@ class Reader {
   Sequence& ready_for(std::span<const int32_t> ids, int64_t length, bool scored = false) {
     check_memory(length, scored);
     int64_t declared = depends_on_length(length) ? length : kAnyLength;
-    if (!sequence_ || sequence_->declared_length() != declared || depends_on_history())
+    if (!sequence_ || sequence_->declared_length() != declared || keys_depend_on_history(position_))
       sequence_.emplace(engine_, declared, position_);
     sequence_->keep_prefix(ids, engine_.options().chunk);
     return *sequence_;
@@ -44,11 +44,6 @@ class Reader {
 
   bool depends_on_length(int64_t length) const {
     return position_spec(position_, engine_.config().head_shape(), length).depends_on_length;
-  }
-  /// length=current: older keys keep the frequencies that they were stored with.
-  bool depends_on_history() const {
-    auto length = position_.values.find("length");
-    return length != position_.values.end() && length->second == kCurrentLength;
   }
 
   const Engine& engine_;

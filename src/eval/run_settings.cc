@@ -65,6 +65,7 @@ Json to_json(const RunSettings& s) {
                {"length_tokenizer", s.length_tokenizer},
                {"overrides", s.overrides},
                {"command", s.command}};
+  if (!s.draft.empty()) json["draft"] = s.draft;
   if (s.jieba) json["jieba"] = *s.jieba;
   if (s.endpoint)
     json["endpoint"] = {{"url", s.endpoint->url}, {"model", s.endpoint->model}, {"chat", s.endpoint->chat}};
@@ -90,6 +91,7 @@ RunSettings run_settings_from_json(const Json& json, const std::string& where) {
                             {"cache_type", &s.cache_type},
                             {"compute", &s.compute},
                             {"kernels", &s.kernels},
+                            {"draft", &s.draft},
                             {"adapter", &s.adapter},
                             {"chat_template", &s.chat_template},
                             {"data", &s.data},

@@ -35,6 +35,7 @@ struct RunSettings {
   std::string position;  // canonical (position/parse.h)
   std::string cache_type, compute, kernels;
   int64_t chunk = 0;
+  std::string draft;  // "": off
   std::string adapter, chat_template, data, length_tokenizer;
   std::vector<std::string> overrides;
   std::string command;               // asks the same again

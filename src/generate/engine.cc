@@ -61,6 +61,13 @@ Model load_model(const Checkpoint& checkpoint, const EngineSetup& setup, const E
 
 }  // namespace
 
+const char* name(Drafts drafts) { return drafts == Drafts::Off ? "off" : "ngram"; }
+
+bool keys_depend_on_history(const PositionConfig& position) {
+  auto length = position.values.find("length");
+  return length != position.values.end() && length->second == kCurrentLength;
+}
+
 std::shared_ptr<Device> device_of(const EngineOptions& options) {
   return device_named(options.device, options.kernels.empty() ? kernels() : kernels_named(options.kernels));
 }
@@ -69,6 +76,9 @@ EngineSetup engine_setup(const Checkpoint& checkpoint, const EngineOptions& opti
   if (options.chunk < 1) fail("chunk of {} tokens: must be at least 1", options.chunk);
   std::optional<PositionConfig> unstretched;
   ModelConfig config = configured(checkpoint, options, unstretched);
+  if (options.drafts != Drafts::Off && keys_depend_on_history(config.position))
+    fail("--draft {}: under length=current keys cannot be taken back when a guess was wrong; use --draft off",
+         name(options.drafts));
   std::shared_ptr<Device> device = device_of(options);
   Compute compute = options.compute.value_or(device->kernels().preferred);
   return {std::move(config), std::move(unstretched), std::move(device), compute,

@@ -16,6 +16,11 @@
 
 namespace longspan {
 
+/// Whether tokens that a text may go on with are guessed and verified several in a pass (ngram_draft.h).
+enum class Drafts : uint8_t { Off, Ngram };
+/// "off", "ngram".
+const char* name(Drafts drafts);
+
 struct EngineOptions {
   std::string position;    // --position text; empty: the model's own
   CacheTypes cache_types;  // of keys and values
@@ -25,6 +30,7 @@ struct EngineOptions {
   std::string device = "cpu";      // as device_named reads it
   std::string chat_template;       // built-in name or file; empty: the model's own
   int64_t chunk = 512;             // tokens a forward pass
+  Drafts drafts = Drafts::Off;     // while a text is written
   std::filesystem::path adapter;   // directory of an adapter for the weights; its position method becomes the
                                    // model's own
   std::optional<int64_t> free_memory;  // bytes; default what the device says
@@ -40,10 +46,15 @@ struct EngineSetup {
   Compute compute = Compute::F32;
   PromptMaker prompts;
 };
+/// Under length=current keys are rotated by the frequencies of the text as it was when they were fed: a
+/// sequence cannot take tokens back and go on as if it had never had them.
+bool keys_depend_on_history(const PositionConfig& position);
+
 /// Where these options ask to compute. Error as device_named and kernels_named say.
 std::shared_ptr<Device> device_of(const EngineOptions& options);
 
-/// Reads no weights: a checkpoint of open_metadata is enough. Error as config, tokenizer and template say.
+/// Reads no weights: a checkpoint of open_metadata is enough. Error as config, tokenizer and template say,
+/// and for drafts under positions that forbid them.
 EngineSetup engine_setup(const Checkpoint& checkpoint, const EngineOptions& options);
 
 class Engine {

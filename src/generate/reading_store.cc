@@ -162,8 +162,7 @@ void restore(const Engine& engine, Sequence& sequence, const Candidate& c) {
 }  // namespace
 
 std::string reading_obstacle(const PositionConfig& position) {
-  auto length = position.values.find("length");
-  if (length == position.values.end() || length->second != kCurrentLength) return {};
+  if (!keys_depend_on_history(position)) return {};
   return fmt::format(
       "what was read under {} with length=current is not kept: its keys depend on how the text was fed",
       position.method);

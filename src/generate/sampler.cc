@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <unordered_set>
+#include <set>
 
 #include "base/error.h"
 
@@ -20,8 +20,7 @@ bool before(const Candidate& a, const Candidate& b) {
   return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
 }
 
-void penalise(std::span<float> logits, std::span<const int32_t> history, float penalty) {
-  std::unordered_set<int32_t> seen(history.begin(), history.end());
+void penalise(std::span<float> logits, std::span<const int32_t> seen, float penalty) {
   for (int32_t id : seen) {
     if (static_cast<size_t>(id) >= logits.size()) continue;  // a row of the embedding that is no token's
     float& x = logits[static_cast<size_t>(id)];
@@ -29,38 +28,94 @@ void penalise(std::span<float> logits, std::span<const int32_t> history, float p
   }
 }
 
+/// Of numbers without NaN; -inf of none. In lanes, since the order of a plain loop forbids vectors.
+float largest(std::span<const float> x) {
+  constexpr size_t kLanes = 16;
+  float lanes[kLanes], top = -INFINITY;
+  std::fill(lanes, lanes + kLanes, -INFINITY);
+  size_t whole = x.size() / kLanes * kLanes;
+  for (size_t i = 0; i < whole; i += kLanes)
+    for (size_t j = 0; j < kLanes; ++j) lanes[j] = x[i + j] > lanes[j] ? x[i + j] : lanes[j];
+  for (float lane : lanes) top = std::max(top, lane);
+  for (size_t i = whole; i < x.size(); ++i) top = x[i] > top ? x[i] : top;
+  return top;
+}
+
+/// The first of the largest that is not NaN; the last where all are.
 int32_t argmax(std::span<const float> logits) {
-  size_t best = 0;
-  for (size_t i = 1; i < logits.size(); ++i)
-    if (logits[i] > logits[best] || std::isnan(logits[best])) best = i;
-  return static_cast<int32_t>(best);
+  auto found = std::find(logits.begin(), logits.end(), largest(logits));
+  return static_cast<int32_t>(found != logits.end() ? found - logits.begin() : std::ssize(logits) - 1);
 }
 
-/// Probabilities of the candidates, which are sorted.
-std::vector<double> softmax(const std::vector<Candidate>& candidates) {
-  std::vector<double> p(candidates.size());
-  double sum = 0;
-  for (size_t i = 0; i < p.size(); ++i)
-    sum += p[i] = std::exp(static_cast<double>(candidates[i].logit) - candidates[0].logit);
-  for (double& x : p) x /= sum;
-  return p;
-}
+/// The tokens that may be drawn, in order as far as anyone asked: of a vocabulary only the head matters, and
+/// sorting all of it would take longer than many a pass.
+class Candidates {
+ public:
+  Candidates(std::span<const float> logits, const SamplingOptions& o) {
+    all_.reserve(logits.size());
+    for (size_t i = 0; i < logits.size(); ++i)
+      if (!std::isnan(logits[i])) all_.push_back({logits[i] / o.temperature, static_cast<int32_t>(i)});
+    if (all_.empty()) all_.push_back({0, 0});
+    if (o.top_k > 0 && static_cast<size_t>(o.top_k) < all_.size()) {
+      sort_to(static_cast<size_t>(o.top_k));
+      all_.resize(static_cast<size_t>(o.top_k));
+    }
+    count_total();
+    if (o.top_p < 1) keep_top_p(o.top_p);
+    if (o.min_p > 0) keep_min_p(o.min_p);
+  }
 
-/// Keeps the shortest beginning of the sorted candidates whose probability reaches top_p.
-void keep_top_p(std::vector<Candidate>& candidates, float top_p) {
-  std::vector<double> p = softmax(candidates);
-  double sum = 0;
-  size_t keep = 0;
-  while (keep < p.size() && sum < top_p) sum += p[keep++];
-  candidates.resize(std::max<size_t>(1, keep));
-}
+  size_t size() const { return all_.size(); }
+  int32_t id(size_t i) {
+    sort_to(i + 1);
+    return all_[i].id;
+  }
+  double probability(size_t i) { return weight(i) / total_; }
 
-void keep_min_p(std::vector<Candidate>& candidates, float min_p) {
-  std::vector<double> p = softmax(candidates);
-  size_t keep = 1;
-  while (keep < p.size() && p[keep] >= min_p * p[0]) ++keep;
-  candidates.resize(keep);
-}
+ private:
+  /// Relative to that of the most probable.
+  double weight(size_t i) {
+    sort_to(i + 1);
+    return std::exp(static_cast<double>(all_[i].logit) - all_[0].logit);
+  }
+  /// Makes the first n those that they will be when all are sorted.
+  void sort_to(size_t n) {
+    if (n <= sorted_) return;
+    auto at = [&](size_t i) { return all_.begin() + static_cast<ptrdiff_t>(i); };
+    size_t end = std::min(all_.size(), std::max(n, std::max<size_t>(64, 4 * sorted_)));
+    if (end < all_.size()) std::nth_element(at(sorted_), at(end), all_.end(), before);
+    std::sort(at(sorted_), at(end), before);
+    sorted_ = end;
+  }
+  void count_total() {
+    sort_to(1);
+    total_ = 0;
+    for (const Candidate& c : all_) total_ += std::exp(static_cast<double>(c.logit) - all_[0].logit);
+  }
+  void keep(size_t n) {
+    all_.resize(n);
+    sorted_ = std::min(sorted_, n);
+    count_total();
+  }
+  /// The shortest beginning whose probability reaches top_p.
+  void keep_top_p(float top_p) {
+    double sum = 0;
+    size_t n = 0;
+    while (n < size() && sum < top_p) sum += probability(n++);
+    keep(std::max<size_t>(1, n));
+  }
+  void keep_min_p(float min_p) {
+    size_t n = 1;
+    while (n < size() && weight(n) >= min_p) ++n;
+    keep(n);
+  }
+
+  std::vector<Candidate> all_;
+  size_t sorted_ = 0;  // of them at their places
+  double total_ = 0;   // of the weights
+};
+
+bool greedy(const SamplingOptions& o) { return o.temperature == 0 || o.top_k == 1; }
 
 }  // namespace
 
@@ -79,37 +134,36 @@ Sampler::Sampler(const SamplingOptions& options) : options_(options), random_(op
 
 std::vector<TokenProbability> distribution(std::span<float> logits, std::span<const int32_t> history,
                                            const SamplingOptions& options) {
-  if (options.repetition_penalty != 1.0f) penalise(logits, history, options.repetition_penalty);
-  if (options.temperature == 0 || options.top_k == 1) return {{argmax(logits), 1.0}};
-
-  std::vector<Candidate> candidates;
-  candidates.reserve(logits.size());
-  for (size_t i = 0; i < logits.size(); ++i)
-    if (!std::isnan(logits[i]))
-      candidates.push_back({logits[i] / options.temperature, static_cast<int32_t>(i)});
-  if (candidates.empty()) return {{0, 1.0}};
-
-  if (options.top_k > 0 && static_cast<size_t>(options.top_k) < candidates.size()) {
-    std::nth_element(candidates.begin(), candidates.begin() + options.top_k, candidates.end(), before);
-    candidates.resize(static_cast<size_t>(options.top_k));
+  if (options.repetition_penalty != 1.0f) {
+    std::set<int32_t> seen(history.begin(), history.end());
+    penalise(logits, std::vector<int32_t>(seen.begin(), seen.end()), options.repetition_penalty);
   }
-  std::sort(candidates.begin(), candidates.end(), before);
-  if (options.top_p < 1) keep_top_p(candidates, options.top_p);
-  if (options.min_p > 0) keep_min_p(candidates, options.min_p);
-
-  std::vector<double> p = softmax(candidates);
-  std::vector<TokenProbability> kept(candidates.size());
-  for (size_t i = 0; i < kept.size(); ++i) kept[i] = {candidates[i].id, p[i]};
+  if (greedy(options)) return {{argmax(logits), 1.0}};
+  Candidates candidates(logits, options);
+  std::vector<TokenProbability> kept;
+  for (size_t i = 0; i < candidates.size(); ++i)
+    kept.push_back({candidates.id(i), candidates.probability(i)});
   return kept;
 }
 
+void Sampler::see(std::span<const int32_t> history) {
+  for (int32_t id : history.subspan(std::min(known_, history.size())))
+    if (is_seen_.insert(id).second) seen_.push_back(id);
+  known_ = std::max(known_, history.size());
+}
+
 int32_t Sampler::sample(std::span<float> logits, std::span<const int32_t> history) {
-  std::vector<TokenProbability> kept = distribution(logits, history, options_);
-  if (kept.size() == 1) return kept[0].id;
+  if (options_.repetition_penalty != 1.0f) {
+    see(history);
+    penalise(logits, seen_, options_.repetition_penalty);
+  }
+  if (greedy(options_)) return argmax(logits);
+  Candidates candidates(logits, options_);
+  if (candidates.size() == 1) return candidates.id(0);
   double u = random_.uniform(), sum = 0;
-  for (const TokenProbability& token : kept)
-    if ((sum += token.probability) > u) return token.id;
-  return kept.back().id;
+  for (size_t i = 0; i < candidates.size(); ++i)
+    if ((sum += candidates.probability(i)) > u) return candidates.id(i);
+  return candidates.id(candidates.size() - 1);
 }
 
 }  // namespace longspan

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "base/random.h"
@@ -38,12 +39,19 @@ std::vector<TokenProbability> distribution(std::span<float> logits, std::span<co
 class Sampler {
  public:
   explicit Sampler(const SamplingOptions& options);
-  /// Next id from logits [V]; `history` is prompt plus answer so far.
+  /// Next id from logits [V], which are changed in place; `history` is prompt plus answer so far: from call
+  /// to call it only grows.
   int32_t sample(std::span<float> logits, std::span<const int32_t> history);
 
  private:
+  void see(std::span<const int32_t> history);
+
   SamplingOptions options_;
   Random random_;
+  // Of the history, for the penalty: its tokens, each once, and how much of it has been looked at.
+  std::vector<int32_t> seen_;
+  std::unordered_set<int32_t> is_seen_;
+  size_t known_ = 0;
 };
 
 }  // namespace longspan

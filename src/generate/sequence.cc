@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <cassert>
 #include <chrono>
+#include <optional>
 
 #include "base/error.h"
 #include "base/text.h"
+#include "generate/ngram_draft.h"
 
 namespace longspan {
 
@@ -27,8 +29,7 @@ void Sequence::prepare(size_t more) {
   if (length > declared_)
     fail("the text grew to {} tokens, but the sequence was declared for {}; ask for a longer context", length,
          declared_);
-  auto given = position_.values.find("length");
-  if (given != position_.values.end() && given->second == kCurrentLength)
+  if (keys_depend_on_history(position_))
     spec_ = position_spec(position_, engine_.config().head_shape(), length);
 }
 
@@ -48,15 +49,26 @@ bool Sequence::read_ids(std::span<const int32_t> ids, Reading reading) {
   }
 }
 
-bool Sequence::feed(std::span<const int32_t> ids, const Progress& progress) {
-  Reading reading{.from = ids.empty() ? 0 : ids.size() - 1, .to = ids.size(), .progress = progress};
-  reading.on_hidden = [&](Tensor hidden, size_t) {
-    Tensor logits = head_logits(engine_.model(), hidden, buffers_);
-    logits_.resize(static_cast<size_t>(logits.cols()));
-    engine_.model().device->download(std::span<float>(logits_), logits);
+bool Sequence::feed_from(size_t from, std::span<const int32_t> ids, const Progress& progress) {
+  Reading reading{.from = from, .to = ids.size(), .progress = progress};
+  if (!ids.empty()) logits_.resize((ids.size() - from) * vocabulary());
+  reading.on_hidden = [&](Tensor hidden, size_t first) {
+    for (int64_t row = 0; row < hidden.rows(); row += kHeadRows) {
+      Tensor logits =
+          head_logits(engine_.model(), hidden.slice(row, std::min(kHeadRows, hidden.rows() - row)), buffers_);
+      auto at = (first - from + static_cast<size_t>(row)) * vocabulary();
+      engine_.model().device->download(
+          std::span(logits_).subspan(at, static_cast<size_t>(logits.rows()) * vocabulary()), logits);
+    }
   };
   return read_ids(ids, reading);
 }
+
+bool Sequence::feed(std::span<const int32_t> ids, const Progress& progress) {
+  return feed_from(ids.empty() ? 0 : ids.size() - 1, ids, progress);
+}
+
+void Sequence::feed_each(std::span<const int32_t> ids) { feed_from(0, ids, {}); }
 
 bool Sequence::score(std::span<const int32_t> ids, std::vector<float>& out, const Progress& progress,
                      size_t from) {
@@ -109,6 +121,8 @@ void Sequence::adopt(std::span<const int32_t> ids) {
 
 void Sequence::truncate(int64_t n) {
   cache_.truncate(n);
+  size_t gone = (ids_.size() - static_cast<size_t>(n)) * vocabulary();
+  logits_.resize(logits_.size() - std::min(logits_.size(), gone));
   ids_.resize(static_cast<size_t>(n));
 }
 
@@ -203,6 +217,65 @@ std::vector<int32_t> stop_tokens(const Tokenizer& tokenizer, const std::vector<s
   return ids;
 }
 
+/// The text as it grows, and the logits of its next token. Tokens that a draft foresaw are read with the
+/// token before them: where the text goes on with them, their logits are there already; the others are
+/// forgotten.
+class Writer {
+ public:
+  Writer(Sequence& sequence, const Engine& engine) : sequence_(sequence), length_(sequence.ids().size()) {
+    if (engine.options().drafts == Drafts::Off) return;
+    assert(!keys_depend_on_history(sequence.position()));
+    draft_.emplace(kRowCost);
+    for (int32_t id : sequence.ids()) draft_->add(id);
+    // A token gets the same logits from a pass of many rows as from one of its own only where the products of
+    // both have one type.
+    const Model& model = engine.model();
+    auto type = [&](int64_t rows) { return model.kernels().product_dtype(model.compute, rows); };
+    while (most_ < std::min(NgramDraft::kMost, sequence.chunk() - 1) && type(most_ + 2) == type(1)) ++most_;
+  }
+
+  std::span<float> logits() { return sequence_.logits_after(length_); }
+  std::span<const int32_t> text() const { return std::span(sequence_.ids()).first(length_); }
+
+  /// The text goes on with this token, and with `more` others at most.
+  void take(int32_t id, int64_t more) {
+    if (!draft_) return feed({&id, 1});
+    draft_->add(id);
+    if (length_ < sequence_.ids().size() && sequence_.ids()[length_] == id) {
+      ++length_, ++accepted_;
+      return;
+    }
+    forget();
+    auto room = sequence_.declared_length() - static_cast<int64_t>(length_) - 1;
+    std::span<const int32_t> draft = draft_->propose(std::min({most_, more, room}));
+    pass_.assign(1, id);
+    pass_.insert(pass_.end(), draft.begin(), draft.end());
+    feed(pass_);
+  }
+
+  /// Leaves the sequence with the text alone.
+  void forget() { sequence_.truncate(static_cast<int64_t>(length_)); }
+
+  int64_t drafted() const { return drafted_; }
+  int64_t accepted() const { return accepted_; }
+
+ private:
+  /// Time of a further row in passes of one, as measured (bench/results/2026-11-28-drafts.md).
+  static constexpr double kRowCost = 0.3;
+
+  void feed(std::span<const int32_t> pass) {
+    sequence_.feed_each(pass);
+    length_ += 1;
+    drafted_ += std::ssize(pass) - 1;
+  }
+
+  Sequence& sequence_;
+  size_t length_;  // of the text; what the sequence holds beyond it is drafted
+  std::optional<NgramDraft> draft_;
+  int64_t most_ = 0, drafted_ = 0, accepted_ = 0;
+  std::vector<int32_t> pass_;
+};
+
 }  // namespace
 
 Generation generate(Sequence& sequence, const Engine& engine, int64_t max_tokens,
@@ -213,13 +286,14 @@ Generation generate(Sequence& sequence, const Engine& engine, int64_t max_tokens
   const std::vector<int32_t> stops = stop_tokens(engine.tokenizer(), sampling.stop);
   Generation result;
   auto start = std::chrono::steady_clock::now();
+  Writer writer(sequence, engine);
   // Padded embeddings have rows that are no token's: they are never drawn. Greedy follows the model, as
   // transformers does; such an id adds nothing to the text.
   auto tokens = static_cast<size_t>(engine.tokenizer().vocab_size());
   while (static_cast<int64_t>(result.ids.size()) < max_tokens) {
-    std::span<float> logits = sequence.logits();
+    std::span<float> logits = writer.logits();
     if (sampling.temperature > 0) logits = logits.first(std::min(logits.size(), tokens));
-    int32_t id = sampler.sample(logits, sequence.ids());
+    int32_t id = sampler.sample(logits, writer.text());
     if (std::find(ends.begin(), ends.end(), id) != ends.end()) {
       result.reason = StopReason::EndToken;
       break;
@@ -237,8 +311,10 @@ Generation generate(Sequence& sequence, const Engine& engine, int64_t max_tokens
       result.reason = StopReason::StopString;
       break;
     }
-    if (static_cast<int64_t>(result.ids.size()) < max_tokens) sequence.feed({&id, 1});
+    if (int64_t left = max_tokens - std::ssize(result.ids); left > 0) writer.take(id, left - 1);
   }
+  writer.forget();
+  result.drafted = writer.drafted(), result.accepted = writer.accepted();
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (result.reason != StopReason::Interrupted) out.finish();
   result.text = out.text();

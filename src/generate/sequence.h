@@ -5,6 +5,7 @@
 // released code do.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <span>
@@ -31,6 +32,8 @@ class Sequence {
   /// Feeds ids in chunks; afterwards logits() is for the last one. False when progress asked to stop (what
   /// was fed until then stays). Error when the declared length is exceeded.
   bool feed(std::span<const int32_t> ids, const Progress& progress = {});
+  /// Feeds a few ids; afterwards logits_after(n) is there for each of them.
+  void feed_each(std::span<const int32_t> ids);
 
   /// Feeds ids and appends log p(ids[i] | all before it), natural log, for from <= i < n (from >= 1: what was
   /// fed before does not predict the first). False when progress asked to stop: `out` then holds those
@@ -58,8 +61,12 @@ class Sequence {
   void adopt(std::span<const int32_t> ids);
 
   /// [V] after the last token fed.
-  std::span<float> logits() { return logits_; }
-  /// Forgets all but the first n tokens; logits() is invalid until the next feed.
+  std::span<float> logits() { return std::span(logits_).last(std::min(logits_.size(), vocabulary())); }
+  /// [V] after the first n tokens, the last of which came with the last feed_each.
+  std::span<float> logits_after(size_t n) {
+    return std::span(logits_).last((ids_.size() - n + 1) * vocabulary()).first(vocabulary());
+  }
+  /// Forgets all but the first n tokens, and their logits.
   void truncate(int64_t n);
   const std::vector<int32_t>& ids() const { return ids_; }
   int64_t declared_length() const { return declared_; }
@@ -71,6 +78,9 @@ class Sequence {
   friend void feed_together(std::span<Sequence* const> sequences,
                             std::span<const std::span<const int32_t>> ids);
   bool read_ids(std::span<const int32_t> ids, Reading reading);
+  /// Feeds ids and keeps the logits after ids[from] and all that follow it.
+  bool feed_from(size_t from, std::span<const int32_t> ids, const Progress& progress);
+  size_t vocabulary() const { return static_cast<size_t>(engine_.config().vocab_size); }
   /// Start of every feed: checks the declared length, and takes the new frequencies of length=current.
   void prepare(size_t more);
   void took(std::span<const int32_t> ids);
@@ -82,7 +92,7 @@ class Sequence {
   KvCache cache_;
   Activations& buffers_;  // of the engine's steps; length=current changes frequencies, not what they need
   std::vector<int32_t> ids_;
-  std::vector<float> logits_;
+  std::vector<float> logits_;  // [n, V] after the last n tokens
   double head_seconds_ = 0;
 };
 
@@ -97,11 +107,14 @@ struct Generation {
   std::vector<int32_t> ids;  // without the end token
   std::string text;          // valid UTF-8, without the stop string
   StopReason reason = StopReason::Length;
-  double seconds = 0;  // decoding, without what was fed before
+  double seconds = 0;                 // decoding, without what was fed before
+  int64_t drafted = 0, accepted = 0;  // tokens that were proposed and verified; of them those that were right
 };
 
 /// Samples up to max_tokens tokens after what the sequence was fed. on_text receives text as soon as it is
-/// whole UTF-8 and cannot be the beginning of a stop string; returning false interrupts.
+/// whole UTF-8 and cannot be the beginning of a stop string; returning false interrupts. Drafts (Drafts, of
+/// the engine's options) change how many passes that takes, and neither the text nor what the sequence holds
+/// afterwards: every token is drawn from the logits and with the random number that it has without them.
 Generation generate(Sequence& sequence, const Engine& engine, int64_t max_tokens,
                     const SamplingOptions& sampling,
                     const std::function<bool(std::string_view)>& on_text = {});

@@ -55,21 +55,24 @@ bool turns_keys(const LayerKind& kind, const LayerKv& kv) {
   return kv.keys[0].dtype == DType::Q4_0 && !kind.shape.decay;
 }
 
+/// By rotation.
+using RotatedQueries = std::array<Tensor, kMaxZones>;
+
 /// The parts of rope_store, for any number of rotations; returns the queries of each.
-std::vector<Tensor> rotate_each(const Model& model, const LayerKind& kind, const LayerBuffers& b,
-                                const LayerKv& kv) {
+RotatedQueries rotate_each(const Model& model, const LayerKind& kind, const LayerBuffers& b,
+                           const LayerKv& kv) {
   const ModelConfig& c = model.config;
   const Kernels& k = model.kernels();
   const Sequences& sequences = kind.shape.sequences;
   bool turned = turns_keys(kind, kv);
-  std::vector<Tensor> queries;
+  RotatedQueries queries;
   for (size_t r = 0; r < kind.queries.size(); ++r) {
     bool last = r + 1 == kind.queries.size();  // the last rotates in place, the others rotate copies
     Tensor q = last ? b.q : b.rotated_q.slice(static_cast<int64_t>(r) * b.q.rows(), b.q.rows());
     if (!last) k.convert(q, b.q);
     k.rope(q, kind.queries[r], c.num_attention_heads, c.head_dim, Turn::Forward);
     if (turned) k.hadamard(q, c.num_attention_heads, c.head_dim);
-    queries.push_back(q);
+    queries[r] = q;
   }
   for (size_t r = 0; r < kind.keys.size(); ++r) {
     bool last = r + 1 == kind.keys.size();
@@ -83,21 +86,21 @@ std::vector<Tensor> rotate_each(const Model& model, const LayerKind& kind, const
   return queries;
 }
 
-/// Rotates q and k for every zone, stores keys and values, and returns what attention reads.
-std::vector<AttentionZone> rotate_and_store(const Model& model, const LayerKind& kind, const LayerBuffers& b,
-                                            const LayerKv& kv) {
+/// Rotates q and k for every zone, stores keys and values, and returns what attention reads of each zone.
+std::array<AttentionZone, kMaxZones> rotate_and_store(const Model& model, const LayerKind& kind,
+                                                      const LayerBuffers& b, const LayerKv& kv) {
   const Kernels& k = model.kernels();
   const Sequences& sequences = kind.shape.sequences;
-  std::vector<Tensor> queries;
+  RotatedQueries queries;
   if (fused(k, b) && kind.queries.size() == 1 && kind.keys.size() == 1 && !turns_keys(kind, kv)) {
     k.rope_store(b.q, b.k, b.v, kind.queries[0], kind.keys[0], kv.keys[0], kv.values, sequences);
-    queries.push_back(b.q);
+    queries[0] = b.q;
   } else {
     queries = rotate_each(model, kind, b, kv);
   }
-  std::vector<AttentionZone> zones;
+  std::array<AttentionZone, kMaxZones> zones;
   for (size_t z = 0; z < kind.from.size(); ++z)
-    zones.push_back({kind.from[z], queries[kind.rotations.query_of[z]], kv.keys[kind.rotations.key_of[z]]});
+    zones[z] = {kind.from[z], queries[kind.rotations.query_of[z]], kv.keys[kind.rotations.key_of[z]]};
   return zones;
 }
 
@@ -136,7 +139,8 @@ void attend(const Model& model, int64_t layer, const LayerAdapters& low, const L
   normalise_heads(model, b.q, w.q_norm);
   normalise_heads(model, b.k, w.k_norm);
   if (kind.sharpness) k.scale(b.q, 1, kind.sharpness);
-  std::vector<AttentionZone> zones = rotate_and_store(model, kind, b, kv);
+  const std::array<AttentionZone, kMaxZones> all = rotate_and_store(model, kind, b, kv);
+  std::span<const AttentionZone> zones = std::span(all).first(kind.from.size());
   if (observer) observer(layer, zones, kind.shape);
   if (!b.attended_is_kept) k.attention(b.attended, b.log_sum, zones, kv.values, kind.shape);
   add_branch(model, b, b.attended, w.o, low.o, w.attn_post_norm);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
+#include <initializer_list>
 
 #include "base/random.h"
 #include "model/gradients.h"
@@ -12,7 +14,7 @@ namespace longspan {
 namespace {
 
 constexpr int64_t kPeakRows = 512, kPeakSize = 1024, kGpuPeakSize = 8192;
-constexpr double kPeakSeconds = 0.2;
+constexpr double kPeakSeconds = 0.2, kBandwidthSeconds = 0.3;
 
 /// sum over t = 1 .. n of min(t, window); window 0: none.
 double causal_pairs(int64_t n, int64_t window) {
@@ -43,6 +45,22 @@ Shape shape_of(const ModelConfig& c, const Role& role) {
   if (role.linear == &LayerWeights::o) return {c.hidden_size, q};
   if (role.linear == &LayerWeights::down) return {c.hidden_size, c.intermediate_size};
   return {c.intermediate_size, c.hidden_size};
+}
+
+/// Of one `work`, the best of those that begin within `seconds` after a first one.
+double best_seconds(Device& device, double seconds, const std::function<void()>& work) {
+  using Clock = std::chrono::steady_clock;
+  auto since = [](Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); };
+  work();
+  device.synchronise();
+  double best = HUGE_VAL;
+  for (auto begin = Clock::now(); since(begin) < seconds;) {
+    auto start = Clock::now();
+    work();
+    device.synchronise();
+    best = std::min(best, since(start));
+  }
+  return best;
 }
 
 }  // namespace
@@ -80,6 +98,37 @@ double forward_flops(const ModelConfig& c, const TrainingRow& row) {
          4 * head_width(c) * attended_pairs_of(c, row);
 }
 
+double reading_flops(const ModelConfig& c, int64_t past, int64_t n) {
+  double weights = static_cast<double>(multiplied_parameters(c) - c.vocab_size * c.hidden_size);
+  return 2 * weights * static_cast<double>(n) +
+         4 * head_width(c) * (attended_pairs(c, past + n) - attended_pairs(c, past));
+}
+
+double token_weight_bytes(const Model& model) {
+  auto bytes = [](std::initializer_list<const Linear*> products) {
+    double sum = 0;
+    for (const Linear* w : products)
+      if (*w) sum += static_cast<double>(w->weight.bytes());
+    return sum;
+  };
+  const ModelConfig& c = model.config;
+  double sum = bytes({&model.weights.head});
+  for (const LayerWeights& l : model.weights.layers) {
+    sum += bytes({&l.q, &l.k, &l.v, &l.o, &l.gate, &l.up, &l.down, &l.router, &l.shared_router,
+                  &l.shared.gate, &l.shared.up, &l.shared.down});
+    for (const ExpertWeights& e : l.experts)
+      sum += bytes({&e.gate, &e.up, &e.down}) * static_cast<double>(c.num_experts_per_tok) /
+             static_cast<double>(c.num_experts);
+  }
+  return sum;
+}
+
+double read_cache_bytes(const ModelConfig& c, CacheTypes types, int64_t past, int64_t n) {
+  KvLayout layout = kv_layout(c, types);
+  return (attended_pairs(c, past + n) - attended_pairs(c, past)) *
+         static_cast<double>(layout.key_bytes() + layout.value_bytes()) / static_cast<double>(kPageTokens);
+}
+
 double row_flops(const ModelConfig& c, const Trained& t, const TrainingRow& row) {
   auto weights = static_cast<double>(multiplied_parameters(c));
   double a_token = t.all ? 6 * weights : 4 * weights + 6 * static_cast<double>(trained_elements(c, t));
@@ -107,18 +156,21 @@ double measured_peak(Device& device, Compute compute) {
     device.upload(plain, std::span<const float>(values).first(static_cast<size_t>(t.rows() * size)));
     k.convert(t, plain);
   }
-  using Clock = std::chrono::steady_clock;
-  auto since = [](Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); };
-  k.linear(out, x, w, false);  // packs
-  device.synchronise();
-  double best = HUGE_VAL;
-  for (auto begin = Clock::now(); since(begin) < kPeakSeconds;) {
-    auto start = Clock::now();
-    k.linear(out, x, w, false);
-    device.synchronise();
-    best = std::min(best, since(start));
-  }
+  double best =
+      best_seconds(device, kPeakSeconds, [&] { k.linear(out, x, w, false); });  // the first one packs
   return 2.0 * static_cast<double>(rows * size * size) / best;
+}
+
+double measured_bandwidth(Device& device, int64_t bytes) {
+  constexpr int64_t kCols = 4096;
+  int64_t rows = std::max<int64_t>(1, bytes / (kCols * int64_t{sizeof(float)}));
+  Arena memory(device);
+  Tensor x = memory.matrix("bandwidth", DType::F32, rows, kCols),
+         y = memory.matrix("bandwidth", DType::F32, rows, kCols);
+  const Kernels& k = device.kernels();
+  for (Tensor t : {x, y}) k.fill(t, 1);  // pages exist
+  double best = best_seconds(device, kBandwidthSeconds, [&] { k.axpby(x, 0.5f, y, 0.5f); });
+  return 3 * static_cast<double>(x.bytes()) / best;
 }
 
 }  // namespace longspan

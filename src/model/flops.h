@@ -26,8 +26,18 @@ double row_flops(const ModelConfig& config, const Trained& trained, const Traini
 /// The same a token, for rows of one document of n tokens and all weights trained: 6 P + 12 H D pairs(n) / n.
 double training_flops_per_token(const ModelConfig& config, int64_t n);
 
+/// Forward of n tokens behind `past` others, as a text is read: without the head.
+double reading_flops(const ModelConfig& config, int64_t past, int64_t n);
+/// Bytes of weights that a pass of one token reads: every product's, and of experts as many as a token takes.
+double token_weight_bytes(const Model& model);
+/// Bytes of keys and values that n passes of one token behind `past` others read.
+double read_cache_bytes(const ModelConfig& config, CacheTypes types, int64_t past, int64_t n);
+
 /// FLOPs a second of the kernels' own product of 512 rows by a 1024 x 1024 matrix in `compute`: the best of
 /// some tries within 0.2 s.
 double measured_peak(Device& device, Compute compute);
+/// Bytes a second of memory that x = a x + b y moves (McCalpin's triad with two vectors: every byte that is
+/// moved counts): the best of some tries within 0.3 s, on vectors of `bytes` each.
+double measured_bandwidth(Device& device, int64_t bytes);
 
 }  // namespace longspan

@@ -2,6 +2,9 @@
 // but time, that a grid reads less than half of its tokens, and that faults are named by file and line.
 #include <httplib.h>
 
+#include <map>
+#include <sstream>
+
 #include "base/random.h"
 #include "cli/program.h"
 
@@ -54,8 +57,34 @@ references = "answers"
     summary.erase("cost");
     return summary;
   }
+  /// The answers by case.
+  std::map<std::string, std::string> answers(const std::string& out) {
+    std::map<std::string, std::string> by_case;
+    std::istringstream lines(read_file(dir_ / out / "results.jsonl"));
+    for (std::string line; std::getline(lines, line);) {
+      Json result = parse_json(line, out);
+      by_case[result["case"]] = result["result"]["prediction"];
+    }
+    return by_case;
+  }
   std::string page(const std::string& out) { return read_file(dir_ / out / "report.html"); }
 };
+
+TEST_F(Eval, DraftsChangeNoAnswer) {
+  ASSERT_EQ(run(eval("off", {"--set", "new_tokens=24"})).status, 0);
+  Outcome on = run(eval("on", {"--set", "new_tokens=24", "--draft", "ngram"}));
+  ASSERT_EQ(on.status, 0) << on.err;
+  EXPECT_EQ(answers("on"), answers("off"));
+  EXPECT_EQ(answers("on").size(), 32u);
+  EXPECT_EQ(parse_json_file(dir_ / "on" / "settings.json")["draft"], "ngram");
+  EXPECT_FALSE(parse_json_file(dir_ / "off" / "settings.json").contains("draft"));
+  Outcome other = run(eval("off", {"--set", "new_tokens=24", "--draft", "ngram"}));
+  EXPECT_EQ(other.status, 1);
+  EXPECT_NE(other.err.find("draft"), std::string::npos) << other.err;
+  Outcome server = run(eval("server", {"--draft", "ngram", "--endpoint", "http://127.0.0.1:9/v1"}));
+  EXPECT_EQ(server.status, 1);
+  EXPECT_NE(server.err.find("--draft"), std::string::npos) << server.err;
+}
 
 TEST_F(Eval, WritesResultsSummaryAndPage) {
   Outcome r = run(eval("run", {"--json"}));

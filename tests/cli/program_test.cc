@@ -201,15 +201,30 @@ TEST_F(Program, ChatClimbsTheLadderOnlyWhereTheLengthMatters) {
   EXPECT_EQ(yarn.err.find("outgrew"), std::string::npos) << yarn.err;
 }
 
-TEST_F(Program, BenchReportsItsRows) {
-  Outcome r = run({"bench", tiny_model(512), "-p", "16,32", "-n", "4", "-d", "0,64", "-r", "2", "--json"});
-  ASSERT_EQ(r.status, 0) << r.err;
-  Json rows = r.json()["rows"];
-  ASSERT_EQ(rows.size(), 6u);
-  EXPECT_EQ(rows[0]["test"], "pp16");
-  EXPECT_EQ(rows[5]["test"], "tg4");
-  EXPECT_EQ(rows[5]["depth"], 64);
-  for (const Json& row : rows) EXPECT_GT(row["tokens_per_s"].get<double>(), 0);
+TEST_F(Program, DraftsChangeTheNumberOfPassesOnly) {
+  std::string model = tiny_model(512), text;
+  for (int i = 0; i < 6; ++i) text += "the cat sat on the mat and the dog sat on the cat. ";
+  std::string file = write("text.txt", text);
+  auto generate = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"generate", model, "--file", file, "-n", "64", "--compute", "f32"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run(arguments);
+  };
+  Json off = generate({"--json"}).json(), on = generate({"--draft", "ngram", "--json"}).json();
+  EXPECT_EQ(on["ids"], off["ids"]);
+  EXPECT_EQ(on["stop"], off["stop"]);
+  EXPECT_FALSE(off.contains("drafted_tokens"));
+  EXPECT_GE(on["accepted_tokens"], 0);
+  EXPECT_GE(on["drafted_tokens"], on["accepted_tokens"]);
+  Outcome words = generate({"--draft", "ngram"});
+  std::string told = std::to_string(on["accepted_tokens"].get<int>()) + " of " +
+                     std::to_string(on["drafted_tokens"].get<int>()) + " drafted";
+  bool drafted = on["drafted_tokens"] > 0;  // random weights may repeat nothing
+  EXPECT_EQ(words.err.find(told) != std::string::npos, drafted) << words.err;
+  Outcome current = generate({"--draft", "ngram", "--position", "dynamic_ntk:factor=2,length=current"});
+  EXPECT_EQ(current.status, 1);
+  EXPECT_NE(current.err.find("--draft ngram"), std::string::npos) << current.err;
+  EXPECT_EQ(generate({"--draft", "lookup"}).status, 2);
 }
 
 TEST_F(Program, TheEnvironmentForcesAnImplementation) {

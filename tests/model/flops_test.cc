@@ -75,5 +75,48 @@ TEST(Flops, PlanAndTrainingUseOneFormula) {
   }
 }
 
+TEST(Flops, ReadingLeavesOutTheHead) {
+  ModelConfig c = config_of(6, 4, 3);
+  // As above, without the head of 64 x 32; 5 tokens behind 10 others.
+  double parameters = 6 * (2 * 1024 + 2 * 512 + 3 * 1536 + 2 * 32) + 32;
+  EXPECT_DOUBLE_EQ(reading_flops(c, 10, 5),
+                   2 * parameters * 5 + 4 * 32 * (counted_pairs(c, 15) - counted_pairs(c, 10)));
+}
+
+TEST(Flops, WritingReadsKeysAndValuesOfWhatEachLayerSees) {
+  ModelConfig c = config_of(6, 4, 3);
+  // 2 heads of 8 for keys and for values, of 2 bytes each; four layers see 4 tokens and two see them all.
+  EXPECT_DOUBLE_EQ(read_cache_bytes(c, {DType::F16, DType::F16}, 9, 1), (4 * 4 + 2 * 10) * 2 * 2 * 8 * 2);
+  EXPECT_DOUBLE_EQ(read_cache_bytes(c, {DType::F32, DType::F16}, 9, 2),
+                   (4 * 4 + 2 * 10 + 4 * 4 + 2 * 11) * 2 * 8 * (4 + 2));
+}
+
+TEST(Flops, APassReadsTheWeightsOfItsProducts) {
+  auto linear = [](int64_t n, int64_t c, DType type = DType::F16) {
+    return Linear{host_matrix(nullptr, type, n, c), {}};
+  };
+  Model model;
+  model.config = config_of(1, 0, 0);
+  LayerWeights layer;
+  layer.q = linear(32, 32), layer.k = layer.v = linear(16, 32), layer.o = linear(32, 32);
+  layer.gate = layer.up = linear(48, 32), layer.down = linear(32, 48);
+  model.weights.head = linear(64, 32, DType::F32);
+  model.weights.layers = {layer};
+  double products = 2 * (2 * 32 * 32 + 2 * 16 * 32 + 3 * 48 * 32), head = 4 * 64 * 32;
+  EXPECT_DOUBLE_EQ(token_weight_bytes(model), products + head);
+  // Of eight experts two are read.
+  layer.gate = layer.up = layer.down = {};
+  layer.experts.resize(8, {linear(48, 32), linear(48, 32), linear(32, 48)});
+  model.weights.layers = {layer};
+  model.config.num_experts = 8, model.config.num_experts_per_tok = 2;
+  EXPECT_DOUBLE_EQ(token_weight_bytes(model), products - 2 * 3 * 48 * 32 + 2 * 2 * 3 * 48 * 32 + head);
+}
+
+TEST(Flops, MemoryMovesSomeBytes) {
+  double bytes = measured_bandwidth(*host_device(*all_kernels()[0]), 1 << 20);
+  EXPECT_GT(bytes, 1e6);
+  EXPECT_LT(bytes, 1e14);
+}
+
 }  // namespace
 }  // namespace longspan

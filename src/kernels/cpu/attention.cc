@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
-#include <functional>
 #include <vector>
 
 #include "base/threads.h"
@@ -102,7 +101,8 @@ void prepare(Prepared& p, Tensor out, Tensor log_sum, std::span<const AttentionZ
   }
 }
 
-void run(int64_t tasks, double work, const std::function<void(int64_t)>& body) {
+template <class Body>
+void run(int64_t tasks, double work, const Body& body) {
   if (work < kSerialWork)
     for (int64_t i = 0; i < tasks; ++i) body(i);
   else
@@ -166,7 +166,8 @@ void merge_row(const AttentionJob& job, int64_t token, int64_t head, const float
   int64_t d = job.head_dim;
   float largest = kFloor, total = 0;
   for (int64_t p = 0; p < parts; ++p) largest = std::max(largest, part[p * part_stride + d]);
-  std::vector<float> sum(static_cast<size_t>(d));
+  thread_local std::vector<float> sum;  // allocated once, not for every head of every token
+  sum.assign(static_cast<size_t>(d), 0);
   for (int64_t p = 0; p < parts; ++p) {
     const float* x = part + p * part_stride;
     float weight = std::exp2(x[d] - largest);
@@ -217,17 +218,22 @@ void merge_rows(const Prepared& p, const DecodePlan& plan, const float* partial)
 /// All sequences that stream their keys, side by side: their parts, then their merges.
 void decode(std::span<const Prepared* const> sequences, DecodePart part) {
   std::vector<DecodePlan> plans;
+  plans.reserve(sequences.size());
   std::vector<std::pair<size_t, int64_t>> tasks;  // sequence, task of it
   double work = 0;
   int64_t floats = 0;
+  size_t count = 0;
   for (const Prepared* p : sequences) {
     DecodePlan plan = plan_decode(*p);
     plan.at = floats;
     floats += plan.tasks * plan.stride;
     work += work_of(p->job, p->shape.tokens);
-    for (int64_t i = 0; i < plan.tasks; ++i) tasks.emplace_back(plans.size(), i);
+    count += static_cast<size_t>(plan.tasks);
     plans.push_back(plan);
   }
+  tasks.reserve(count);
+  for (size_t s = 0; s < plans.size(); ++s)
+    for (int64_t i = 0; i < plans[s].tasks; ++i) tasks.emplace_back(s, i);
   float* partial = scratch(floats);
   run(std::ssize(tasks), work, [&](int64_t i) {
     auto [s, task] = tasks[static_cast<size_t>(i)];
