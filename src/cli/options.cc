@@ -117,7 +117,7 @@ EngineOptions engine_options(const Options& o) {
   e.device = o.device;
   e.chat_template = o.chat_template;
   e.chunk = chunk_of(o);
-  e.adapter = o.adapter;
+  e.adapter = o.adapter.empty() ? adapter_of(o.model).string() : o.adapter;
   return e;
 }
 
