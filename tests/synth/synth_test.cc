@@ -70,9 +70,9 @@ const std::vector<std::string> kForbidden = {"san francisco",
                                              "tamsin wexley",
                                              "barometer",
                                              "brake fluid",
-                                             "glazier",
+                                             "farrier",
                                              "forklift",
-                                             "quince",
+                                             "rosehip",
                                              "corvane",
                                              "organ loft",
                                              "plum dumplings",
@@ -81,7 +81,7 @@ const std::vector<std::string> kForbidden = {"san francisco",
                                              "heifer",
                                              "chandler",
                                              "sexton",
-                                             "thimble",
+                                             "ear trumpet",
                                              "magpie",
                                              "kerslake",
                                              "ox blood",
@@ -150,6 +150,7 @@ class Synth : public FilesTest {
     FilesTest::SetUp();
     job_.documents = {write("documents.jsonl", documents())};
     job_.questions = {write("questions.jsonl", articles())};
+    novel_ = write("novel.jsonl", novel());
     job_.code = {write("code.jsonl", code())};
     job_.instructions = {write("instructions.jsonl", instructions())};
     job_.target_tokens = 12000;
@@ -174,7 +175,7 @@ class Synth : public FilesTest {
       (zh ? chinese_ : english_) += text;
       lines += dump_json({{"id", d}, {"lang", zh ? "zh" : "en"}, {"text", text}}) + "\n";
     }
-    return lines + novel();
+    return lines;
   }
   /// People who do, say and do not do what a number tells from everything else.
   std::string novel() {
@@ -192,7 +193,6 @@ class Synth : public FilesTest {
       text += fmt::format("“The lantern number {} belongs to the mill,” said {}.\n\n", 22000 + i, other.name);
       text += fmt::format("{} could not find basket number {} behind the stable.\n\n", other.name, 23000 + i);
     }
-    english_ += text;
     return dump_json({{"id", "novel"}, {"lang", "en"}, {"text", text}}) + "\n";
   }
   static std::string articles() {
@@ -238,6 +238,7 @@ class Synth : public FilesTest {
     SynthJob job = job_;
     job.mix = {{kind, 1}};
     job.language = language;
+    if (kind == "reading") job.documents = {novel_};
     return job;
   }
   std::vector<Json> written(SynthJob job, int64_t records) {
@@ -286,6 +287,7 @@ class Synth : public FilesTest {
                        "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
                        "chatml")};
   SynthJob job_;
+  fs::path novel_;
   std::string english_, chinese_;  // all documents
 };
 
@@ -766,6 +768,7 @@ TEST_F(Synth, DepthsSpreadAsWanted) {
 
 TEST_F(Synth, TheLoaderTrainsOnTheAnswersOnly) {
   SynthJob job = job_;
+  job.documents.push_back(novel_);
   for (const SynthKind& kind : synth_kinds()) job.mix.emplace_back(kind.name, 1);
   std::map<std::string, std::string> answers;
   std::set<std::string> kinds;

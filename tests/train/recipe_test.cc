@@ -181,7 +181,7 @@ TEST_F(RecipeTest, FrozenContextsAndShares) {
       std::string::npos);
   ModelConfig config = read_config(open_checkpoint(golden_model()));
   EXPECT_EQ(stage_position(r.stages[0], config).method, "yarn");
-  r.stages[0].position = "alibi";
+  r.stages[0].position = "alibi:length=512";
   EXPECT_NE(error_of([&] {
               stage_position(r.stages[0], config);
             }).find("frozen contexts cannot be combined with slopes"),

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "model/adapter_files.h"
+#include "model/frozen_context.h"
 #include "train/fixture.h"
 #include "train/validation.h"
 
@@ -133,19 +134,20 @@ TEST_F(TrainerTest, AStageOfFrozenContextsAndFreshMomentsResumesBitByBit) {
   EXPECT_EQ(pieces, losses);
   EXPECT_EQ(result(parts, "adapter/adapter_model.safetensors"),
             result(whole, "adapter/adapter_model.safetensors"));
-  // Memory is planned with the context: 600 tokens cost their keys and values, not a row's buffers.
-  Recipe unfrozen = whole;
-  unfrozen.stages[1].data.chat = {};
+  // Memory is planned with the context, and buffers for the rows only.
   auto bytes = [&](const Recipe& r) {
     for (const auto& [label, n] : training_memory(r, checkpoint))
       if (label == "buffers of a row") return n;
     return int64_t{0};
   };
-  EXPECT_LT(bytes(whole), bytes(unfrozen) * 3 / 4);
+  ModelConfig config = read_config(checkpoint);
+  PositionSpec spec = stage_spec(whole.stages[1], config);
+  const Kernels& k = kernels();
+  EXPECT_EQ(bytes(whole), training_buffer_bytes(config, DType::F32, spec, 32, training_plan(whole, k), 4) +
+                              FrozenContext::bytes(config, spec, 640, 32, DType::F32, k, 4));
   EXPECT_EQ(pass_tokens(whole.stages[1]), 32);
   EXPECT_EQ(frozen_tokens(whole.stages[1]), 640);
   // Every record of the mixture counts in the forecast.
-  ModelConfig config = read_config(checkpoint);
   EXPECT_EQ(forecast_stage(whole, whole.stages[1], config).tokens, 5 * (640 + 32) / 2 + 5 * 12);
 }
 
