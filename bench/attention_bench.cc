@@ -14,6 +14,7 @@
 #include "base/random.h"
 #include "base/threads.h"
 #include "kernels/cpu/attention.h"
+#include "kernels/cpu/cpu.h"
 
 using namespace longspan;
 
@@ -67,27 +68,25 @@ const Case kCases[] = {
 
 /// A pool of pages of random values, all of one sequence.
 struct Cache {
-  std::vector<uint16_t> memory;
+  std::vector<std::byte> memory;
   std::vector<int32_t> pages;
   KvPages view;
   Cache(DType dtype, const Case& c, Random& random) {
-    int64_t pages_needed = (c.total + kPageTokens - 1) / kPageTokens,
-            page = kPageTokens * c.kv_heads * c.head_dim;
-    int64_t unit = dtype == DType::F32 ? 2 : 1;
-    memory.resize(static_cast<size_t>(pages_needed * page * unit));
-    for (int64_t i = 0; i < pages_needed * page; ++i) {
-      float x = static_cast<float>(random.uniform()) - 0.5f;
-      if (dtype == DType::F32) reinterpret_cast<float*>(memory.data())[i] = x;
-      if (dtype == DType::F16) memory[static_cast<size_t>(i)] = f32_to_f16(x);
-      if (dtype == DType::BF16) memory[static_cast<size_t>(i)] = f32_to_bf16(x);
-    }
+    int64_t pages_needed = (c.total + kPageTokens - 1) / kPageTokens, width = c.kv_heads * c.head_dim,
+            page_bytes = dtype_bytes(dtype, kPageTokens * width);
+    memory.resize(static_cast<size_t>(pages_needed * page_bytes));
     for (int64_t p = 0; p < pages_needed; ++p) pages.push_back(static_cast<int32_t>(p));
-    view = {reinterpret_cast<std::byte*>(memory.data()),
-            dtype_bytes(dtype, page),
-            host_vector(pages.data(), DType::I32, pages_needed),
-            dtype,
-            c.kv_heads,
-            c.head_dim};
+    view = {memory.data(), page_bytes, host_vector(pages.data(), DType::I32, pages_needed),
+            dtype,         c.kv_heads, c.head_dim};
+    std::vector<float> x(static_cast<size_t>(c.total * width));
+    for (float& value : x) value = static_cast<float>(random.uniform()) - 0.5f;
+    std::array<int32_t, 2> rows{0, static_cast<int32_t>(c.total)};
+    int32_t past = 0;
+    kernels().store_kv(view, host_matrix(x.data(), DType::F32, c.total, width),
+                       {.rows = host_vector(rows.data(), DType::I32, 2),
+                        .past = host_vector(&past, DType::I32, 1),
+                        .most_rows = c.total,
+                        .most_keys = c.total});
   }
 };
 
@@ -189,10 +188,11 @@ int main(int argc, char** argv) {
       {"avx2", attention_avx2, DType::F32, __builtin_cpu_supports("avx2") != 0},
       {"avx512", attention_avx512, DType::F32, __builtin_cpu_supports("avx512bw") != 0},
       {"avx512_bf16", attention_avx512_bf16, DType::BF16, __builtin_cpu_supports("avx512bf16") != 0},
+      {"amx", attention_amx, DType::BF16, has_amx()},
   };
   fmt::print("{} threads\n", threads());
   for (const Implementation& how : all)
-    for (DType dtype : {DType::F16, DType::BF16, DType::F32})
+    for (DType dtype : {DType::F16, DType::BF16, DType::F32, DType::Q8_0, DType::Q4_0})
       for (const Case& c : kCases)
         if (how.supported && (only.empty() || only == how.name) && (cache.empty() || cache == name(dtype)) &&
             std::string_view(c.what).find(what) != std::string_view::npos)

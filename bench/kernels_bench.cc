@@ -17,8 +17,9 @@ struct Shape {
   const char* name;
   int64_t features, cols;
 };
-constexpr Shape kShapes[] = {
-    {"qo", 576, 576}, {"kv", 192, 576}, {"gate_up", 1536, 576}, {"down", 576, 1536}, {"head", 49152, 576}};
+constexpr Shape kShapes[] = {{"qo", 576, 576},      {"kv", 192, 576},        {"gate_up", 1536, 576},
+                             {"down", 576, 1536},   {"head", 49152, 576},    {"2b_qo", 2048, 2048},
+                             {"8b_qo", 4096, 4096}, {"8b_down", 4096, 14336}};
 
 std::vector<std::byte> random_bytes(Random& random, int64_t bytes) {
   std::vector<std::byte> out(static_cast<size_t>(bytes + 7) / 8 * 8);
@@ -33,7 +34,8 @@ std::vector<std::byte> random_bytes(Random& random, int64_t bytes) {
 
 /// A model streams its weights from memory: so many copies of the weight that they exceed the caches are used
 /// in turn.
-void linear(benchmark::State& state, DType dtype, Shape shape, int64_t tokens, DType x_dtype) {
+void linear(benchmark::State& state, DType dtype, Shape shape, int64_t tokens, DType x_dtype,
+            bool as_stored) {
   constexpr int64_t kBeyondCaches = 96 << 20;
   Random random(1);
   int64_t bytes = dtype_bytes(dtype, shape.features * shape.cols);
@@ -45,7 +47,8 @@ void linear(benchmark::State& state, DType dtype, Shape shape, int64_t tokens, D
   Tensor y = host_matrix(out.data(), DType::F32, tokens, shape.features);
   std::vector<Linear> weights;
   for (int64_t i = 0; i < copies; ++i)
-    weights.push_back({host_matrix(memory.data() + i * bytes, dtype, shape.features, shape.cols), {}});
+    weights.push_back(
+        {host_matrix(memory.data() + i * bytes, dtype, shape.features, shape.cols), {}, as_stored});
   size_t turn = 0;
   for (int i = 0; i < 3; ++i) kernels().linear(y, x, weights[0], false);  // packs, wakes the threads
   for (auto _ : state) kernels().linear(y, x, weights[turn++ % weights.size()], false);
@@ -62,14 +65,17 @@ void add_all() {
   DType x_dtype = kernels().preferred == Compute::BF16 ? DType::BF16 : DType::F32;
   for (DType dtype : kDTypes)
     for (Shape shape : kShapes)
-      for (int64_t tokens : {1, 4, 8, 64, 512}) {
+      for (int64_t tokens : {1, 4, 8, 16, 64, 512}) {
         if (shape.cols % dtype_info(dtype).block_elements != 0)
           shape.cols = 768;  // blocks of 256: nearest size
-        std::string title =
-            std::string("linear/") + name(dtype) + "/" + shape.name + "/" + std::to_string(tokens);
-        benchmark::RegisterBenchmark(title.c_str(), linear, dtype, shape, tokens, x_dtype)
-            ->UseRealTime()
-            ->Unit(benchmark::kMicrosecond);
+        for (bool as_stored : {false, true}) {
+          if (as_stored && tokens < kGemmRows) continue;  // few rows read it as stored anyway
+          std::string title = std::string("linear/") + name(dtype) + "/" + shape.name + "/" +
+                              std::to_string(tokens) + (as_stored ? "/stored" : "");
+          benchmark::RegisterBenchmark(title.c_str(), linear, dtype, shape, tokens, x_dtype, as_stored)
+              ->UseRealTime()
+              ->Unit(benchmark::kMicrosecond);
+        }
       }
 }
 

@@ -111,10 +111,16 @@ std::string info_text(const Json& facts, const MemoryPlan& plan, const MemoryFit
   out += special_tokens_text(facts["special_tokens"], facts["ends"]);
   out += fmt::format("\nmemory for a context of {} tokens\n", grouped(fit.use.tokens));
   const std::pair<const char*, int64_t> rows[] = {
-      {"weights, mapped", plan.weights}, {"weights, copied", plan.copied},
-      {"weights, packed", plan.packed},  {"keys and values", plan.kv_cache},
-      {"activations", plan.activations}, {"program", plan.program},
-      {"total", plan.total()},           {"and to score", plan.scoring},
+      {"weights, mapped", plan.weights},
+      {"weights, copied", plan.copied},
+      {"weights, packed", plan.packed},
+      {"keys and values", plan.kv_cache},
+      {"activations", plan.activations},
+      {"program", plan.program},
+      {"total", plan.total()},
+      {"with lean weights", facts["memory"]["total_lean"].get<int64_t>()},
+      {"with packed weights", facts["memory"]["total_packed"].get<int64_t>()},
+      {"and to score", plan.scoring},
   };
   for (const auto& [label, bytes] : rows)
     out += fmt::format("  {:<20}{:>12}\n", label, human_bytes(static_cast<double>(bytes)));
@@ -138,8 +144,13 @@ int info(const Options& o) {
   Compute compute = engine.compute.value_or(k.preferred);
   Tokenizer tokenizer = tokenizer_of(checkpoint, o);
   for (const std::string& sentence : tokenizer.specials().remarks) remark(o, "{}", sentence);
-  MemoryPlan plan = plan_memory(checkpoint, config, k, compute, engine.cache_types, engine.chunk, context);
-  MemoryFit fit = fit_memory(plan, config, engine.cache_types, {.tokens = context}, device->free_memory());
+  std::optional<int64_t> free = device->free_memory();
+  auto planned = [&](WeightReading reading) {
+    return plan_memory(checkpoint, config, k, compute, reading, engine.cache_types, engine.chunk, context);
+  };
+  MemoryPlan plan = planned(settled_reading(engine.weights, checkpoint, config, k, compute, free));
+  int64_t lean = planned(WeightReading::Lean).total(), packed = planned(WeightReading::Packed).total();
+  MemoryFit fit = fit_memory(plan, config, engine.cache_types, {.tokens = context}, free);
   Json facts = {
       {"name", model_name(checkpoint)},
       {"format", checkpoint.format == CheckpointFormat::Gguf ? "GGUF" : "Hugging Face directory"},
@@ -171,7 +182,9 @@ int info(const Options& o) {
         {"kv_cache", plan.kv_cache},
         {"activations", plan.activations},
         {"program", plan.program},
-        {"total", plan.total()}}},
+        {"total", plan.total()},
+        {"total_lean", lean},
+        {"total_packed", packed}}},
       {"memory_to_score", plan.scoring},
       {"here",
        {{"fits", fit.fits()},

@@ -66,6 +66,10 @@ void add_engine_options(CLI::App& app, Options& o) {
   app.add_option("--cache-type", o.cache_type,
                  cache_type_names() + "; default f16; or each side: k=q8_0,v=q4_0")
       ->check(CLI::Validator(cache_type_problem, ""));
+  app.add_option(
+         "--weights", o.weights,
+         "for long prompts: read as stored (lean) or from copies of 16 or 32 bits (packed); default auto")
+      ->transform(one_of({"auto", "lean", "packed"}));
   app.add_option("--compute", o.compute, "products: f32, bf16; default what the CPU does best")
       ->transform(one_of({"f32", "bf16"}));
   app.add_option("--kernels", o.kernels, "implementation: reference, avx2, ...; default the best");
@@ -113,6 +117,7 @@ EngineOptions engine_options(const Options& o) {
   e.position = o.position;
   e.cache_types = parse_cache_types(o.cache_type);
   if (!o.compute.empty()) e.compute = dtype_from_name(o.compute) == DType::F32 ? Compute::F32 : Compute::BF16;
+  e.weights = *weight_reading(o.weights);
   e.kernels = o.kernels;
   e.device = o.device;
   e.chat_template = o.chat_template;

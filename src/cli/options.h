@@ -20,7 +20,7 @@ struct Options {
   uint64_t seed = 0;
   bool seed_given = false;
   std::string position, kernels, adapter;
-  std::string cache_type = "f16", compute;
+  std::string cache_type = "f16", compute, weights = "auto";
   int64_t chunk = 0;  // 0: what suits the device
   // commands that read text
   std::string encoding;  // "": recognised
@@ -45,7 +45,8 @@ void add_model_argument(CLI::App& app, Options& o);
 void add_position_option(CLI::App& app, Options& o);
 /// --device.
 void add_device_option(CLI::App& app, Options& o);
-/// --threads, --device, --seed, --position, --adapter, --cache-type, --compute, --kernels, --chunk.
+/// --threads, --device, --seed, --position, --adapter, --cache-type, --weights, --compute, --kernels,
+/// --chunk.
 void add_engine_options(CLI::App& app, Options& o);
 /// --truncate, --context.
 void add_window_options(CLI::App& app, Options& o);

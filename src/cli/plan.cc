@@ -52,8 +52,10 @@ MemoryRow memory_row(const PlanOptions& o, const Checkpoint& checkpoint, const M
   row.position = describe(stretched.position);
   row.cache_types = cache_types;
   row.key_copies = key_copies(stretched, o.to);
-  row.plan = plan_memory(checkpoint, stretched, k, engine.compute.value_or(k.preferred), cache_types,
-                         engine.chunk, o.to);
+  Compute compute = engine.compute.value_or(k.preferred);
+  WeightReading reading = settled_reading(engine.weights, checkpoint, stretched, k, compute,
+                                          available > 0 ? std::optional(available) : std::nullopt);
+  row.plan = plan_memory(checkpoint, stretched, k, compute, reading, cache_types, engine.chunk, o.to);
   row.fits = row.plan.total() <= available;
   row.longest = longest_context(row.plan, stretched, cache_types, row.key_copies, available);
   return row;

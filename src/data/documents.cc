@@ -31,14 +31,18 @@ std::string up_to_first_point(const fs::path& file) {
   return name.substr(0, name.find('.', 1));
 }
 
-/// Fills the document from a line of JSON. Returns what is wrong with the line, or "".
-std::string read_record(std::string_view line, bool text_needed, Document& document) {
-  Json record;
+/// Parses a line or a file. Returns what is wrong with it, or "".
+std::string parse(std::string_view text, Json& out) {
   try {
-    record = parse_json(line, "");
+    out = parse_json(text, "");
   } catch (const Error& error) {
     return std::string(error.what()).substr(2);  // without the ": " that follows the empty source
   }
+  return "";
+}
+
+/// Fills the document from a record. Returns what is wrong with the record, or "".
+std::string read_record(Json record, bool text_needed, Document& document) {
   if (!record.is_object()) return "is no JSON object";
   auto take_string = [&](const char* key, std::string& out) {
     auto found = record.find(key);
@@ -113,20 +117,36 @@ class Reader {
   bool read_line(const Input& input, std::string_view line, int64_t number, int64_t read) {
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) return true;
     Document document{.category = up_to_first_point(input.file), .file = input.file, .line = number};
-    std::string fault = read_record(line, options_.text_needed, document);
+    Json record;
+    std::string fault = parse(line, record);
+    if (fault.empty()) fault = read_record(std::move(record), options_.text_needed, document);
     return hand_over(std::move(document), fault, read);
+  }
+
+  /// One JSON list of records; their numbers in it stand for lines.
+  void read_list(const Input& input, std::string_view text, int64_t read) {
+    Json list;
+    if (std::string fault = parse(text, list); !fault.empty()) {
+      note_fault(fmt::format("{}: {}", input.file.string(), fault));
+      return;
+    }
+    for (size_t i = 0; i < list.size() && !stopped_; ++i) {
+      Document document{
+          .category = up_to_first_point(input.file), .file = input.file, .line = static_cast<int64_t>(i) + 1};
+      std::string fault = read_record(std::move(list[i]), options_.text_needed, document);
+      hand_over(std::move(document), fault, read);
+    }
   }
 
   void read_text(const Input& input, documents::Reading&& reading, documents::JsonForm form, int64_t read) {
     for (std::string& sentence : reading.remarks) add_remark(std::move(sentence));
     const fs::path& file = input.file;
+    if (form == documents::JsonForm::kList) return read_list(input, reading.text, read);
     Document document{
         .text = std::move(reading.text),
         .category = input.from_folder ? file.parent_path().filename().string() : up_to_first_point(file),
         .file = file};
     std::string fault;
-    if (form == documents::JsonForm::kList)
-      fault = "is one JSON list; an object on each line was expected (jq -c '.[]')";
     if (form == documents::JsonForm::kObject)
       fault = "is one JSON object over several lines; an object on each line was expected (jq -c .)";
     if (fault.empty() && options_.text_needed && document.text.empty()) fault = "is empty";

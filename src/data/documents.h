@@ -1,6 +1,6 @@
-// Reads corpora in the forms that people have: JSON lines (one document per line) are streamed, every other
-// file that documents/document.h can read is one document. A bad line is reported by file and number, and
-// skipped or fatal, by choice.
+// Reads corpora in the forms that people have: JSON lines (one document per line) are streamed, a .json file of
+// one list is read as a whole, every other file that documents/document.h can read is one document. A bad
+// line is reported by file and number, and skipped or fatal, by choice.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ struct Document {
   std::string category;
   Json fields = {};  // all other fields of the line (lang, qas, instruction, ...); null for plain text
   std::filesystem::path file;
-  int64_t line = 0;  // 1 is the first; 0: the file is the document
+  int64_t line = 0;  // or number in its list; 1 is the first; 0: the file is the document
   double part = 0;   // share of the bytes of all files read when this document was complete: for progress
 };
 

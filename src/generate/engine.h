@@ -17,8 +17,9 @@
 namespace longspan {
 
 struct EngineOptions {
-  std::string position;            // --position text; empty: the model's own
-  CacheTypes cache_types;          // of keys and values
+  std::string position;    // --position text; empty: the model's own
+  CacheTypes cache_types;  // of keys and values
+  WeightReading weights = WeightReading::Auto;
   std::optional<Compute> compute;  // default: what suits the kernels
   std::string kernels;             // of the processor, by name; empty: the best
   std::string device = "cpu";      // as device_named reads it
@@ -84,8 +85,9 @@ class Engine {
   Engine(Checkpoint&& checkpoint, const EngineOptions& options);
 
   EngineOptions options_;
+  std::optional<int64_t> free_;  // bytes, before the weights were loaded
+  WeightReading reading_;        // of the weights
   WeightsPlan weights_;          // in memory
-  std::optional<int64_t> free_;  // bytes, before they were loaded
   std::optional<PositionConfig> unstretched_;
   Model model_;
   PromptMaker prompts_;

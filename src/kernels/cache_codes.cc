@@ -57,14 +57,14 @@ void store_codes(std::byte* head, DType dtype, int64_t head_dim, int64_t token, 
 void store_codes(const KvPages& pages, Tensor x, const Sequences& sequences) {
   int64_t head_bytes = dtype_bytes(pages.dtype, kPageTokens * pages.head_dim);
   for (int64_t s = 0; s < sequences.count; ++s) {
-    auto [first, tokens, past] = sequence_rows(sequences, s);
-    std::vector<void*> addresses = page_addresses(pages, s, past + tokens);
-    parallel_for(tokens, [&](int64_t t) {
-      int64_t at = past + t;
+    SequenceRows rows = sequence_rows(sequences, s);
+    std::vector<void*> addresses = page_addresses(pages, s, rows.past + rows.tokens);
+    parallel_for(rows.tokens, [&](int64_t t) {
+      int64_t at = rows.past + t;
       auto* head = static_cast<std::byte*>(addresses[static_cast<size_t>(at / kPageTokens)]);
       for (int64_t h = 0; h < pages.heads; ++h, head += head_bytes)
         store_codes(head, pages.dtype, pages.head_dim, at % kPageTokens,
-                    x.row(first + t) + h * pages.head_dim);
+                    x.row(rows.first + t) + h * pages.head_dim);
     });
   }
 }

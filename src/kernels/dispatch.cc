@@ -17,7 +17,8 @@
 namespace longspan {
 
 namespace {
-const Kernels* const kAll[] = {&kReferenceKernels, &kAvx2Kernels, &kAvx512Kernels, &kAvx512Bf16Kernels};
+const Kernels* const kAll[] = {&kReferenceKernels, &kAvx2Kernels, &kAvx512Kernels, &kAvx512Bf16Kernels,
+                               &kAmxKernels};
 
 const Kernels& choose() {
   if (const char* forced = std::getenv("LONGSPAN_KERNELS"); forced && *forced) return kernels_named(forced);

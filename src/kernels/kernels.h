@@ -43,8 +43,9 @@ class PackedCopies {
 
 /// A dense layer: y = x W^T + b.
 struct Linear {
-  Tensor weight;  // [N, C], any dtype of the table in dtype.h
-  Tensor bias;    // [N] F32, or null
+  Tensor weight;           // [N, C], any dtype of the table in dtype.h
+  Tensor bias;             // [N] F32, or null
+  bool as_stored = false;  // products of many rows keep no packed copy (implementations on the host)
   mutable PackedCopies packed{};
 
   explicit operator bool() const { return static_cast<bool>(weight); }
@@ -151,7 +152,7 @@ struct AdamWTensor {
 /// Scalars that the host reads once a step ("[1] F64") are written on the device: nothing here makes the host
 /// wait.
 struct Kernels {
-  const char* name;         // "reference", "avx2", "avx512", "avx512_bf16"
+  const char* name;         // "reference", "avx2", "avx512", "avx512_bf16", "amx"
   const char* description;  // for --help and info
   bool on_host;             // reads and writes the memory of the host
   Compute preferred;        // the precision of dense products that suits it: BF16 where it is native

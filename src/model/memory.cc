@@ -62,8 +62,9 @@ MemoryPlan plan_memory(const WeightsPlan& weights, const ModelConfig& config, co
 }
 
 MemoryPlan plan_memory(const Checkpoint& checkpoint, const ModelConfig& config, const Kernels& k,
-                       Compute compute, CacheTypes cache_types, int64_t chunk, int64_t context) {
-  return plan_memory(plan_weights(checkpoint, config, k, compute), config, k, cache_types, chunk,
+                       Compute compute, WeightReading reading, CacheTypes cache_types, int64_t chunk,
+                       int64_t context) {
+  return plan_memory(plan_weights(checkpoint, config, k, compute, reading), config, k, cache_types, chunk,
                      {.tokens = context});
 }
 
@@ -102,7 +103,7 @@ std::string describe(const MemoryFit& fit) {
 
 MemoryTable plan_training_memory(const Checkpoint& checkpoint, const ModelConfig& config, const Kernels& k,
                                  const TrainingShape& shape) {
-  WeightsPlan weights = plan_weights(checkpoint, config, k, shape.compute);
+  WeightsPlan weights = plan_weights(checkpoint, config, k, shape.compute, WeightReading::Packed);
   int64_t trained = trained_elements(config, shape.trained) * 4;
   // Backward packs the other side of a product, too.
   int64_t packed = 2 * (weights.packed + weights.packed_head);

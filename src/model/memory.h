@@ -34,7 +34,8 @@ struct MemoryUse {
 
 /// Of a context of `context` tokens that is read in chunks of `chunk`.
 MemoryPlan plan_memory(const Checkpoint& checkpoint, const ModelConfig& config, const Kernels& k,
-                       Compute compute, CacheTypes cache_types, int64_t chunk, int64_t context);
+                       Compute compute, WeightReading reading, CacheTypes cache_types, int64_t chunk,
+                       int64_t context);
 /// The same for `use`, when the weights have been planned already.
 MemoryPlan plan_memory(const WeightsPlan& weights, const ModelConfig& config, const Kernels& k,
                        CacheTypes cache_types, int64_t chunk, const MemoryUse& use);

@@ -392,8 +392,36 @@ Weights load_weights(const Checkpoint& checkpoint, const ModelConfig& config, De
   return device.is_host() ? std::move(weights) : uploaded(std::move(weights), device);
 }
 
+std::optional<WeightReading> weight_reading(std::string_view name) {
+  if (name == "auto") return WeightReading::Auto;
+  if (name == "lean") return WeightReading::Lean;
+  if (name == "packed") return WeightReading::Packed;
+  return std::nullopt;
+}
+
+void set_reading(Weights& weights, WeightReading reading) {
+  auto set = [&](Linear& w) {
+    // With rows of 576 weights a chunk of 512 tokens takes a tenth longer than on copies, from 2,048 on it
+    // does not.
+    constexpr int64_t kLongRow = 2048;
+    w.as_stored =
+        reading == WeightReading::Lean ||
+        (reading == WeightReading::Auto && w && is_quantised(w.weight.dtype) && w.weight.cols() >= kLongRow);
+  };
+  for (LayerWeights& layer : weights.layers)
+    for (Linear* w : linears(layer)) set(*w);
+  set(weights.head);
+}
+
+WeightReading settled_reading(WeightReading reading, const Checkpoint& checkpoint, const ModelConfig& config,
+                              const Kernels& k, Compute compute, std::optional<int64_t> free_memory) {
+  if (reading != WeightReading::Auto || !free_memory) return reading;
+  WeightsPlan plan = plan_weights(checkpoint, config, k, compute, reading);
+  return plan.packed + plan.packed_head > *free_memory / 4 ? WeightReading::Lean : reading;
+}
+
 WeightsPlan plan_weights(const Checkpoint& checkpoint, const ModelConfig& config, const Kernels& k,
-                         Compute compute) {
+                         Compute compute, WeightReading reading) {
   WeightsPlan plan;
   Place place = [&](const Tensor& t, const Copy& copy) {
     plan.copied += copied_bytes(t, copy);
@@ -401,6 +429,7 @@ WeightsPlan plan_weights(const Checkpoint& checkpoint, const ModelConfig& config
     return t;
   };
   Weights weights = Gather{.checkpoint = checkpoint, .config = config, .place = place}.all();
+  set_reading(weights, reading);
   plan.mapped = checkpoint.tensor_bytes();
   // Experts get few rows each and are read as they lie (experts.cc).
   for (const LayerWeights& w : weights.layers)

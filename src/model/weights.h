@@ -3,6 +3,8 @@
 // and counted.
 #pragma once
 
+#include <optional>
+#include <string_view>
 #include <vector>
 
 #include "kernels/kernels.h"
@@ -52,6 +54,17 @@ Weights load_weights(const Checkpoint& checkpoint, const ModelConfig& config);
 /// nothing views the files.
 Weights load_weights(const Checkpoint& checkpoint, const ModelConfig& config, Device& device);
 
+/// How products of many rows read the weights on the host: decoded, a panel at a time, from where they lie
+/// (Lean), or from a packed copy in the precision of the products that is made at first use (Packed). Auto:
+/// Lean for quantised weights with long rows, which is as fast, and Packed for the others where their copies
+/// leave most of the memory free.
+enum class WeightReading : uint8_t { Auto, Lean, Packed };
+/// "auto", "lean", "packed"; nothing for another text.
+std::optional<WeightReading> weight_reading(std::string_view name);
+
+/// Sets Linear::as_stored of all products.
+void set_reading(Weights& weights, WeightReading reading);
+
 /// Bytes of the weights, computed from shapes alone: no tensor is read.
 struct WeightsPlan {
   int64_t mapped = 0;  // bytes of the files' tensors; load_weights reads each once
@@ -62,6 +75,11 @@ struct WeightsPlan {
   int64_t packed_head = 0;  // the same for the head: only if logits of many rows are needed at once
 };
 WeightsPlan plan_weights(const Checkpoint& checkpoint, const ModelConfig& config, const Kernels& k,
-                         Compute compute);
+                         Compute compute, WeightReading reading);
+
+/// Lean in the place of Auto where packed copies would take more than a quarter of the free memory (null:
+/// unknown).
+WeightReading settled_reading(WeightReading reading, const Checkpoint& checkpoint, const ModelConfig& config,
+                              const Kernels& k, Compute compute, std::optional<int64_t> free_memory);
 
 }  // namespace longspan

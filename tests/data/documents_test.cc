@@ -110,18 +110,31 @@ TEST_F(Documents, DocumentsOfEveryKind) {
   auto documents =
       read({golden / "letter.docx", golden / "gb18030.txt", golden / "picture.png", golden / "locked.pdf",
             write("list.json", "[{\"text\": \"x\"}]"), write("one.json", "{\n\"text\": \"x\"\n}\n")});
-  ASSERT_EQ(documents.size(), 2u);
+  ASSERT_EQ(documents.size(), 3u);
   EXPECT_TRUE(documents[0].text.starts_with("# The Keeper\n"));
   EXPECT_TRUE(documents[1].text.starts_with("第一章 灯塔\n"));
   EXPECT_EQ(report_.remarks,
             std::vector<std::string>{(golden / "gb18030.txt").string() +
                                      ": is read as GB18030; --encoding NAME if that is wrong"});
-  ASSERT_EQ(report_.faults.size(), 4u);
+  EXPECT_EQ(documents[2].text, "x");
+  ASSERT_EQ(report_.faults.size(), 3u);
   EXPECT_TRUE(report_.faults[0].ends_with(
       "picture.png: is a PNG image; run OCR over it first (tesseract, ocrmypdf)"));
   EXPECT_NE(report_.faults[1].find("locked.pdf: is a PDF that needs a password"), std::string::npos);
-  EXPECT_NE(report_.faults[2].find("list.json: is one JSON list"), std::string::npos);
-  EXPECT_NE(report_.faults[3].find("one.json: is one JSON object over several lines"), std::string::npos);
+  EXPECT_NE(report_.faults[2].find("one.json: is one JSON object over several lines"), std::string::npos);
+}
+
+TEST_F(Documents, OneListHoldsItsRecords) {
+  auto documents =
+      read({write("list.json", "[\n  {\"text\": \"one\", \"id\": 7},\n  3,\n  {\"text\": \"two\"}\n]\n"),
+            write("cut.json", "[{\"text\": \"x\"}, ")});
+  ASSERT_EQ(documents.size(), 2u);
+  EXPECT_EQ(documents[0].id, "7");
+  EXPECT_EQ(documents[1].text, "two");
+  EXPECT_EQ(documents[1].line, 3);
+  ASSERT_EQ(report_.faults.size(), 2u);
+  EXPECT_NE(report_.faults[0].find("list.json:2: is no JSON object"), std::string::npos);
+  EXPECT_NE(report_.faults[1].find("cut.json: "), std::string::npos);
 }
 
 TEST_F(Documents, CompressedFilesReadTheSame) {

@@ -91,8 +91,11 @@ class MemoryPlanSlow : public testing::Test {
       Checkpoint checkpoint = open_checkpoint(path);
       ModelConfig config = read_config(checkpoint);
       if (!options.position.empty()) config.position = parse_position(options.position, config.position);
-      plan = plan_memory(checkpoint, config, kernels(), kernels().preferred, options.cache_types,
-                         options.chunk, kContext);
+      Compute compute = kernels().preferred;
+      WeightReading reading =
+          settled_reading(options.weights, checkpoint, config, kernels(), compute, options.free_memory);
+      plan = plan_memory(checkpoint, config, kernels(), compute, reading, options.cache_types, options.chunk,
+                         kContext);
     }
     Engine engine(path, options);
     Sequence sequence(engine, kContext);

@@ -322,7 +322,7 @@ Case draw_case(Random& random) {
 /// q and dout, p and ds (2^-9 each, and the scores' errors are multiplied by their size): a few times 2^-8 of
 /// the largest gradient.
 double tolerance(const Kernels& k, const Case& c) {
-  bool bf16 = std::string(k.name) == "avx512_bf16" && c.pages == DType::BF16 && c.out == DType::BF16;
+  bool bf16 = k.on_host && k.preferred == Compute::BF16 && c.pages == DType::BF16 && c.out == DType::BF16;
   return bf16 ? 0.02 : 1e-5;
 }
 

@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "kernels/cache.h"
 #include "kernels/cpu/attention.h"
+#include "kernels/cpu/cpu.h"
 
 namespace longspan {
 
@@ -31,6 +32,7 @@ inline const Implementation kImplementations[] = {
     {"avx2", attention_avx2, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), 1e-5, 0.004},
     {"avx512", attention_avx512, __builtin_cpu_supports("avx512bw") != 0, 1e-5, 0.004},
     {"avx512_bf16", attention_avx512_bf16, __builtin_cpu_supports("avx512bf16") != 0, 1e-5, 0.015},
+    {"amx", attention_amx, has_amx(), 1e-5, 0.015},
 };
 
 inline std::vector<Implementation> implementations() {

@@ -65,16 +65,18 @@ void check(const Case& c, uint64_t seed) {
   all_kernels()[0]->linear(want, x, reference, c.accumulate);
   for (const Kernels* k : implementations_here()) {
     if (!k->supported()) continue;
-    Linear w{weight, reference.bias};
-    OwnedTensor got = start;
-    got.memory = std::make_shared<std::vector<std::byte>>(*start.memory);
-    got.data = got.memory->data();
-    k->linear(got, x, w, c.accumulate);
-    std::string what = std::string(k->name) + " " + name(c.weight) + " x " + name(c.x) + " T " +
-                       std::to_string(c.tokens) + " C " + std::to_string(c.cols) + " N " +
-                       std::to_string(c.features) + (c.bias ? " bias" : "") +
-                       (c.accumulate ? " accumulate" : "");
-    expect_close(got, want, x, reference, tolerance(*k, c), what);
+    for (bool as_stored : {false, true}) {
+      Linear w{weight, reference.bias, as_stored};
+      OwnedTensor got = start;
+      got.memory = std::make_shared<std::vector<std::byte>>(*start.memory);
+      got.data = got.memory->data();
+      k->linear(got, x, w, c.accumulate);
+      std::string what = std::string(k->name) + (as_stored ? " as stored " : " ") + name(c.weight) + " x " +
+                         name(c.x) + " T " + std::to_string(c.tokens) + " C " + std::to_string(c.cols) +
+                         " N " + std::to_string(c.features) + (c.bias ? " bias" : "") +
+                         (c.accumulate ? " accumulate" : "");
+      expect_close(got, want, x, reference, tolerance(*k, c), what);
+    }
   }
 }
 
@@ -100,6 +102,8 @@ TEST_P(LinearOfDtype, AgreesOnManyRowsAndFeatures) {
   check({GetParam(), DType::BF16, 512, 256, 70, 128, false, true}, 2);
   check({GetParam(), DType::BF16, 1, 1536, 577, 0, false, true}, 3);
   check({GetParam(), DType::BF16, 8, 256, 8300, 0, false, false}, 4);  // packed in more than one piece
+  check({GetParam(), DType::BF16, 70, 2816, 300, 64, true, true}, 5);  // panels in more than one piece
+  check({GetParam(), DType::F32, 70, 1280, 100, 0, false, true}, 6);
 }
 
 INSTANTIATE_TEST_SUITE_P(Weights, LinearOfDtype, testing::ValuesIn(kWeightTypes),
@@ -112,8 +116,9 @@ TEST(Linear, OneWeightServesBothPrecisionsAndAnyNumberOfThreads) {
   for (const Kernels* k : implementations_here()) {
     if (!k->supported()) continue;
     Linear w{weight, {}};
-    for (int n : {1, 2, 3})
+    for (int n : {1, 2, 3, 7})
       for (DType dtype : {DType::F32, DType::BF16}) {
+        w.as_stored = n % 2 != 0;
         set_threads(n);
         OwnedTensor x = normal_matrix(random, dtype, 20, 64), got = make_matrix(DType::F32, 20, 96),
                     want = make_matrix(DType::F32, 20, 96);
@@ -152,10 +157,12 @@ TEST(Linear, NanAndInfinityPassThrough) {
       if (!k->supported()) continue;
       OwnedTensor x = normal_matrix(random, DType::F32, tokens, 64), y = make_matrix(DType::F32, tokens, 64);
       x.row(0)[3] = NAN;
-      Linear w{weight, {}};
-      k->linear(y, x, w, false);
-      EXPECT_TRUE(std::isnan(y.row(0)[5])) << k->name;
-      EXPECT_TRUE(tokens == 1 || std::isfinite(y.row(tokens - 1)[5])) << k->name;
+      for (bool as_stored : {false, true}) {
+        Linear w{weight, {}, as_stored};
+        k->linear(y, x, w, false);
+        EXPECT_TRUE(std::isnan(y.row(0)[5])) << k->name;
+        EXPECT_TRUE(tokens == 1 || std::isfinite(y.row(tokens - 1)[5])) << k->name;
+      }
     }
 }
 
@@ -173,6 +180,8 @@ TEST(Linear, PackedBytesAreWhatPackingTakes) {
     EXPECT_GE(k->packed_bytes(w, Compute::BF16), 576 * 1536 * width) << k->name;
     EXPECT_LE(k->packed_bytes(w, Compute::BF16), 576 * 1536 * width * 9 / 8) << k->name;
     EXPECT_GE(k->packed_bytes(w, Compute::F32), 576 * 1536 * 4) << k->name;
+    w.as_stored = true;
+    EXPECT_EQ(k->packed_bytes(w, Compute::BF16), 0) << k->name;
   }
 }
 

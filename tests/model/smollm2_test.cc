@@ -81,7 +81,7 @@ TEST_F(Smollm2Slow, Bf16ProductsKeepTheLoss) {
 }
 
 TEST_F(Smollm2Slow, PlanSaysWhatLoadingCopies) {
-  WeightsPlan plan = plan_weights(checkpoint_, model_.config, kernels(), Compute::F32);
+  WeightsPlan plan = plan_weights(checkpoint_, model_.config, kernels(), Compute::F32, WeightReading::Packed);
   EXPECT_EQ(plan.copied, model_.weights.copies.bytes());
   EXPECT_EQ(plan.mapped, checkpoint_.tensor_bytes());
 }

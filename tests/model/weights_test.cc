@@ -103,7 +103,8 @@ TEST(Weights, PlanCountsWhatLoadingCopies) {
         Row{"gemma3", (3 * (4 * 32 + 2 * 16) + 32) * 4}, Row{"gemma3.gguf", 0}}) {
     Changeable c(row.name);
     Weights weights = load_weights(c.checkpoint, c.config());
-    WeightsPlan plan = plan_weights(c.checkpoint, c.config(), *all_kernels()[0], Compute::F32);
+    WeightsPlan plan =
+        plan_weights(c.checkpoint, c.config(), *all_kernels()[0], Compute::F32, WeightReading::Packed);
     EXPECT_EQ(plan.copied, row.copied) << row.name;
     EXPECT_EQ(weights.copies.bytes(), row.copied) << row.name;
     EXPECT_EQ(plan.mapped, c.checkpoint.tensor_bytes());

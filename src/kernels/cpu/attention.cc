@@ -18,6 +18,7 @@ namespace {
 
 constexpr int64_t kBlockRows = 384;        // rows that share a packed tile: packing costs a few per cent
 constexpr int64_t kSmallBlockRows = 48;    // no smaller, even to occupy all threads
+constexpr int64_t kPaddedRows = 96;        // a multiple of the rows of every micro-kernel
 constexpr int64_t kPartKeys = 256;         // fewest keys of a decode part
 constexpr int64_t kMostParts = 32;         // of one head
 constexpr double kSerialWork = 1'000'000;  // multiply-adds below which threads cost more than they give
@@ -285,7 +286,7 @@ int64_t chunk_room(const AttentionJob& job) {
 }
 
 int64_t prefill_scratch(const AttentionJob& job, int64_t tokens) {
-  int64_t width = round_up(job.head_dim, 32), rows = round_up(tokens * job.group, 48);
+  int64_t width = round_up(job.head_dim, 32), rows = round_up(tokens * job.group, kPaddedRows);
   return rows * ((1 + job.zone_count) * width + kStateLanes + 1) +
          ((1 + job.zone_count) * width + 1) * kTileKeys + tile_room(job);
 }
@@ -304,6 +305,12 @@ void attention_avx512_bf16(Tensor out, Tensor log_sum, std::span<const Attention
                            const KvPages& values, const AttentionShape& shape) {
   attention(out, log_sum, zones, values, shape,
             out.dtype == DType::BF16 ? prefill_avx512_bf16 : prefill_avx512, decode_avx512);
+}
+
+void attention_amx(Tensor out, Tensor log_sum, std::span<const AttentionZone> zones, const KvPages& values,
+                   const AttentionShape& shape) {
+  attention(out, log_sum, zones, values, shape, out.dtype == DType::BF16 ? prefill_amx : prefill_avx512,
+            decode_avx512);
 }
 
 }  // namespace longspan

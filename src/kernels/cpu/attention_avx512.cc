@@ -30,6 +30,8 @@ namespace {
 }
 
 #include "kernels/cpu/attention_bare_words.inc"
+#include "kernels/cpu/micro_kernel.inc"
+// (depends on the above)
 #include "kernels/cpu/attention_common.inc"
 #include "kernels/cpu/attention_decode.inc"
 #include "kernels/cpu/attention_prefill.inc"

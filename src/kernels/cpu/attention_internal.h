@@ -76,6 +76,7 @@ using DecodePart = void (*)(const AttentionJob& job, int64_t tokens, int64_t kv_
 void prefill_avx2(const AttentionJob&, int64_t kv_head, int64_t begin, int64_t end, float* scratch);
 void prefill_avx512(const AttentionJob&, int64_t kv_head, int64_t begin, int64_t end, float* scratch);
 void prefill_avx512_bf16(const AttentionJob&, int64_t kv_head, int64_t begin, int64_t end, float* scratch);
+void prefill_amx(const AttentionJob&, int64_t kv_head, int64_t begin, int64_t end, float* scratch);
 void decode_avx2(const AttentionJob&, int64_t tokens, int64_t kv_head, int64_t begin, int64_t end,
                  float* partial, float* room);
 void decode_avx512(const AttentionJob&, int64_t tokens, int64_t kv_head, int64_t begin, int64_t end,

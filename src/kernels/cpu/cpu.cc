@@ -1,6 +1,8 @@
 #include "kernels/cpu/cpu.h"
 
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <dnnl.hpp>
@@ -30,10 +32,26 @@ bool has_avx512_bf16() {
   return has_avx512() && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
 }
 
+bool has_amx() {
+  static const bool granted = [] {
+    constexpr unsigned kBf16 = 1u << 22, kTiles = 1u << 24;  // of CPUID leaf 7, EDX
+    unsigned a, b, c, d = 0;
+    if (!has_avx512_bf16() || !__get_cpuid_count(7, 0, &a, &b, &c, &d) ||
+        (d & (kBf16 | kTiles)) != (kBf16 | kTiles))
+      return false;
+    constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM of asm/prctl.h
+    return ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  }();
+  return granted;
+}
+
 void limit_onednn(const Kernels& k) {
   if (&k == &kAvx2Kernels) dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx2);
   if (&k == &kAvx512Kernels) dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx512_core);
+  if (&k == &kAvx512Bf16Kernels) dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx512_core_bf16);
 }
+
+bool reads_as_stored(const Linear& w) { return w.as_stored && w.weight.cols() % 32 == 0; }
 
 DType cpu_product_dtype(Compute compute, int64_t rows) {
   return compute == Compute::BF16 && rows >= kGemmRows ? DType::BF16 : DType::F32;

@@ -1,5 +1,5 @@
-// The vocabulary for AVX-512, and for AVX-512 with BF16: the latter differs in its products of many rows and
-// in its attention, both of which are elsewhere. See kernels_avx2.cc for what may be used here.
+// The vocabulary for AVX-512, for AVX-512 with BF16 and for AMX: these differ in their products of many rows
+// and in their attention, both of which are elsewhere. See kernels_avx2.cc for what may be used here.
 #include <immintrin.h>
 
 #include <cassert>
@@ -41,8 +41,8 @@ constinit const Kernels kAvx512Kernels = {
     .gate = gate,
     .embed = embed,
     .rmsnorm = rmsnorm,
-    .linear = linear<Compute::F32>,
-    .low_rank = low_rank<Compute::F32>,
+    .linear = linear<panel_linear_avx512, nullptr>,
+    .low_rank = low_rank<panel_linear_avx512, nullptr>,
     .merge = merge,
     .packed_bytes = packed_bytes_f32,
     .rope_table = cpu_rope_table,
@@ -64,7 +64,8 @@ constinit const Kernels kAvx512Kernels = {
     .sum_of_squares = sum_of_squares,
 };
 
-constinit const Kernels kAvx512Bf16Kernels = {
+namespace {
+constexpr Kernels kBf16Products = {
     .name = "avx512_bf16",
     .description = "AVX-512, BF16 products",
     .on_host = true,
@@ -81,8 +82,8 @@ constinit const Kernels kAvx512Bf16Kernels = {
     .gate = gate,
     .embed = embed,
     .rmsnorm = rmsnorm,
-    .linear = linear<Compute::BF16>,
-    .low_rank = low_rank<Compute::BF16>,
+    .linear = linear<panel_linear_avx512, panel_linear_avx512_bf16>,
+    .low_rank = low_rank<panel_linear_avx512, panel_linear_avx512_bf16>,
     .merge = merge,
     .packed_bytes = packed_bytes_bf16,
     .rope_table = cpu_rope_table,
@@ -103,5 +104,19 @@ constinit const Kernels kAvx512Bf16Kernels = {
     .adamw = adamw,
     .sum_of_squares = sum_of_squares,
 };
+}  // namespace
+
+constinit const Kernels kAvx512Bf16Kernels = kBf16Products;
+
+constinit const Kernels kAmxKernels = [] {
+  Kernels k = kBf16Products;
+  k.name = "amx";
+  k.description = "AVX-512 and AMX, BF16 products on tiles";
+  k.supported = has_amx;
+  k.linear = linear<panel_linear_avx512, panel_linear_amx>;
+  k.low_rank = low_rank<panel_linear_avx512, panel_linear_amx>;
+  k.attention = attention_amx;
+  return k;
+}();
 
 }  // namespace longspan

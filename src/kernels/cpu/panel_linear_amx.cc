@@ -1,0 +1,33 @@
+// Products of many rows with the weight as stored, for AMX. GCC 12 takes the undefined operands
+// inside its own intrinsics for mistakes (its bug 105593).
+#pragma GCC diagnostic ignored "-Wunused-function"  // words that only attention needs
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#include <immintrin.h>
+#include <omp.h>
+
+#include <cassert>
+
+#include "kernels/cpu/cpu.h"
+
+namespace longspan {
+
+namespace {
+
+// In this order: each uses those before it.
+// clang-format off
+#include "kernels/cpu/attention_avx512.inc"
+#include "kernels/cpu/attention_bf16_words.inc"
+#include "kernels/cpu/amx_tiles.inc"
+constexpr int64_t kPanelStep = 32, kPanelRows = 256, kPanelDepth = 1024, kPanelTokens = 32;
+#include "kernels/cpu/panel_linear.inc"
+// clang-format on
+
+}  // namespace
+
+void panel_linear_amx(Tensor out, Tensor x, const Linear& w, bool accumulate, DecodeRows decode) {
+  assert(x.dtype == DType::BF16);
+  panel_linear<BF16>(out, x, w, accumulate, decode);
+}
+
+}  // namespace longspan

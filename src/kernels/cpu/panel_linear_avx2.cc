@@ -1,0 +1,32 @@
+// Products of many rows with the weight as stored, for AVX2 in F32.
+#pragma GCC diagnostic ignored "-Wunused-function"  // words that only attention needs
+#include <immintrin.h>
+#include <omp.h>
+
+#include <cassert>
+
+#include "kernels/cpu/cpu.h"
+
+namespace longspan {
+
+namespace {
+
+// In this order: each uses those before it.
+// clang-format off
+#include "kernels/cpu/attention_avx2.inc"
+#include "kernels/cpu/attention_bare_words.inc"
+#include "kernels/cpu/micro_kernel.inc"
+constexpr int64_t kPanelStep = 24, kPanelRows = 96, kPanelDepth = 512, kPanelTokens = 16;
+#include "kernels/cpu/panel_linear.inc"
+// clang-format on
+
+}  // namespace
+
+void panel_linear_avx2(Tensor out, Tensor x, const Linear& w, bool accumulate, DecodeRows decode) {
+  if (x.dtype == DType::BF16)
+    panel_linear<BF16>(out, x, w, accumulate, decode);
+  else
+    panel_linear<float>(out, x, w, accumulate, decode);
+}
+
+}  // namespace longspan
