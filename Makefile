@@ -1,5 +1,5 @@
 # Thin: what to type, over CMake's presets. Every target says what it does and skips what is done.
-.PHONY: install uninstall deb reference demo test test-fast sanitize build model bench soak check-cache format format-check fuzz clean dependencies
+.PHONY: install uninstall deb reference demo demo-long test test-fast sanitize build model bench soak check-cache format format-check fuzz clean dependencies
 
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
@@ -7,8 +7,11 @@ FUZZ_SECONDS ?= 60
 SANITIZED_ROOMS ?= base;documents;jinja;tensor;position;kernels;checkpoint;tokenizer;data;score;model;suites;generate;train;eval
 SOURCES = find src tests bench -name '*.cc' -o -name '*.h'
 
-demo: model  ## a real model reads a long text (MODEL=path adds a model of yours)
+demo: model  ## a real model reads a long text (MODEL=path adds a model of yours, ADAPTER=directory an adapter)
 	python3 tools/demo.py
+
+demo-long: model  ## it reads 64,000 tokens of a novel and is asked what stands at their beginning
+	python3 tools/demo.py long
 
 test: model  ## all tests
 	cmake --build build

@@ -327,9 +327,22 @@ void define_synth(CLI::App& app, CorpusOptions& o) {
   app.add_option("--turns", job.turns,
                  "questions a conversation; default 24 at 32K in proportion, at most 96")
       ->transform(whole_number(1, 100000));
+  app.add_option("--most-turns", job.most_turns,
+                 "draw their number between --turns and N, small ones as often as large ones (log-uniform)")
+      ->needs("--turns")
+      ->transform(whole_number(1, 100000));
   app.add_option("--far-weight", job.far_weight,
                  "0: answers at all depths alike (default); 1: ever rarer towards the end")
       ->check(CLI::Range(0.0, 1.0).description(""));
+  auto share = [&](const char* name, double& value, const char* what) {
+    app.add_option(name, value, what)->check(CLI::Range(0.0, 1.0).description(""));
+  };
+  share("--front-share", job.front_share,
+        "share of conversations whose answers all lie in the first 30 to 80 % of the context; default 0");
+  share("--sister-share", job.sister_share,
+        "share of hidden facts with one to three of the same form about others; default 0");
+  share("--natural-share", job.natural_share,
+        "share of facts that are sentences of the --questions' articles (English); default 0");
   app.add_option("--seed", job.seed, "record k depends on it and on k; default 1");
   app.add_option("-o,--out", o.out, "JSONL to write, compressed if its name ends in .zst")->required();
   app.add_option("-t,--threads", o.threads, "threads; default the physical cores")

@@ -237,7 +237,8 @@ int fetch_listed(const ListedModel& model, const FetchOptions& o) {
   return kExitDone;
 }
 
-int fetch_builtin(const ModelSource& source, const FetchOptions& o) {
+/// The file of a model of the built-in list, after it has been brought where it is not in the cache.
+fs::path bring_builtin(const ModelSource& source, const FetchOptions& o) {
   fs::path target = cached_model(source);
   fs::create_directories(target.parent_path());
   DirectoryLock lock(target.parent_path());
@@ -249,9 +250,25 @@ int fetch_builtin(const ModelSource& source, const FetchOptions& o) {
     bring(source, o, target);
     remark(o, "{} fetched, digest checked; licence {}", source.name, source.licence);
   }
+  return target;
+}
+
+int fetch_builtin(const ModelSource& source, const FetchOptions& o) {
+  fs::path target = bring_builtin(source, o);
   report(
       o,
       {{"path", target.string()}, {"name", source.name}, {"bytes", source.bytes}, {"sha256", source.sha256}});
+  return kExitDone;
+}
+
+/// The base, and beside it the adapter that the program carries.
+int fetch_adapted(const AdaptedSource& source, const FetchOptions& o) {
+  const ModelSource& base = *find_model_source(source.base);
+  fs::path target = bring_builtin(base, o);
+  unpack_adapter(source);
+  remark(o, "{}: the adapter is in {}; licence {}", source.name, cached_adapter(source).string(),
+         source.licence);
+  report(o, {{"path", target.string()}, {"name", source.name}, {"adapter", cached_adapter(source).string()}});
   return kExitDone;
 }
 
@@ -260,6 +277,7 @@ int fetch_builtin(const ModelSource& source, const FetchOptions& o) {
   std::string names;
   auto add = [&](const std::string& known) { names += (names.empty() ? "" : ", ") + known; };
   for (const ModelSource& s : model_sources()) add(s.name);
+  for (const std::string& adapted : adapted_names()) add(adapted);
   for (const ListedModel& m : listed) add(m.name);
   fs::path list = o.sources.empty() ? fetch_list_path() : fs::path(o.sources);
   fail("{}: is not in the list of models ({}); add it to {} with its url and SHA-256", excerpt(name), names,
@@ -272,8 +290,10 @@ int fetch(const FetchOptions& o) {
   auto of_user = std::find_if(listed.begin(), listed.end(),
                               [&](const ListedModel& model) { return model.name == o.name; });
   const ModelSource* builtin = find_model_source(o.name);
-  if (of_user == listed.end() && !builtin) fail_unknown(o.name, listed, o);
+  const AdaptedSource* adapted = find_adapted_source(o.name);
+  if (of_user == listed.end() && !builtin && !adapted) fail_unknown(o.name, listed, o);
   try {
+    if (of_user == listed.end() && adapted) return fetch_adapted(*adapted, o);
     return of_user == listed.end() ? fetch_builtin(*builtin, o) : fetch_listed(*of_user, o);
   } catch (const fs::filesystem_error& e) {
     fail("{}: {}", e.path1().string(), e.code().message());

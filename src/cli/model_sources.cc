@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/resource.h"
 #include "base/text.h"
 #include "cli/hub_cache.h"
 
@@ -42,6 +43,49 @@ const ModelSource* find_model_source(const std::string& name) {
   return nullptr;
 }
 
+namespace {
+
+/// A row counts where the adapter is among the resources.
+constexpr AdaptedSource kAdapted[] = {
+    {"smollm2-256k", "smollm2", "adapters/smollm2-256k/", "Apache-2.0"},
+};
+
+bool carried(const AdaptedSource& source) { return !resource_names(source.resource).empty(); }
+
+}  // namespace
+
+const AdaptedSource* find_adapted_source(const std::string& name) {
+  for (const AdaptedSource& source : kAdapted)
+    if (name == source.name && carried(source)) return &source;
+  return nullptr;
+}
+
+std::vector<std::string> adapted_names() {
+  std::vector<std::string> names;
+  for (const AdaptedSource& source : kAdapted)
+    if (carried(source)) names.emplace_back(source.name);
+  return names;
+}
+
+fs::path cached_adapter(const AdaptedSource& source) { return cache_dir() / source.name / "adapter"; }
+
+void unpack_adapter(const AdaptedSource& source) {
+  fs::path folder = cached_adapter(source);
+  fs::create_directories(folder);
+  for (const std::string& file : resource_names(source.resource))
+    write_file_atomic(folder / fs::path(file).filename(), std::string(resource(file)));
+}
+
+fs::path adapter_of(const std::string& model) {
+  std::error_code ignored;
+  const AdaptedSource* source = fs::exists(model, ignored) ? nullptr : find_adapted_source(model);
+  if (!source) return {};
+  fs::path folder = cached_adapter(*source);
+  if (!fs::exists(folder, ignored))
+    fail("{} has not been fetched yet: run `longspan fetch {}`", source->name, source->name);
+  return folder;
+}
+
 std::filesystem::path cached_model(const ModelSource& source) {
   return cache_dir() / source.name / std::filesystem::path(source.member).filename();
 }
@@ -54,7 +98,8 @@ void remember_fetched(const std::string& name, const fs::path& path) {
 std::filesystem::path resolve_model(const std::string& model) {
   std::error_code ignored;
   if (std::filesystem::exists(model, ignored)) return model;
-  if (const ModelSource* source = find_model_source(model)) {
+  const AdaptedSource* adapted = find_adapted_source(model);
+  if (const ModelSource* source = find_model_source(adapted ? adapted->base : model)) {
     std::filesystem::path path = cached_model(*source);
     if (!std::filesystem::exists(path, ignored))
       fail("{} has not been fetched yet: run `longspan fetch {}`", excerpt(model, 300), excerpt(model, 300));
@@ -65,6 +110,7 @@ std::filesystem::path resolve_model(const std::string& model) {
   std::string names;
   for (const ModelSource& source : model_sources())
     names += fmt::format("{}{}", names.empty() ? "" : ", ", source.name);
+  for (const std::string& name : adapted_names()) names += ", " + name;
   fail(
       "{}: no such file or directory, nor a name that `longspan fetch` knows ({}), nor an id of the hub "
       "(owner/name)",

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace longspan::cli {
 
@@ -22,6 +23,24 @@ struct ModelSource {
 std::span<const ModelSource> model_sources();
 /// Null when the name is unknown.
 const ModelSource* find_model_source(const std::string& name);
+
+/// A model of the table with an adapter that the program itself carries: both are one name.
+struct AdaptedSource {
+  const char* name;
+  const char* base;      // a ModelSource
+  const char* resource;  // folder below resources/ that holds the adapter's files (PEFT)
+  const char* licence;   // of the adapter
+};
+/// Null when the name is unknown, or when the program was built without its adapter.
+const AdaptedSource* find_adapted_source(const std::string& name);
+/// The names that find_adapted_source knows.
+std::vector<std::string> adapted_names();
+/// CACHE/NAME/adapter.
+std::filesystem::path cached_adapter(const AdaptedSource& source);
+/// Writes the adapter's files, each under its final name once it is whole.
+void unpack_adapter(const AdaptedSource& source);
+/// The adapter that a model's name brings along, "" for most. Error when it has not been fetched yet.
+std::filesystem::path adapter_of(const std::string& model);
 
 /// CACHE/NAME/FILE, whether or not it exists.
 std::filesystem::path cached_model(const ModelSource& source);

@@ -128,7 +128,7 @@ EngineOptions engine_options(const Options& o) {
   e.chat_template = o.chat_template;
   e.chunk = chunk_of(o);
   e.drafts = o.draft == name(Drafts::Ngram) ? Drafts::Ngram : Drafts::Off;
-  e.adapter = o.adapter;
+  e.adapter = o.adapter.empty() ? adapter_of(o.model).string() : o.adapter;
   return e;
 }
 

@@ -95,7 +95,38 @@ struct Weighted {
   size_t begin = 0, end = 0;
   float weight = 0;
   bool touched = false;  // counts a token that begins before the span and reaches into it
+  bool given = false;    // text that nobody has to write
 };
+
+/// Scales the weights of what is `given` (of the token after each) so that it has `share` of their sum.
+void share_weight(std::vector<float>& weights, const std::vector<bool>& given, double share) {
+  double text = 0, answers = 0;
+  for (size_t t = 0; t < weights.size(); ++t)
+    (t + 1 < given.size() && given[t + 1] ? text : answers) += static_cast<double>(weights[t]);
+  if (text == 0 || answers == 0) return;
+  auto factor = static_cast<float>(share / (1 - share) * answers / text);
+  for (size_t t = 0; t + 1 < weights.size(); ++t)
+    if (given[t + 1]) weights[t] *= factor;
+}
+
+/// The byte of the first message at which its question begins, from the record's "question_at".
+size_t question_place(const Json& record, std::string_view content) {
+  auto found = record.find("question_at");
+  if (found == record.end())
+    fail(
+        "has no \"question_at\", the character of its first message at which the question begins; corpus "
+        "synth "
+        "writes it");
+  if (!found->is_number_integer() || found->get<int64_t>() <= 0)
+    fail("has a \"question_at\" that is not a number of characters");
+  size_t at = 0;
+  for (auto left = found->get<int64_t>(); left > 0; --left) {
+    if (at >= content.size()) fail("has a \"question_at\" beyond its first message");
+    next_code_point(content, at);
+  }
+  if (at == content.size()) fail("has a \"question_at\" beyond its first message");
+  return at;
+}
 
 void check_aligned(const TokenPlaces& places, size_t border) {
   for (auto [begin, end] : places.unaligned)
@@ -147,24 +178,41 @@ size_t ConversationMaker::answer_end(const MessageSpan& span, const std::string&
   return limit;
 }
 
-Conversation ConversationMaker::make(const Json& record, const ConversationWeights& weights) const {
-  ChatRecord chat = read_chat_record(record, joiner());
+/// A rendered conversation and where its messages are; the spans view the text.
+struct ConversationMaker::Laid {
   std::vector<ChatMessage> messages;
-  for (const ChatTurn& turn : chat.turns) messages.push_back(turn.message);
-  std::shared_ptr<const ChatFrame> around = frame(messages, chat.tools);
-  std::string text = chat_.render(messages, false, chat.tools);
-  std::vector<MessageSpan> spans = lay_frame(*around, messages, text);
+  std::shared_ptr<const ChatFrame> frame;
+  std::string text;
+  std::vector<MessageSpan> spans;
+};
+
+void ConversationMaker::lay(const std::vector<ChatTurn>& turns, const Json& tools, Laid& laid) const {
+  for (const ChatTurn& turn : turns) laid.messages.push_back(turn.message);
+  laid.frame = frame(laid.messages, tools);
+  laid.text = chat_.render(laid.messages, false, tools);
+  laid.spans = lay_frame(*laid.frame, laid.messages, laid.text);
+}
+
+/// The tokens of the text from byte `from` on. `masked`: the record whose "masked" counts, or null.
+Conversation ConversationMaker::weigh(const Laid& laid, const ChatRecord& chat,
+                                      const std::vector<ChatTurn>& turns, const Json* masked,
+                                      const ConversationWeights& weights, size_t from) const {
+  const auto& [messages, around, text, spans] = laid;
   Conversation result;
-  result.ids = encode_chat(tokenizer_, text);
-  TokenPlaces places = token_places(tokenizer_, text, result.ids);
+  std::string_view wanted = std::string_view(text).substr(from);
+  result.ids = encode_chat(tokenizer_, wanted);
+  TokenPlaces places = token_places(tokenizer_, wanted, result.ids);
+  for (size_t& begin : places.begins) begin += from;
+  for (auto& [begin, end] : places.unaligned) begin += from, end += from;
 
   std::vector<Weighted> weighted;
   std::vector<std::pair<size_t, float>> eos_after;  // ends of answers after which the template writes nothing
+  double text_weight = weights.text_share > 0 ? 1 : weights.text;
   for (size_t i = 0; i < messages.size(); ++i) {
-    const ChatTurn& turn = chat.turns[i];
-    bool answer = messages[i].role == "assistant";
-    double weight = (answer || turn.chosen ? weights.answer : weights.text) * turn.weight * chat.weight;
-    Weighted w{spans[i].begin, spans[i].end, static_cast<float>(weight)};
+    const ChatTurn& turn = turns[i];
+    bool answer = messages[i].role == "assistant", learnt = answer || turn.chosen;
+    double weight = (learnt ? weights.answer : text_weight) * turn.weight * chat.weight;
+    Weighted w{spans[i].begin, spans[i].end, static_cast<float>(weight), false, !learnt};
     if (answer) {
       w.begin = spans[i].answer_begin;
       w.end = answer_end(spans[i], around->ends[i], turn.calls, result.ids, places);
@@ -175,21 +223,24 @@ Conversation ConversationMaker::make(const Json& record, const ConversationWeigh
     w.begin = with_blank(text, w.begin, places);
     weighted.push_back(w);
   }
-  for (auto [begin, end] : masked_of(record, messages[chat.first].content, spans[chat.first])) {
-    check_aligned(places, begin);
-    check_aligned(places, end);
-    weighted.push_back({begin, end, 0, true});
-  }
+  if (masked)
+    for (auto [begin, end] : masked_of(*masked, messages[chat.first].content, spans[chat.first])) {
+      check_aligned(places, begin);
+      check_aligned(places, end);
+      weighted.push_back({begin, end, 0, true});
+    }
 
   size_t n = result.ids.size();
   result.targets.assign(n, -1);
   result.weights.assign(n, 0);
-  std::vector<float> own(n, 0);  // weight of each token as a target
+  std::vector<float> own(n, 0);       // weight of each token as a target
+  std::vector<bool> given(n, false);  // whether it belongs to the text
   const auto& begins = places.begins;
   for (const Weighted& w : weighted) {
     auto t = std::lower_bound(begins.begin(), begins.end() - 1, w.begin) - begins.begin();
     if (w.touched && t > 0 && begins[static_cast<size_t>(t)] > w.begin) --t;
-    for (auto i = static_cast<size_t>(t); i < n && begins[i] < w.end; ++i) own[i] = w.weight;
+    for (auto i = static_cast<size_t>(t); i < n && begins[i] < w.end; ++i)
+      own[i] = w.weight, given[i] = w.given;
   }
   for (size_t t = 0; t + 1 < n; ++t) {
     result.targets[t] = result.ids[t + 1];
@@ -203,9 +254,61 @@ Conversation ConversationMaker::make(const Json& record, const ConversationWeigh
     if (next == 0 || eos < 0) continue;
     result.targets[next - 1] = eos;
     result.weights[next - 1] = weight;
+    if (next < n) given[next] = false;
   }
+  if (weights.text_share > 0) share_weight(result.weights, given, weights.text_share);
   bool learnt = std::any_of(result.weights.begin(), result.weights.end(), [](float w) { return w > 0; });
   if (!learnt && weights.answer > 0) fail("has nothing to learn: all its turns have weight 0");
+  return result;
+}
+
+Conversation ConversationMaker::make(const Json& record, const ConversationWeights& weights) const {
+  ChatRecord chat = read_chat_record(record, joiner());
+  Laid laid;
+  lay(chat.turns, chat.tools, laid);
+  return weigh(laid, chat, chat.turns, &record, weights, 0);
+}
+
+FrozenConversation ConversationMaker::make_frozen(const Json& record,
+                                                  const ConversationWeights& weights) const {
+  static const std::string kContext = "longspanContextStands";
+  ChatRecord chat = read_chat_record(record, joiner());
+  const std::vector<ChatTurn>& turns = chat.turns;
+  for (size_t i = chat.first; i < turns.size(); ++i)
+    if (turns[i].message.role != ((i - chat.first) % 2 == 0 ? "user" : "assistant") || turns[i].calls)
+      fail("cannot be questions about a frozen context: users and assistants do not alternate");
+  if ((turns.size() - chat.first) % 2 != 0 || turns.size() == chat.first)
+    fail("cannot be questions about a frozen context: a question has no answer");
+  std::string first = turns[chat.first].message.content;
+  size_t question = question_place(record, first), end = question;
+  while (end > 0 && blank(std::string_view(first).substr(end - 1, 1))) --end;
+  if (end == 0) fail("has an empty context before its \"question_at\"");
+  const std::string blanks = first.substr(end, question - end);
+
+  FrozenConversation result;
+  std::string before;  // what the template writes before the context
+  for (size_t i = chat.first; i < turns.size(); i += 2) {
+    std::vector<ChatTurn> row(turns.begin(), turns.begin() + static_cast<std::ptrdiff_t>(chat.first));
+    row.push_back(turns[i]), row.push_back(turns[i + 1]);
+    std::string asked = i == chat.first ? first.substr(question) : turns[i].message.content;
+    auto lay_behind = [&](const std::string& context, Laid& laid) {
+      row[chat.first].message.content = context + blanks + asked;
+      lay(row, chat.tools, laid);
+    };
+    Laid whole, laid;
+    if (i == chat.first) {
+      lay_behind(first.substr(0, end), whole);
+      const MessageSpan& span = whole.spans[chat.first];
+      before = whole.text.substr(0, span.begin);
+      result.context =
+          encode_chat(tokenizer_, std::string_view(whole.text).substr(0, span.begin + end - span.stripped));
+    }
+    lay_behind(kContext, laid);
+    if (laid.text.substr(0, laid.spans[chat.first].begin) != before)
+      fail("cannot be questions about a frozen context: the template writes differently before each of them");
+    size_t from = laid.spans[chat.first].begin + kContext.size();
+    result.rows.push_back(weigh(laid, chat, row, nullptr, weights, from));
+  }
   return result;
 }
 

@@ -28,12 +28,22 @@ TokenPlaces token_places(const Tokenizer& tokenizer, std::string_view text, cons
 struct ConversationWeights {
   double answer = 1;  // what the assistant writes
   double text = 0;    // contents of the other messages; the template's words always have 0
+  // Above 0: the other messages together have this share of the conversation's weight, each of their tokens
+  // as much as any other, whatever `text` says.
+  double text_share = 0;
 };
 
 struct Conversation {
   std::string id;
   std::vector<int32_t> ids, targets;  // target -1: none
   std::vector<float> weights;
+};
+
+/// A context and what follows it: each row is a question about it and the answer, tokenised apart from it.
+struct FrozenConversation {
+  std::string id;
+  std::vector<int32_t> context;
+  std::vector<Conversation> rows;
 };
 
 /// Makes conversations; thread-safe. Frames of messages without other fields are cached by
@@ -50,7 +60,17 @@ class ConversationMaker {
   /// saying what is wrong with the record.
   Conversation make(const Json& record, const ConversationWeights& weights) const;
 
+  /// The record's first message up to its "question_at" (a number of characters), and its questions, each as
+  /// if it alone stood behind that context in the first message, with its answer: rows of a frozen context.
+  /// White space before the first question belongs to the rows. Error as above, and where users and
+  /// assistants do not alternate.
+  FrozenConversation make_frozen(const Json& record, const ConversationWeights& weights) const;
+
  private:
+  struct Laid;
+  void lay(const std::vector<ChatTurn>& turns, const Json& tools, Laid& laid) const;
+  Conversation weigh(const Laid& laid, const ChatRecord& chat, const std::vector<ChatTurn>& turns,
+                     const Json* masked, const ConversationWeights& weights, size_t from) const;
   std::shared_ptr<const ChatFrame> frame(const std::vector<ChatMessage>& messages, const Json& tools) const;
   const std::string& joiner() const;
   size_t answer_end(const MessageSpan& span, const std::string& end, bool calls,

@@ -190,20 +190,18 @@ RowSource text_source(const TextOptions& options, uint64_t vocabulary) {
 namespace {
 
 /// Reads and tokenises on all threads, one batch of records at a time; a faulty record is noted or fatal.
-std::vector<Conversation> read_conversations(const ChatOptions& o, const ConversationMaker& maker,
-                                             ReadingReport& report) {
+template <typename Made, typename Make>
+std::vector<Made> read_records(const ChatOptions& o, const Make& make, ReadingReport& report) {
   constexpr size_t kBatch = 256;
-  std::vector<Conversation> all;
+  std::vector<Made> all;
   std::vector<Document> batch;
   auto flush = [&] {
-    std::vector<Conversation> made(batch.size());
+    std::vector<Made> made(batch.size());
     std::vector<std::string> faults(batch.size());
     parallel_for(static_cast<int64_t>(batch.size()), [&](int64_t i) {
       auto n = static_cast<size_t>(i);
       try {
-        made[n] = maker.make(batch[n].fields, {.answer = o.answer_weight, .text = o.text_weight});
-        auto tokens = static_cast<int64_t>(made[n].ids.size());
-        if (tokens > o.row_tokens) fail("has {} tokens, more than the row's {}", tokens, o.row_tokens);
+        made[n] = make(batch[n].fields);
       } catch (const Error& error) {
         faults[n] = fmt::format("{}:{}: {}", batch[n].file.string(), batch[n].line, error.what());
       }
@@ -231,6 +229,70 @@ std::vector<Conversation> read_conversations(const ChatOptions& o, const Convers
   return all;
 }
 
+ConversationWeights weights_of(const ChatOptions& o) {
+  return {.answer = o.answer_weight, .text = o.text_weight, .text_share = o.text_share};
+}
+
+std::vector<Conversation> read_conversations(const ChatOptions& o, const ConversationMaker& maker,
+                                             ReadingReport& report) {
+  auto make = [&](const Json& record) {
+    Conversation made = maker.make(record, weights_of(o));
+    auto tokens = static_cast<int64_t>(made.ids.size());
+    if (tokens > o.row_tokens) fail("has {} tokens, more than the row's {}", tokens, o.row_tokens);
+    return made;
+  };
+  return read_records<Conversation>(o, make, report);
+}
+
+std::vector<FrozenConversation> read_frozen(const ChatOptions& o, const ConversationMaker& maker,
+                                            ReadingReport& report) {
+  auto make = [&](const Json& record) {
+    FrozenConversation made = maker.make_frozen(record, weights_of(o));
+    int64_t longest = 0, context = std::ssize(made.context);
+    for (const Conversation& row : made.rows) longest = std::max<int64_t>(longest, std::ssize(row.ids));
+    if (context + longest > o.row_tokens)
+      fail(
+          "has a context of {} tokens and a question with its answer of {}, more than the length {} together",
+          context, longest, o.row_tokens);
+    if (longest > o.frozen_row_tokens)
+      fail("has a question with its answer of {} tokens; {} are the most behind a frozen context", longest,
+           o.frozen_row_tokens);
+    return made;
+  };
+  return read_records<FrozenConversation>(o, make, report);
+}
+
+TrainingRow frozen_row(const FrozenConversation& c) {
+  TrainingRow row;
+  row.documents = {c.id};
+  row.context = c.context;
+  for (const Conversation& question : c.rows) {
+    int64_t start = row.tokens();
+    row.ids.insert(row.ids.end(), question.ids.begin(), question.ids.end());
+    row.targets.insert(row.targets.end(), question.targets.begin(), question.targets.end());
+    row.weights.insert(row.weights.end(), question.weights.begin(), question.weights.end());
+    row.starts.insert(row.starts.end(), question.ids.size(), start);
+    for (size_t t = 0; t < question.ids.size(); ++t)
+      row.positions.push_back(static_cast<double>(c.context.size() + t));
+  }
+  return row;
+}
+
+[[noreturn]] void fail_without_conversation(const ChatOptions& options, const ReadingReport& report) {
+  fail("{}: no conversation is left to train on{}",
+       options.files.empty() ? "chat data" : options.files.front().string(),
+       report.faults.empty() ? "" : "; the first bad one: " + report.faults.front());
+}
+
+/// A row for each record.
+RowSource frozen_source(const ChatOptions& options, const ConversationMaker& maker, ReadingReport& report) {
+  auto all = std::make_shared<std::vector<FrozenConversation>>(read_frozen(options, maker, report));
+  if (all->empty()) fail_without_conversation(options, report);
+  auto order = std::make_shared<EpochOrder>(std::ssize(*all), options.seed);
+  return {"frozen", std::ssize(*all),
+          [=](int64_t k) { return frozen_row((*all)[static_cast<size_t>(order->row(k))]); }};
+}
+
 TrainingRow conversation_row(const std::vector<Piece>& pieces, const std::vector<Conversation>& all) {
   std::vector<std::vector<int32_t>> ids;
   std::vector<std::string> documents;
@@ -254,12 +316,10 @@ TrainingRow conversation_row(const std::vector<Piece>& pieces, const std::vector
 RowSource chat_source(const ChatOptions& options, const Tokenizer& tokenizer, const ChatFormat& chat,
                       ReadingReport& report) {
   Positions positions = positions_of(options);
-  auto all = std::make_shared<std::vector<Conversation>>(
-      read_conversations(options, ConversationMaker(tokenizer, chat), report));
-  if (all->empty())
-    fail("{}: no conversation is left to train on{}",
-         options.files.empty() ? "chat data" : options.files.front().string(),
-         report.faults.empty() ? "" : "; the first bad one: " + report.faults.front());
+  ConversationMaker maker(tokenizer, chat);
+  if (options.frozen) return frozen_source(options, maker, report);
+  auto all = std::make_shared<std::vector<Conversation>>(read_conversations(options, maker, report));
+  if (all->empty()) fail_without_conversation(options, report);
   std::vector<int64_t> lengths;
   for (const Conversation& c : *all) lengths.push_back(static_cast<int64_t>(c.ids.size()));
   auto packed = std::make_shared<std::vector<std::vector<Piece>>>();

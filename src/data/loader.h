@@ -58,6 +58,12 @@ struct ChatOptions {
   /// of the first message's content).
   double text_weight = 0;
   double answer_weight = 1;
+  double text_share = 0;  // as in ConversationWeights
+  /// Each record is a context that is read without gradient and rows, one for each question, that stand
+  /// behind it (ConversationMaker::make_frozen): row.context holds the one, the documents of the row are the
+  /// others. row_tokens bounds the context with its longest row.
+  bool frozen = false;
+  int64_t frozen_row_tokens = 0;  // most tokens of one of these rows
   OnBadDocument on_bad = OnBadDocument::Skip;
   TrainingPositions positions = TrainingPositions::Sequential;
   int64_t position_target = 0, position_chunks = 10;

@@ -1,5 +1,7 @@
 // TrainingRow: what one forward and backward pass reads: T tokens of one or more documents, one after the
-// other. Attention reaches back to the start of a token's own document only, and positions restart there.
+// other. Attention reaches back to the start of a token's own document only, and positions restart there. A
+// row with a frozen context has documents that all continue it: attention sees the context, too, which gets
+// no gradient, and the positions of each document begin behind it.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +18,7 @@ struct TrainingRow {
   std::vector<int32_t> targets;        // [T] the token to predict; -1: none
   std::vector<float> weights;          // [T] of the target in the loss; 0: none
   std::vector<std::string> documents;  // their ids, for reports of suspicious steps
+  std::vector<int32_t> context = {};   // frozen; empty: none
 
   int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
 };

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "model/block.h"
+#include "model/frozen_context.h"
 #include "model/gradients.h"
 #include "model/training_buffers.h"
 
@@ -34,6 +35,7 @@ struct Pass {
   TrainingBuffers& b;
   int64_t T;
   LayerKinds kinds;
+  FrozenContext* frozen = nullptr;  // what the rows stand behind, or nothing
 
   const ModelConfig& config() const { return model.config; }
   const Kernels& k() const { return model.kernels(); }
@@ -67,6 +69,7 @@ struct Pass {
   /// The layer's pages: `copies` views of keys, followed by one of values.
   LayerKv kv(int64_t layer) {
     const ModelConfig& c = config();
+    if (frozen) return frozen->kv(layer, kinds.of(c, layer), b.inputs.table);
     int64_t rows = c.num_key_value_heads * kPageTokens, pages = pages_for(b.rows);
     auto view = [&](int64_t i) {
       Tensor part = set(layer).kv.slice(i * pages * rows, pages * rows);
@@ -209,7 +212,10 @@ struct Pass {
       out.keys[z] = b.dk.slice(static_cast<int64_t>(z) * T, T);
     }
     out.values = first(b.dv, T);
-    k().attention_backward(out, dattended, l.attended, l.log_sum, zones, pages.values, kind.shape);
+    if (frozen)
+      frozen->backward(k(), out, dattended, l.attended, l.log_sum, zones, pages.values, kind.shape);
+    else
+      k().attention_backward(out, dattended, l.attended, l.log_sum, zones, pages.values, kind.shape);
 
     Tensor dq = turned_back(b.dq, kind.queries, r.query_of, c.num_attention_heads),
            dk = turned_back(b.dk, kind.keys, r.key_of, c.num_key_value_heads);
@@ -249,9 +255,11 @@ Pass make_pass(TrainingModel& m, const PositionSpec& spec, const TrainingRow& ro
   if (T > b.rows)
     fail("a training row of {} tokens is longer than the {} that buffers were made for", T, b.rows);
   assert(T > 0 && row.positions.size() == row.ids.size() && row.starts.size() == row.ids.size());
-  LayerKinds kinds =
-      prepare_pass(*m.model.device, m.model.config, rows_of(row, spec, page_list(b)), b.inputs, b.cos, b.sin);
-  return {m.model, *m.gradients, b, T, std::move(kinds)};
+  FrozenContext* frozen = row.context.empty() ? nullptr : b.frozen.get();
+  std::vector<int32_t> pages = page_list(b);
+  PassRows rows = frozen ? frozen->lay(*m.model.device, row, spec) : rows_of(row, spec, pages);
+  LayerKinds kinds = prepare_pass(*m.model.device, m.model.config, rows, b.inputs, b.cos, b.sin);
+  return {m.model, *m.gradients, b, T, std::move(kinds), frozen};
 }
 
 /// The final norm's output of every token, in b.hidden; the stream of every layer is kept.
@@ -362,6 +370,26 @@ RowCount row_pass(TrainingModel& m, const PositionSpec& spec, const TrainingRow&
   return count;
 }
 
+/// The documents of a row behind a frozen context, in as few rows as the buffers hold.
+std::vector<TrainingRow> frozen_passes(const TrainingRow& row, int64_t tokens) {
+  std::vector<TrainingRow> passes;
+  int64_t documents = 0;
+  for (int64_t begin = 0, end = 0; begin < row.tokens(); begin = end) {
+    for (end = begin + 1; end < row.tokens() && row.starts[static_cast<size_t>(end)] == begin;) ++end;
+    bool fits =
+        !passes.empty() && documents < kMostFrozenRows && passes.back().tokens() + end - begin <= tokens;
+    if (!fits) passes.emplace_back().context = row.context, documents = 0;
+    TrainingRow& to = passes.back();
+    int64_t start = to.tokens();
+    for (auto t = static_cast<size_t>(begin); t < static_cast<size_t>(end); ++t) {
+      to.ids.push_back(row.ids[t]), to.positions.push_back(row.positions[t]), to.starts.push_back(start);
+      to.targets.push_back(row.targets[t]), to.weights.push_back(row.weights[t]);
+    }
+    ++documents;
+  }
+  return passes;
+}
+
 /// Runs `pass` with its own loss scalar and reads it.
 RowLoss read_loss(const Model& model, TrainingBuffers& b, const std::function<RowCount(Tensor loss)>& pass) {
   model.kernels().fill(b.loss, 0);
@@ -373,9 +401,20 @@ RowLoss read_loss(const Model& model, TrainingBuffers& b, const std::function<Ro
 
 RowCount add_row_gradient(TrainingModel& m, const PositionSpec& spec, const TrainingRow& row, double scale,
                           TrainingBuffers& b, Tensor loss) {
-  return row_pass(m, spec, row, scale, b, true, [&](Tensor logits, const Chunk& chunk) {
-    m.model.kernels().cross_entropy(loss, logits, chunk.targets, chunk.weights, scale);
-  });
+  auto pass = [&](const TrainingRow& part) {
+    return row_pass(m, spec, part, scale, b, true, [&](Tensor logits, const Chunk& chunk) {
+      m.model.kernels().cross_entropy(loss, logits, chunk.targets, chunk.weights, scale);
+    });
+  };
+  if (row.context.empty()) return pass(row);
+  assert(b.frozen);
+  b.frozen->read(m.model, spec, row.context);
+  RowCount count;
+  for (const TrainingRow& part : frozen_passes(row, b.rows)) {
+    RowCount of_part = pass(part);
+    count.weight += of_part.weight, count.targets += of_part.targets;
+  }
+  return count;
 }
 
 RowCount add_row_divergence(TrainingModel& m, const PositionSpec& spec, const Model* original,

@@ -142,7 +142,10 @@ void attend(const Model& model, int64_t layer, const LayerAdapters& low, const L
   const std::array<AttentionZone, kMaxZones> all = rotate_and_store(model, kind, b, kv);
   std::span<const AttentionZone> zones = std::span(all).first(kind.from.size());
   if (observer) observer(layer, zones, kind.shape);
-  if (!b.attended_is_kept) k.attention(b.attended, b.log_sum, zones, kv.values, kind.shape);
+  if (!b.attended_is_kept) {
+    k.attention(b.attended, b.log_sum, zones, kv.values, kind.shape);
+    if (kv.far) add_far_attention(k, *kv.far, zones.back().q, b.attended, b.log_sum);
+  }
   add_branch(model, b, b.attended, w.o, low.o, w.attn_post_norm);
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "model/adapter.h"
+#include "model/far_attention.h"
 #include "model/kv_pool.h"
 #include "model/pass.h"
 #include "model/weights.h"
@@ -55,6 +56,7 @@ struct LayerBuffers {
 struct LayerKv {
   std::vector<KvPages> keys;
   KvPages values;
+  const FarAttention* far = nullptr;  // keys beyond these, or none
 };
 
 /// A layer's adapters; kNoAdapters where the model has none.

@@ -35,6 +35,16 @@ double attended_pairs_of(const ModelConfig& c, const TrainingRow& row) {
 
 double head_width(const ModelConfig& c) { return static_cast<double>(c.num_attention_heads * c.head_dim); }
 
+/// Forward of the frozen context of a row, and what its keys cost the row: 4 H D a pair forward, 6 backward
+/// (gradients of queries only).
+double context_flops(const ModelConfig& c, const TrainingRow& row) {
+  auto context = static_cast<double>(row.context.size());
+  double layers = static_cast<double>(c.num_hidden_layers);
+  return 2 * static_cast<double>(multiplied_parameters(c)) * context +
+         4 * head_width(c) * attended_pairs(c, static_cast<int64_t>(row.context.size())) +
+         10 * head_width(c) * layers * context * static_cast<double>(row.tokens());
+}
+
 struct Shape {
   int64_t outputs, inputs;
 };
@@ -132,7 +142,8 @@ double read_cache_bytes(const ModelConfig& c, CacheTypes types, int64_t past, in
 double row_flops(const ModelConfig& c, const Trained& t, const TrainingRow& row) {
   auto weights = static_cast<double>(multiplied_parameters(c));
   double a_token = t.all ? 6 * weights : 4 * weights + 6 * static_cast<double>(trained_elements(c, t));
-  return a_token * static_cast<double>(row.tokens()) + 12 * head_width(c) * attended_pairs_of(c, row);
+  double flops = a_token * static_cast<double>(row.tokens()) + 12 * head_width(c) * attended_pairs_of(c, row);
+  return row.context.empty() ? flops : flops + context_flops(c, row);
 }
 
 double training_flops_per_token(const ModelConfig& c, int64_t n) {

@@ -21,7 +21,8 @@ double attended_pairs(const ModelConfig& config, int64_t n);
 /// Forward of one row: 2 P a token, 4 H D an attended pair (the scores and their sum over values).
 double forward_flops(const ModelConfig& config, const TrainingRow& row);
 /// Forward and backward of one row: 6 for each trained weight of a product and 4 for each frozen one a token
-/// (it needs no gradient of its own), 12 H D an attended pair.
+/// (it needs no gradient of its own), 12 H D an attended pair; with a frozen context its forward, and 10 H D
+/// a pair of a token of the row and one of the context.
 double row_flops(const ModelConfig& config, const Trained& trained, const TrainingRow& row);
 /// The same a token, for rows of one document of n tokens and all weights trained: 6 P + 12 H D pairs(n) / n.
 double training_flops_per_token(const ModelConfig& config, int64_t n);

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "model/flops.h"
+#include "model/frozen_context.h"
 
 namespace longspan {
 
@@ -108,10 +109,14 @@ MemoryTable plan_training_memory(const Checkpoint& checkpoint, const ModelConfig
   int64_t packed = 2 * (weights.packed + weights.packed_head);
   int64_t buffers = 0, validation = 0;
   DType kv = shape.compute == Compute::BF16 ? DType::BF16 : DType::F32;
-  for (const TrainingShape::Rows& rows : shape.stages)
-    buffers =
-        std::max(buffers, training_buffer_bytes(config, k.product_dtype(shape.compute, rows.tokens),
-                                                rows.spec, rows.tokens, shape.plan, shape.trained.lora_rank));
+  int64_t rank = shape.trained.lora_rank;
+  for (const TrainingShape::Rows& rows : shape.stages) {
+    DType dtype = k.product_dtype(shape.compute, rows.tokens);
+    int64_t bytes = training_buffer_bytes(config, dtype, rows.spec, rows.tokens, shape.plan, rank);
+    if (rows.context > 0)
+      bytes += FrozenContext::bytes(config, rows.spec, rows.context, rows.tokens, dtype, k, rank);
+    buffers = std::max(buffers, bytes);
+  }
   for (const TrainingShape::Held& held : shape.validations)
     validation = std::max(validation, validation_bytes(config, {kv, kv}, held));
   // The rows of length 1 that a model with NormHead multiplies with stand beside the head that trains.

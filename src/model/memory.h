@@ -65,7 +65,8 @@ std::string describe(const MemoryFit& fit);
 struct TrainingShape {
   struct Rows {
     PositionSpec spec;
-    int64_t tokens = 0;  // of the longest row
+    int64_t tokens = 0;   // of the longest row
+    int64_t context = 0;  // frozen, of the longest
   };
   struct Held {  // held-out texts, read in chunks with a cache
     PositionSpec spec;

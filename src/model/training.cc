@@ -79,7 +79,7 @@ struct Maker {
     return u.unit_gradient;
   }
 
-  /// A in U(-1/sqrt(C), 1/sqrt(C)) as PEFT draws it, B zero.
+  /// A in U(-s/sqrt(C), s/sqrt(C)) with s = lora_start, B zero.
   void adapt(Adapter& adapter, LinearGradient& gradient, const Linear& w, const std::string& name,
              const Trained& trained, Random random) {
     int64_t rank = trained.lora_rank, inputs = w.weight.cols();
@@ -87,7 +87,7 @@ struct Maker {
     adapter.b.weight = model.memory.matrix("adapters", DType::F32, w.weight.rows(), rank);
     double alpha = trained.lora_alpha > 0 ? trained.lora_alpha : static_cast<double>(rank);
     adapter.scale = static_cast<float>(alpha / static_cast<double>(rank));
-    double bound = 1 / std::sqrt(static_cast<double>(inputs));
+    double bound = trained.lora_start / std::sqrt(static_cast<double>(inputs));
     std::vector<float> start(static_cast<size_t>(rank * inputs));
     for (float& x : start) x = static_cast<float>(bound * (2 * random.uniform() - 1));
     model.model.device->upload(adapter.a.weight, std::span<const float>(start));
@@ -145,6 +145,8 @@ TrainingModel make_training_model(const Checkpoint& checkpoint, const ModelConfi
     }
   }
   if (norms) g.final_norm = maker.own(w.final_norm, "model.norm.weight", false, norm_offset(config));
+  for (Parameter& p : m.parameters)
+    if (p.name.ends_with("norm.weight")) p.rate = trained.norm_lr;
   return m;
 }
 

@@ -23,6 +23,8 @@ struct Trained {
   std::vector<std::string> projections = {};  // "q_proj" ... "down_proj"; for adapters
   bool norms = false;                         // with adapters: norms train too
   bool embeddings = false;                    // embedding and, where untied, head train too
+  double norm_lr = 1;                         // factor of the learning rate for norms
+  double lora_start = 1;                      // A begins in U(-s/sqrt(C), s/sqrt(C)); 1: as PEFT draws it
 };
 
 /// One trained tensor. Names are those of Hugging Face's state dict (adapters: PEFT's).
@@ -32,6 +34,7 @@ struct Parameter {
   Tensor gradient;      // F32, of the same shape; passes add to it
   bool decays = false;  // weight decay applies: matrices, except embeddings and heads
   float offset = 0;     // files hold the value minus this
+  double rate = 1;      // factor of the learning rate
 };
 
 /// The head of a model with NormHead while it trains: logits are products with its rows divided by their L2
@@ -70,13 +73,14 @@ struct TrainingPlan {
   int64_t head_chunk = 256;    // tokens whose logits exist at once
 };
 
-/// Buffers for rows of at most `tokens` tokens.
+/// Buffers for rows of at most `tokens` tokens, behind frozen contexts of at most `context` tokens.
 class TrainingBuffers;
 std::shared_ptr<TrainingBuffers> make_training_buffers(const TrainingModel& model, const PositionSpec& spec,
-                                                       int64_t tokens, const TrainingPlan& plan);
+                                                       int64_t tokens, const TrainingPlan& plan,
+                                                       int64_t context = 0);
 int64_t training_buffer_bytes(const TrainingBuffers& buffers);
-/// The same from shapes alone. `dtype`: of what feeds products (Kernels::product_dtype); `adapter_rank`: 0
-/// without adapters.
+/// The same from shapes alone, without what frozen contexts need (FrozenContext::bytes). `dtype`: of what
+/// feeds products (Kernels::product_dtype); `adapter_rank`: 0 without adapters.
 int64_t training_buffer_bytes(const ModelConfig& config, DType dtype, const PositionSpec& spec,
                               int64_t tokens, const TrainingPlan& plan, int64_t adapter_rank);
 
@@ -87,7 +91,9 @@ struct RowCount {
 };
 
 /// Adds to every parameter's gradient that of  scale * sum_t weights[t] * -ln p(targets[t]), and to `loss`
-/// [1] F64 the sum itself (natural log), on the device: the host does not wait.  scale 0: loss only.
+/// [1] F64 the sum itself (natural log), on the device: the host does not wait.  scale 0: loss only. The
+/// context of a row that has one is read first, and its keys and values count as constants; its documents may
+/// need several passes.
 RowCount add_row_gradient(TrainingModel& model, const PositionSpec& spec, const TrainingRow& row,
                           double scale, TrainingBuffers& buffers, Tensor loss);
 

@@ -110,7 +110,8 @@ int64_t attention_sets_of(const ModelConfig& c, const TrainingPlan& plan) {
 }  // namespace
 
 std::shared_ptr<TrainingBuffers> make_training_buffers(const TrainingModel& m, const PositionSpec& spec,
-                                                       int64_t tokens, const TrainingPlan& plan) {
+                                                       int64_t tokens, const TrainingPlan& plan,
+                                                       int64_t context) {
   auto b = std::make_shared<TrainingBuffers>();
   const ModelConfig& c = m.model.config;
   b->plan = plan, b->rows = tokens, b->dtype = m.model.kernels().product_dtype(m.model.compute, tokens);
@@ -130,10 +131,13 @@ std::shared_ptr<TrainingBuffers> make_training_buffers(const TrainingModel& m, c
     s = {make("layers", tokens, c.num_attention_heads * c.head_dim, Type::Product),
          make("layers", tokens, c.num_attention_heads, Type::F32)};
   b->inputs = PassInputs::make(*m.model.device, b->arena, c, tokens);
+  if (context > 0) b->frozen = std::make_shared<FrozenContext>(m.model, spec, context, tokens, b->dtype);
   return b;
 }
 
-int64_t training_buffer_bytes(const TrainingBuffers& buffers) { return buffers.arena.bytes(); }
+int64_t training_buffer_bytes(const TrainingBuffers& buffers) {
+  return buffers.arena.bytes() + (buffers.frozen ? buffers.frozen->allocated() : 0);
+}
 
 int64_t training_buffer_bytes(const ModelConfig& c, DType dtype, const PositionSpec& spec, int64_t tokens,
                               const TrainingPlan& plan, int64_t adapter_rank) {

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "model/frozen_context.h"
 #include "model/pass.h"
 #include "model/training.h"
 
@@ -38,13 +39,14 @@ class TrainingBuffers {
   // Gradients of activations. d_small, d_q, d_k and d_v hold inputs of products, in `dtype`.
   Tensor dx, dnormed, dhidden, dattended, dmlp, dv, dq, dk, dgate, dup, d_small, d_q, d_k, d_v, q_raw, k_raw;
   // The head: rows that have a target, gathered in chunks of n.
-  Tensor hidden, original;             // [T, C] F32: the final norm's output, of the original model
-  Tensor gathered, original_gathered;  // [n, C] in `dtype`
-  Tensor dgathered;                    // [n, C] F32
-  Tensor logits, original_logits;      // [n, V] F32
-  Tensor dlogits;                      // [n, V] in `dtype`
-  Tensor head_rows, targets, weights;  // [T] I32, I32, F32
-  Tensor loss;                         // [1] F64: of row_gradient and row_divergence
+  Tensor hidden, original;                // [T, C] F32: the final norm's output, of the original model
+  Tensor gathered, original_gathered;     // [n, C] in `dtype`
+  Tensor dgathered;                       // [n, C] F32
+  Tensor logits, original_logits;         // [n, V] F32
+  Tensor dlogits;                         // [n, V] in `dtype`
+  Tensor head_rows, targets, weights;     // [T] I32, I32, F32
+  Tensor loss;                            // [1] F64: of row_gradient and row_divergence
+  std::shared_ptr<FrozenContext> frozen;  // null where rows have none
   Arena arena;
 };
 

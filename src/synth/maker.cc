@@ -20,7 +20,7 @@ int64_t SynthMaker::tokens(std::string_view text) const {
 double SynthMaker::depth() {
   bool far = random.uniform() < job.far_weight;
   double u = random.uniform();
-  return far ? 1 - std::sqrt(1 - u) : u;
+  return front * (far ? 1 - std::sqrt(1 - u) : u);
 }
 
 std::string SynthMaker::ask(const std::string& variant, const std::string& x) {

@@ -33,6 +33,7 @@ struct SynthMaker {
   Random random;
   int64_t context_tokens = 0;
   int64_t turns = 0;
+  double front = 1;  // the part of the context, from its beginning, that holds the answers
 
   int64_t tokens(std::string_view text) const;
   /// Draws a depth from the job's distribution.
@@ -65,6 +66,7 @@ void shuffle(std::vector<T>& items, Random& random) {
 }
 
 SynthDraft make_facts(SynthMaker& maker);
+SynthDraft make_reading(SynthMaker& maker);
 SynthDraft make_multi_needle(SynthMaker& maker);
 SynthDraft make_quote(SynthMaker& maker);
 SynthDraft make_key_value(SynthMaker& maker);

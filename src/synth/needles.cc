@@ -1,11 +1,13 @@
-// Kinds whose answers are put into the context (facts, multi_needle, key_value), and quote, which finds its
-// answers there.
+// Kinds whose answers are put into the context (facts, multi_needle, key_value), and quote and reading, which
+// find their answers there.
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <set>
 
 #include "base/error.h"
 #include "synth/maker.h"
+#include "synth/reading.h"
 
 namespace longspan {
 
@@ -67,27 +69,128 @@ std::vector<const Row*> rows_of(const std::vector<Row>& table, const std::string
 
 }  // namespace
 
+namespace {
+
+/// A fact of a row of facts; `turn`: of the question about it, -1: nobody asks.
+struct Fact {
+  Insert insert;
+  int64_t turn = -1;
+};
+
+/// What a record of facts has so far.
+struct FactsDraft {
+  SynthMaker& m;
+  bool bare = false;  // answers are bare, not sentences
+  std::vector<SynthTurn> turns{};
+  std::vector<Fact> facts{};
+  std::set<std::string> asked{};  // two facts with the same question would give it two answers
+
+  bool full() const { return static_cast<int64_t>(turns.size()) >= m.turns; }
+
+  void hide(std::string text, double depth, bool asks) {
+    facts.push_back({{std::move(text), depth, {}}, asks ? static_cast<int64_t>(turns.size()) : -1});
+  }
+
+  /// False when there is such a fact already.
+  bool add(const FactTemplate& row, const Slots& slots, bool asks) {
+    if (!asked.insert(fill(row.questions[0], slots)).second) return false;
+    hide(fill(row.fact, slots), asks ? m.depth() : m.random.uniform(), asks);
+    if (asks)
+      turns.push_back({fill(m.any(row.questions), slots), fill(bare ? row.answer : row.sentence, slots)});
+    return true;
+  }
+
+  void add_natural() {
+    const NaturalFact& fact = m.sources.natural[m.random.below(m.sources.natural.size())];
+    if (!asked.insert(fact.question).second) return;
+    hide(fact.sentence, m.depth(), true);
+    turns.push_back({fact.question, bare ? fact.answer : fact.sentence});
+  }
+
+  /// The same sentence about others: half of them keep all but one of the names by which it is asked for.
+  void add_sisters(const FactTemplate& row, const Slots& slots) {
+    constexpr uint64_t kMostSisters = 3;
+    std::vector<std::string> keys;
+    for (const auto& [slot, value] : slots)
+      if (row.questions[0].find("{" + slot + "}") != std::string::npos) keys.push_back(slot);
+    for (uint64_t n = 1 + m.random.below(kMostSisters); n > 0 && !keys.empty(); --n) {
+      Slots other;
+      if (m.random.below(2) == 0) {
+        other = slots;
+        const std::string& changed = keys[m.random.below(keys.size())];
+        std::erase_if(other, [&](const auto& slot) {
+          bool key = std::find(keys.begin(), keys.end(), slot.first) != keys.end();
+          return !key || slot.first == changed;
+        });
+      }
+      draw_slots(row.fact, m.language, m.random, other);
+      bool asks = m.random.below(2) == 0 && !full();
+      add(row, other, asks);
+    }
+  }
+};
+
+}  // namespace
+
 SynthDraft make_facts(SynthMaker& m) {
   auto rows = rows_of(fact_templates(), m.language);
   const auto& openings = phrases(m.kind, m.language).openings;
   size_t opening = m.random.below(openings.size());
-  SynthDraft draft{.opening = openings[opening], .context = "", .turns = {}};
-  std::vector<Insert> inserts;
-  std::set<std::string> asked;
-  while (static_cast<int64_t>(inserts.size()) < m.turns) {
+  FactsDraft all{.m = m, .bare = opening % 2 == 1};
+  bool natural = m.language == "en" && m.job.natural_share > 0;
+  while (!all.full()) {
+    if (natural && m.random.uniform() < m.job.natural_share) {
+      all.add_natural();
+      continue;
+    }
     const FactTemplate& row = *rows[m.random.below(rows.size())];
     Slots slots;
     draw_slots(row.fact, m.language, m.random, slots);
-    // Two facts with the same question would give it two answers.
-    if (!asked.insert(fill(row.questions[0], slots)).second) continue;
-    inserts.push_back({fill(row.fact, slots), m.depth(), {}});
-    draft.turns.push_back(
-        {fill(m.any(row.questions), slots), fill(opening % 2 ? row.answer : row.sentence, slots)});
+    if (!all.add(row, slots, true)) continue;
+    if (m.job.sister_share > 0 && m.random.uniform() < m.job.sister_share) all.add_sisters(row, slots);
   }
+  SynthDraft draft{.opening = openings[opening], .context = "", .turns = std::move(all.turns)};
+  std::vector<Insert> inserts;
+  for (const Fact& fact : all.facts) inserts.push_back(fact.insert);
   draft.context = haystack_with(m, inserts);
   for (size_t i = 0; i < inserts.size(); ++i) {
-    draft.turns[i].depth = inserts[i].depth;
+    if (all.facts[i].turn >= 0) draft.turns[static_cast<size_t>(all.facts[i].turn)].depth = inserts[i].depth;
     draft.masked.push_back(inserts[i].span);
+  }
+  // Sisters were drawn one after the other, which would show where they stand.
+  if (m.job.sister_share > 0) shuffle(draft.turns, m.random);
+  return draft;
+}
+
+SynthDraft make_reading(SynthMaker& m) {
+  const auto& openings = phrases(m.kind, m.language).openings;
+  size_t opening = m.random.below(openings.size());
+  SynthDraft draft{.opening = openings[opening], .context = "", .turns = {}};
+  draft.context = stripped(joined(stretch(m, m.texts("documents"), m.context_tokens)));
+  auto size = static_cast<double>(draft.context.size());
+  std::array<std::vector<ReadingQuestion>, kReadingKinds> by_kind;
+  for (ReadingQuestion& q : reading_questions(draft.context))
+    by_kind[static_cast<size_t>(q.kind)].push_back(std::move(q));
+  std::array<std::vector<size_t>, kReadingKinds> places;
+  std::array<std::vector<bool>, kReadingKinds> used;
+  std::vector<size_t> kinds;  // those that have questions left
+  for (size_t k = 0; k < by_kind.size(); ++k) {
+    for (const ReadingQuestion& q : by_kind[k]) places[k].push_back(q.at);
+    used[k].resize(places[k].size());
+    if (!places[k].empty()) kinds.push_back(k);
+  }
+  while (static_cast<int64_t>(draft.turns.size()) < m.turns && !kinds.empty()) {
+    size_t at = m.random.below(kinds.size()), k = kinds[at];
+    int64_t best = take_nearest(places[k], used[k], m.depth() * size);
+    if (best < 0) {
+      kinds.erase(kinds.begin() + static_cast<std::ptrdiff_t>(at));
+      continue;
+    }
+    const ReadingQuestion& q = by_kind[k][static_cast<size_t>(best)];
+    std::string question =
+        q.kind == ReadingKind::Speaker ? m.ask(".speaker", q.question) : m.ask("", q.question);
+    draft.turns.push_back(
+        {std::move(question), opening % 2 == 1 ? q.answer : q.sentence, static_cast<double>(q.at) / size});
   }
   return draft;
 }

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "synth/reading.h"
 
 namespace longspan {
 
@@ -255,6 +256,9 @@ SynthSources read_sources(const SynthJob& job) {
   read_into(sources, job.code, "code", texts, [&](Document&& d) { add_code(sources.code, std::move(d)); });
   read_into(sources, job.instructions, "instructions", records,
             [&](Document&& d) { add_instruction(sources.instructions, d); });
+  if (job.natural_share > 0)
+    for (const SourceText& article : sources.questions)
+      for (NaturalFact& fact : natural_facts(article)) sources.natural.push_back(std::move(fact));
   return sources;
 }
 

@@ -24,8 +24,14 @@ struct SourceText {
   size_t headings = 0;  // of a document
 };
 
+/// A sentence that answers a question about it (reading.h).
+struct NaturalFact {
+  std::string sentence, question, answer;
+};
+
 struct SynthSources {
   std::vector<SourceText> documents, questions, code, instructions;
+  std::vector<NaturalFact> natural;  // of the questions' articles, where the job asks for them
   ReadingReport reading;
 
   /// The texts that `needs` of a kind names.

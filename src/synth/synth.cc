@@ -35,6 +35,7 @@ struct KindRow {
 // THE table of kinds.
 constexpr KindRow kKinds[] = {
     {{"facts", "many facts hidden in a text, a question about each", "documents"}, 0.40, make_facts},
+    {{"reading", "who did or said something in the text itself", "documents", "en"}, 0, make_reading},
     {{"multi_document_qa", "articles, and questions that each one of them answers", "questions"},
      0.15,
      make_multi_document_qa},
@@ -66,11 +67,11 @@ const KindRow& kind_row(const std::string& name) {
 /// job's other texts.
 std::vector<std::pair<std::string, double>> languages(const SynthJob& job, const SynthSources& sources,
                                                       const SynthKind& kind) {
-  std::string needs = kind.needs;
+  std::string needs = kind.needs, only = kind.language;
   bool tongueless = needs == "nothing" || needs == "code";
   std::vector<std::pair<std::string, double>> found;
   for (const char* language : {"en", "zh"}) {
-    if (job.language != "any" && job.language != language) continue;
+    if ((job.language != "any" && job.language != language) || (!only.empty() && only != language)) continue;
     if (needs == "code" && sources.code.empty()) continue;
     auto bytes = static_cast<double>(tongueless ? sources.bytes("documents", language) +
                                                       sources.bytes("questions", language)
@@ -88,12 +89,18 @@ std::vector<std::pair<std::string, double>> checked_mix(const SynthJob& job, con
   if (job.target_tokens < kLeastTarget || job.target_tokens > kMostTarget)
     fail("a record of {} tokens cannot be made; choose {} to {}", job.target_tokens, kLeastTarget,
          kMostTarget);
-  if (!(job.far_weight >= 0 && job.far_weight <= 1))
-    fail("far weight must be 0 to 1, not {}", job.far_weight);
+  for (auto [name, value] : {std::pair{"far weight", job.far_weight},
+                             {"front share", job.front_share},
+                             {"sister share", job.sister_share},
+                             {"natural share", job.natural_share}})
+    if (!(value >= 0 && value <= 1)) fail("{} must be 0 to 1, not {}", name, value);
+  if (job.natural_share > 0 && sources.natural.empty())
+    fail("natural facts need English articles with questions whose answers they quote; give --questions");
   std::vector<std::pair<std::string, double>> mix = job.mix;
   if (mix.empty()) {
     for (const KindRow& row : kKinds)
-      if (!languages(job, sources, row.kind).empty()) mix.emplace_back(row.kind.name, row.share);
+      if (row.share > 0 && !languages(job, sources, row.kind).empty())
+        mix.emplace_back(row.kind.name, row.share);
     // Documents without chapters are fine as long as nobody asked for summaries.
     bool chapters = false;
     for (const SourceText& d : sources.documents) chapters = chapters || d.headings > 0;
@@ -122,8 +129,14 @@ const std::string& draw(const std::vector<std::pair<std::string, double>>& weigh
   return weights.back().first;
 }
 
-int64_t turns_of(const SynthJob& job) {
+int64_t turns_of(const SynthJob& job, Random& random) {
   constexpr int64_t kTurns = 24, kTurnsAt = 32768, kMostTurns = 96;
+  if (job.turns > 0 && job.most_turns > job.turns) {
+    double least = std::log(static_cast<double>(job.turns)),
+           most = std::log(static_cast<double>(job.most_turns + 1));
+    auto turns = static_cast<int64_t>(std::exp(least + (most - least) * random.uniform()));
+    return std::clamp(turns, job.turns, job.most_turns);
+  }
   if (job.turns > 0) return job.turns;
   return std::clamp<int64_t>((kTurns * job.target_tokens + kTurnsAt / 2) / kTurnsAt, 1, kMostTurns);
 }
@@ -165,7 +178,12 @@ Json record_of(const SynthMaker& maker, const SynthDraft& draft) {
     };
     masked.push_back({place(from), place(to)});
   }
-  return {{"messages", messages}, {"masked", masked}, {"answers_at", depths}, {"tokens", tokens}};
+  Json record = {{"messages", messages}, {"masked", masked}, {"answers_at", depths}, {"tokens", tokens}};
+  if (!stripped(draft.context).empty()) {
+    int64_t question = code_points(draft.turns[0].question);
+    record["question_at"] = code_points(first) - question;
+  }
+  return record;
 }
 
 /// Varies the length of the context until the whole conversation has its target length, and takes other
@@ -206,7 +224,10 @@ Json make_record(const SynthJob& job, const SynthSources& sources, const Mix& mi
   Random random(XXH64(&k, sizeof k, job.seed));
   const KindRow& row = kind_row(draw(mix, random));
   std::string language = draw(languages(job, sources, row.kind), random);
-  SynthMaker maker{job, sources, tokenizer, row.kind.name, language, random, 0, turns_of(job)};
+  SynthMaker maker{job, sources, tokenizer, row.kind.name, language, random, 0, turns_of(job, random)};
+  constexpr double kLeastFront = 0.3, kMostFront = 0.8;
+  if (job.front_share > 0 && random.uniform() < job.front_share)
+    maker.front = kLeastFront + (kMostFront - kLeastFront) * random.uniform();
   Json record = {{"id", fmt::format("synth-{}-{}", job.seed, k)}, {"kind", maker.kind}, {"lang", language}};
   record.update(fitted_record(maker, row));
   return record;

@@ -17,12 +17,13 @@
 
 namespace longspan {
 
-/// A kind of record. synth_kinds() lists them: facts, multi_document_qa, document_qa, quote, key_value,
-/// multi_needle, passage_retrieval, passage_count, summary, code, short.
+/// A kind of record. synth_kinds() lists them: facts, reading, multi_document_qa, document_qa, quote,
+/// key_value, multi_needle, passage_retrieval, passage_count, summary, code, short.
 struct SynthKind {
   const char* name;
   const char* summary;
-  const char* needs;  // "documents", "questions", "code", "instructions", "nothing"
+  const char* needs;          // "documents", "questions", "code", "instructions", "nothing"
+  const char* language = "";  // the only one that it can be made in; "": en and zh
 };
 std::vector<SynthKind> synth_kinds();
 
@@ -34,10 +35,17 @@ struct SynthJob {
   // Share of each kind; empty: the default shares of the kinds whose input is given.
   std::vector<std::pair<std::string, double>> mix;
   int64_t target_tokens = 32768;  // a conversation has 90 to 100 % of it; records of kind `short` have fewer
-  int64_t turns = 0;  // questions per context; 0: 24 at 32K, proportional to the length, at most 96
+  int64_t turns = 0;       // questions per context; 0: 24 at 32K, proportional to the length, at most 96
+  int64_t most_turns = 0;  // above turns: their number is drawn log-uniformly from turns .. most_turns
   std::string language = "any";  // en, zh, any
   // 0: the depths of answers are uniform; 1: their density falls linearly towards the end of the context.
   double far_weight = 0;
+  // In this share of the records all answers lie in the first part of the context, 30 to 80 % of it.
+  double front_share = 0;
+  // Of the facts that a record invents, this share has one to three sisters: the same sentence about others,
+  // half of them asked for, half only there to be told apart.
+  double sister_share = 0;
+  double natural_share = 0;  // of the facts, sentences of the questions' articles
   int64_t records = 100;
   uint64_t seed = 1;
   std::string encoding = {};  // of the files; "": recognised
@@ -47,6 +55,7 @@ struct SynthJob {
 /// in 0..1, ...], "tokens"}. masked: spans of characters (code points) of the first message that hold
 /// inserted facts. answers_at: for each answer, of the places it needs the one farthest from the questions; 0
 /// is the beginning of the context. tokens: of all contents, plus an allowance for what a template adds.
+/// question_at: the character of the first message at which its question begins, where a context precedes it.
 /// Reads the files on each call. Errors as for synthesise().
 Json synth_record(const SynthJob& job, const Tokenizer& tokenizer, int64_t k);
 

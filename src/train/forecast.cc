@@ -1,6 +1,7 @@
 // How long a run will take: its FLOPs, known from shapes, over the rate at which this machine trains one row.
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include "kernels/devices.h"
 #include "model/flops.h"
@@ -12,6 +13,7 @@ namespace longspan {
 namespace {
 
 constexpr int64_t kProbeTokens = 512, kWarmUpTokens = 64;
+constexpr int64_t kFrozenPart = 16;  // of a frozen record, its questions have at most one part in so many
 
 /// One document of n tokens, each of which predicts the next.
 TrainingRow plain_row(int64_t n) {
@@ -23,13 +25,40 @@ TrainingRow plain_row(int64_t n) {
   return row;
 }
 
+/// A row of a frozen context of n tokens; its questions are assumed to be a pass.
+TrainingRow row_behind(int64_t n) {
+  TrainingRow row = plain_row(std::min(kFrozenPassTokens, n / kFrozenPart));
+  row.context.assign(static_cast<size_t>(n - row.tokens()), 0);
+  return row;
+}
+
+/// The mean over a stage's sources by their weights, every row being as long as it may be.
+struct MeanRow {
+  double tokens = 0, flops = 0;
+};
+MeanRow mean_row(const Recipe& recipe, const Stage& stage, const ModelConfig& config) {
+  MeanRow mean;
+  double sum = 0;
+  auto add = [&](double weight, const TrainingRow& row) {
+    sum += weight;
+    mean.tokens += weight * static_cast<double>(row.tokens() + std::ssize(row.context));
+    mean.flops += weight * row_flops(config, recipe.trained, row);
+  };
+  for (const TextData& t : stage.data.text) add(t.weight, plain_row(t.options.row_tokens));
+  for (const ChatData& c : stage.data.chat)
+    add(c.weight, c.options.frozen ? row_behind(c.options.row_tokens) : plain_row(c.options.row_tokens));
+  if (sum == 0) add(1, plain_row(stage.row_tokens));
+  return {mean.tokens / sum, mean.flops / sum};
+}
+
 }  // namespace
 
 TrainingForecast::OfStage forecast_stage(const Recipe& recipe, const Stage& stage,
                                          const ModelConfig& config) {
   auto steps = static_cast<double>(stage.steps);
-  double rows = static_cast<double>(stage.batch_tokens) / static_cast<double>(stage.row_tokens);
-  double flops = rows * row_flops(config, recipe.trained, plain_row(stage.row_tokens));
+  MeanRow row = mean_row(recipe, stage, config);
+  double rows = std::max(1.0, static_cast<double>(stage.batch_tokens) / row.tokens);
+  double flops = rows * row.flops;
   const ShortRows& shorts = stage.short_rows;
   if (shorts.rows > 0) {
     TrainingRow row = plain_row(shorts.tokens);
@@ -38,8 +67,8 @@ TrainingForecast::OfStage forecast_stage(const Recipe& recipe, const Stage& stag
     if (shorts.divergence > 0) of_row += both + forward_flops(config, row);
     flops += static_cast<double>(shorts.rows) * of_row;
   }
-  return {stage.name, stage.steps, stage.steps * (stage.batch_tokens + shorts.rows * shorts.tokens),
-          steps * flops};
+  auto tokens = static_cast<int64_t>(std::llround(steps * rows * row.tokens));
+  return {stage.name, stage.steps, tokens + stage.steps * shorts.rows * shorts.tokens, steps * flops};
 }
 
 double TrainingForecast::seconds() const {
@@ -60,7 +89,7 @@ TrainingForecast forecast_training(const Recipe& recipe, const Checkpoint& check
                                             recipe.trained, recipe.seed);
   check_writable(recipe, checkpoint, model);
   // A GPU is idle in a short row, and a long one takes it no time worth saving.
-  forecast.probe_tokens = recipe.stages[0].row_tokens;
+  forecast.probe_tokens = pass_tokens(recipe.stages[0]);
   if (k.on_host) forecast.probe_tokens = std::min(kProbeTokens, forecast.probe_tokens);
   PositionSpec spec = position_spec(config.position, config.head_shape(), forecast.probe_tokens);
   auto buffers = make_training_buffers(model, spec, forecast.probe_tokens, training_plan(recipe, k));

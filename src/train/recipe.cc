@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/settings.h"
 #include "base/text.h"
+#include "model/frozen_context.h"
 #include "tokenizer/chat_template.h"
 
 namespace longspan {
@@ -67,16 +68,25 @@ TextData read_text_data(Settings& s, int64_t length, const fs::path& base) {
 ChatData read_chat_data(Settings& s, int64_t length, const fs::path& base) {
   ChatData data;
   ChatOptions& o = data.options;
-  read_row_data(s, o, data.weight, o.files, length, base, {"pack", "text_weight", "answer_weight", "on_bad"});
+  read_row_data(s, o, data.weight, o.files, length, base,
+                {"pack", "text_weight", "answer_weight", "text_share", "frozen", "on_bad"});
   s.read("pack", o.pack);
   s.read("text_weight", o.text_weight, 0);
   s.read("answer_weight", o.answer_weight, 0);
+  if (s.read("text_share", o.text_share, 0, 0.99) && o.text_weight > 0)
+    s.refuse("text_share", "the text has a text_weight already");
+  s.read("frozen", o.frozen);
+  o.frozen_row_tokens = std::min(kFrozenPassTokens, o.row_tokens);
   std::string on_bad = "skip";
   s.read("on_bad", on_bad, {"skip", "fail"});
   o.on_bad = on_bad == "skip" ? OnBadDocument::Skip : OnBadDocument::Fail;
   if (o.files.empty()) s.refuse("files", "conversations (JSONL with \"messages\") are needed");
   if (o.text_weight + o.answer_weight <= 0)
     s.refuse("answer_weight", "text_weight and answer_weight are both 0");
+  if (o.frozen && (o.text_weight > 0 || o.text_share > 0))
+    s.refuse("frozen", "a frozen context is not learnt: leave out text_weight and text_share");
+  if (o.frozen && o.positions != TrainingPositions::Sequential)
+    s.refuse("frozen", "rows behind a frozen context have sequential positions");
   return data;
 }
 
@@ -98,6 +108,8 @@ void read_short(Settings& s, ShortRows& rows, const fs::path& base) {
   s.read("divergence", rows.divergence, 0);
   s.done({"text", "chat"});
   rows.data = read_data(s, rows.tokens, base);
+  for (const ChatData& chat : rows.data.chat)
+    if (chat.options.frozen) s.refuse("chat", "short rows have no frozen context");
   if (rows.rows == 0) return;
   if (rows.data.empty())
     s.refuse("rows", "short rows need data: [[stage.short.text]] or [[stage.short.chat]]");
@@ -134,6 +146,7 @@ Stage read_stage(Settings& s, size_t number, const fs::path& base) {
   int64_t tokens = 0;
   bool by_steps = s.read("steps", stage.steps, 1), by_tokens = s.read("tokens", tokens, 1);
   bool has_rate = read_schedule(s, stage.schedule);
+  s.read("fresh_optimizer", stage.fresh_optimizer);
   s.done({"text", "chat", "short"});
   if (!has_length) s.refuse("length", "the length of the rows is needed");
   stage.data = read_data(s, stage.row_tokens, base);
@@ -160,6 +173,8 @@ void read_trained(Settings& s, Trained& t) {
   s.read("projections", t.projections);
   s.read("norms", t.norms);
   s.read("embeddings", t.embeddings);
+  s.read("norm_lr", t.norm_lr, 0);
+  s.read("lora_start", t.lora_start, 0);
   s.done();
   if (!t.all && t.lora_rank == 0 && !t.norms && !t.embeddings)
     s.refuse("all", "nothing trains: all = true, lora_rank, norms or embeddings are needed");
@@ -304,6 +319,23 @@ int64_t stage_reach(const Stage& stage) {
   return reach;
 }
 
+int64_t pass_tokens(const Stage& stage) {
+  int64_t tokens = 0;
+  for (const TextData& t : stage.data.text) tokens = std::max(tokens, t.options.row_tokens);
+  for (const ChatData& c : stage.data.chat)
+    tokens = std::max(tokens, c.options.frozen ? c.options.frozen_row_tokens : c.options.row_tokens);
+  // Without frozen contexts some rows may come from the caller, as long as the stage says.
+  if (frozen_tokens(stage) == 0) tokens = std::max(tokens, stage.row_tokens);
+  return std::max(tokens, stage.short_rows.rows > 0 ? stage.short_rows.tokens : 0);
+}
+
+int64_t frozen_tokens(const Stage& stage) {
+  int64_t tokens = 0;
+  for (const ChatData& c : stage.data.chat)
+    if (c.options.frozen) tokens = std::max(tokens, c.options.row_tokens);
+  return tokens;
+}
+
 PositionConfig stage_position(const Stage& stage, const ModelConfig& model) {
   try {
     PositionConfig position =
@@ -317,6 +349,7 @@ PositionConfig stage_position(const Stage& stage, const ModelConfig& model) {
                ? std::string("give it a larger factor")
                : "choose a method that stretches them, such as yarn with a factor",
            reach);
+    if (frozen_tokens(stage) > 0) check_frozen(model, position_spec(position, model.head_shape(), reach));
     return position;
   } catch (const Error& e) {
     fail("stage {}: {}", in_quotes(stage.name), e.what());

@@ -42,11 +42,12 @@ struct ShortRows {
 
 struct Stage {
   std::string name;
-  std::string position;      // as for --position; empty: the model's own
-  int64_t row_tokens = 0;    // the recipe's `length`: of the longest rows
-  int64_t batch_tokens = 0;  // of the long rows of one step, rounded to whole rows, at least one
-  int64_t steps = 0;         // a recipe may give tokens = steps * batch_tokens instead
-  Schedule schedule;         // of as many steps
+  std::string position;          // as for --position; empty: the model's own
+  int64_t row_tokens = 0;        // the recipe's `length`: of the longest rows
+  int64_t batch_tokens = 0;      // of the long rows of one step, rounded to whole rows, at least one
+  int64_t steps = 0;             // a recipe may give tokens = steps * batch_tokens instead
+  Schedule schedule;             // of as many steps
+  bool fresh_optimizer = false;  // moments begin at zero, and their count of steps at 1
   RowData data = {};
   ShortRows short_rows;
 };
@@ -97,5 +98,12 @@ PositionConfig stage_position(const Stage& stage, const ModelConfig& model);
 PositionSpec stage_spec(const Stage& stage, const ModelConfig& model);
 /// Largest position of the stage's rows, plus 1.
 int64_t stage_reach(const Stage& stage);
+
+/// Most tokens that pass through the model with gradients at once in rows behind a frozen context.
+constexpr int64_t kFrozenPassTokens = 8192;
+/// Tokens of the longest pass with gradients, short rows included.
+int64_t pass_tokens(const Stage& stage);
+/// Tokens of the longest frozen context; 0: none.
+int64_t frozen_tokens(const Stage& stage);
 
 }  // namespace longspan

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/plural.h"
 #include "base/text.h"
+#include "data/conversation.h"
 #include "model/model_files.h"
 #include "train/trainer.h"
 
@@ -156,12 +157,28 @@ void check_first_documents(const Opening& o, const std::vector<fs::path>& files,
   }
 }
 
+/// Error unless the first record of each file is a context and questions about it.
+void check_first_contexts(const Opening& o, const std::vector<fs::path>& files) {
+  for (const fs::path& file : files)
+    read_documents({file}, {.text_needed = false}, [&](Document&& document) {
+      try {
+        ConversationMaker(o.tokenizer, o.chat).make_frozen(document.fields, {});
+      } catch (const Error& e) {
+        fail("{}:{}: {}", file.string(), document.line, e.what());
+      }
+      return false;
+    });
+}
+
 void check_row_data(const Opening& o, const RowData& data) {
   for (const TextData& text : data.text) {
     check_first_documents(o, text.files, {});
     if (text.files.empty()) text_source(text.options, o.vocabulary);
   }
-  for (const ChatData& chat : data.chat) check_first_documents(o, chat.options.files, {.text_needed = false});
+  for (const ChatData& chat : data.chat) {
+    check_first_documents(o, chat.options.files, {.text_needed = false});
+    if (chat.options.frozen) check_first_contexts(o, chat.options.files);
+  }
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 
 #include "model/training_buffers.h"
 
@@ -56,7 +57,7 @@ std::vector<std::string> StepRows::documents() const {
 int64_t StepRows::tokens() const {
   int64_t n = 0;
   for (const auto* list : {&rows, &short_rows})
-    for (const TrainingRow& row : *list) n += row.tokens();
+    for (const TrainingRow& row : *list) n += row.tokens() + std::ssize(row.context);
   return n;
 }
 
@@ -65,7 +66,7 @@ StepRows next_rows(const Stage& stage, const StageRows& sources, const RunState&
   int64_t tokens = 0;
   do {
     step.rows.push_back(sources.rows.row(state.rows + static_cast<int64_t>(step.rows.size())));
-    tokens += step.rows.back().tokens();
+    tokens += step.rows.back().tokens() + std::ssize(step.rows.back().context);
   } while (tokens + stage.row_tokens / 2 < stage.batch_tokens);
   for (int64_t i = 0; i < stage.short_rows.rows; ++i)
     step.short_rows.push_back(sources.short_rows.row(state.short_rows + i));
@@ -131,17 +132,29 @@ void zero_gradients(TrainingModel& model) {
   for (const Parameter& p : model.parameters) model.model.kernels().fill(p.gradient, 0);
 }
 
+int64_t moment_steps(const Recipe& recipe, const RunState& state) {
+  int64_t steps = 0;
+  for (auto s = static_cast<size_t>(0); s <= static_cast<size_t>(state.stage); ++s) {
+    if (recipe.stages[s].fresh_optimizer) steps = 0;
+    steps += static_cast<int64_t>(s) == state.stage ? state.stage_step : recipe.stages[s].steps;
+  }
+  return steps;
+}
+
 void update(TrainingModel& model, Moments& moments, const Recipe& recipe, double lr, double norm,
             int64_t step) {
   AdamW settings{.lr = lr, .beta1 = recipe.beta1, .beta2 = recipe.beta2, .eps = recipe.eps, .step = step};
   if (recipe.clip > 0 && norm > recipe.clip) settings.scale = recipe.clip / norm;
   settings.decay = recipe.weight_decay;
-  std::vector<AdamWTensor> tensors;
+  std::map<double, std::vector<AdamWTensor>> by_rate;
   for (size_t i = 0; i < model.parameters.size(); ++i) {
     const Parameter& p = model.parameters[i];
-    tensors.push_back({p.value, p.gradient, moments.first[i], moments.second[i], p.decays});
+    by_rate[p.rate].push_back({p.value, p.gradient, moments.first[i], moments.second[i], p.decays});
   }
-  model.model.kernels().adamw(tensors, settings);
+  for (const auto& [rate, tensors] : by_rate) {
+    settings.lr = rate * lr;
+    model.model.kernels().adamw(tensors, settings);
+  }
   parameters_changed(model);
 }
 

@@ -16,7 +16,7 @@ struct StepRows {
   std::vector<TrainingRow> rows, short_rows;
 
   std::vector<std::string> documents() const;  // each once
-  int64_t tokens() const;                      // read, of all rows
+  int64_t tokens() const;                      // read, of all rows and their frozen contexts
 };
 
 /// The next rows: long ones from state.rows on, at least one, until another row of the stage's length would
@@ -64,8 +64,11 @@ StepLoss batch_gradient(TrainingModel& model, const StagePositions& positions, c
                         StepScalars& scalars);
 
 void zero_gradients(TrainingModel& model);
-/// AdamW on every parameter, decay where it decays; gradients are scaled by min(1, clip / norm). `step`
-/// counts from 1.
+/// Steps that the moments hold after state.step steps: all since the beginning, or since the last stage that
+/// began with fresh ones.
+int64_t moment_steps(const Recipe& recipe, const RunState& state);
+/// AdamW on every parameter with its rate, decay where it decays; gradients are scaled by min(1, clip /
+/// norm). `step` counts from 1, as the moments do.
 void update(TrainingModel& model, Moments& moments, const Recipe& recipe, double lr, double norm,
             int64_t step);
 

@@ -78,11 +78,6 @@ bool loads_original(const Recipe& recipe) {
   return has_divergence(recipe) && (t.all || t.norms || t.embeddings);
 }
 
-/// Tokens of the longest row.
-int64_t row_tokens(const Stage& stage) {
-  return std::max(stage.row_tokens, stage.short_rows.rows > 0 ? stage.short_rows.tokens : 0);
-}
-
 void prepare_original(Run& run) {
   if (!has_divergence(run.recipe)) return;
   const ModelConfig& config = run.model.model.config;
@@ -177,7 +172,7 @@ StepReport one_step(Run& run, const Stage& stage, const StageRows& sources, cons
   double norm = loss.gradient_norm;
   check_figures(run, rows, loss, norm);
   double lr = learning_rate(stage.schedule, run.state.stage_step + 1);
-  update(run.model, run.moments, run.recipe, lr, norm, run.state.step + 1);
+  update(run.model, run.moments, run.recipe, lr, norm, moment_steps(run.recipe, run.state) + 1);
 
   RunState& s = run.state;
   s.step += 1, s.stage_step += 1;
@@ -205,8 +200,12 @@ bool run_stage(Run& run, Metrics& metrics) {
   const Stage& stage = recipe.stages[static_cast<size_t>(run.state.stage)];
   const ModelConfig& config = run.model.model.config;
   StagePositions positions = stage_positions(stage, config);
-  auto buffers = make_training_buffers(run.model, positions.spec, row_tokens(stage),
-                                       training_plan(recipe, run.model.model.kernels()));
+  auto buffers =
+      make_training_buffers(run.model, positions.spec, pass_tokens(stage),
+                            training_plan(recipe, run.model.model.kernels()), frozen_tokens(stage));
+  if (run.state.stage_step == 0 && stage.fresh_optimizer)
+    for (const auto* moments : {&run.moments.first, &run.moments.second})
+      for (const Tensor& x : *moments) run.model.model.kernels().fill(x, 0);
   while (run.state.stage_step < stage.steps) {
     StepReport report =
         one_step(run, stage, run.data.stages[static_cast<size_t>(run.state.stage)], positions, *buffers);
@@ -252,7 +251,7 @@ MemoryTable training_memory(const Recipe& recipe, const Checkpoint& checkpoint, 
                       .compute = recipe.compute.value_or(k.preferred),
                       .original = loads_original(recipe)};
   for (const Stage& stage : recipe.stages) {
-    shape.stages.push_back({stage_spec(stage, config), row_tokens(stage)});
+    shape.stages.push_back({stage_spec(stage, config), pass_tokens(stage), frozen_tokens(stage)});
     PositionConfig position = stage_position(stage, config);
     if (recipe.validation_steps > 0)
       for (int64_t length : recipe.validation_lengths)

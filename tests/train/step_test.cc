@@ -85,6 +85,31 @@ TEST_F(StepTest, UpdateIsAdamWWithClippingAndDecayWhereItBelongs) {
   EXPECT_EQ(gradient_norm(m), 0);
 }
 
+TEST_F(StepTest, NormsHaveARateOfTheirOwn) {
+  TrainingModel m =
+      model({.lora_rank = 2, .projections = {"q_proj"}, .norms = true, .norm_lr = 0.25, .lora_start = 3});
+  Moments moments = make_moments(m);
+  Recipe r = recipe();
+  r.eps = 0, r.weight_decay = 0, r.clip = 0;
+  std::vector<float> before;
+  double largest = 0;
+  for (const Parameter& p : m.parameters) {
+    auto* values = static_cast<float*>(p.value.data);
+    before.push_back(values[0]);
+    static_cast<float*>(p.gradient.data)[0] = 7;
+    for (int64_t i = 0; p.name.ends_with("lora_A.weight") && i < p.value.rows() * p.value.cols(); ++i)
+      largest = std::max<double>(largest, std::fabs(values[i]));
+  }
+  EXPECT_GT(largest, 2.5 / std::sqrt(32));  // A begins in U(-3 / sqrt(32), 3 / sqrt(32))
+  EXPECT_LE(largest, 3 / std::sqrt(32));
+  update(m, moments, r, 0.01, 1, 1);  // the first step is lr times the sign
+  for (size_t i = 0; i < m.parameters.size(); ++i) {
+    const Parameter& p = m.parameters[i];
+    double rate = p.name.ends_with("norm.weight") ? 0.25 : 1;
+    EXPECT_NEAR(static_cast<float*>(p.value.data)[0], before[i] - 0.01 * rate, 1e-6) << p.name;
+  }
+}
+
 TEST_F(StepTest, DocumentsInOneRowOrInTwoGiveTheSameGradient) {
   TrainingRow both = synthetic_row(3, 2, 24), first = both, second = both;
   auto cut = [](auto& v, size_t begin, size_t end) {

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "model/adapter_files.h"
+#include "model/frozen_context.h"
 #include "train/fixture.h"
 #include "train/validation.h"
 
@@ -78,6 +79,104 @@ TEST_F(TrainerTest, AResumedRunIsTheSameRunBitByBit) {
     EXPECT_EQ(result(parts, "snapshots/step-00000009.snapshot"),
               result(whole, "snapshots/step-00000009.snapshot"));
   }
+}
+
+/// Row k behind a context of `context` tokens: three documents of eight tokens.
+TrainingRow frozen_row(int64_t k, int64_t context) {
+  TrainingRow row = synthetic_row(k, 3, 8);
+  row.context = synthetic_row(k + 700, 1, context).ids;
+  for (double& position : row.positions) position += static_cast<double>(context);
+  return row;
+}
+
+TEST_F(TrainerTest, AStageOfFrozenContextsAndFreshMomentsResumesBitByBit) {
+  auto make = [&](const std::string& output) {
+    Recipe r = adapters(output);
+    r.trained.norm_lr = 0.2;
+    r.stages[0].steps = r.stages[0].schedule.steps = 3;
+    r.stages[0].position = "rerope:window=24,log_n=1";
+    Stage second = r.stages[0];
+    second.name = "frozen", second.row_tokens = 640, second.batch_tokens = 32, second.fresh_optimizer = true;
+    second.steps = second.schedule.steps = 5;
+    second.short_rows = {.rows = 1, .tokens = 12, .divergence = 1};
+    ChatData frozen, plain;
+    frozen.options.frozen = true, frozen.options.row_tokens = 640, frozen.options.frozen_row_tokens = 24;
+    plain.options.row_tokens = 32;
+    second.data.chat = {frozen, plain};
+    r.stages.push_back(second);
+    r.digest = 9;
+    return r;
+  };
+  Checkpoint checkpoint = open_checkpoint(golden_model());
+  auto go = [&](const Recipe& r, bool resume, size_t stop_after) {
+    std::vector<double> losses;
+    TrainingData d = data(r);
+    // A mixture of lengths, of which two are frozen.
+    d.stages[1].rows.row = [](int64_t k) {
+      return k % 3 == 0 ? synthetic_row(k, 2, 16) : frozen_row(k, k % 3 == 1 ? 100 : 600);
+    };
+    TrainerEvents events;
+    events.step = [&](const StepReport& s) {
+      losses.push_back(s.loss);
+      if (s.step == 5) EXPECT_EQ(s.tokens, 24 + 100 + 12);
+    };
+    events.stop = [&] { return losses.size() >= stop_after; };
+    train(r, checkpoint, d, resume, events);
+    return losses;
+  };
+  Recipe whole = make("whole"), parts = make("parts");
+  std::vector<double> losses = go(whole, false, 100), pieces;
+  ASSERT_EQ(losses.size(), 8u);
+  for (size_t steps : {3, 2, 1, 100}) {
+    std::vector<double> piece = go(parts, !pieces.empty(), steps);
+    pieces.insert(pieces.end(), piece.begin(), piece.end());
+  }
+  EXPECT_EQ(pieces, losses);
+  EXPECT_EQ(result(parts, "adapter/adapter_model.safetensors"),
+            result(whole, "adapter/adapter_model.safetensors"));
+  // Memory is planned with the context, and buffers for the rows only.
+  auto bytes = [&](const Recipe& r) {
+    for (const auto& [label, n] : training_memory(r, checkpoint))
+      if (label == "buffers of a row") return n;
+    return int64_t{0};
+  };
+  ModelConfig config = read_config(checkpoint);
+  PositionSpec spec = stage_spec(whole.stages[1], config);
+  const Kernels& k = kernels();
+  EXPECT_EQ(bytes(whole), training_buffer_bytes(config, DType::F32, spec, 32, training_plan(whole, k), 4) +
+                              FrozenContext::bytes(config, spec, 640, 32, DType::F32, k, 4));
+  EXPECT_EQ(pass_tokens(whole.stages[1]), 32);
+  EXPECT_EQ(frozen_tokens(whole.stages[1]), 640);
+  // Every record of the mixture counts in the forecast.
+  EXPECT_EQ(forecast_stage(whole, whole.stages[1], config).tokens, 5 * (640 + 32) / 2 + 5 * 12);
+}
+
+TEST_F(TrainerTest, MomentsBeginAnewWhereAStageSaysSo) {
+  Recipe r = recipe();
+  r.stages.push_back(r.stages[0]);
+  r.stages.push_back(r.stages[0]);
+  r.stages[1].fresh_optimizer = true;
+  RunState state;
+  state.stage = 0, state.stage_step = 4;
+  EXPECT_EQ(moment_steps(r, state), 4);
+  state.stage = 1;
+  EXPECT_EQ(moment_steps(r, state), 4);
+  state.stage = 2;
+  EXPECT_EQ(moment_steps(r, state), 14);
+  // The first step of AdamW moves every weight by lr, whatever came before: a second stage at the rate of its
+  // only step gives the weights of a run that begins there.
+  Recipe two = recipe("two"), one = recipe("one");
+  for (Recipe* each : {&two, &one}) {
+    each->weight_decay = 0, each->clip = 0;
+    each->stages[0].steps = each->stages[0].schedule.steps = 1;
+    each->stages[0].schedule = {.lr = 0, .warmup = 0, .steps = 1};
+  }
+  two.stages.push_back(two.stages[0]);
+  two.stages[1].fresh_optimizer = true;
+  two.stages[1].schedule.lr = one.stages[0].schedule.lr = 1e-3;
+  rows_repeat_ = true;
+  run(two), run(one);
+  EXPECT_EQ(result(two, "model/model.safetensors"), result(one, "model/model.safetensors"));
 }
 
 TEST_F(TrainerTest, ADamagedSnapshotGivesWayToAnOlderOne) {

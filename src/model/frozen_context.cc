@@ -1,0 +1,200 @@
+#include "model/frozen_context.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include "base/error.h"
+
+namespace longspan {
+
+namespace {
+
+constexpr int64_t kHostChunk = 512, kGpuChunk = 8192;
+
+int64_t chunk_of(const Kernels& k, int64_t context) { return std::min(frozen_chunk(k), context); }
+
+/// Tokens before a row that need not be in the last zone of all its tokens.
+int64_t near_tokens(const PositionSpec& spec, int64_t longest_row) {
+  return spec.zones.size() > 1 ? spec.zones.back().from + longest_row : 0;
+}
+
+/// The most tokens that a sequence of the near part has: a whole tail and a row as long as a pass.
+int64_t most_near(const PositionSpec& spec, int64_t context, int64_t tokens) {
+  return std::min(context, near_tokens(spec, tokens) + kPageTokens) + tokens;
+}
+
+/// Pages beside those of the context: each row has pages of its own, of which the first may hold the end of
+/// the context and the last may be almost empty.
+int64_t row_pages(int64_t tokens) { return pages_for(tokens) + 2 * std::min(kMostFrozenRows, tokens); }
+
+int64_t pool_pages(int64_t context, int64_t tokens) { return pages_for(context) + row_pages(tokens); }
+
+KvLayout layout_of(const ModelConfig& c, const PositionSpec& spec, DType dtype) {
+  return kv_layout(c, {dtype, dtype}, key_copies(spec));
+}
+
+/// Rows of the scratch for gradients of keys and of values.
+int64_t key_rows(const PositionSpec& spec, int64_t context, int64_t tokens) {
+  return std::max(context, std::ssize(spec.zones) * most_near(spec, context, tokens));
+}
+int64_t value_rows(const PositionSpec& spec, int64_t context, int64_t tokens) {
+  return std::max(context, most_near(spec, context, tokens));
+}
+
+constexpr int64_t kTables = 2 + 1 + 3 * kMostFrozenRows;  // numbers of the small tables
+
+}  // namespace
+
+int64_t frozen_chunk(const Kernels& k) { return k.on_host ? kHostChunk : kGpuChunk; }
+
+void check_frozen(const ModelConfig& config, const PositionSpec& spec) {
+  const char* what = !spec.slopes.empty()        ? "slopes of distance (ALiBi)"
+                     : !spec.decay.empty()       ? "decay with distance (xPos)"
+                     : spec.chunk > 0            ? "zones counted in chunks"
+                     : config.sliding_window > 0 ? "sliding windows"
+                                                 : nullptr;
+  if (what)
+    fail("frozen contexts cannot be combined with {}; leave out frozen, or choose another method", what);
+}
+
+FrozenContext::FrozenContext(const Model& model, const PositionSpec& spec, int64_t context, int64_t tokens,
+                             DType dtype)
+    : pool_(std::make_shared<KvPool>(*model.device, layout_of(model.config, spec, dtype),
+                                     pool_pages(context, tokens))),
+      context_(pool_),
+      activations_(make_activations(model, spec, chunk_of(model.kernels(), context))),
+      arena_(*model.device) {
+  const ModelConfig& c = model.config;
+  make_far_buffers(far_, *model.device, arena_, tokens, c.num_attention_heads, c.head_dim, dtype);
+  auto table = [&](int64_t n) { return arena_.vector("frozen context", DType::I32, n); };
+  far_table_ = table(pages_for(context)), far_rows_ = table(2), far_past_ = table(1);
+  row_ends_ = table(2 * kMostFrozenRows), row_past_ = table(kMostFrozenRows);
+  int64_t width = c.num_key_value_heads * c.head_dim;
+  dkeys_ = arena_.matrix("frozen context", DType::F32, key_rows(spec, context, tokens), width);
+  dvalues_ = arena_.matrix("frozen context", DType::F32, value_rows(spec, context, tokens), width);
+}
+
+int64_t FrozenContext::bytes(const ModelConfig& c, const PositionSpec& spec, int64_t context, int64_t tokens,
+                             DType dtype, const Kernels& k, int64_t adapter_rank) {
+  int64_t width = c.num_key_value_heads * c.head_dim;
+  return pool_pages(context, tokens) * layout_of(c, spec, dtype).page_bytes() +
+         activation_bytes(c, spec, chunk_of(k, context), kHeadRows, adapter_rank) +
+         far_buffer_bytes(tokens, c.num_attention_heads, c.head_dim, dtype) +
+         dtype_bytes(DType::I32, pages_for(context) + kTables) +
+         dtype_bytes(DType::F32,
+                     width * (key_rows(spec, context, tokens) + value_rows(spec, context, tokens)));
+}
+
+int64_t FrozenContext::allocated() const {
+  return pool_->limit() * pool_->layout().page_bytes() + activations_.arena.bytes() + arena_.bytes();
+}
+
+void FrozenContext::read(const Model& model, const PositionSpec& spec, std::span<const int32_t> context) {
+  rows_.clear();
+  context_.truncate(0);
+  longspan::read(model, context_, spec, context, activations_, {});
+}
+
+PassRows FrozenContext::lay(Device& device, const TrainingRow& row, const PositionSpec& spec) {
+  rows_.clear();
+  first_.clear();
+  for (int64_t t = 0; t < row.tokens(); ++t)
+    if (row.starts[static_cast<size_t>(t)] == t) first_.push_back(static_cast<int32_t>(t));
+  auto count = std::ssize(first_);
+  assert(count > 0 && count <= kMostFrozenRows);
+  first_.push_back(static_cast<int32_t>(row.tokens()));
+  int64_t longest = 0, context = context_.length();
+  for (size_t r = 0; r + 1 < first_.size(); ++r)
+    longest = std::max<int64_t>(longest, first_[r + 1] - first_[r]);
+  // Whole pages are far, so that the tail begins with a page.
+  int64_t far_pages = std::max<int64_t>(0, context - near_tokens(spec, longest)) / kPageTokens;
+  tail_ = context - far_pages * kPageTokens;
+
+  PassRows pass;
+  pass.ids = row.ids, pass.positions = row.positions, pass.first = first_;
+  std::vector<int32_t> ends, past;
+  for (size_t r = 0; r + 1 < first_.size(); ++r) {
+    int32_t n = first_[r + 1] - first_[r];
+    rows_.push_back(context_.fork(context));
+    rows_.back().reserve(context + n);
+    pass.past.push_back(static_cast<int32_t>(tail_));
+    pass.specs.push_back(&spec);
+    ends.insert(ends.end(), {0, n}), past.push_back(static_cast<int32_t>(tail_));
+  }
+  for (const KvCache& fork : rows_)
+    pass.pages.push_back(fork.pages().subspan(static_cast<size_t>(far_pages)));
+
+  device.upload(row_ends_, std::span<const int32_t>(ends));
+  device.upload(row_past_, std::span<const int32_t>(past));
+  far_.keys = far_.values = {};
+  far_.shape = {};
+  if (far_pages == 0) return pass;
+  auto tokens = static_cast<int32_t>(row.tokens()), keys = static_cast<int32_t>(far_pages * kPageTokens);
+  std::vector<int32_t> span = {0, tokens}, before = {keys - tokens};
+  device.upload(far_table_, context_.pages().first(static_cast<size_t>(far_pages)));
+  device.upload(far_rows_, std::span<const int32_t>(span));
+  device.upload(far_past_, std::span<const int32_t>(before));
+  far_.shape.causal = false;
+  far_.shape.sequences = {
+      .count = 1, .rows = far_rows_, .past = far_past_, .most_rows = tokens, .most_keys = keys};
+  return pass;
+}
+
+LayerKv FrozenContext::kv(int64_t layer, const LayerKind& kind, Tensor table) {
+  auto keys_of = [&](Tensor pages) {
+    std::vector<KvPages> keys;
+    for (int64_t r = 0; r < std::ssize(kind.keys); ++r) keys.push_back(pool_->keys(layer, r, pages));
+    return keys;
+  };
+  LayerKv kv{keys_of(table), pool_->values(layer, table)};
+  if (far_.shape.sequences.most_keys == 0) return kv;
+  Tensor pages = far_table_.viewed(DType::I32, 1, far_table_.cols());
+  far_.keys = keys_of(pages)[kind.rotations.key_of.back()];
+  far_.values = pool_->values(layer, pages);
+  far_.shape.heads = kind.shape.heads, far_.shape.kv_heads = kind.shape.kv_heads;
+  far_.shape.head_dim = kind.shape.head_dim, far_.shape.scale = kind.shape.scale;
+  kv.far = &far_;
+  return kv;
+}
+
+void FrozenContext::backward(const Kernels& k, const AttentionGradients& gradients, Tensor dout, Tensor out,
+                             Tensor log_sum, std::span<const AttentionZone> zones, const KvPages& values,
+                             const AttentionShape& shape) {
+  for (size_t r = 0; r + 1 < first_.size(); ++r) {
+    int64_t at = first_[r], n = first_[r + 1] - at, keys = tail_ + n, row = static_cast<int64_t>(r);
+    AttentionShape own = shape;
+    own.sequences = {.count = 1,
+                     .rows = row_ends_.columns(2 * row, 2).viewed(DType::I32, 2),
+                     .past = row_past_.columns(row, 1).viewed(DType::I32, 1),
+                     .most_rows = n,
+                     .most_keys = keys};
+    auto pages = [&](KvPages all) {
+      all.table = all.table.slice(row, 1);
+      return all;
+    };
+    std::vector<AttentionZone> parts;
+    AttentionGradients to;
+    for (size_t z = 0; z < zones.size(); ++z) {
+      parts.push_back({zones[z].from, zones[z].q.slice(at, n), pages(zones[z].keys)});
+      to.q[z] = gradients.q[z].slice(at, n);
+      to.keys[z] = dkeys_.slice(static_cast<int64_t>(z) * keys, keys);
+    }
+    to.values = dvalues_.slice(0, keys);
+    k.attention_backward(to, dout.slice(at, n), out.slice(at, n), log_sum.slice(at, n), parts, pages(values),
+                         own);
+    for (size_t z = 0; z < zones.size(); ++z)
+      k.convert(gradients.keys[z].slice(at, n), to.keys[z].slice(tail_, n));
+    k.convert(gradients.values.slice(at, n), to.values.slice(tail_, n));
+  }
+  if (!far_) return;
+  // What the near part needed of these buffers has been copied.
+  Tensor dq = far_.far.slice(0, dout.rows());
+  int64_t keys = far_.shape.sequences.most_keys;
+  AttentionGradients to;
+  to.q[0] = dq, to.keys[0] = dkeys_.slice(0, keys), to.values = dvalues_.slice(0, keys);
+  std::vector<AttentionZone> part = {{0, zones.back().q, far_.keys}};
+  k.attention_backward(to, dout, out, log_sum, part, far_.values, far_.shape);
+  k.add(gradients.q[zones.size() - 1], dq);
+}
+
+}  // namespace longspan
