@@ -4,6 +4,7 @@
 #include <cmath>
 #include <sstream>
 
+#include "base/text.h"
 #include "cli/program.h"
 #include "tokenizer/pretokenize.h"
 
