@@ -118,8 +118,8 @@ std::string info_text(const Json& facts, const MemoryPlan& plan, const MemoryFit
       {"activations", plan.activations},
       {"program", plan.program},
       {"total", plan.total()},
-      {"with lean weights", facts["memory"]["total_lean"].get<int64_t>()},
-      {"with packed weights", facts["memory"]["total_packed"].get<int64_t>()},
+      {"with lean weights", facts["memory_by_weights"]["lean"].get<int64_t>()},
+      {"with packed weights", facts["memory_by_weights"]["packed"].get<int64_t>()},
       {"and to score", plan.scoring},
   };
   for (const auto& [label, bytes] : rows)
@@ -182,9 +182,8 @@ int info(const Options& o) {
         {"kv_cache", plan.kv_cache},
         {"activations", plan.activations},
         {"program", plan.program},
-        {"total", plan.total()},
-        {"total_lean", lean},
-        {"total_packed", packed}}},
+        {"total", plan.total()}}},
+      {"memory_by_weights", {{"lean", lean}, {"packed", packed}}},
       {"memory_to_score", plan.scoring},
       {"here",
        {{"fits", fit.fits()},

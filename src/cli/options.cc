@@ -66,9 +66,8 @@ void add_engine_options(CLI::App& app, Options& o) {
   app.add_option("--cache-type", o.cache_type,
                  cache_type_names() + "; default f16; or each side: k=q8_0,v=q4_0")
       ->check(CLI::Validator(cache_type_problem, ""));
-  app.add_option(
-         "--weights", o.weights,
-         "for long prompts: read as stored (lean) or from copies of 16 or 32 bits (packed); default auto")
+  app.add_option("--weights", o.weights,
+                 "long prompts read weights as stored: lean, from copies: packed; default auto")
       ->transform(one_of({"auto", "lean", "packed"}));
   app.add_option("--compute", o.compute, "products: f32, bf16; default what the CPU does best")
       ->transform(one_of({"f32", "bf16"}));

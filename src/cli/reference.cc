@@ -185,6 +185,7 @@ int reference(const ReferenceOptions& o) {
 std::vector<EnvironmentVariable> environment_variables() {
   return {
       {"LONGSPAN_CACHE", "the folder of fetched models and kept texts"},
+      {"PATH", "the folders in which gnuplot is looked for, which draws the charts of reports"},
       {"XDG_CACHE_HOME", "without LONGSPAN_CACHE the cache is the folder longspan in here; default ~/.cache"},
       {"XDG_CONFIG_HOME",
        "the folder of longspan/sources.toml, the list of models to fetch; default ~/.config"},

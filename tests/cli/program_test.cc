@@ -37,6 +37,10 @@ TEST_F(Program, InfoHasItsFieldsAndTheMemoryAddsUp) {
   for (const auto& [key, bytes] : info["memory"].items())
     if (key != "total") sum += bytes.get<int64_t>();
   EXPECT_EQ(info["memory"]["total"], sum);
+  const Json& by = info["memory_by_weights"];
+  EXPECT_EQ(by["packed"].get<int64_t>() - by["lean"].get<int64_t>(),
+            run({"info", tiny_model(64), "--context", "128", "--json", "--weights", "packed"})
+                .json()["memory"]["packed"]);
   Outcome table = run({"info", tiny_model(64), "--context", "128"});
   EXPECT_NE(table.out.find("keys and values"), std::string::npos);
   EXPECT_EQ(table.out.find("memory_to_score"), std::string::npos);
