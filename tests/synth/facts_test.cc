@@ -4,12 +4,14 @@
 namespace longspan {
 namespace {
 
+using SynthFacts = Synth;
+
 /// Characters [0, n) of a text.
 std::string beginning(const std::string& text, int64_t n) {
   return n == 0 ? "" : characters(text, Json{0, n}).second;
 }
 
-TEST_F(Synth, TheQuestionOfTheFirstMessageIsFound) {
+TEST_F(SynthFacts, TheQuestionOfTheFirstMessageIsFound) {
   for (const char* kind : {"facts", "quote", "key_value"})
     for (const char* language : {"en", "zh"})
       for (const Json& record : written(only(kind, language), 2)) {
@@ -20,7 +22,7 @@ TEST_F(Synth, TheQuestionOfTheFirstMessageIsFound) {
       }
 }
 
-TEST_F(Synth, SistersAreAskedOrOnlyStandBeside) {
+TEST_F(SynthFacts, SistersAreAskedOrOnlyStandBeside) {
   SynthJob job = only("facts", "en");
   job.sister_share = 1, job.turns = 12;
   int64_t asked = 0, hidden = 0, beside = 0;
@@ -53,7 +55,7 @@ TEST_F(Synth, SistersAreAskedOrOnlyStandBeside) {
   EXPECT_GT(beside, 10);
 }
 
-TEST_F(Synth, NaturalFactsAreSentencesOfArticles) {
+TEST_F(SynthFacts, NaturalFactsAreSentencesOfArticles) {
   Json text =
       "The Norden mill was built in 1743 by the brothers Ketteler. It burned down twice. "
       "He sold the Norden mill in 1801. Later the town of Varel bought the ruins of the mill for 90 crowns.";
@@ -95,7 +97,7 @@ TEST_F(Synth, NaturalFactsAreSentencesOfArticles) {
   EXPECT_NE(fault(job).find("natural facts need"), std::string::npos);
 }
 
-TEST_F(Synth, ReadingAsksForWhoDidAndSaid) {
+TEST_F(SynthFacts, ReadingAsksForWhoDidAndSaid) {
   SynthJob job = only("reading", "en");
   job.turns = 16;
   std::set<std::string> forms;
@@ -122,7 +124,7 @@ TEST_F(Synth, ReadingAsksForWhoDidAndSaid) {
   EXPECT_EQ(forms.size(), 8u);  // four forms, bare and as sentences
 }
 
-TEST_F(Synth, AnswersMayAllStandInTheFirstPart) {
+TEST_F(SynthFacts, AnswersMayAllStandInTheFirstPart) {
   SynthJob job = only("facts", "en");
   job.front_share = 1, job.turns = 20;
   double farthest = 0;
@@ -132,7 +134,7 @@ TEST_F(Synth, AnswersMayAllStandInTheFirstPart) {
   EXPECT_LT(farthest, 0.86);  // 80 % of the context, and the facts themselves
 }
 
-TEST_F(Synth, TheNumberOfQuestionsIsLogUniform) {
+TEST_F(SynthFacts, TheNumberOfQuestionsIsLogUniform) {
   SynthJob job = only("facts", "en");
   job.turns = 2, job.most_turns = 32;
   int64_t few = 0, all = 0;
@@ -145,7 +147,7 @@ TEST_F(Synth, TheNumberOfQuestionsIsLogUniform) {
   EXPECT_NEAR(static_cast<double>(few) / static_cast<double>(all), 0.49, 0.2);
 }
 
-TEST_F(Synth, FrozenContextsAndTheirRowsAreTheConversation) {
+TEST_F(SynthFacts, FrozenContextsAndTheirRowsAreTheConversation) {
   std::map<std::string, Json> records;
   for (const Json& record : written(only("facts", "en"), 3))
     records[record["id"].get<std::string>()] = record;
