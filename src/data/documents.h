@@ -1,5 +1,5 @@
-// Reads corpora in the forms that people have: JSON lines (one document per line) are streamed, a .json file of
-// one list is read as a whole, every other file that documents/document.h can read is one document. A bad
+// Reads corpora in the forms that people have: JSON lines (one document per line) are streamed, a .json file
+// of one list is read as a whole, every other file that documents/document.h can read is one document. A bad
 // line is reported by file and number, and skipped or fatal, by choice.
 #pragma once
 
