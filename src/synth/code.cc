@@ -118,9 +118,11 @@ std::vector<std::pair<std::string, size_t>> definitions(std::string_view text,
         !name.empty())
       by_name[name].push_back(i);
   std::vector<std::pair<std::string, size_t>> unique;
-  for (const auto& [name, at] : by_name)
-    if (std::all_of(at.begin(), at.end(), [&](size_t i) { return lines[i].file == lines[at[0]].file; }))
+  for (const auto& [name, at] : by_name) {
+    size_t file = lines[at[0]].file;
+    if (std::all_of(at.begin(), at.end(), [&](size_t i) { return lines[i].file == file; }))
       unique.emplace_back(name, at[0]);
+  }
   std::sort(unique.begin(), unique.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
   return unique;
 }
