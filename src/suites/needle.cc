@@ -164,8 +164,8 @@ std::vector<Case> make_needle_cases(const Task& task, const MakeContext& context
   int64_t longest = *std::max_element(grid.lengths.begin(), grid.lengths.end());
   std::vector<std::string> documents =
       context.text ? std::vector{*context.text} : haystack_documents(grid.haystack, context.reading);
-  auto texts = std::make_shared<NeedleTexts>(task, context.prompts, grid.needles,
-                                             make_haystack(documents, context.prompts.tokenizer, longest));
+  auto texts = std::make_shared<NeedleTexts>(NeedleTexts{
+      task, context.prompts, grid.needles, make_haystack(documents, context.prompts.tokenizer, longest)});
   std::string source = context.text ? "" : grid.haystack;
   if (texts->haystack.times > 1) source += fmt::format(" ({} times)", texts->haystack.times);
 

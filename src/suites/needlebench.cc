@@ -137,7 +137,7 @@ std::shared_ptr<const BenchTexts> read_texts(const Task& task, const MakeContext
   auto orders = bench_orders(documents.size(), row.repeats);
   const Tokenizer& tokenizer =
       context.length_tokenizer ? *context.length_tokenizer : context.prompts.tokenizer;
-  return std::make_shared<BenchTexts>(task, row, coder_of(tokenizer), documents, orders);
+  return std::make_shared<BenchTexts>(BenchTexts{task, row, coder_of(tokenizer), documents, orders});
 }
 
 std::string fill(const BenchTexts& texts, int64_t length, int64_t repeat,
