@@ -27,6 +27,7 @@ QUESTIONS = ROOT / "examples" / "questions.tsv"
 PLACED = ROOT / "examples" / "placed-facts.tsv"
 ZONES = "rerope:window=2048,log_n=1"  # what the adapter is trained under
 ANSWER_TOKENS = 32
+ROOM = 400  # tokens for the placed facts, a question and its answer
 COLUMN = 34
 
 
@@ -52,8 +53,8 @@ def trained_column(insist):
 def contenders(tokens, window):
     """(name, model, options) of each column. The untouched model must be told to go where it was not trained."""
     # The least stretch that covers text, question and answer: every bit more costs precision nearby.
-    position = os.environ.get("POSITION") or f"yarn:factor={math.ceil((tokens + 256) / window * 10) / 10}"
-    insist = ["--context", tokens + 256]
+    position = os.environ.get("POSITION") or f"yarn:factor={math.ceil((tokens + ROOM) / window * 10) / 10}"
+    insist = ["--context", tokens + ROOM]
     columns = [("untouched", "smollm2", ["--position", "rope", *insist]),
                (position, "smollm2", ["--position", position, *insist]), *trained_column(insist)]
     if os.environ.get("MODEL"):
@@ -136,7 +137,7 @@ def show_long():
     facts = [row for row in rows_of(PLACED) if float(row[0]) < 0.2]
     file = with_facts(text, [("0.001" if i == 0 else "0.01", *row[1:]) for i, row in enumerate(facts)])
     tokens = len(longspan("tokenize", "smollm2", "--file", file)[0]["ids"])
-    insist = ["--context", tokens + 256]
+    insist = ["--context", tokens + ROOM]
     columns = trained_column(insist) or [("two zones, untrained", "smollm2", ["--position", ZONES, *insist])]
     print(f"SmolLM2-135M-Instruct, trained for 8,192 tokens, reads {tokens:,} tokens of a novel ({columns[0][0]}).", flush=True)
     questions = [(q, accepted) for _, _, q, accepted in facts]
