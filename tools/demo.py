@@ -95,7 +95,7 @@ def with_facts(text, facts):
 
 def ask_columns(columns, file, questions):
     """Of each column, whether each answer is right and what it is, and the answers with their times."""
-    answers = [longspan("ask", model, "--file", file, *[q for q, _ in questions], "-n", ANSWER_TOKENS, *options)
+    answers = [longspan("ask", "--no-cache", model, "--file", file, *[q for q, _ in questions], "-n", ANSWER_TOKENS, *options)
                for _, model, options in columns]
     said = [[" ".join(a["answer"].split()) for a in column] for column in answers]
     right = [[any(word.lower() in text.lower() for word in accepted) for text, (_, accepted) in zip(column, questions)]
