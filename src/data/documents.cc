@@ -116,9 +116,14 @@ class Reader {
 
   bool read_line(const Input& input, std::string_view line, int64_t number, int64_t read) {
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) return true;
-    Document document{.category = up_to_first_point(input.file), .file = input.file, .line = number};
     Json record;
     std::string fault = parse(line, record);
+    return take_record(input, std::move(record), number, fault, read);
+  }
+
+  /// `fault`: what is wrong with it already; "" if nothing is.
+  bool take_record(const Input& input, Json record, int64_t number, std::string fault, int64_t read) {
+    Document document{.category = up_to_first_point(input.file), .file = input.file, .line = number};
     if (fault.empty()) fault = read_record(std::move(record), options_.text_needed, document);
     return hand_over(std::move(document), fault, read);
   }
@@ -130,12 +135,8 @@ class Reader {
       note_fault(fmt::format("{}: {}", input.file.string(), fault));
       return;
     }
-    for (size_t i = 0; i < list.size() && !stopped_; ++i) {
-      Document document{
-          .category = up_to_first_point(input.file), .file = input.file, .line = static_cast<int64_t>(i) + 1};
-      std::string fault = read_record(std::move(list[i]), options_.text_needed, document);
-      hand_over(std::move(document), fault, read);
-    }
+    for (size_t i = 0; i < list.size() && !stopped_; ++i)
+      take_record(input, std::move(list[i]), static_cast<int64_t>(i) + 1, "", read);
   }
 
   void read_text(const Input& input, documents::Reading&& reading, documents::JsonForm form, int64_t read) {

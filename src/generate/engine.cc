@@ -42,7 +42,7 @@ MemoryFit memory_fit(const WeightsPlan& weights, const ModelConfig& config, cons
 }
 
 Model load_model(const Checkpoint& checkpoint, const EngineSetup& setup, const EngineOptions& options,
-                 const WeightsPlan& weights, WeightReading reading, std::optional<int64_t> available) {
+                 const WeightsPlan& weights, std::optional<int64_t> available) {
   MemoryFit least =
       memory_fit(weights, setup.config, setup.device->kernels(), options, {.tokens = 1}, available);
   if (!least.fits())
@@ -54,7 +54,7 @@ Model load_model(const Checkpoint& checkpoint, const EngineSetup& setup, const E
   model.device = setup.device;
   model.compute = setup.compute;
   model.weights = load_weights(checkpoint, model.config, *model.device);
-  set_reading(model.weights, reading);
+  set_reading(model.weights, weights.reading);
   if (!options.adapter.empty()) load_adapter(options.adapter, model);
   return model;
 }
@@ -94,11 +94,11 @@ Engine::Engine(Checkpoint&& checkpoint, const EngineOptions& options)
 Engine::Engine(Checkpoint&& checkpoint, EngineSetup setup, const EngineOptions& options)
     : options_(options),
       free_(options.free_memory ? options.free_memory : setup.device->free_memory()),
-      reading_(settled_reading(options.weights, checkpoint, setup.config, setup.device->kernels(),
-                               setup.compute, free_)),
-      weights_(plan_weights(checkpoint, setup.config, setup.device->kernels(), setup.compute, reading_)),
+      weights_(plan_weights(checkpoint, setup.config, setup.device->kernels(), setup.compute,
+                            settled_reading(options.weights, checkpoint, setup.config,
+                                            setup.device->kernels(), setup.compute, free_))),
       unstretched_(std::move(setup.unstretched)),
-      model_(load_model(checkpoint, setup, options, weights_, reading_, free_)),
+      model_(load_model(checkpoint, setup, options, weights_, free_)),
       prompts_(std::move(setup.prompts)),
       files_(std::move(checkpoint.files)) {
   for (const char* name : {"adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"})

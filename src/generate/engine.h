@@ -97,7 +97,6 @@ class Engine {
 
   EngineOptions options_;
   std::optional<int64_t> free_;  // bytes, before the weights were loaded
-  WeightReading reading_;        // of the weights
   WeightsPlan weights_;          // in memory
   std::optional<PositionConfig> unstretched_;
   Model model_;

@@ -422,14 +422,14 @@ WeightReading settled_reading(WeightReading reading, const Checkpoint& checkpoin
 
 WeightsPlan plan_weights(const Checkpoint& checkpoint, const ModelConfig& config, const Kernels& k,
                          Compute compute, WeightReading reading) {
-  WeightsPlan plan;
+  WeightsPlan plan{.reading = reading};
   Place place = [&](const Tensor& t, const Copy& copy) {
     plan.copied += copied_bytes(t, copy);
     plan.uploaded += copy.needed ? copied_bytes(t, copy) : t.bytes();
     return t;
   };
   Weights weights = Gather{.checkpoint = checkpoint, .config = config, .place = place}.all();
-  set_reading(weights, reading);
+  set_reading(weights, plan.reading);
   plan.mapped = checkpoint.tensor_bytes();
   // Experts get few rows each and are read as they lie (experts.cc).
   for (const LayerWeights& w : weights.layers)

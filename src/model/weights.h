@@ -67,8 +67,9 @@ void set_reading(Weights& weights, WeightReading reading);
 
 /// Bytes of the weights, computed from shapes alone: no tensor is read.
 struct WeightsPlan {
-  int64_t mapped = 0;  // bytes of the files' tensors; load_weights reads each once
-  int64_t copied = 0;  // what load_weights copies into the arena
+  WeightReading reading = WeightReading::Packed;  // that they are planned for
+  int64_t mapped = 0;                             // bytes of the files' tensors; load_weights reads each once
+  int64_t copied = 0;                             // what load_weights copies into the arena
   int64_t uploaded =
       0;  // what lies on a device that is not the host: the tensors in use, copied ones as copies
   int64_t packed = 0;       // what the kernels will pack of the layers for products of many rows in `compute`

@@ -4,9 +4,8 @@
 #include <cmath>
 #include <sstream>
 
-#include "base/text.h"
 #include "cli/program.h"
-#include "tokenizer/pretokenize.h"
+#include "data/tokenizers.h"
 
 namespace longspan {
 
@@ -18,34 +17,8 @@ class Stretch : public ProgramTest {
   std::string byte_model() {
     fs::path model = dir_ / "bytes";
     fs::create_directories(model);
-    Json vocab = Json::object();
-    for (int byte = 0; byte < 256; ++byte) {
-      std::string piece;
-      append_utf8(piece, byte_to_char(static_cast<unsigned char>(byte)));
-      vocab[piece] = byte;
-    }
-    Json added = Json::array();
-    for (const char* token : {"<|im_start|>", "<|im_end|>"}) {
-      int id = 256 + static_cast<int>(added.size());
-      vocab[token] = id;
-      added.push_back({{"id", id},
-                       {"content", token},
-                       {"single_word", false},
-                       {"lstrip", false},
-                       {"rstrip", false},
-                       {"normalized", false},
-                       {"special", true}});
-    }
-    Json byte_level = {
-        {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
     write_file_atomic(model / "tokenizer.json",
-                      dump_json({{"version", "1.0"},
-                                 {"added_tokens", added},
-                                 {"normalizer", nullptr},
-                                 {"pre_tokenizer", byte_level},
-                                 {"post_processor", nullptr},
-                                 {"decoder", byte_level},
-                                 {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", Json::array()}}}}));
+                      dump_json(byte_tokenizer_file({"<|im_start|>", "<|im_end|>"})));
     write_file_atomic(
         model / "tokenizer_config.json",
         dump_json({{"eos_token", "<|im_end|>"},

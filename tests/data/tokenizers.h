@@ -19,11 +19,9 @@
 
 namespace longspan {
 
-/// A token for each byte, id = byte, then the special ones, then `spare` that no text becomes; the eos is
-/// "<eos>" unless it is among the special ones. `config`: more keys of tokenizer_config.json.
-inline Tokenizer byte_tokenizer(std::vector<std::string> special = {}, const std::string& eos = "<eos>",
-                                int spare = 0, Json config = Json::object()) {
-  if (std::find(special.begin(), special.end(), eos) == special.end()) special.push_back(eos);
+/// tokenizer.json of a token for each byte, id = byte, then the special ones, then `spare` that no text
+/// becomes.
+inline Json byte_tokenizer_file(const std::vector<std::string>& special, int spare = 0) {
   Json vocab = Json::object(), added = Json::array();
   for (int byte = 0; byte < 256; ++byte) {
     std::string piece;
@@ -46,14 +44,23 @@ inline Tokenizer byte_tokenizer(std::vector<std::string> special = {}, const std
   for (int i = 0; i < spare; ++i) rows.emplace_back(fmt::format("spare{}", i), static_cast<int>(rows.size()));
   Json byte_level = {
       {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
-  Json file = {{"added_tokens", added},
-               {"normalizer", nullptr},
-               {"pre_tokenizer", byte_level},
-               {"post_processor", nullptr},
-               {"decoder", byte_level},
-               {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", Json::array()}}}};
+  return {{"version", "1.0"},
+          {"added_tokens", added},
+          {"normalizer", nullptr},
+          {"pre_tokenizer", byte_level},
+          {"post_processor", nullptr},
+          {"decoder", byte_level},
+          {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", Json::array()}}}};
+}
+
+/// The same as a tokenizer; the eos is "<eos>" unless it is among the special ones. `config`: more keys of
+/// tokenizer_config.json.
+inline Tokenizer byte_tokenizer(std::vector<std::string> special = {}, const std::string& eos = "<eos>",
+                                int spare = 0, Json config = Json::object()) {
+  if (std::find(special.begin(), special.end(), eos) == special.end()) special.push_back(eos);
   config["eos_token"] = eos;
-  return tokenizer_from_json(file, {.tokenizer_config = config}, "byte_tokenizer");
+  return tokenizer_from_json(byte_tokenizer_file(special, spare), {.tokenizer_config = config},
+                             "byte_tokenizer");
 }
 
 /// tests/golden/tokenizer/NAME.json: byte_level, byte_fallback, unigram, of 2,000 tokens each.

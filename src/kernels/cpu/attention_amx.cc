@@ -17,6 +17,7 @@ namespace {
 // clang-format off
 #include "kernels/cpu/attention_avx512.inc"
 #include "kernels/cpu/attention_bf16_words.inc"
+#include "kernels/cpu/steps.inc"
 #include "kernels/cpu/amx_tiles.inc"
 #include "kernels/cpu/attention_common.inc"
 #include "kernels/cpu/attention_prefill.inc"

@@ -21,6 +21,7 @@ namespace {
 
 #include "kernels/cpu/attention_bare_words.inc"
 #include "kernels/cpu/micro_kernel.inc"
+#include "kernels/cpu/steps.inc"
 // (depends on the above)
 #include "kernels/cpu/attention_common.inc"
 #include "kernels/cpu/attention_decode.inc"

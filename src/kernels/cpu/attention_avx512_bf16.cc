@@ -17,6 +17,7 @@ namespace {
 #include "kernels/cpu/attention_avx512.inc"
 #include "kernels/cpu/attention_bf16_words.inc"
 #include "kernels/cpu/micro_kernel.inc"
+#include "kernels/cpu/steps.inc"
 // (depends on the above)
 #include "kernels/cpu/attention_common.inc"
 #include "kernels/cpu/attention_prefill.inc"

@@ -18,6 +18,7 @@ namespace {
 // clang-format off
 #include "kernels/cpu/attention_avx512.inc"
 #include "kernels/cpu/attention_bf16_words.inc"
+#include "kernels/cpu/steps.inc"
 #include "kernels/cpu/amx_tiles.inc"
 constexpr int64_t kPanelStep = 32, kPanelRows = 256, kPanelDepth = 1024, kPanelTokens = 32;
 #include "kernels/cpu/panel_linear.inc"

@@ -15,6 +15,7 @@ namespace {
 // clang-format off
 #include "kernels/cpu/attention_avx2.inc"
 #include "kernels/cpu/attention_bare_words.inc"
+#include "kernels/cpu/steps.inc"
 #include "kernels/cpu/micro_kernel.inc"
 constexpr int64_t kPanelStep = 24, kPanelRows = 96, kPanelDepth = 512, kPanelTokens = 16;
 #include "kernels/cpu/panel_linear.inc"

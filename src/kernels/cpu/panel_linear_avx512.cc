@@ -18,6 +18,7 @@ namespace {
 // clang-format off
 #include "kernels/cpu/attention_avx512.inc"
 #include "kernels/cpu/attention_bare_words.inc"
+#include "kernels/cpu/steps.inc"
 #include "kernels/cpu/micro_kernel.inc"
 constexpr int64_t kPanelStep = 48, kPanelRows = 96, kPanelDepth = 512, kPanelTokens = 64;
 #include "kernels/cpu/panel_linear.inc"

@@ -18,6 +18,7 @@ namespace {
 // clang-format off
 #include "kernels/cpu/attention_avx512.inc"
 #include "kernels/cpu/attention_bf16_words.inc"
+#include "kernels/cpu/steps.inc"
 #include "kernels/cpu/micro_kernel.inc"
 constexpr int64_t kPanelStep = 48, kPanelRows = 96, kPanelDepth = 1024, kPanelTokens = 64;
 #include "kernels/cpu/panel_linear.inc"
