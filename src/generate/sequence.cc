@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "generate/ngram_draft.h"
+#include "grammar/matcher.h"
 
 namespace longspan {
 
@@ -284,6 +285,8 @@ Generation generate(Sequence& sequence, const Engine& engine, int64_t max_tokens
   Outgoing out(sampling.stop, on_text);
   const std::vector<int32_t> ends = engine.tokenizer().stop_ids();
   const std::vector<int32_t> stops = stop_tokens(engine.tokenizer(), sampling.stop);
+  std::optional<GrammarMatcher> grammar;
+  if (sampling.grammar) grammar.emplace(sampling.grammar, engine.token_trie(), stops);
   Generation result;
   auto start = std::chrono::steady_clock::now();
   Writer writer(sequence, engine);
@@ -293,7 +296,9 @@ Generation generate(Sequence& sequence, const Engine& engine, int64_t max_tokens
   while (static_cast<int64_t>(result.ids.size()) < max_tokens) {
     std::span<float> logits = writer.logits();
     if (sampling.temperature > 0) logits = logits.first(std::min(logits.size(), tokens));
+    if (grammar) grammar->mask(logits);
     int32_t id = sampler.sample(logits, writer.text());
+    if (grammar) id = grammar->nearest_allowed(id);
     if (std::find(ends.begin(), ends.end(), id) != ends.end()) {
       result.reason = StopReason::EndToken;
       break;
@@ -309,6 +314,11 @@ Generation generate(Sequence& sequence, const Engine& engine, int64_t max_tokens
     }
     if (out.stopped()) {
       result.reason = StopReason::StopString;
+      break;
+    }
+    if (grammar) grammar->accept(id);
+    if (grammar && grammar->finished()) {
+      result.reason = StopReason::EndToken;
       break;
     }
     if (int64_t left = max_tokens - std::ssize(result.ids); left > 0) writer.take(id, left - 1);
