@@ -37,8 +37,10 @@ bool SchedulerWorker::read_prompt() {
     bool read = false;
     guarded({readers.data() + (turn_ + i) % readers.size(), 1}, [&] {
       if (!stream.request().score_prompt) {
-        take_from_cache(stream);
+        take_from_cache(stream, Take::WholePages);
+        // The last page, of which only some tokens are of use, waits until no other prompt brings it whole.
         if (behind_another(stream)) return;
+        take_from_cache(stream, Take::APartToo);
       }
       read = true;
       read_pass(stream, rows_of_pass(stream));
@@ -72,7 +74,7 @@ bool SchedulerWorker::behind_another(const Stream& stream) const {
 }
 
 /// Pages that hold what comes next.
-void SchedulerWorker::take_from_cache(Stream& stream) {
+void SchedulerWorker::take_from_cache(Stream& stream, Take take) {
   const std::vector<int32_t>& prompt = stream.request().prompt;
   int64_t at = stream.length(), most = std::ssize(prompt) - kLeastRows;
   if (at % kPageTokens != 0 || most <= at || keys_depend_on_history(stream.sequence->position())) return;
@@ -86,10 +88,7 @@ void SchedulerWorker::take_from_cache(Stream& stream) {
     }
   }
   at = stream.length();
-  // The last page, of which only some tokens are of use, waits until no other prompt brings it whole.
-  bool whole = match.tokens % kPageTokens == 0;
-  int64_t usable = whole || match.tokens - at < kPageTokens ? match.tokens
-                                                            : match.tokens / kPageTokens * kPageTokens;
+  int64_t usable = take == Take::APartToo ? match.tokens : match.tokens / kPageTokens * kPageTokens;
   if (usable <= at || at % kPageTokens != 0) return;
   for (int64_t from = at; from < usable; from += kPageTokens)
     stream.sequence->share(part(prompt, from, std::min(kPageTokens, usable - from)),

@@ -315,7 +315,9 @@ void SchedulerWorker::finish(Stream& stream, Finish how, const std::string& erro
 void SchedulerWorker::remove_done() {
   auto removed = static_cast<int64_t>(streams_.remove_if([](const Stream& stream) { return stream.done; }));
   if (removed == 0) return;
+  int64_t used = pool_->taken() - cache_.evictable();
   std::lock_guard lock(front_.mutex_);
+  front_.figures_.pages_used = used;
   front_.running_ -= removed;
   if (front_.waiting_.empty() && front_.running_ == 0) front_.emptied_.notify_all();
 }

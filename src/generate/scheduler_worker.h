@@ -64,7 +64,8 @@ class SchedulerWorker {
   // scheduler_prompts.cc: reading prompts
   bool read_prompt();
   bool behind_another(const Stream& stream) const;
-  void take_from_cache(Stream& stream);
+  enum class Take { WholePages, APartToo };
+  void take_from_cache(Stream& stream, Take take);
   void take_from_disk(Stream& stream);
   int64_t rows_of_pass(const Stream& stream) const;
   void read_pass(Stream& stream, int64_t rows);
