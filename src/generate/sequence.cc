@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "base/error.h"
-#include "base/text.h"
+#include "generate/answer_text.h"
 #include "generate/ngram_draft.h"
 #include "grammar/matcher.h"
 
@@ -69,6 +69,8 @@ bool Sequence::feed(std::span<const int32_t> ids, const Progress& progress) {
   return feed_from(ids.empty() ? 0 : ids.size() - 1, ids, progress);
 }
 
+void Sequence::read_on(std::span<const int32_t> ids) { read_ids(ids, {}); }
+
 void Sequence::feed_each(std::span<const int32_t> ids) { feed_from(0, ids, {}); }
 
 bool Sequence::score(std::span<const int32_t> ids, std::vector<float>& out, const Progress& progress,
@@ -120,6 +122,12 @@ void Sequence::adopt(std::span<const int32_t> ids) {
   took(ids);
 }
 
+void Sequence::share(std::span<const int32_t> ids, int32_t page) {
+  prepare(ids.size());
+  cache_.share(page, std::ssize(ids));
+  took(ids);
+}
+
 void Sequence::truncate(int64_t n) {
   cache_.truncate(n);
   size_t gone = (ids_.size() - static_cast<size_t>(n)) * vocabulary();
@@ -166,57 +174,6 @@ void feed_together(std::span<Sequence* const> sequences, std::span<const std::sp
 }
 
 namespace {
-
-/// Text on its way out: holds back what may become a stop string, and incomplete characters.
-class Outgoing {
- public:
-  Outgoing(const std::vector<std::string>& stops, const std::function<bool(std::string_view)>& on_text)
-      : stops_(stops), on_text_(on_text) {}
-
-  /// False when the receiver asked to stop.
-  bool add(std::string_view bytes) {
-    text_ += bytes;
-    for (const std::string& stop : stops_) {
-      size_t from = sent_ > stop.size() ? sent_ - stop.size() : 0,
-             at = stop.empty() ? std::string::npos : text_.find(stop, from);
-      if (at != std::string::npos && at < stop_at_) stop_at_ = at;
-    }
-    if (stopped()) text_.resize(stop_at_);
-    return send(stopped() ? text_.size() : text_.size() - held());
-  }
-  bool stopped() const { return stop_at_ != std::string::npos; }
-  void finish() { send(text_.size()); }
-  std::string text() const { return valid_utf8(text_); }
-
- private:
-  /// Bytes at the end that may be the beginning of a stop string or of a character.
-  size_t held() const {
-    size_t held = text_.size() - complete_utf8_prefix(text_);
-    for (const std::string& stop : stops_)
-      for (size_t n = std::min(stop.size() - (stop.empty() ? 0 : 1), text_.size()); n > held; --n)
-        if (text_.compare(text_.size() - n, n, stop, 0, n) == 0) held = n;
-    return held;
-  }
-  bool send(size_t end) {
-    if (end <= sent_) return true;
-    std::string part = valid_utf8(std::string_view(text_).substr(sent_, end - sent_));
-    sent_ = end;
-    return !on_text_ || on_text_(part);
-  }
-
-  const std::vector<std::string>& stops_;
-  const std::function<bool(std::string_view)>& on_text_;
-  std::string text_;
-  size_t sent_ = 0, stop_at_ = std::string::npos;
-};
-
-/// Stop strings that are special tokens: these add nothing to the text, so they are found by id.
-std::vector<int32_t> stop_tokens(const Tokenizer& tokenizer, const std::vector<std::string>& stops) {
-  std::vector<int32_t> ids;
-  for (const std::string& stop : stops)
-    if (int32_t id = tokenizer.token_id(stop); id >= 0 && tokenizer.is_special(id)) ids.push_back(id);
-  return ids;
-}
 
 /// The text as it grows, and the logits of its next token. Tokens that a draft foresaw are read with the
 /// token before them: where the text goes on with them, their logits are there already; the others are
@@ -282,7 +239,8 @@ class Writer {
 Generation generate(Sequence& sequence, const Engine& engine, int64_t max_tokens,
                     const SamplingOptions& sampling, const std::function<bool(std::string_view)>& on_text) {
   Sampler sampler(sampling);
-  Outgoing out(sampling.stop, on_text);
+  AnswerText out(sampling.stop);
+  auto show = [&](const std::string& part) { return part.empty() || !on_text || on_text(part); };
   const std::vector<int32_t> ends = engine.tokenizer().stop_ids();
   const std::vector<int32_t> stops = stop_tokens(engine.tokenizer(), sampling.stop);
   std::optional<GrammarMatcher> grammar;
@@ -308,7 +266,7 @@ Generation generate(Sequence& sequence, const Engine& engine, int64_t max_tokens
       break;
     }
     result.ids.push_back(id);
-    if (!out.add(engine.tokenizer().token_bytes(id))) {
+    if (!show(out.add(engine.tokenizer().token_bytes(id)))) {
       result.reason = StopReason::Interrupted;
       break;
     }
@@ -326,7 +284,7 @@ Generation generate(Sequence& sequence, const Engine& engine, int64_t max_tokens
   writer.forget();
   result.drafted = writer.drafted(), result.accepted = writer.accepted();
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (result.reason != StopReason::Interrupted) out.finish();
+  if (result.reason != StopReason::Interrupted) show(out.finish());
   result.text = out.text();
   return result;
 }

@@ -32,6 +32,8 @@ class Sequence {
   /// Feeds ids in chunks; afterwards logits() is for the last one. False when progress asked to stop (what
   /// was fed until then stays). Error when the declared length is exceeded.
   bool feed(std::span<const int32_t> ids, const Progress& progress = {});
+  /// Feeds ids in chunks; nobody wants logits.
+  void read_on(std::span<const int32_t> ids);
   /// Feeds a few ids; afterwards logits_after(n) is there for each of them.
   void feed_each(std::span<const int32_t> ids);
 
@@ -59,6 +61,11 @@ class Sequence {
   /// Makes an empty sequence hold `ids`, whose keys and values another sequence computed under an equal spec:
   /// the caller writes them to the pages of cache(). Error when the declared length is exceeded.
   void adopt(std::span<const int32_t> ids);
+
+  /// Goes on with ids whose keys and values are the first of a page that other sequences under an equal spec
+  /// hold, too. The sequence is a multiple of kPageTokens tokens long. Error when the declared length is
+  /// exceeded.
+  void share(std::span<const int32_t> ids, int32_t page);
 
   /// [V] after the last token fed.
   std::span<float> logits() { return std::span(logits_).last(std::min(logits_.size(), vocabulary())); }
