@@ -146,6 +146,9 @@ HttpServer::HttpServer(const HttpLimits& limits) : limits_(limits) {
   };
   set_payload_max_length(static_cast<size_t>(limits.body_bytes));
   set_tcp_nodelay(true);
+  // What the header Keep-Alive says; Connection keeps the time.
+  set_keep_alive_max_count(size_t{1} << 20);
+  set_keep_alive_timeout(static_cast<time_t>(limits.idle_seconds));
   // The address may be taken again at once after a restart; two servers never share a port.
   set_socket_options([](socket_t sock) {
     int yes = 1;
