@@ -2,7 +2,7 @@
 // answer shares its words with. Elements are made by hand; nothing ever parses HTML that came from outside.
 
 import {markdown} from './markdown.js';
-import {passages, related} from './passages.js';
+import {attended, passages, related} from './passages.js';
 import {messagesOf, ReadingClock} from './prompt.js';
 import * as server from './server.js';
 import * as store from './store.js';
@@ -153,11 +153,11 @@ function foundIn(turn) {
   const known = turn.found.map(f => ({...f, document: documents.find(d => d.id === f.id)})).filter(f => f.document?.passages[f.index]);
   if (!turn.found.length) return [element('p', {className: 'remark', textContent: say('nothing_found')})];
   if (!known.length) return [];
-  const box = element('div', {className: 'found'}, element('p', {textContent: say('found')}));
-  for (const {document, index} of known) {
+  const box = element('div', {className: 'found'}, element('p', {textContent: say(turn.by === 'attention' ? 'found_attention' : 'found')}));
+  for (const {document, index, share} of known) {
     const passage = document.passages[index];
     const hits = known.filter(f => f.document === document).map(f => f.index);
-    const line = `${documents.length > 1 ? document.name + ', ' : ''}${placeOf(passage, index)}: ${passage.text.replace(/\s+/g, ' ').slice(0, 140)}${passage.text.length > 140 ? '…' : ''}`;
+    const line = `${share ? say('share', (100 * share).toFixed(1)) + ', ' : ''}${documents.length > 1 ? document.name + ', ' : ''}${placeOf(passage, index)}: ${passage.text.replace(/\s+/g, ' ').slice(0, 140)}${passage.text.length > 140 ? '…' : ''}`;
     box.append(button(line, event => {
       opener = event.currentTarget;
       openReader(document, hits, index);
@@ -183,7 +183,7 @@ function turnElement(turn, i) {
   const text = element('div', {className: 'text'});
   if (turn.role === 'user') text.textContent = turn.text;
   else text.append(...markdown(turn.text));
-  return element('article', {className: `turn ${turn.role === 'user' ? 'user' : 'answer'}`}, element('h3', {textContent: say(turn.role === 'user' ? 'you' : 'answer')}), text, toolsOf(turn, i), ...foundIn(turn));
+  return element('article', {className: `turn ${turn.role === 'user' ? 'user' : 'answer'}`}, element('h2', {textContent: say(turn.role === 'user' ? 'you' : 'answer')}), text, toolsOf(turn, i), ...foundIn(turn));
 }
 
 function showTurns() {
@@ -270,6 +270,7 @@ async function receive(messages, answer, controller) {
       if (!drawn) requestAnimationFrame(draw);
       drawn = true;
     }
+    if (news.attention) answer.attention = news.attention;
     if (news.finish === 'length') answer.note = 'cut';
     if (news.usage) {
       const seconds = news.timings ? (news.timings.prompt_ms + news.timings.predicted_ms) / 1000 : (performance.now() - start) / 1000;
@@ -293,8 +294,12 @@ function finish(question, answer) {
     conversation.turns.length -= 2;
     if (!$('question').value) $('question').value = question;
   } else if (documents.length) {
-    answer.found = related(documents, question, answer.text).map(({document, index}) => ({id: documents[document].id, index}));
+    const looked = answer.attention ? attended(documents, answer.attention) : [];
+    const found = looked.length ? looked : related(documents, question, answer.text);
+    answer.by = looked.length ? 'attention' : 'words';
+    answer.found = found.map(({document, index, share}) => ({id: documents[document].id, index, share}));
   }
+  delete answer.attention;
   setRunning(null);
   showTurns();
   try {

@@ -1,32 +1,37 @@
-// A document as passages, and those that an answer shares its words with. This compares words; it does not know what
-// the model attended to.
+// A document as passages, and those that an answer drew on: by the model's attention where the server measures it, else
+// by the words that they share with the answer, which is no measure of the model.
 
 const kMostCharacters = 700;
 
-/// {text, page, chapter} in order. The server's reader puts lines [page N] and [chapter N] into PDFs and EPUBs.
+/// {text, start, page, chapter} in order; start is where it begins in the text. The server's reader puts lines [page N]
+/// and [chapter N] into PDFs and EPUBs.
 export function passages(text) {
   const out = [];
-  let page, chapter, current = '';
+  let page, chapter, current = '', start = 0, at = 0;
   const close = () => {
-    if (current.trim()) out.push({text: current.trim(), page, chapter});
+    if (current.trim()) out.push({text: current.trim(), start, page, chapter});
     current = '';
   };
-  for (const block of text.split(/\n/)) {
-    const mark = /^\[(page|chapter) (\d+)\]$/.exec(block);
+  for (const line of text.split('\n')) {
+    const mark = /^\[(page|chapter) (\d+)\]$/.exec(line);
     if (mark) {
       close();
       if (mark[1] === 'page') page = mark[2];
       else chapter = mark[2];
-    } else if (!block.trim()) {
+    } else if (!line.trim()) {
       close();
     } else {
       // Long paragraphs end after a sentence.
-      for (const sentence of block.length > kMostCharacters ? block.match(/.+?(?:[.!?]+\s+|[。！？]+|$)/gu) ?? [block] : [block]) {
+      let within = at;
+      for (const sentence of line.length > kMostCharacters ? line.match(/.+?(?:[.!?]+\s+|[。！？]+|$)/gu) ?? [line] : [line]) {
         if (current && current.length + sentence.length > kMostCharacters) close();
+        if (!current) start = within;
         current += sentence;
+        within += sentence.length;
       }
       current += '\n';
     }
+    at += line.length + 1;
   }
   close();
   return out;
@@ -65,4 +70,27 @@ export function related(documents, question, answer, most = 3) {
   scored.sort((a, b) => b.score - a.score);
   const best = scored[0]?.score ?? 0;
   return scored.slice(0, most).filter(s => s.score > 0.2 && s.score > best / 3);
+}
+
+/// Where the model looked: `windows` are parts of the prompt, {share, text}, with their share of the attention. The
+/// passages of documents that hold the most of it: {document, index, share}, best first.
+export function attended(documents, windows, most = 3) {
+  const sums = new Map();
+  for (const {share, text} of windows) {
+    const part = text.replace(/^\uFFFD+|\uFFFD+$/g, '').trim();
+    if (part.length < 8) continue;
+    documents.forEach((document, d) => {
+      const at = document.text.indexOf(part);
+      if (at < 0) return;
+      const middle = at + part.length / 2;
+      let index = document.passages.findIndex(p => p.start > middle);
+      index = index < 0 ? document.passages.length - 1 : index - 1;
+      const key = `${d} ${index}`;
+      if (index >= 0) sums.set(key, (sums.get(key) ?? 0) + share);
+    });
+  }
+  return [...sums].sort((a, b) => b[1] - a[1]).slice(0, most).map(([key, share]) => {
+    const [document, index] = key.split(' ').map(Number);
+    return {document, index, share};
+  });
 }

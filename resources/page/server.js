@@ -37,7 +37,7 @@ export async function model() {
 export async function readDocument(file) {
   const form = new FormData();
   form.append('file', file, file.name);
-  return (await call('/v1/documents', {method: 'POST', body: form})).json();
+  return (await call('/documents', {method: 'POST', body: form})).json();
 }
 
 export async function countTokens(messages, signal) {
@@ -58,9 +58,10 @@ async function* events(response) {
   }
 }
 
-/// Yields {progress: {place, processed, total, cache}}, {text}, {finish}, {usage, timings}; ends whole or with an Error.
+/// Yields {progress: {place, processed, cache}}, {text}, {finish}, {attention: [{share, text}]}, {usage, timings}; ends
+/// whole or with an Error.
 export async function* chat(messages, signal) {
-  const response = await post('/v1/chat/completions', {messages, stream: true, stream_options: {include_usage: true}, return_progress: true, temperature: 0}, signal);
+  const response = await post('/v1/chat/completions', {messages, stream: true, stream_options: {include_usage: true}, return_progress: true, attention: true, temperature: 0}, signal);
   let whole = false;
   for await (const data of events(response)) {
     if (data === '[DONE]') {
@@ -73,6 +74,7 @@ export async function* chat(messages, signal) {
     const choice = chunk.choices && chunk.choices[0];
     if (choice && choice.delta && choice.delta.content) yield {text: choice.delta.content};
     if (choice && choice.finish_reason) yield {finish: choice.finish_reason};
+    if (chunk.attention) yield {attention: chunk.attention};
     if (chunk.usage) yield {usage: chunk.usage, timings: chunk.timings};
   }
   if (!whole) throw new ServerError('', 0);

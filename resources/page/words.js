@@ -12,7 +12,8 @@ const en = {
   uploading: 'Reading {0} …', remove: 'Remove {0}', open: 'Show the text of {0}', you: 'You', answer: 'Answer', edit: 'Edit', copy: 'Copy', copied: 'Copied', again: 'Ask again',
   counting: 'Counting tokens …', waiting: 'Waiting: place {0} in the queue', reading: 'Reading {0} of {1} tokens', left: '{0}, about {1} left', writing: 'Writing …', done: 'Done.', stopped: 'Stopped.',
   cut: 'The answer reached its limit.', broken: 'The connection broke off.', figures: '{0} tokens read, {1} of them before; {2} written in {3} s', empty: 'Drop a document on the page, then ask about it.',
-  found: 'Passages with the most words in common with the answer (a comparison of words, not the model’s attention):', nothing_found: 'No passage shares rare words with the answer.', place: 'page {0}', chapter: 'chapter {0}', passage: 'passage {0}',
+  found: 'Passages with the most words in common with the answer (a comparison of words, not the model’s attention):', found_attention: 'Passages with the most attention while the first words of the answer were written (mean over all layers and heads; it shows where the model looked, not why):', share: '{0} %',
+  nothing_found: 'No passage shares rare words with the answer.', place: 'page {0}', chapter: 'chapter {0}', passage: 'passage {0}',
   seconds: '{0} s', minutes: '{0} min', untitled: 'Untitled', dismiss: 'Dismiss', missing: 'The text of {0} is no longer in this browser; add the file again.', too_long: 'The text needs {0} tokens and the window has {1}; remove a document or begin a new conversation.',
 };
 
@@ -28,7 +29,8 @@ const zh = {
   uploading: '正在读取 {0} …', remove: '移除 {0}', open: '显示 {0} 的正文', you: '你', answer: '回答', edit: '编辑', copy: '复制', copied: '已复制', again: '重新提问',
   counting: '正在计算词元 …', waiting: '排队中：第 {0} 位', reading: '已读 {0} / {1} 个词元', left: '{0}，约剩 {1}', writing: '正在回答 …', done: '完成。', stopped: '已停止。',
   cut: '回答达到长度上限。', broken: '连接中断。', figures: '读取 {0} 个词元，其中 {1} 个此前已读；{3} 秒写出 {2} 个', empty: '把文档拖到页面上，然后提问。',
-  found: '与回答共有词语最多的段落（只比较词语，不是模型的注意力）：', nothing_found: '没有段落与回答共有少见的词语。', place: '第 {0} 页', chapter: '第 {0} 章', passage: '第 {0} 段',
+  found: '与回答共有词语最多的段落（只比较词语，不是模型的注意力）：', found_attention: '写出回答开头时注意力最集中的段落（所有层与头的平均；表示模型看向何处，而非原因）：', share: '{0} %',
+  nothing_found: '没有段落与回答共有少见的词语。', place: '第 {0} 页', chapter: '第 {0} 章', passage: '第 {0} 段',
   seconds: '{0} 秒', minutes: '{0} 分钟', untitled: '未命名', dismiss: '关闭提示', missing: '{0} 的正文已不在此浏览器中，请重新添加文件。', too_long: '文本需要 {0} 个词元，窗口只有 {1} 个；请移除文档或开始新对话。',
 };
 

@@ -20,6 +20,7 @@ struct AnswerRequest {
   std::vector<int32_t> prompt;  // at least one token
   int64_t max_tokens = 0;       // of the answer; 0: the prompt is read only
   ChoiceOptions choice = {};    // its stop strings end the answer
+  bool attention = false;       // how much of it the answer's first tokens paid to the prompt is wanted
   bool score_prompt = false;    // log-probabilities of the prompt's tokens are wanted (choice.logprobs)
   int64_t declared_length = 0;  // for methods that depend on the length; 0: prompt and answer
   int priority = 0;             // lower ones begin first
@@ -31,14 +32,16 @@ enum class Finish { None, Length, End, Stop, Cancelled, TimedOut, Failed };
 
 /// What is new since it was asked last; counts are totals.
 struct AnswerNews {
-  int64_t place = 0;               // in the queue, from 1; 0: it has begun
-  int64_t read = 0, reused = 0;    // tokens of the prompt that are in the cache; of them those it did not read
-  int64_t stored = 0;              // of these from the disk
-  int64_t written = 0;             // tokens of the answer
-  std::string text = {};           // valid UTF-8
-  std::vector<int32_t> ids = {};   // whose text that is, and those that have none
+  int64_t place = 0;              // in the queue, from 1; 0: it has begun
+  int64_t read = 0, reused = 0;   // tokens of the prompt that are in the cache; of them those it did not read
+  int64_t stored = 0;             // of these from the disk
+  int64_t written = 0;            // tokens of the answer
+  std::string text = {};          // valid UTF-8
+  std::vector<int32_t> ids = {};  // whose text that is, and those that have none
   std::vector<ScoredToken> tokens = {};  // the same with logprobs, where these were asked for
   std::vector<ScoredToken> prompt = {};  // once, where the prompt's were: the first has no value
+  // Once, with the end, where it was asked for: of each token of the prompt (attention_mass.h).
+  std::vector<float> attention = {};
   Finish finish = Finish::None;
   std::string error = {};  // of Failed
   double waited_s = 0, prefill_s = 0, decode_s = 0;

@@ -142,8 +142,10 @@ std::shared_ptr<KvPool> Engine::make_pool(int64_t copies, int64_t tokens) const 
 }
 
 std::shared_ptr<const TokenTrie> Engine::token_trie() const {
-  if (!token_trie_) token_trie_ = std::make_shared<const TokenTrie>(longspan::token_trie(tokenizer()));
-  return token_trie_;
+  std::lock_guard lock(lazy_trie_->mutex);
+  if (!lazy_trie_->trie)
+    lazy_trie_->trie = std::make_shared<const TokenTrie>(longspan::token_trie(tokenizer()));
+  return lazy_trie_->trie;
 }
 
 }  // namespace longspan

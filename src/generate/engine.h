@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -92,7 +93,7 @@ class Engine {
   /// Memory for the caches of sequences that need `copies` rotations of their keys, with room for `tokens`
   /// tokens (or for what the machine could ever hold).
   std::shared_ptr<KvPool> make_pool(int64_t copies, int64_t tokens) const;
-  /// The tokenizer's, made when it is first asked for.
+  /// The tokenizer's, made when it is first asked for. Thread-safe.
   std::shared_ptr<const TokenTrie> token_trie() const;
 
  private:
@@ -104,7 +105,11 @@ class Engine {
   std::optional<PositionConfig> unstretched_;
   Model model_;
   PromptMaker prompts_;
-  mutable std::shared_ptr<const TokenTrie> token_trie_;
+  struct LazyTrie {
+    std::mutex mutex;
+    std::shared_ptr<const TokenTrie> trie;
+  };
+  std::shared_ptr<LazyTrie> lazy_trie_ = std::make_shared<LazyTrie>();
   mutable std::map<std::array<int64_t, 3>, Activations> buffers_;  // key: how many rotations a spec has
   std::vector<MappedFile> files_;  // weights that were not converted are views into these
   std::string config_text_;

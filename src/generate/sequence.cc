@@ -71,6 +71,10 @@ bool Sequence::feed(std::span<const int32_t> ids, const Progress& progress) {
 
 void Sequence::read_on(std::span<const int32_t> ids) { read_ids(ids, {}); }
 
+void Sequence::observe(std::span<const int32_t> ids, const AttentionObserver& observer) {
+  read_ids(ids, {.observer = observer});
+}
+
 void Sequence::feed_each(std::span<const int32_t> ids) { feed_from(0, ids, {}); }
 
 bool Sequence::score(std::span<const int32_t> ids, std::vector<float>& out, const Progress& progress,

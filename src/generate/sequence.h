@@ -34,6 +34,8 @@ class Sequence {
   bool feed(std::span<const int32_t> ids, const Progress& progress = {});
   /// Feeds ids in chunks; nobody wants logits.
   void read_on(std::span<const int32_t> ids);
+  /// The same, and calls `observer` at each layer of each pass.
+  void observe(std::span<const int32_t> ids, const AttentionObserver& observer);
   /// Feeds a few ids; afterwards logits_after(n) is there for each of them.
   void feed_each(std::span<const int32_t> ids);
 

@@ -15,9 +15,9 @@
 
 namespace longspan::server {
 
-constexpr int64_t kMostChoices = 16;       // n
-constexpr size_t kMostPrompts = 256;       // of one request
-constexpr int64_t kMostLogprobs = 20;      // alternatives beside a token
+constexpr int64_t kMostChoices = 16;        // n
+constexpr size_t kMostPrompts = 256;        // of one request
+constexpr int64_t kMostLogprobs = 20;       // alternatives beside a token
 constexpr int64_t kDefaultTextTokens = 16;  // of a plain completion, as OpenAI has it
 
 /// What chats and plain completions have in common.
@@ -28,7 +28,8 @@ struct Call {
   std::optional<int64_t> max_tokens;
   int64_t n = 1;
   bool stream = false, include_usage = false;
-  bool progress = false;  // chunks of a stream say how far the prompt has been read
+  bool progress = false;   // chunks of a stream say how far the prompt has been read
+  bool attention = false;  // where the first answer looked in the prompt is told with its end
   int priority = 0;
   std::string user;
   double timeout_s = 0;         // 0: the server's
@@ -40,8 +41,8 @@ struct Call {
 
 struct ChatCall : Call {
   std::vector<ChatMessage> messages;
-  Json tools;                     // null: none
-  std::string tool_choice;        // "auto", "none", "required", or the name of a function after "function:"
+  Json tools;               // null: none
+  std::string tool_choice;  // "auto", "none", "required", or the name of a function after "function:"
   Json template_variables = Json::object();
 };
 

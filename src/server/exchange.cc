@@ -16,7 +16,8 @@ std::string event(const Json& value) { return "data: " + dump_json(value) + "\n\
 
 ApiError error_of(const AnswerNews& news) {
   if (news.finish == Finish::TimedOut)
-    return {504, "server_error", "the request's time was over before its answer was complete", "timeout", "timeout"};
+    return {504, "server_error", "the request's time was over before its answer was complete", "timeout",
+            "timeout"};
   if (news.finish == Finish::Cancelled)
     return {503, "server_error", "the server is closing; the answer was broken off", "", "closing"};
   return {500, "server_error", news.error, "", "failed"};
@@ -45,6 +46,7 @@ bool Exchange::gather() {
     choice.ids.insert(choice.ids.end(), news.ids.begin(), news.ids.end());
     std::move(news.tokens.begin(), news.tokens.end(), std::back_inserter(choice.tokens));
     if (!news.prompt.empty()) choice.prompt = std::move(news.prompt);
+    if (!news.attention.empty()) choice.attention = std::move(news.attention);
     news.text.clear(), news.ids.clear(), news.tokens.clear(), news.prompt.clear();
     choice.last = std::move(news);
     all &= choice.last.finish != Finish::None;
@@ -73,12 +75,15 @@ Json Exchange::usage() const {
 /// Of the first answer, under llama.cpp's names.
 Json Exchange::timings() const {
   const AnswerNews& news = choices_[0].last;
-  return {{"queued_ms", news.waited_s * 1e3},
-          {"cache_n", news.reused},
-          {"prompt_n", news.read - news.reused},
-          {"prompt_ms", news.prefill_s * 1e3},
-          {"predicted_n", news.written},
-          {"predicted_ms", news.decode_s * 1e3}};
+  return {{"queued_ms", news.waited_s * 1e3},    {"cache_n", news.reused},
+          {"prompt_n", news.read - news.reused}, {"prompt_ms", news.prefill_s * 1e3},
+          {"predicted_n", news.written},         {"predicted_ms", news.decode_s * 1e3}};
+}
+
+/// Null where nobody asked, or nothing is known.
+Json Exchange::attention() const {
+  if (!form_.attention || choices_[0].attention.empty()) return nullptr;
+  return form_.attention(choices_[0]);
 }
 
 Json Exchange::whole(const std::function<bool()>& left) {
@@ -95,6 +100,7 @@ Json Exchange::whole(const std::function<bool()>& left) {
   }
   reply["usage"] = usage();
   reply["timings"] = timings();
+  if (Json looked = attention(); !looked.is_null()) reply["attention"] = std::move(looked);
   return reply;
 }
 
@@ -114,7 +120,8 @@ void Exchange::add_progress(std::string& events) {
   events += event(chunk);
 }
 
-bool Exchange::stream(const std::function<bool(const std::string&)>& write, const std::function<bool()>& left) {
+bool Exchange::stream(const std::function<bool(const std::string&)>& write,
+                      const std::function<bool()>& left) {
   answers_->wait(kTurn);
   bool all = gather();
   std::string events;
@@ -136,6 +143,12 @@ bool Exchange::stream(const std::function<bool(const std::string&)>& write, cons
     if (told_[i] && form_.done) form_.done(choices_[i], i);
   }
   if (all) {
+    if (Json looked = attention(); !looked.is_null()) {
+      Json chunk = frame(form_.chunk_object);
+      chunk["choices"] = Json::array();
+      chunk["attention"] = std::move(looked);
+      events += event(chunk);
+    }
     if (form_.include_usage) {
       Json chunk = frame(form_.chunk_object);
       chunk["choices"] = Json::array();
