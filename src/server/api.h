@@ -34,6 +34,8 @@ class Api {
   Json model(const std::string& name) const;
   Json tokenize(const Json& request);
   Json detokenize(const Json& request) const;
+  /// The named tokens, as lm-eval's remote tokenizer asks for them.
+  Json tokenizer_info() const;
   Json apply_template(const Json& request) const;
   /// A file of any kind to text (documents/document.h).
   Json read_document(std::string bytes, const std::string& name) const;

@@ -246,6 +246,7 @@ void Server::define_routes() {
   route("GET", "/v1/models/(.+)", [this](const auto& q, auto& r) { put(r, api_.model(q.matches[1])); });
   route("POST", "/tokenize", [this](const auto& q, auto& r) { put(r, api_.tokenize(body_of(q))); });
   route("POST", "/detokenize", [this](const auto& q, auto& r) { put(r, api_.detokenize(body_of(q))); });
+  route("GET", "/tokenizer_info", [this](const auto&, auto& r) { put(r, api_.tokenizer_info()); });
   route("POST", "/apply-template", [this](const auto& q, auto& r) { put(r, api_.apply_template(body_of(q))); });
   route("POST", "/documents", [this](const auto& q, auto& r) {
     if (q.is_multipart_form_data()) {
