@@ -31,12 +31,12 @@ enum class Finish { None, Length, End, Stop, Cancelled, TimedOut, Failed };
 
 /// What is new since it was asked last; counts are totals.
 struct AnswerNews {
-  int64_t place = 0;               // in the queue, from 1; 0: it has begun
-  int64_t read = 0, reused = 0;    // tokens of the prompt that are in the cache; of them those it did not read
-  int64_t stored = 0;              // of these from the disk
-  int64_t written = 0;             // tokens of the answer
-  std::string text = {};           // valid UTF-8
-  std::vector<int32_t> ids = {};   // whose text that is, and those that have none
+  int64_t place = 0;              // in the queue, from 1; 0: it has begun
+  int64_t read = 0, reused = 0;   // tokens of the prompt that are in the cache; of them those it did not read
+  int64_t stored = 0;             // of these from the disk
+  int64_t written = 0;            // tokens of the answer
+  std::string text = {};          // valid UTF-8
+  std::vector<int32_t> ids = {};  // whose text that is, and those that have none
   std::vector<ScoredToken> tokens = {};  // the same with logprobs, where these were asked for
   std::vector<ScoredToken> prompt = {};  // once, where the prompt's were: the first has no value
   Finish finish = Finish::None;

@@ -110,7 +110,8 @@ void SchedulerWorker::take_from_disk(Stream& stream) {
     for (const std::string& sentence : found.remarks) options_.remark(sentence);
   if (found.tokens == 0) return;
   int64_t whole = found.tokens / kPageTokens * kPageTokens;
-  cache_.add(stream.of_class, part(prompt, 0, whole), sequence.cache().pages().first(static_cast<size_t>(whole / kPageTokens)));
+  cache_.add(stream.of_class, part(prompt, 0, whole),
+             sequence.cache().pages().first(static_cast<size_t>(whole / kPageTokens)));
   figures([&](SchedulerFigures& f) { f.stored_tokens += found.tokens - held; });
   stream.from.answers->tell(stream.from.index, [&](AnswerNews& news) {
     news.read = news.reused = found.tokens;
@@ -169,8 +170,8 @@ void SchedulerWorker::score_pass(Stream& stream, int64_t rows) {
   sequence.feed_each(stream.left().first(static_cast<size_t>(rows)));
   if (before == 0) stream.scores.push_back({.id = prompt[0]});
   for (int64_t i = before + 1; i <= before + rows && i < std::ssize(prompt); ++i)
-    stream.scores.push_back(scored(sequence.logits_after(static_cast<size_t>(i)), prompt[static_cast<size_t>(i)],
-                                   stream.request().choice.logprobs));
+    stream.scores.push_back(scored(sequence.logits_after(static_cast<size_t>(i)),
+                                   prompt[static_cast<size_t>(i)], stream.request().choice.logprobs));
 }
 
 void SchedulerWorker::prompt_read(Stream& stream) {

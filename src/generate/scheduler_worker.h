@@ -27,17 +27,18 @@ class SchedulerWorker {
     std::unique_ptr<Sequence> sequence;
     TokenChooser chooser;
     AnswerText text;
-    std::vector<int32_t> stops;  // special tokens that are stop strings
-    int64_t of_class = 0;        // of its pages in the prefix cache
-    int64_t pages = 0;           // that it may come to hold
-    bool writes = false;         // the prompt has been read
-    int32_t next = -1;           // chosen, not yet fed
+    std::vector<int32_t> stops;         // special tokens that are stop strings
+    int64_t of_class = 0;               // of its pages in the prefix cache
+    int64_t pages = 0;                  // that it may come to hold
+    bool writes = false;                // the prompt has been read
+    int32_t next = -1;                  // chosen, not yet fed
     int64_t written = 0, computed = 0;  // tokens of the answer; of the prompt, by passes of its own
     bool looked_on_disk = false;
-    double row_seconds = 0;      // of its last pass over the prompt
+    double row_seconds = 0;  // of its last pass over the prompt
     std::vector<ScoredToken> unsent = {}, scores = {};
     std::vector<int32_t> unsent_ids = {};
-    Time begun, read = {}, told = {};  // when it began, when its prompt had been read, when its last token came
+    Time begun, read = {},
+                told = {};  // when it began, when its prompt had been read, when its last token came
     bool done = false;
 
     const AnswerRequest& request() const { return from.request; }
@@ -92,8 +93,8 @@ class SchedulerWorker {
   std::vector<PositionSpec> classes_;
   std::list<Stream> streams_;
   std::list<Sequence> to_keep_;
-  size_t turn_ = 0;          // of the prompts
-  double row_seconds_ = 0;   // of the last pass over any prompt
+  size_t turn_ = 0;         // of the prompts
+  double row_seconds_ = 0;  // of the last pass over any prompt
 };
 
 template <class Change>

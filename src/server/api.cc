@@ -33,8 +33,8 @@ Api::Api(const Engine& engine, Scheduler& scheduler, ApiOptions options)
 void Api::check_model(const std::string& name) const {
   if (name.empty() || name == options_.model) return;
   throw ApiError(404, "invalid_request_error",
-                 fmt::format("the model {} is not served here; the one that is has the name {}", in_quotes(name),
-                             in_quotes(options_.model)),
+                 fmt::format("the model {} is not served here; the one that is has the name {}",
+                             in_quotes(name), in_quotes(options_.model)),
                  "model", "model_not_found");
 }
 
@@ -57,7 +57,8 @@ AnswerRequest Api::request_of(const Call& call, std::vector<int32_t> prompt, con
                         .user = call.user.empty() ? user : user + "/" + call.user,
                         .timeout_s = options_.timeout_s};
   if (call.timeout_s > 0)
-    request.timeout_s = options_.timeout_s > 0 ? std::min(call.timeout_s, options_.timeout_s) : call.timeout_s;
+    request.timeout_s =
+        options_.timeout_s > 0 ? std::min(call.timeout_s, options_.timeout_s) : call.timeout_s;
   return request;
 }
 
@@ -85,7 +86,7 @@ Api::Taken Api::chat(const Json& request, const std::string& user) {
   Form form = chat_form(call, {engine_.tokenizer(), options_.model});
   // Where a stop string ended the answer, its ids are more than its text.
   form.done = [memory = memory_, rendered = std::move(rendered), ids = std::move(ids)](const Choice& choice,
-                                                                                     size_t) {
+                                                                                       size_t) {
     if (choice.last.finish == Finish::Stop || choice.ids.empty()) return;
     std::vector<int32_t> all = ids;
     all.insert(all.end(), choice.ids.begin(), choice.ids.end());
@@ -98,10 +99,10 @@ Api::Taken Api::complete(const Json& request, const std::string& user) {
   TextCall call = read_text_call(request);
   check_model(call.model);
   if (call.prompts.size() * static_cast<size_t>(call.n) > kMostAnswers)
-    throw bad_request(fmt::format("prompt: {} prompts with n = {} are {} answers; {} are allowed",
-                                  call.prompts.size(), call.n, call.prompts.size() * static_cast<size_t>(call.n),
-                                  kMostAnswers),
-                      "prompt");
+    throw bad_request(
+        fmt::format("prompt: {} prompts with n = {} are {} answers; {} are allowed", call.prompts.size(),
+                    call.n, call.prompts.size() * static_cast<size_t>(call.n), kMostAnswers),
+        "prompt");
   const Tokenizer& tokenizer = engine_.tokenizer();
   uint64_t seed = call.seed.value_or(random_seed());
   std::vector<AnswerRequest> requests;
@@ -148,11 +149,13 @@ Json Api::tokenize(const Json& request) {
     ChatCall call;
     call.messages = read_messages(request);
     if (const Json* tools = fields.list("tools")) call.tools = *tools;
-    ids = encode_chat(engine_.tokenizer(), render(call, fields.boolean("add_generation_prompt").value_or(true)));
+    ids = encode_chat(engine_.tokenizer(),
+                      render(call, fields.boolean("add_generation_prompt").value_or(true)));
   } else {
     const char* key = fields.find("content") ? "content" : "prompt";
     fields.require(key);
-    bool special = fields.boolean("add_special").value_or(fields.boolean("add_special_tokens").value_or(true));
+    bool special =
+        fields.boolean("add_special").value_or(fields.boolean("add_special_tokens").value_or(true));
     ids = engine_.tokenizer().encode(
         *fields.text(key),
         {.add_special = special, .parse_special = fields.boolean("parse_special").value_or(true)});
@@ -205,7 +208,8 @@ Json Api::read_document(std::string bytes, const std::string& name) const {
   } catch (const Error& e) {
     throw bad_request(e.what(), "file", "document");
   }
-  size_t tokens = engine_.tokenizer().encode(reading.text, {.add_special = false, .parse_special = false}).size();
+  size_t tokens =
+      engine_.tokenizer().encode(reading.text, {.add_special = false, .parse_special = false}).size();
   return {{"name", name}, {"text", reading.text}, {"tokens", tokens}, {"remarks", reading.remarks}};
 }
 

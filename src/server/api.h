@@ -11,9 +11,9 @@
 namespace longspan::server {
 
 struct ApiOptions {
-  std::string model;           // under which it is asked for
-  int64_t max_answer = 2048;   // tokens of a chat's answer, where the client says nothing
-  double timeout_s = 0;        // of a request; 0: none
+  std::string model;          // under which it is asked for
+  int64_t max_answer = 2048;  // tokens of a chat's answer, where the client says nothing
+  double timeout_s = 0;       // of a request; 0: none
 };
 
 class Api {

@@ -22,7 +22,8 @@ void read_sampling(const Fields& fields, Call& call) {
   number("temperature", s.temperature, 0, 100);
   number("top_p", s.top_p, 0, 1);
   if (s.top_p <= 0) s.top_k = 1, s.top_p = 1;  // nothing but the likeliest
-  if (auto k = fields.integer("top_k", -1, INT32_MAX)) s.top_k = s.top_k == 1 ? 1 : std::max<int>(0, static_cast<int>(*k));
+  if (auto k = fields.integer("top_k", -1, INT32_MAX))
+    s.top_k = s.top_k == 1 ? 1 : std::max<int>(0, static_cast<int>(*k));
   number("min_p", s.min_p, 0, 1);
   number("repeat_penalty", s.repetition_penalty, 1e-3, 1e3);
   number("repetition_penalty", s.repetition_penalty, 1e-3, 1e3);
@@ -40,9 +41,8 @@ void read_sampling(const Fields& fields, Call& call) {
     fields.refuse("logit_bias", fmt::format("has {} entries; {} are allowed", bias->size(), kMostBiases));
   Fields of_token(*bias, fields.path("logit_bias."));
   for (const auto& [token, value] : bias->items()) {
-    bool digits = !token.empty() && token.size() < 10 && std::all_of(token.begin(), token.end(), [](char c) {
-      return c >= '0' && c <= '9';
-    });
+    bool digits = !token.empty() && token.size() < 10 &&
+                  std::all_of(token.begin(), token.end(), [](char c) { return c >= '0' && c <= '9'; });
     if (!digits) of_token.refuse(token, "expected the id of a token as the name");
     if (auto x = of_token.number(token, -100, 100))
       call.choice.logit_bias.emplace_back(std::stoi(token), static_cast<float>(*x));
@@ -66,7 +66,8 @@ void read_common(const Fields& fields, Call& call) {
   call.timeout_s = fields.number("timeout", 0, 1e9).value_or(0);
   call.declared_length = fields.integer("declared_length", 0, int64_t{1} << 40).value_or(0);
   if (const Json* format = fields.object("response_format"))
-    if (Fields(*format, "response_format.").text("type").value_or("") != "text") call.response_format = *format;
+    if (Fields(*format, "response_format.").text("type").value_or("") != "text")
+      call.response_format = *format;
   call.grammar = fields.text("grammar").value_or("");
 }
 
@@ -151,7 +152,8 @@ void read_tools(const Fields& fields, ChatCall& call) {
   } else {
     const Json* function = Fields(*choice, "tool_choice.").object("function");
     auto name = function ? Fields(*function, "tool_choice.function.").text("name") : std::nullopt;
-    if (!name) fields.refuse("tool_choice", "expected auto, none, required or an object that names a function");
+    if (!name)
+      fields.refuse("tool_choice", "expected auto, none, required or an object that names a function");
     call.tool_choice = "function:" + *name;
   }
   if (call.tool_choice == "none") call.tools = nullptr;

@@ -15,9 +15,9 @@
 
 namespace longspan::server {
 
-constexpr int64_t kMostChoices = 16;       // n
-constexpr size_t kMostPrompts = 256;       // of one request
-constexpr int64_t kMostLogprobs = 20;      // alternatives beside a token
+constexpr int64_t kMostChoices = 16;        // n
+constexpr size_t kMostPrompts = 256;        // of one request
+constexpr int64_t kMostLogprobs = 20;       // alternatives beside a token
 constexpr int64_t kDefaultTextTokens = 16;  // of a plain completion, as OpenAI has it
 
 /// What chats and plain completions have in common.
@@ -40,8 +40,8 @@ struct Call {
 
 struct ChatCall : Call {
   std::vector<ChatMessage> messages;
-  Json tools;                     // null: none
-  std::string tool_choice;        // "auto", "none", "required", or the name of a function after "function:"
+  Json tools;               // null: none
+  std::string tool_choice;  // "auto", "none", "required", or the name of a function after "function:"
   Json template_variables = Json::object();
 };
 

@@ -16,7 +16,8 @@ std::string event(const Json& value) { return "data: " + dump_json(value) + "\n\
 
 ApiError error_of(const AnswerNews& news) {
   if (news.finish == Finish::TimedOut)
-    return {504, "server_error", "the request's time was over before its answer was complete", "timeout", "timeout"};
+    return {504, "server_error", "the request's time was over before its answer was complete", "timeout",
+            "timeout"};
   if (news.finish == Finish::Cancelled)
     return {503, "server_error", "the server is closing; the answer was broken off", "", "closing"};
   return {500, "server_error", news.error, "", "failed"};
@@ -73,12 +74,9 @@ Json Exchange::usage() const {
 /// Of the first answer, under llama.cpp's names.
 Json Exchange::timings() const {
   const AnswerNews& news = choices_[0].last;
-  return {{"queued_ms", news.waited_s * 1e3},
-          {"cache_n", news.reused},
-          {"prompt_n", news.read - news.reused},
-          {"prompt_ms", news.prefill_s * 1e3},
-          {"predicted_n", news.written},
-          {"predicted_ms", news.decode_s * 1e3}};
+  return {{"queued_ms", news.waited_s * 1e3},    {"cache_n", news.reused},
+          {"prompt_n", news.read - news.reused}, {"prompt_ms", news.prefill_s * 1e3},
+          {"predicted_n", news.written},         {"predicted_ms", news.decode_s * 1e3}};
 }
 
 Json Exchange::whole(const std::function<bool()>& left) {
@@ -114,7 +112,8 @@ void Exchange::add_progress(std::string& events) {
   events += event(chunk);
 }
 
-bool Exchange::stream(const std::function<bool(const std::string&)>& write, const std::function<bool()>& left) {
+bool Exchange::stream(const std::function<bool(const std::string&)>& write,
+                      const std::function<bool()>& left) {
   answers_->wait(kTurn);
   bool all = gather();
   std::string events;

@@ -18,10 +18,10 @@ struct Choice {
   std::string text;
   std::vector<int32_t> ids;
   std::vector<ScoredToken> tokens, prompt;
-  AnswerNews last;       // its counts and times
-  size_t shown = 0;      // of the text and the tokens, in chunks
+  AnswerNews last;   // its counts and times
+  size_t shown = 0;  // of the text and the tokens, in chunks
   size_t shown_tokens = 0;
-  bool begun = false;    // a chunk of it was sent
+  bool begun = false;  // a chunk of it was sent
 };
 
 /// What is common to all chunks, and how answers become JSON.
@@ -30,9 +30,9 @@ struct Form {
   int64_t created = 0;
   size_t choices_of_prompt = 1;  // n: its prompt counts once
   bool include_usage = false, progress = false;
-  std::function<Json(const Choice&, size_t i)> whole;                 // an entry of "choices"
-  std::function<std::vector<Json>(Choice&, size_t i)> chunks = {};    // entries for what is new in it
-  std::function<void(const Choice&, size_t i)> done = {};             // an answer has ended well
+  std::function<Json(const Choice&, size_t i)> whole;               // an entry of "choices"
+  std::function<std::vector<Json>(Choice&, size_t i)> chunks = {};  // entries for what is new in it
+  std::function<void(const Choice&, size_t i)> done = {};           // an answer has ended well
 };
 
 class Exchange {
