@@ -214,7 +214,7 @@ def with_schemathesis(server, o):
                           "--request-timeout", "120", "--checks",
                           "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
                           "--suppress-health-check", "all", "--no-color"], capture_output=True, text=True, cwd=tempfile.gettempdir())
-    print(run.stdout[-3500:])
+    print(run.stdout[-12000:])
     check("schemathesis", run.returncode == 0)
     requests = sum(float(n) for n in re.findall(r"^longspan_requests_total\{.*\} (\S+)$", server.get("/metrics"), re.M))
     after = server.resident()
