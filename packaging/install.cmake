@@ -24,6 +24,8 @@ install(FILES ${reference}/longspan.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fi
 install(DIRECTORY recipes DESTINATION ${CMAKE_INSTALL_DATADIR}/longspan)
 install(FILES README.md CHANGELOG.md DESIGN.md THIRD-PARTY.md LICENSE packaging/copyright DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES packaging/serve/nginx.conf packaging/serve/kubernetes.yaml DESTINATION ${CMAKE_INSTALL_DOCDIR}/serve)
+install(FILES packaging/longspan.service DESTINATION lib/systemd/system)
 file(GLOB_RECURSE notices RELATIVE ${CMAKE_SOURCE_DIR}/resources resources/*LICENSE*)
 foreach(notice IN LISTS notices)
   string(REPLACE "/" "-" name ${notice})

@@ -28,9 +28,8 @@ struct ServeOptions : Options {
 /// use, and at least one text that fills the window where that fits at all.
 int64_t pool_tokens(const Engine& engine, const ServeOptions& o, int64_t window) {
   if (o.pool_tokens > 0) {
-    check_memory(engine, {.tokens = o.pool_tokens}, [](int64_t longest) {
-      return fmt::format("give --pool-tokens {}", longest);
-    });
+    check_memory(engine, {.tokens = o.pool_tokens},
+                 [](int64_t longest) { return fmt::format("give --pool-tokens {}", longest); });
     return o.pool_tokens;
   }
   constexpr int64_t kMost = int64_t{1} << 24;
@@ -109,12 +108,15 @@ Run define_serve(CLI::App& app) {
   app.add_option("--host", s.host, "address to listen on; default 127.0.0.1, all: 0.0.0.0");
   app.add_option("--port", s.port, "default 8080; 0: any")->check(CLI::Range(0, 65535).description(""));
   app.add_option("--model-name", s.api.model, "name under which clients ask for it; default MODEL's");
-  app.add_option("--parallel", s.scheduler.streams, "answers at once; default 4")->transform(whole_number(1, 1024));
+  app.add_option("--parallel", s.scheduler.streams, "answers at once; default 4")
+      ->transform(whole_number(1, 1024));
   app.add_option("--queue", s.scheduler.queue, "further requests that may wait; default 64")
       ->transform(whole_number(0, 1 << 20));
-  app.add_option("--pool-tokens", o->pool_tokens, "room for keys and values, in tokens; default what memory allows")
+  app.add_option("--pool-tokens", o->pool_tokens,
+                 "room for keys and values, in tokens; default what memory allows")
       ->transform(whole_number(512, int64_t{1} << 40));
-  app.add_option("--max-answer", s.api.max_answer, "tokens of a chat's answer where nobody says; default 2048")
+  app.add_option("--max-answer", s.api.max_answer,
+                 "tokens of a chat's answer where nobody says; default 2048")
       ->transform(whole_number(1, int64_t{1} << 30));
   app.add_option("--step-tokens", s.scheduler.step_tokens,
                  "of a prompt between two tokens of other answers, at most; default 256")
@@ -131,10 +133,12 @@ Run define_serve(CLI::App& app) {
       ->check(CLI::NonNegativeNumber.description(""));
   app.add_option("--max-body", s.limits.body_bytes, "of a request; default 32M")
       ->transform(CLI::AsSizeValue(false).description(""));
-  app.add_option("--connections", s.limits.connections, "at once; default 256")->transform(whole_number(1, 16384));
+  app.add_option("--connections", s.limits.connections, "at once; default 256")
+      ->transform(whole_number(1, 16384));
   app.add_option("--drain", o->drain_s, "seconds for running answers after SIGTERM; default 30")
       ->check(CLI::NonNegativeNumber.description(""));
-  app.add_option("--context", o->context, "use a window of N tokens (32k, 1M), even beyond what the model supports")
+  app.add_option("--context", o->context,
+                 "use a window of N tokens (32k, 1M), even beyond what the model supports")
       ->transform(whole_number(1, int64_t{1} << 40));
   app.add_option("--chat-template", o->chat_template, "built-in name or Jinja file; default the model's");
   add_engine_options(app, *o);

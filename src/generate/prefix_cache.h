@@ -1,7 +1,7 @@
-// PrefixCache: pages of keys and values that texts left in a pool, so that a text with the same beginning need
-// not be read again (SGLang's RadixAttention, Zheng 2023, arXiv 2312.07104, with whole pages for nodes). A
-// page is known by its tokens, those before it, and a class: what was computed under one position spec belongs
-// to one class. Tokens are compared, not digests, so that a page never stands for another text.
+// PrefixCache: pages of keys and values that texts left in a pool, so that a text with the same beginning
+// need not be read again (SGLang's RadixAttention, Zheng 2023, arXiv 2312.07104, with whole pages for nodes).
+// A page is known by its tokens, those before it, and a class: what was computed under one position spec
+// belongs to one class. Tokens are compared, not digests, so that a page never stands for another text.
 #pragma once
 
 #include <cstdint>

@@ -48,24 +48,27 @@ void Scheduler::check(const AnswerRequest& request) const {
       fail("the prompt has the token {}: the model has tokens 0 to {}", id, engine_.config().vocab_size - 1);
   if (request.prompt.empty()) fail("the prompt is empty: it must have at least one token");
   int64_t prompt = std::ssize(request.prompt), whole = prompt + request.max_tokens;
-  int64_t bytes = kv_bytes(engine_.config(), engine_.options().cache_types, whole,
-                           key_copies(engine_.config(), whole));
+  int64_t bytes =
+      kv_bytes(engine_.config(), engine_.options().cache_types, whole, key_copies(engine_.config(), whole));
   auto needs = [&] {
-    return fmt::format("the prompt has {} tokens and the answer may have {}: {} in all, whose keys and values take {}",
-                       grouped(prompt), grouped(request.max_tokens), grouped(whole),
-                       human_bytes(static_cast<double>(bytes)));
+    return fmt::format(
+        "the prompt has {} tokens and the answer may have {}: {} in all, whose keys and values take {}",
+        grouped(prompt), grouped(request.max_tokens), grouped(whole),
+        human_bytes(static_cast<double>(bytes)));
   };
   if (options_.window > 0 && whole > options_.window)
-    throw Refused(Refused::Reason::TooLong,
-                  fmt::format("{}; the window is {} tokens. Shorten the prompt or max_tokens, or have the server "
-                              "started with a longer window (--position yarn:factor=N, or --context {})",
-                              needs(), grouped(options_.window), whole));
+    throw Refused(
+        Refused::Reason::TooLong,
+        fmt::format("{}; the window is {} tokens. Shorten the prompt or max_tokens, or have the server "
+                    "started with a longer window (--position yarn:factor=N, or --context {})",
+                    needs(), grouped(options_.window), whole));
   // One page more than it holds: its last one may be another text's until it is written.
   if (pages_for(whole) + 1 > page_limit_)
-    throw Refused(Refused::Reason::TooLarge,
-                  fmt::format("{}; the server has room for {} tokens. Shorten the prompt or max_tokens, or have the "
-                              "server started with more room (--pool-tokens) or smaller ones (--cache-type q8_0)",
-                              needs(), grouped((page_limit_ - 1) * kPageTokens)));
+    throw Refused(
+        Refused::Reason::TooLarge,
+        fmt::format("{}; the server has room for {} tokens. Shorten the prompt or max_tokens, or have the "
+                    "server started with more room (--pool-tokens) or smaller ones (--cache-type q8_0)",
+                    needs(), grouped((page_limit_ - 1) * kPageTokens)));
 }
 
 std::shared_ptr<Answers> Scheduler::submit(std::vector<AnswerRequest> requests) {
@@ -92,13 +95,14 @@ std::shared_ptr<Answers> Scheduler::submit(std::vector<AnswerRequest> requests) 
     int64_t room = options_.queue + std::max<int64_t>(0, options_.streams - running_);
     if (waiting + count > room) {
       ++figures_.refused;
-      double wait = std::ceil(std::max(1.0, answer_seconds_ * static_cast<double>(waiting + 1) /
-                                                static_cast<double>(options_.streams)));
-      throw Refused(Refused::Reason::QueueFull,
-                    fmt::format("{} requests are being answered and {} are waiting, as many as may; try again in "
-                                "about {:.0f} seconds",
-                                running_, waiting, wait),
-                    wait);
+      double wait = std::ceil(std::max(
+          1.0, answer_seconds_ * static_cast<double>(waiting + 1) / static_cast<double>(options_.streams)));
+      throw Refused(
+          Refused::Reason::QueueFull,
+          fmt::format("{} requests are being answered and {} are waiting, as many as may; try again in "
+                      "about {:.0f} seconds",
+                      running_, waiting, wait),
+          wait);
     }
     auto now = std::chrono::steady_clock::now();
     for (size_t i = 0; i < requests.size(); ++i)

@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "base/error.h"
+#include "base/threads.h"
 #include "generate/scheduler_worker.h"
 
 namespace longspan {
@@ -110,7 +111,8 @@ void SchedulerWorker::take_from_disk(Stream& stream) {
     for (const std::string& sentence : found.remarks) options_.remark(sentence);
   if (found.tokens == 0) return;
   int64_t whole = found.tokens / kPageTokens * kPageTokens;
-  cache_.add(stream.of_class, part(prompt, 0, whole), sequence.cache().pages().first(static_cast<size_t>(whole / kPageTokens)));
+  cache_.add(stream.of_class, part(prompt, 0, whole),
+             sequence.cache().pages().first(static_cast<size_t>(whole / kPageTokens)));
   figures([&](SchedulerFigures& f) { f.stored_tokens += found.tokens - held; });
   stream.from.answers->tell(stream.from.index, [&](AnswerNews& news) {
     news.read = news.reused = found.tokens;
@@ -168,9 +170,14 @@ void SchedulerWorker::score_pass(Stream& stream, int64_t rows) {
   int64_t before = stream.length();
   sequence.feed_each(stream.left().first(static_cast<size_t>(rows)));
   if (before == 0) stream.scores.push_back({.id = prompt[0]});
-  for (int64_t i = before + 1; i <= before + rows && i < std::ssize(prompt); ++i)
-    stream.scores.push_back(scored(sequence.logits_after(static_cast<size_t>(i)), prompt[static_cast<size_t>(i)],
-                                   stream.request().choice.logprobs));
+  int64_t count = std::min(rows, std::ssize(prompt) - before - 1);
+  size_t first = stream.scores.size();
+  stream.scores.resize(first + static_cast<size_t>(count));
+  parallel_for(count, [&](int64_t i) {
+    auto at = static_cast<size_t>(before + 1 + i);
+    stream.scores[first + static_cast<size_t>(i)] =
+        scored(sequence.logits_after(at), prompt[at], stream.request().choice.logprobs);
+  });
 }
 
 void SchedulerWorker::prompt_read(Stream& stream) {

@@ -180,6 +180,27 @@ bool SchedulerWorker::begin(size_t at) {
   front_.waiting_.erase(front_.waiting_.begin() + static_cast<ptrdiff_t>(at));
   ++front_.running_;
   lock.unlock();
+  auto answers = waiting.answers;
+  size_t index = waiting.index;
+  try {
+    start(std::move(waiting), pages);
+  } catch (const std::exception& e) {
+    {
+      std::lock_guard relock(front_.mutex_);
+      --front_.running_;
+      ++front_.figures_.finished[static_cast<size_t>(Finish::Failed)];
+      front_.emptied_.notify_all();
+    }
+    answers->tell(index, [&](AnswerNews& news) {
+      news.place = 0;
+      news.error = e.what();
+      news.finish = Finish::Failed;
+    });
+  }
+  return true;
+}
+
+void SchedulerWorker::start(Scheduler::Waiting&& waiting, int64_t pages) {
   auto sequence =
       std::make_unique<Sequence>(engine_, declared(waiting.request), engine_.config().position, pool_);
   int64_t of_class = class_of(sequence->spec());
@@ -200,7 +221,6 @@ bool SchedulerWorker::begin(size_t at) {
     news.place = 0;
     news.waited_s = seconds(stream.begun - stream.from.asked);
   });
-  return true;
 }
 
 void SchedulerWorker::drop_running() {

@@ -54,6 +54,7 @@ class SchedulerWorker {
   void begin_waiting();
   std::optional<size_t> next_waiting() const;
   bool begin(size_t at);
+  void start(Scheduler::Waiting&& waiting, int64_t pages);
   void drop_running();
   void write_tokens();
   void guarded(std::span<Stream* const> streams, const std::function<void()>& body);

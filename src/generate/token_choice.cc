@@ -27,9 +27,8 @@ ScoredToken scored(std::span<const float> logits, int32_t id, int top) {
     float x = logits[static_cast<size_t>(i)];
     return std::isnan(x) ? -INFINITY : x;
   };
-  std::partial_sort(order.begin(), kept, order.end(), [&](int32_t a, int32_t b) {
-    return value(a) != value(b) ? value(a) > value(b) : a < b;
-  });
+  std::partial_sort(order.begin(), kept, order.end(),
+                    [&](int32_t a, int32_t b) { return value(a) != value(b) ? value(a) > value(b) : a < b; });
   for (auto i = order.begin(); i != kept; ++i) token.top.emplace_back(*i, log_p(*i));
   return token;
 }

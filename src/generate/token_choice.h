@@ -19,7 +19,7 @@ struct ChoiceOptions {
   // Over the tokens of the answer: logit -= frequency_penalty * count + presence_penalty * (count > 0).
   float frequency_penalty = 0, presence_penalty = 0;
   std::vector<std::pair<int32_t, float>> logit_bias = {};  // added to the logits of these tokens
-  int logprobs = -1;     // alternatives that are reported beside each token; -1: not even its own
+  int logprobs = -1;        // alternatives that are reported beside each token; -1: not even its own
   bool ignore_end = false;  // tokens that end an answer are never drawn
   TokenConstraint constraint = {};
 };

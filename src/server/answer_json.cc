@@ -86,8 +86,10 @@ std::vector<Json> chat_chunks(Choice& choice, size_t i, const AnswerContext& con
                               const std::set<std::string>& tools, bool logprobs) {
   std::vector<Json> entries;
   auto add = [&](Json delta, Json finish = nullptr) -> Json& {
-    return entries.emplace_back(Json{
-        {"index", i}, {"delta", std::move(delta)}, {"logprobs", nullptr}, {"finish_reason", std::move(finish)}});
+    return entries.emplace_back(Json{{"index", i},
+                                     {"delta", std::move(delta)},
+                                     {"logprobs", nullptr},
+                                     {"finish_reason", std::move(finish)}});
   };
   bool ended = choice.last.finish != Finish::None;
   if (!choice.begun && (!choice.text.empty() || !choice.tokens.empty() || ended)) {
@@ -116,8 +118,8 @@ std::vector<Json> chat_chunks(Choice& choice, size_t i, const AnswerContext& con
   return entries;
 }
 
-Json chat_whole(const Choice& choice, size_t i, const AnswerContext& context, const std::set<std::string>& tools,
-                bool logprobs) {
+Json chat_whole(const Choice& choice, size_t i, const AnswerContext& context,
+                const std::set<std::string>& tools, bool logprobs) {
   ReadAnswer read = read_tool_calls(choice.text, tools);
   Json message = {{"role", "assistant"}, {"content", read.content}, {"refusal", nullptr}};
   if (!read.calls.empty()) {
@@ -161,7 +163,9 @@ Form chat_form(const ChatCall& call, const AnswerContext& context) {
             .include_usage = call.include_usage,
             .progress = call.progress,
             .whole = {}};
-  form.whole = [=](const Choice& choice, size_t i) { return chat_whole(choice, i, context, tools, logprobs); };
+  form.whole = [=](const Choice& choice, size_t i) {
+    return chat_whole(choice, i, context, tools, logprobs);
+  };
   form.chunks = [=](Choice& choice, size_t i) { return chat_chunks(choice, i, context, tools, logprobs); };
   return form;
 }
@@ -185,7 +189,8 @@ Form text_form(const TextCall& call, const AnswerContext& context, const std::ve
                   {"logprobs", nullptr},
                   {"finish_reason", reason(choice.last.finish)}};
     if (logprobs)
-      entry["logprobs"] = text_logprobs(context.tokenizer, reported(choice, echo), echo, echo ? 0 : prompt.size());
+      entry["logprobs"] =
+          text_logprobs(context.tokenizer, reported(choice, echo), echo, echo ? 0 : prompt.size());
     return entry;
   };
   form.chunks = [=](Choice& choice, size_t i) {

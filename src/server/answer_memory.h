@@ -1,6 +1,6 @@
-// The ids of answers, kept with the text of their conversations. A client sends back what was written as text,
-// which may tokenise differently from what the model wrote; the keys and values of the answer, and of all
-// that follows, would then have to be computed again. Thread-safe.
+// The ids of answers, kept with the text of their conversations. A client sends back what was written as
+// text, which may tokenise differently from what the model wrote; the keys and values of the answer, and of
+// all that follows, would then have to be computed again. Thread-safe.
 #pragma once
 
 #include <cstdint>

@@ -190,6 +190,16 @@ Json Api::detokenize(const Json& request) const {
   return {{"content", text}, {"prompt", text}};
 }
 
+Json Api::tokenizer_info() const {
+  const Tokenizer& tokenizer = engine_.tokenizer();
+  auto name = [&](int32_t id) { return id < 0 ? Json() : Json(tokenizer.token_text(id)); };
+  return {{"tokenizer_class", tokenizer.kind()},
+          {"vocab_size", tokenizer.vocab_size()},
+          {"bos_token", name(tokenizer.bos_id())},
+          {"eos_token", name(tokenizer.eos_id())},
+          {"pad_token", nullptr}};
+}
+
 Json Api::apply_template(const Json& request) const {
   Fields fields(request);
   check_model(fields.text("model").value_or(""));

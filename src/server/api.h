@@ -11,9 +11,9 @@
 namespace longspan::server {
 
 struct ApiOptions {
-  std::string model;           // under which it is asked for
-  int64_t max_answer = 2048;   // tokens of a chat's answer, where the client says nothing
-  double timeout_s = 0;        // of a request; 0: none
+  std::string model;          // under which it is asked for
+  int64_t max_answer = 2048;  // tokens of a chat's answer, where the client says nothing
+  double timeout_s = 0;       // of a request; 0: none
 };
 
 class Api {
@@ -34,6 +34,8 @@ class Api {
   Json model(const std::string& name) const;
   Json tokenize(const Json& request);
   Json detokenize(const Json& request) const;
+  /// The named tokens, as lm-eval's remote tokenizer asks for them.
+  Json tokenizer_info() const;
   Json apply_template(const Json& request) const;
   /// A file of any kind to text (documents/document.h).
   Json read_document(std::string bytes, const std::string& name) const;

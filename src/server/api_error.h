@@ -24,8 +24,8 @@ struct ApiError : Error {
 /// {"error": {message, type, param, code}}; what is empty is null.
 inline Json to_json(const ApiError& e) {
   auto text = [](const std::string& s) { return s.empty() ? Json() : Json(s); };
-  return {{"error",
-           {{"message", e.what()}, {"type", e.type}, {"param", text(e.param)}, {"code", text(e.code)}}}};
+  return {
+      {"error", {{"message", e.what()}, {"type", e.type}, {"param", text(e.param)}, {"code", text(e.code)}}}};
 }
 
 /// The client is at fault: 400, and the field that is.

@@ -46,8 +46,10 @@ ApiKeys::ApiKeys(const std::filesystem::path& file) {
     size_t end = kPrefix.size() + 64;
     well = well && (line.size() == end || line[end] == ' ');
     if (!well)
-      fail("{}:{}: expected sha256: and 64 hexadecimal digits, then a name; printf %s KEY | sha256sum makes them",
-           file.string(), number);
+      fail(
+          "{}:{}: expected sha256: and 64 hexadecimal digits, then a name; printf %s KEY | sha256sum makes "
+          "them",
+          file.string(), number);
     key.name = line.size() > end + 1 ? line.substr(end + 1) : "key " + std::to_string(keys_.size() + 1);
     keys_.push_back(std::move(key));
   }

@@ -1,5 +1,5 @@
-// The fields of a request. null counts as absent, unknown fields are ignored, as OpenAI does; a wrong type or a
-// value out of range is an ApiError (400) that names the field.
+// The fields of a request. null counts as absent, unknown fields are ignored, as OpenAI does; a wrong type or
+// a value out of range is an ApiError (400) that names the field.
 #pragma once
 
 #include <cmath>

@@ -128,7 +128,8 @@ void correct_type(httplib::Request& request) {
 constexpr std::string_view kBusy =
     "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\n"
     "Content-Type: application/json\r\nContent-Length: 118\r\n\r\n"
-    "{\"error\":{\"message\":\"too many connections; try again later\",\"type\":\"server_error\",\"param\":null,"
+    "{\"error\":{\"message\":\"too many connections; try again "
+    "later\",\"type\":\"server_error\",\"param\":null,"
     "\"code\":\"connections\"}}\n";
 static_assert(kBusy.size() - kBusy.find("\r\n\r\n") - 4 == 118);
 

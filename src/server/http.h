@@ -11,11 +11,11 @@
 namespace longspan::server {
 
 struct HttpLimits {
-  int64_t connections = 256;       // at once; a further one gets 503
-  double request_seconds = 60;     // from its first byte to its last
-  double write_seconds = 60;       // for a client to take what is sent
-  double idle_seconds = 60;        // between two requests on a connection
-  int64_t body_bytes = 32 << 20;   // of a request
+  int64_t connections = 256;      // at once; a further one gets 503
+  double request_seconds = 60;    // from its first byte to its last
+  double write_seconds = 60;      // for a client to take what is sent
+  double idle_seconds = 60;       // between two requests on a connection
+  int64_t body_bytes = 32 << 20;  // of a request
 };
 
 class HttpServer : public httplib::Server {

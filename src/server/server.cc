@@ -34,7 +34,9 @@ ApiError error_of(const Refused& refused) {
   return make(503, "server_error", "", "closing");
 }
 
-void put(httplib::Response& response, const Json& value) { response.set_content(dump_json(value) + "\n", kJson); }
+void put(httplib::Response& response, const Json& value) {
+  response.set_content(dump_json(value) + "\n", kJson);
+}
 
 void put(httplib::Response& response, const ApiError& error) {
   response.status = error.status;
@@ -84,11 +86,16 @@ bool open_to_all(const std::string& path) {
 
 const char* status_message(int status) {
   switch (status) {
-    case 404: return "there is nothing at this path; /openapi.json lists what there is";
-    case 405: return "this path does not know this method";
-    case 413: return "the request is larger than the server takes (--max-body)";
-    case 414: return "the path is too long";
-    default: return "the request is not valid HTTP";
+    case 404:
+      return "there is nothing at this path; /openapi.json lists what there is";
+    case 405:
+      return "this path does not know this method";
+    case 413:
+      return "the request is larger than the server takes (--max-body)";
+    case 414:
+      return "the path is too long";
+    default:
+      return "the request is not valid HTTP";
   }
 }
 
@@ -105,8 +112,10 @@ Server::Server(const Engine& engine, ServerOptions options)
   else
     port_ = http_.bind_to_port(options_.host, options_.port) ? options_.port : -1;
   if (port_ <= 0)
-    fail("{}:{}: cannot be listened on; it is in use, or no address of this machine: choose another --port or --host",
-         options_.host, options_.port);
+    fail(
+        "{}:{}: cannot be listened on; it is in use, or no address of this machine: choose another --port or "
+        "--host",
+        options_.host, options_.port);
 }
 
 Server::~Server() { close(0); }
@@ -145,10 +154,11 @@ bool Server::admit(const httplib::Request& request, httplib::Response& response)
   bool own = origin.empty() || host_of_origin(origin) == request.get_header_value("Host") ||
              options_.cors == "*" || options_.cors == origin;
   if (!own) {
-    put(response, ApiError(403, "invalid_request_error",
-                           fmt::format("pages of {} may not use this server; start it with --cors to allow that",
-                                       in_quotes(origin)),
-                           "", "origin"));
+    put(response,
+        ApiError(403, "invalid_request_error",
+                 fmt::format("pages of {} may not use this server; start it with --cors to allow that",
+                             in_quotes(origin)),
+                 "", "origin"));
     return false;
   }
   // The library decompresses without a limit.
@@ -199,20 +209,19 @@ void Server::send(std::shared_ptr<Exchange> exchange, httplib::Response& respons
   }
   response.set_header("Cache-Control", "no-cache");
   response.set_header("X-Accel-Buffering", "no");
-  response.set_chunked_content_provider(
-      "text/event-stream", [exchange](size_t, httplib::DataSink& sink) {
-        auto write = [&](const std::string& text) { return sink.write(text.data(), text.size()); };
-        bool gone = false;
-        auto left = [&] { return gone = client_left(); };
-        if (exchange->stream(write, left)) return true;
-        if (!gone) sink.done();
-        return !gone;
-      });
+  response.set_chunked_content_provider("text/event-stream", [exchange](size_t, httplib::DataSink& sink) {
+    auto write = [&](const std::string& text) { return sink.write(text.data(), text.size()); };
+    bool gone = false;
+    auto left = [&] { return gone = client_left(); };
+    if (exchange->stream(write, left)) return true;
+    if (!gone) sink.done();
+    return !gone;
+  });
 }
 
 void Server::answer(const httplib::Request& request, httplib::Response& response, bool chat) {
-  std::string user = options_.keys.required() ? options_.keys.owner(bearer(request)).value_or("")
-                                              : request.remote_addr;
+  std::string user =
+      options_.keys.required() ? options_.keys.owner(bearer(request)).value_or("") : request.remote_addr;
   Json body = body_of(request);
   Api::Taken taken = chat ? api_.chat(body, user) : api_.complete(body, user);
   send(std::move(taken.exchange), response, taken.stream);
@@ -227,9 +236,8 @@ void Server::define_routes() {
     close_after_response();  // its body has not been read
     return httplib::Server::HandlerResponse::Handled;
   });
-  http_.set_exception_handler([](const Request&, Response& response, std::exception_ptr thrown) {
-    put_exception(response, thrown);
-  });
+  http_.set_exception_handler(
+      [](const Request&, Response& response, std::exception_ptr thrown) { put_exception(response, thrown); });
   http_.set_error_handler(httplib::Server::HandlerWithResponse([](const Request&, Response& response) {
     if (response.body.empty())
       put(response, ApiError(response.status, "invalid_request_error", status_message(response.status)));
@@ -246,7 +254,9 @@ void Server::define_routes() {
   route("GET", "/v1/models/(.+)", [this](const auto& q, auto& r) { put(r, api_.model(q.matches[1])); });
   route("POST", "/tokenize", [this](const auto& q, auto& r) { put(r, api_.tokenize(body_of(q))); });
   route("POST", "/detokenize", [this](const auto& q, auto& r) { put(r, api_.detokenize(body_of(q))); });
-  route("POST", "/apply-template", [this](const auto& q, auto& r) { put(r, api_.apply_template(body_of(q))); });
+  route("GET", "/tokenizer_info", [this](const auto&, auto& r) { put(r, api_.tokenizer_info()); });
+  route("POST", "/apply-template",
+        [this](const auto& q, auto& r) { put(r, api_.apply_template(body_of(q))); });
   route("POST", "/documents", [this](const auto& q, auto& r) {
     if (q.is_multipart_form_data()) {
       if (!q.has_file("file")) throw bad_request("file: is missing", "file");
@@ -274,10 +284,11 @@ void Server::define_routes() {
       put(response, ApiError(404, "invalid_request_error", status_message(404), "", "not_found"));
       return;
     }
-    response.set_header("Content-Security-Policy",
-                        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
-                        "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; "
-                        "frame-ancestors 'none'");
+    response.set_header(
+        "Content-Security-Policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+        "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'");
     response.set_header("Referrer-Policy", "no-referrer");
     response.set_header("Cache-Control", "no-cache");
     response.set_content(file->bytes.data(), file->bytes.size(), file->content_type.c_str());

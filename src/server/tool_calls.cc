@@ -33,7 +33,8 @@ bool add_json(const Json& value, const std::set<std::string>& names, std::vector
   auto arguments = object->find("arguments");
   if (arguments == object->end()) arguments = object->find("parameters");
   Json given = arguments == object->end() ? Json::object() : *arguments;
-  calls.push_back({name->get<std::string>(), given.is_string() ? given.get<std::string>() : dump_json(given)});
+  calls.push_back(
+      {name->get<std::string>(), given.is_string() ? given.get<std::string>() : dump_json(given)});
   return true;
 }
 

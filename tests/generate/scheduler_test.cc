@@ -8,8 +8,8 @@
 
 #include "base/random.h"
 #include "base/threads.h"
-#include "generate/sequence.h"
 #include "checkpoint/build_files.h"
+#include "generate/sequence.h"
 #include "model/family.h"
 
 namespace longspan {
@@ -91,7 +91,8 @@ TEST_F(SchedulerTest, GreedyTextsAreThoseOfASequenceAlone) {
   Engine e = engine();
   std::vector<AnswerRequest> requests;
   for (uint64_t i = 0; i < 20; ++i)
-    requests.push_back(ask(words(3 + static_cast<int64_t>(i * i * 7 % 900), i), 5 + static_cast<int64_t>(i * 3)));
+    requests.push_back(
+        ask(words(3 + static_cast<int64_t>(i * i * 7 % 900), i), 5 + static_cast<int64_t>(i * 3)));
   // Some begin like others.
   for (uint64_t i = 0; i < 6; ++i) {
     std::vector<int32_t> prompt = words(700, 99), more = words(30 + static_cast<int64_t>(i), i);
@@ -229,7 +230,8 @@ TEST_F(SchedulerTest, RefusesWithNumbersWhatCannotBeAnswered) {
   Refused long_one = refusal(ask(words(4000, 1), 97));
   EXPECT_EQ(long_one.reason, Refused::Reason::TooLong);
   for (const char* number : {"4,000", "97", "4,097", "4,096"})
-    EXPECT_NE(std::string(long_one.what()).find(number), std::string::npos) << number << ": " << long_one.what();
+    EXPECT_NE(std::string(long_one.what()).find(number), std::string::npos)
+        << number << ": " << long_one.what();
   Refused large = refusal(ask(words(1700, 1), 93));
   EXPECT_EQ(large.reason, Refused::Reason::TooLarge);
   EXPECT_NE(std::string(large.what()).find("1,792"), std::string::npos) << large.what();
@@ -274,13 +276,13 @@ TEST_F(SchedulerTest, AConstraintDecidesWhatMayCome) {
   Scheduler scheduler(e, options());
   AnswerRequest request = ask(words(20, 4), 6);
   auto accepted = std::make_shared<std::vector<int32_t>>();
-  request.choice.constraint = {
-      .allow =
-          [accepted](std::vector<uint8_t>& allowed) {
-            allowed[3 + accepted->size()] = allowed[20] = 1;
-            if (!accepted->empty()) allowed[static_cast<size_t>(accepted->back())] = 0;
-          },
-      .accept = [accepted](int32_t id) { accepted->push_back(id); }};
+  request.choice.constraint = {.allow =
+                                   [accepted](std::vector<uint8_t>& allowed) {
+                                     allowed[3 + accepted->size()] = allowed[20] = 1;
+                                     if (!accepted->empty())
+                                       allowed[static_cast<size_t>(accepted->back())] = 0;
+                                   },
+                               .accept = [accepted](int32_t id) { accepted->push_back(id); }};
   Answered answer = wait_for(*scheduler.submit({request}));
   EXPECT_EQ(answer.ids, *accepted);
   for (size_t i = 0; i < answer.ids.size(); ++i)

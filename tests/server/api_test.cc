@@ -14,7 +14,9 @@ namespace longspan::server {
 namespace {
 
 Json chat(const std::string& text) {
-  return {{"messages", Json::array({{{"role", "user"}, {"content", text}}})}, {"temperature", 0}, {"max_tokens", 8}};
+  return {{"messages", Json::array({{{"role", "user"}, {"content", text}}})},
+          {"temperature", 0},
+          {"max_tokens", 8}};
 }
 
 TEST_F(ServerTest, AChatHasTheFormOfOpenAis) {
@@ -28,8 +30,7 @@ TEST_F(ServerTest, AChatHasTheFormOfOpenAis) {
   EXPECT_TRUE(choice["message"]["content"].is_string());
   EXPECT_TRUE(choice["finish_reason"] == "length" || choice["finish_reason"] == "stop");
   EXPECT_EQ(reply.body["usage"]["prompt_tokens"], 8);  // five characters and three special tokens
-  EXPECT_EQ(reply.body["usage"]["total_tokens"],
-            8 + reply.body["usage"]["completion_tokens"].get<int64_t>());
+  EXPECT_EQ(reply.body["usage"]["total_tokens"], 8 + reply.body["usage"]["completion_tokens"].get<int64_t>());
 }
 
 TEST_F(ServerTest, AGreedyCompletionIsWhatGenerateWrites) {
@@ -80,7 +81,8 @@ TEST_F(ServerTest, AStreamSaysWhatTheWholeSays) {
 
 TEST_F(ServerTest, EchoHasTheScoresOfThePromptThatScoreHas) {
   start();
-  Json request = {{"prompt", "1234567890"}, {"max_tokens", 1}, {"echo", true}, {"logprobs", 1}, {"temperature", 0}};
+  Json request = {
+      {"prompt", "1234567890"}, {"max_tokens", 1}, {"echo", true}, {"logprobs", 1}, {"temperature", 0}};
   Reply reply = post("/v1/completions", request);
   ASSERT_EQ(reply.status, 200) << reply.body;
   const Json& logprobs = reply.body["choices"][0]["logprobs"];
@@ -106,14 +108,16 @@ TEST_F(ServerTest, EchoHasTheScoresOfThePromptThatScoreHas) {
     EXPECT_EQ(choice["text"], "1234567890");
   }
   std::string streamed;
-  for (const Json& event : stream("/v1/completions", request)) streamed += event["choices"][0].value("text", "");
+  for (const Json& event : stream("/v1/completions", request))
+    streamed += event["choices"][0].value("text", "");
   EXPECT_EQ(streamed, "12345678901234567890");
 }
 
 TEST_F(ServerTest, AnswersDifferBySeedAndNotByCompany) {
   options_.scheduler.queue = 64;
   start();
-  Json request = {{"prompt", "1234567890 1234"}, {"max_tokens", 20}, {"n", 3}, {"seed", 5}, {"ignore_eos", true}};
+  Json request = {
+      {"prompt", "1234567890 1234"}, {"max_tokens", 20}, {"n", 3}, {"seed", 5}, {"ignore_eos", true}};
   Reply alone = post("/v1/completions", request);
   ASSERT_EQ(alone.status, 200) << alone.body;
   ASSERT_EQ(alone.body["choices"].size(), 3u);
@@ -197,7 +201,8 @@ TEST_F(ServerTest, WhatIsTooLongIsRefusedWithTheNumbers) {
   EXPECT_EQ(window.status, 400);
   EXPECT_EQ(window.body["error"]["code"], "context_length_exceeded");
   for (const char* number : {"2,000", "100", "2,048"})
-    EXPECT_NE(window.body["error"]["message"].get<std::string>().find(number), std::string::npos) << window.body;
+    EXPECT_NE(window.body["error"]["message"].get<std::string>().find(number), std::string::npos)
+        << window.body;
   Reply memory = post("/v1/completions", {{"prompt", std::string(900, '1')}, {"max_tokens", 100}});
   EXPECT_EQ(memory.status, 400);
   EXPECT_EQ(memory.body["error"]["code"], "memory_exceeded");
@@ -223,7 +228,8 @@ TEST_F(ServerTest, AClientThatLeavesFreesWhatItHeld) {
   for (bool streams : {false, true}) {
     auto client = this->client();
     client.set_read_timeout(0, 100000);
-    Json request = {{"prompt", std::string(100, '1')}, {"max_tokens", 1900}, {"ignore_eos", true}, {"stream", streams}};
+    Json request = {
+        {"prompt", std::string(100, '1')}, {"max_tokens", 1900}, {"ignore_eos", true}, {"stream", streams}};
     std::string part;
     auto result = client.Post("/v1/completions", httplib::Headers{}, dump_json(request), "application/json");
     client.stop();
@@ -293,7 +299,8 @@ TEST_F(ServerTest, ModelsHealthMetricsAndDescription) {
 TEST_F(ServerTest, KeysAreAskedFor) {
   auto file = directory_.path / "keys";
   // sha256 of "secret", by coreutils.
-  write_file_atomic(file, "# ours\nsha256:2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b ann\n");
+  write_file_atomic(file,
+                    "# ours\nsha256:2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b ann\n");
   options_.keys = ApiKeys(file);
   start();
   Json request = {{"prompt", "1"}, {"max_tokens", 1}};
@@ -344,7 +351,8 @@ std::string raw(int port, const std::string& bytes, int wait_ms = 3000) {
   }
   std::string all;
   char buffer[4096];
-  for (ssize_t n; (n = ::recv(sock, buffer, sizeof buffer, 0)) > 0;) all.append(buffer, static_cast<size_t>(n));
+  for (ssize_t n; (n = ::recv(sock, buffer, sizeof buffer, 0)) > 0;)
+    all.append(buffer, static_cast<size_t>(n));
   ::close(sock);
   return all;
 }
@@ -368,7 +376,8 @@ TEST_F(ServerTest, SlowHugeAndMalformedClientsAreTurnedAway) {
   EXPECT_TRUE(raw(server_->port(), chunked + "0\r\n\r\n").find("200 OK") == std::string::npos);
   EXPECT_EQ(post("/v1/completions", {{"prompt", "1"}}, {{"Content-Encoding", "gzip"}}).status, 415);
   // It goes on answering, and what curl -d calls a form is read as the JSON that it is.
-  auto form = client().Post("/v1/completions", R"({"prompt": "1", "max_tokens": 1})", "application/x-www-form-urlencoded");
+  auto form = client().Post("/v1/completions", R"({"prompt": "1", "max_tokens": 1})",
+                            "application/x-www-form-urlencoded");
   ASSERT_TRUE(form);
   EXPECT_EQ(form->status, 200);
 }

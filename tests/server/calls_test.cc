@@ -54,7 +54,8 @@ TEST(Calls, MessagesOfAllKinds) {
   EXPECT_EQ(call.max_tokens, 7);
   EXPECT_EQ(call.tool_choice, "auto");
   EXPECT_TRUE(read_chat_call(parsed(R"({"messages": [{"role": "user", "content": "a"}], "tool_choice": "none",
-      "tools": [{"function": {"name": "f"}}]})")).tools.is_null());
+      "tools": [{"function": {"name": "f"}}]})"))
+                  .tools.is_null());
 }
 
 TEST(ToolCalls, AreReadInTheCommonFormats) {
@@ -66,11 +67,18 @@ TEST(ToolCalls, AreReadInTheCommonFormats) {
   };
   for (const Case& c : std::initializer_list<Case>{
            {"plain text", "plain text", {}},
-           {"<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": 1}}\n</tool_call>", "", {{"add", "{\"a\":1}"}}},
-           {"I add.\n<tool_call>{\"name\": \"add\", \"arguments\": {}}</tool_call>\n<tool_call>{\"name\": \"now\"}",
-            "I add.", {{"add", "{}"}, {"now", "{}"}}},
-           {"<tool_call>[{\"name\": \"now\", \"arguments\": {}}, {\"name\": \"add\", \"arguments\": {\"a\": 2}}]"
-            "</tool_call>", "", {{"now", "{}"}, {"add", "{\"a\":2}"}}},
+           {"<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": 1}}\n</tool_call>",
+            "",
+            {{"add", "{\"a\":1}"}}},
+           {"I add.\n<tool_call>{\"name\": \"add\", \"arguments\": {}}</tool_call>\n<tool_call>{\"name\": "
+            "\"now\"}",
+            "I add.",
+            {{"add", "{}"}, {"now", "{}"}}},
+           {"<tool_call>[{\"name\": \"now\", \"arguments\": {}}, {\"name\": \"add\", \"arguments\": {\"a\": "
+            "2}}]"
+            "</tool_call>",
+            "",
+            {{"now", "{}"}, {"add", "{\"a\":2}"}}},
            {"{\"name\": \"add\", \"parameters\": {\"a\": \"1\"}}", "", {{"add", "{\"a\":\"1\"}"}}},
            {"[TOOL_CALLS][{\"name\": \"now\", \"arguments\": {}}]", "", {{"now", "{}"}}},
            {"<function=add>{\"a\": 1}</function>", "", {{"add", "{\"a\": 1}"}}},
@@ -106,7 +114,8 @@ TEST(AnswerMemory, GivesBackTheIdsThatWereWritten) {
   std::vector<int32_t> odd = {33, 1, 2, 3, 34};  // not how the text tokenises
   ASSERT_NE(t.encode(text), odd);
   memory.remember(text, odd);
-  EXPECT_EQ(memory.encode(t, "<33>12<34><33>7"), (std::vector<int32_t>{33, 1, 2, 3, 34, 33, t.encode("7")[0]}));
+  EXPECT_EQ(memory.encode(t, "<33>12<34><33>7"),
+            (std::vector<int32_t>{33, 1, 2, 3, 34, 33, t.encode("7")[0]}));
   // No special token at the seam, another text, the text itself.
   for (const char* other : {"<33>12<34>7", "<33>13<34><33>7", "<33>12<34>"})
     EXPECT_EQ(memory.encode(t, other), t.encode(other)) << other;

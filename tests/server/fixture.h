@@ -65,7 +65,8 @@ class ServerTest : public testing::Test {
   Reply post(const std::string& path, const Json& body, const httplib::Headers& headers = {}) const {
     return post_text(path, dump_json(body), headers);
   }
-  Reply post_text(const std::string& path, const std::string& body, const httplib::Headers& headers = {}) const {
+  Reply post_text(const std::string& path, const std::string& body,
+                  const httplib::Headers& headers = {}) const {
     auto result = client().Post(path, headers, body, "application/json");
     if (!result) return {};
     return {result->status, parse_json(result->body, path), result->headers};
