@@ -187,11 +187,13 @@ def other_forms(browser, context, page, url, folder, checks):
     checks.that(page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 24, 28)", "dark colours")
     page.locator(".found button").first.click()
     if folder:
+        page.wait_for_timeout(1000)  # the text scrolls to the passage
         page.screenshot(path=str(folder / "serve-dark.png"))
     page.keyboard.press("Escape")
     page.locator("#theme").select_option("light")
     page.locator(".found button").first.click()
     if folder:
+        page.wait_for_timeout(1000)
         page.screenshot(path=str(folder / "serve-desktop.png"))
     page.keyboard.press("Escape")
     page.set_viewport_size({"width": 390, "height": 844})
