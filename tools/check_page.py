@@ -127,6 +127,8 @@ def visit(page, url, pdf, checks):
     begins = line.split(": ", 1)[1][:40]
     checks.that(page.evaluate("document.activeElement.textContent.replace(/\\s+/g, ' ')").startswith(begins), "the passage is jumped to in the text")
     checks.that(page.evaluate("document.activeElement.classList.contains('hit')"), "and is marked")
+    checks.that(page.evaluate("""() => { const p = document.activeElement.getBoundingClientRect(), box = document.getElementById('passages').getBoundingClientRect();
+      return p.top < box.bottom - 60 && p.bottom > box.top + 60; }"""), "and can be seen")
     accessible(page, checks, "with the text of the document")
 
 

@@ -127,11 +127,14 @@ function openReader(document, hits = [], jump = null) {
     if (hits.includes(i)) p.classList.add('hit');
     parts.push(p);
   });
+  $('passages').classList.toggle('many', parts.length > 3000);
   $('passages').replaceChildren(...parts);
   const target = jump === null ? null : $(`passage-${jump}`);
   if (target) {
-    target.scrollIntoView({block: 'center'});
+    const show = () => target.scrollIntoView({block: 'center', behavior: 'instant'});
+    show();
     target.focus({preventScroll: true});
+    requestAnimationFrame(show);  // of a long document the heights before it are known only once they are laid out
   } else {
     $('passages').scrollTop = 0;
     $('reader-title').focus();
