@@ -12,6 +12,7 @@ elsewhere, nothing wider than the screen, everything reached by keyboard, and ax
 """
 
 import argparse
+import hashlib
 import json
 import pathlib
 import re
@@ -59,8 +60,8 @@ class Checks:
             self.faults.append(what)
 
 
-def serve(program, model):
-    process = subprocess.Popen([program, "serve", model, "--port", "0", "--json", "--max-answer", "60"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def serve(program, model, *more):
+    process = subprocess.Popen([program, "serve", model, "--port", "0", "--json", "--max-answer", "60", *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     text = ""
     while not text.endswith("}\n"):
         line = process.stdout.readline()
@@ -222,6 +223,24 @@ def keyboard(page, checks):
         checks.that(wanted in reached, f"Tab reaches {wanted}")
 
 
+def with_key(program, model, browser, scratch, checks):
+    keys = pathlib.Path(scratch) / "keys"
+    keys.write_text(f"sha256:{hashlib.sha256(b'secret').hexdigest()} tester\n")
+    process, url = serve(program, model, "--api-key-file", str(keys))
+    try:
+        page = browser.new_page()
+        page.goto(url)
+        expect(page.locator("#key")).to_be_visible()
+        accessible(page, checks, "asking for a key")
+        page.locator("#key-value").fill("secret")
+        page.keyboard.press("Enter")
+        expect(page.locator("#model")).to_contain_text("tokens")
+        checks.that(True, "a server that asks for a key gets it from the page")
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
 def run(program, model, folder):
     checks = Checks()
     process, url = serve(program, model)
@@ -238,6 +257,7 @@ def run(program, model, folder):
             markdown(page, checks)
             other_forms(browser, context, page, url, folder, checks)
             keyboard(page, checks)
+            with_key(program, model, browser, scratch, checks)
             browser.close()
     finally:
         process.terminate()
