@@ -130,8 +130,9 @@ struct AttentionShape {
   Tensor decay{};   // [D] F32 xPos: product i of q.k is multiplied by exp(decay[i] distance), <= 0; or null
 };
 
-/// What attention_backward writes: gradients of each zone's q [T, H * D] and keys [past + T, K * D], and of
-/// values [past + T, K * D], all F32. Where values is null, gradients of keys and values are not computed.
+/// What attention_backward writes, for the rows of all sequences: gradients of each zone's q [T, H * D], and
+/// of their own keys and values [T, K * D], all F32. Where values is null, those of keys and values are not
+/// computed.
 struct AttentionGradients {
   std::array<Tensor, kMaxAttentionZones> q, keys;
   Tensor values;
@@ -248,9 +249,9 @@ struct Kernels {
   // many passes), gradients of activations are overwritten unless stated otherwise. Results do not depend on
   // the number of threads: a run that is resumed elsewhere gives the same bits.
 
-  /// Gradients of attention over one sequence, overwritten; dout [T, H * D] F32, out (F32 or BF16) and
-  /// log_sum as attention wrote them. p = exp(s - log_sum), ds = p (dout . v - dout . out) scale, in the zone
-  /// of each pair (Dao 2022, arXiv 2205.14135).
+  /// Gradients of attention, overwritten; keys that a sequence had before get none. dout [T, H * D] F32, out
+  /// (F32 or BF16) and log_sum as attention wrote them. p = exp(s - log_sum), ds = p (dout . v - dout . out)
+  /// scale, in the zone of each pair (Dao 2022, arXiv 2205.14135).
   void (*attention_backward)(const AttentionGradients& gradients, Tensor dout, Tensor out, Tensor log_sum,
                              std::span<const AttentionZone> zones, const KvPages& values,
                              const AttentionShape& shape);
