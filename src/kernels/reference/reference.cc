@@ -165,6 +165,7 @@ struct View {
     for (int64_t i = 0; i < s.head_dim; ++i)
       dot += static_cast<double>(q[i]) * load_kv(keys[z], n, h / (s.heads / s.kv_heads), i) * decay(t, n, i);
     dot *= s.scale;
+    if (s.soft_cap > 0) dot = s.soft_cap * std::tanh(dot / s.soft_cap);
     return s.slopes.empty() ? dot : dot - s.slopes[static_cast<size_t>(h)] * distance(t, n);
   }
 };
@@ -227,7 +228,7 @@ void attention_weights(Tensor out, std::span<const AttentionZone> zones, const A
 void attention_backward(const AttentionGradients& g, Tensor dout, Tensor out, Tensor log_sum,
                         std::span<const AttentionZone> zones, const KvPages& value_pages,
                         const AttentionShape& shape) {
-  assert(shape.sequences.count == 1);
+  assert(shape.sequences.count == 1 && shape.soft_cap == 0);
   View view(shape, zones, 0);
   const SequenceAttention& s = view.s;
   Pages values(value_pages, 0, s.keys());
@@ -300,6 +301,7 @@ const Kernels kReferenceKernels = {
     .add = reference_add,
     .scale = reference_scale,
     .axpby = reference_axpby,
+    .soft_cap = reference_soft_cap,
     .gate = reference_gate,
     .embed = embed,
     .rmsnorm = rmsnorm,
