@@ -23,7 +23,8 @@ install(CODE "
 install(FILES ${reference}/longspan.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 install(DIRECTORY recipes DESTINATION ${CMAKE_INSTALL_DATADIR}/longspan)
 install(FILES README.md CHANGELOG.md DESIGN.md THIRD-PARTY.md LICENSE packaging/copyright DESTINATION ${CMAKE_INSTALL_DOCDIR})
-install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY docs examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY bench/results DESTINATION ${CMAKE_INSTALL_DOCDIR}/bench)  # README and docs link there
 file(GLOB_RECURSE notices RELATIVE ${CMAKE_SOURCE_DIR}/resources resources/*LICENSE*)
 foreach(notice IN LISTS notices)
   string(REPLACE "/" "-" name ${notice})
@@ -37,9 +38,10 @@ set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
 set(CPACK_PACKAGE_CONTACT "longspan developers <longspan@localhost>" CACHE STRING "maintainer of the package")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "long context for open language models on your own machine")
 set(CPACK_PACKAGE_DESCRIPTION
-"Answers questions about long documents (PDF, EPUB, DOCX, HTML, text in any encoding) with open language
-models in GGUF or Hugging Face's format, stretches their context windows by 23 published methods, measures
-what that is worth with published suites, and trains the longer window.")
+"Answers questions about long documents (PDF, EPUB, DOCX, HTML, text in any
+encoding) with open language models in GGUF or Hugging Face's format,
+stretches their context windows by 23 published methods, measures what that
+is worth with published suites, and trains the longer window.")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_VERBATIM_VARIABLES ON)
