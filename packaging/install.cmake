@@ -3,8 +3,10 @@
 include(GNUInstallDirs)
 
 set(reference ${CMAKE_BINARY_DIR}/reference)
+configure_file(packaging/changelog.in ${CMAKE_BINARY_DIR}/changelog @ONLY)  # in the form that Debian asks of packages
 add_custom_command(OUTPUT ${reference}/reference.md COMMAND longspan reference all ${reference}
-  COMMAND sh -c "gzip -9nf ${reference}/man1/*.1" DEPENDS longspan VERBATIM
+  COMMAND sh -c "gzip -9nf ${reference}/man1/*.1"
+  COMMAND sh -c "gzip -9nc ${CMAKE_BINARY_DIR}/changelog >${reference}/changelog.gz" DEPENDS longspan VERBATIM
   COMMENT "Writing man pages and completions")
 add_custom_target(reference ALL DEPENDS ${reference}/reference.md)
 
@@ -23,6 +25,7 @@ install(CODE "
 install(FILES ${reference}/longspan.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 install(DIRECTORY recipes DESTINATION ${CMAKE_INSTALL_DATADIR}/longspan)
 install(FILES README.md CHANGELOG.md DESIGN.md THIRD-PARTY.md LICENSE packaging/copyright DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES ${reference}/changelog.gz DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY bench/results DESTINATION ${CMAKE_INSTALL_DOCDIR}/bench)  # README and docs link there
 file(GLOB_RECURSE notices RELATIVE ${CMAKE_SOURCE_DIR}/resources resources/*LICENSE*)
