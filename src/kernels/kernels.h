@@ -132,7 +132,7 @@ struct AttentionShape {
 };
 
 /// What attention_backward writes: gradients of each zone's q [T, H * D] and keys [past + T, K * D], and of
-/// values [past + T, K * D], all F32.
+/// values [past + T, K * D], all F32. Where values is null, gradients of keys and values are not computed.
 struct AttentionGradients {
   std::array<Tensor, kMaxAttentionZones> q, keys;
   Tensor values;

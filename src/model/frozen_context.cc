@@ -9,7 +9,7 @@ namespace longspan {
 
 namespace {
 
-constexpr int64_t kHostChunk = 512, kGpuChunk = 8192;
+constexpr int64_t kHostChunk = 512, kGpuChunk = 16384;
 
 int64_t chunk_of(const Kernels& k, int64_t context) { return std::min(frozen_chunk(k), context); }
 
@@ -33,12 +33,9 @@ KvLayout layout_of(const ModelConfig& c, const PositionSpec& spec, DType dtype) 
   return kv_layout(c, {dtype, dtype}, key_copies(spec));
 }
 
-/// Rows of the scratch for gradients of keys and of values.
+/// Rows of the scratch for gradients of the near part's keys, of all zones.
 int64_t key_rows(const PositionSpec& spec, int64_t context, int64_t tokens) {
-  return std::max(context, std::ssize(spec.zones) * most_near(spec, context, tokens));
-}
-int64_t value_rows(const PositionSpec& spec, int64_t context, int64_t tokens) {
-  return std::max(context, most_near(spec, context, tokens));
+  return std::ssize(spec.zones) * most_near(spec, context, tokens);
 }
 
 constexpr int64_t kTables = 2 + 1 + 3 * kMostFrozenRows;  // numbers of the small tables
@@ -71,7 +68,7 @@ FrozenContext::FrozenContext(const Model& model, const PositionSpec& spec, int64
   row_ends_ = table(2 * kMostFrozenRows), row_past_ = table(kMostFrozenRows);
   int64_t width = c.num_key_value_heads * c.head_dim;
   dkeys_ = arena_.matrix("frozen context", DType::F32, key_rows(spec, context, tokens), width);
-  dvalues_ = arena_.matrix("frozen context", DType::F32, value_rows(spec, context, tokens), width);
+  dvalues_ = arena_.matrix("frozen context", DType::F32, most_near(spec, context, tokens), width);
 }
 
 int64_t FrozenContext::bytes(const ModelConfig& c, const PositionSpec& spec, int64_t context, int64_t tokens,
@@ -82,7 +79,7 @@ int64_t FrozenContext::bytes(const ModelConfig& c, const PositionSpec& spec, int
          far_buffer_bytes(tokens, c.num_attention_heads, c.head_dim, dtype) +
          dtype_bytes(DType::I32, pages_for(context) + kTables) +
          dtype_bytes(DType::F32,
-                     width * (key_rows(spec, context, tokens) + value_rows(spec, context, tokens)));
+                     width * (key_rows(spec, context, tokens) + most_near(spec, context, tokens)));
 }
 
 int64_t FrozenContext::allocated() const {
@@ -189,9 +186,8 @@ void FrozenContext::backward(const Kernels& k, const AttentionGradients& gradien
   if (!far_) return;
   // What the near part needed of these buffers has been copied.
   Tensor dq = far_.far.slice(0, dout.rows());
-  int64_t keys = far_.shape.sequences.most_keys;
   AttentionGradients to;
-  to.q[0] = dq, to.keys[0] = dkeys_.slice(0, keys), to.values = dvalues_.slice(0, keys);
+  to.q[0] = dq;
   std::vector<AttentionZone> part = {{0, zones.back().q, far_.keys}};
   k.attention_backward(to, dout, out, log_sum, part, far_.values, far_.shape);
   k.add(gradients.q[zones.size() - 1], dq);

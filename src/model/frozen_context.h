@@ -8,7 +8,7 @@
 // row, and the row's own keys; so the borders of zones are exact. The far part is one call of all rows over
 // the keys before the tail, where distance decides nothing. Backward gives each part the merged output and
 // log-sum, so that its probabilities are those of the whole softmax (as ring attention does, Liu 2023, arXiv
-// 2310.01889); gradients of the context's keys and values are computed by the operation and dropped.
+// 2310.01889). The far part gives no gradients to its keys and values; those of the tail are dropped.
 #pragma once
 
 #include <memory>

@@ -223,10 +223,10 @@ void attention_backward(const AttentionGradients& g, Tensor dout, Tensor out, Te
   int64_t tokens = s.tokens, keys = std::max<int64_t>(s.keys(), 0);
   for (size_t z = 0; z < zones.size(); ++z) {
     clear(g.q[z]);
-    if (keys > 0) clear(g.keys[z]);
+    if (keys > 0 && g.values) clear(g.keys[z]);
   }
   if (keys == 0 || tokens == 0) return;
-  clear(g.values);
+  if (g.values) clear(g.values);
   Plan plan(s, tokens, keys, log_sum);
   if (!decay_factors(s, plan, keys))
     return kReferenceKernels.attention_backward(g, dout, out, log_sum, zones, values, shape);

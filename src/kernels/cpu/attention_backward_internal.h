@@ -33,7 +33,7 @@ struct Reach {
 struct BackwardJob {
   BackwardZone zones[kMaxAttentionZones];
   int64_t zone_count;
-  FloatRows dout, dvalues;  // [T, H * D], [N, K * D]
+  FloatRows dout, dvalues;  // [T, H * D], [N, K * D]; dvalues null: nor are dkeys wanted
   void* const* value_pages;
   DType value_dtype;
   const void* out;  // [T, H * D], rows out_stride elements apart, BF16 or F32

@@ -378,7 +378,7 @@ bool cudnn_attention_backward(const AttentionGradients& gradients, Tensor dout, 
                               std::span<const AttentionZone> zones, const KvPages& values,
                               const AttentionShape& shape) {
   if (!suits(out, zones, shape) || shape.sequences.most_keys != shape.sequences.most_rows ||
-      dout.dtype != DType::F32 || !aligned(dout) || !aligned(gradients.values))
+      dout.dtype != DType::F32 || !aligned(dout) || !gradients.values || !aligned(gradients.values))
     return false;
   for (size_t z = 0; z < zones.size(); ++z)
     if (!aligned(gradients.q[z]) || !aligned(gradients.keys[z])) return false;

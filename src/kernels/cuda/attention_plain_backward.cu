@@ -244,7 +244,7 @@ void launch(CudaDevice& device, const BackwardView& b, const Sequences& sequence
     dq_kernel<kChunks><<<rows, kPlainThreads, bytes, device.stream()>>>(b);
     check_launch("attention_backward (dq)");
   }
-  if (sequences.most_keys <= 0) return;
+  if (sequences.most_keys <= 0 || !b.dvalues.data) return;
   dim3 keys(blocks(sequences.most_keys), static_cast<unsigned>(b.view.kv_heads));
   dkv_kernel<kChunks><<<keys, kPlainThreads, bytes, device.stream()>>>(b);
   check_launch("attention_backward (dk, dv)");

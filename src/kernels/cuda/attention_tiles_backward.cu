@@ -67,7 +67,8 @@ bool tiled_attention_backward(CudaDevice& device, const BackwardView& b, const S
     row_range_kernel<<<blocks_for(padded, kRangeUnit), kRangeUnit, 0, device.stream()>>>(v, rows, count);
     check_launch("attention_backward (ranges of rows)");
   }
-  return launch_dq(device, b, rows, count) && launch_dkv(device, b, rows, count, sequences.most_keys);
+  return launch_dq(device, b, rows, count) &&
+         (!b.dvalues.data || launch_dkv(device, b, rows, count, sequences.most_keys));
 }
 
 }  // namespace longspan

@@ -266,7 +266,9 @@ void attention_backward(const AttentionGradients& g, Tensor dout, Tensor out, Te
       for (int64_t i = 0; i < to.cols(); ++i)
         to.row(t)[i] = static_cast<float>(from[static_cast<size_t>(t * to.cols() + i)]);
   };
-  for (size_t z = 0; z < zones.size(); ++z) write(g.q[z], dq[z]), write(g.keys[z], dk[z]);
+  for (size_t z = 0; z < zones.size(); ++z) write(g.q[z], dq[z]);
+  if (!g.values) return;
+  for (size_t z = 0; z < zones.size(); ++z) write(g.keys[z], dk[z]);
   write(g.values, dv);
 }
 
