@@ -258,7 +258,8 @@ struct Loader {
   /// B negated (as PEFT converts such adapters). PiSSA's product has the size of the part, OLoRA's is still
   /// to be multiplied by the scale.
   void take_initial_part_out(Module& m, float scale) {
-    constexpr int64_t kMostElements = int64_t{1} << 25;
+    // Larger ones take seconds each, and a model has hundreds of them.
+    constexpr int64_t kMostElements = int64_t{1} << 23;
     const char* init = config.start == AdapterStart::Pissa ? "pissa" : "olora";
     Weights& w = model.weights;
     if (m.product == &w.head && w.head.weight.data == w.embedding.data)
@@ -271,7 +272,7 @@ struct Loader {
       fail("{}: {} of {} x {} has no part of rank {}", file, m.name, rows, cols, rank);
     if (config.start == AdapterStart::Pissa && rows * cols > kMostElements)
       fail(
-          "{}: init_lora_weights is \"pissa\", and decomposing weights of {} x {} would take hours; convert "
+          "{}: init_lora_weights is \"pissa\", and weights of {} x {} take too long to decompose; convert "
           "the "
           "adapter to plain LoRA with PEFT (save_pretrained(..., "
           "path_initial_model_for_weight_conversion=...))",

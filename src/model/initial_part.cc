@@ -14,17 +14,18 @@ namespace {
 
 using Vector = std::vector<double>;
 
-double dot(const double* x, const double* y, size_t n) { return std::inner_product(x, x + n, y, 0.0); }
+template <class X>
+double dot(const X* x, const double* y, size_t n) {
+  double sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (size_t i = 0; i < n; ++i) sum += x[i] * y[i];
+  return sum;
+}
 
 /// W v [N].
 Vector product(const Tensor& w, const Vector& v) {
   Vector out(static_cast<size_t>(w.rows()));
-  parallel_for(w.rows(), [&](int64_t n) {
-    const float* row = w.row(n);
-    double sum = 0;
-    for (size_t c = 0; c < v.size(); ++c) sum += row[c] * v[c];
-    out[static_cast<size_t>(n)] = sum;
-  });
+  parallel_for(w.rows(), [&](int64_t n) { out[static_cast<size_t>(n)] = dot(w.row(n), v.data(), v.size()); });
   return out;
 }
 
@@ -163,7 +164,7 @@ InitialPart principal_part(const Tensor& w, int64_t rank) {
   parallel_for(w.rows(), [&](int64_t n) {
     for (int64_t r = 0; r < rank; ++r)
       part.b[static_cast<size_t>(n * rank + r)] =
-          std::inner_product(w.row(n), w.row(n) + cols, part.a.data() + static_cast<size_t>(r) * cols, 0.0);
+          dot(w.row(n), part.a.data() + static_cast<size_t>(r) * cols, cols);
   });
   return part;
 }
