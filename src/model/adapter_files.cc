@@ -10,6 +10,7 @@
 #include "base/threads.h"
 #include "checkpoint/write_safetensors.h"
 #include "model/adapter_config.h"
+#include "model/export.h"
 #include "model/initial_part.h"
 #include "model/roles.h"
 
@@ -365,7 +366,7 @@ Json config_of(const fs::path& directory) {
 }  // namespace
 
 void write_adapter(const fs::path& directory, const TrainingModel& model, const Trained& trained,
-                   const std::string& base_model, const std::string& position) {
+                   const std::string& base_model, const std::string& position, DType type) {
   std::error_code error;
   fs::create_directories(directory, error);
   if (error) fail("{}: cannot be made: {}", directory.string(), error.message());
@@ -374,12 +375,13 @@ void write_adapter(const fs::path& directory, const TrainingModel& model, const 
   Arena memory;
   for (const Parameter& p : model.parameters) {
     std::string name = of_adapter(p.name) ? p.name : kPrefix + p.name;
-    tensors.push_back(as_it_lies({name, as_filed(model, p, memory)}));
+    tensors.push_back(converted({name, as_filed(model, p, memory)}, type));
     if (!of_adapter(p.name)) whole.insert(module_of(p.name));
     // PEFT leaves the head as it was unless the file holds it, even where the base shares it.
     const Weights& w = model.model.weights;
     if (p.value.data != w.embedding.data || w.head.weight.data != w.embedding.data) continue;
-    tensors.push_back(as_it_lies({std::string(kPrefix) + kHead + ".weight", as_filed(model, p, memory)}));
+    tensors.push_back(
+        converted({std::string(kPrefix) + kHead + ".weight", as_filed(model, p, memory)}, type));
     whole.insert(kHead);
   }
   double alpha = trained.lora_alpha > 0 ? trained.lora_alpha : static_cast<double>(trained.lora_rank);

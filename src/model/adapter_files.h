@@ -12,10 +12,10 @@
 
 namespace longspan {
 
-/// Names of the tensors are those of the parameters. Each file appears once it is complete, the configuration
-/// last.
+/// Names of the tensors are those of the parameters; `type` is theirs in the file: F32, F16 or BF16. Each
+/// file appears once it is complete, the configuration last.
 void write_adapter(const std::filesystem::path& directory, const TrainingModel& model, const Trained& trained,
-                   const std::string& base_model, const std::string& position);
+                   const std::string& base_model, const std::string& position, DType type = DType::F32);
 
 /// The position text of longspan.json; empty when there is none.
 std::string adapter_position(const std::filesystem::path& directory);

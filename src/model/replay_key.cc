@@ -36,6 +36,7 @@ std::vector<int64_t> replay_key(const Model& model, const KvPool& pool, const La
     const AttentionShape& s = kind->shape;
     for (int64_t n : {s.sequences.count, s.sequences.most_rows, s.sequences.most_keys, s.window, s.chunk})
       key.push_back(n);
+    key.push_back(std::bit_cast<int32_t>(s.scale));
     for (const Tensor& t : {s.positions, s.slopes, s.decay, kind->sharpness}) key.push_back(address(t.data));
     for (const RopeTable& t : kind->queries) key.push_back(address(t.cos.data));
     for (const RopeTable& t : kind->keys) key.push_back(address(t.cos.data));

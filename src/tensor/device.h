@@ -40,8 +40,8 @@ class Device {
   /// Within the device.
   virtual void copy(void* to, const void* from, int64_t bytes) = 0;
   /// Does what `body` requests: operations and copies within the device, no uploads, downloads or waits.
-  /// Equal keys promise equal requests, so that a device may record them once and repeat them without the
-  /// host's work.
+  /// Equal keys promise equal requests, as long as no memory is freed: a device may record them once and
+  /// repeat them without the host's work.
   virtual void replay(std::span<const int64_t> key, const std::function<void()>& body);
   /// Waits until everything requested has happened.
   virtual void synchronise() = 0;

@@ -75,7 +75,7 @@ struct Recipe {
   int64_t averaged = 0;            // how many of the last snapshots are averaged at the end; 0: none
   double original_share = 0;       // share of the original weights in the result
   bool merge = false;              // adapters: also write the merged model
-  std::optional<DType> type;       // of the written model; default as in write_model
+  std::optional<DType> type;       // of what is written; default F32 for an adapter, else as in write_model
   std::vector<Stage> stages;
 
   int64_t steps() const;

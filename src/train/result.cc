@@ -126,7 +126,8 @@ void write_result(const Recipe& recipe, const Checkpoint& checkpoint, const Trai
     std::string position = describe(*wish.position);
     fs::path base = base_for_peft(recipe, checkpoint, wish, note);
     write_adapter(folder, model, recipe.trained,
-                  base.empty() ? fs::absolute(checkpoint.path).string() : base.string(), position);
+                  base.empty() ? fs::absolute(checkpoint.path).string() : base.string(), position,
+                  recipe.type.value_or(DType::F32));
     write_file_atomic(folder / "README.md", readme(checkpoint, folder, base, position, wish.window));
     say(fmt::format("the adapter, trained under {}{}", position,
                     base.empty() ? "; PEFT needs a base with these positions, see README.md there" : ""),

@@ -100,6 +100,30 @@ TEST(PeftAdapters, ASharedEmbeddingThatTrainedIsWrittenForTheHeadToo) {
   EXPECT_EQ(adapted.model.weights.head.weight.data, adapted.model.weights.embedding.data);
 }
 
+TEST(PeftAdapters, Bf16HalvesTheFileAndRoundsToTheNearest) {
+  Checkpoint checkpoint = open_checkpoint(golden_dir() / "gqa");
+  Trained trained{.lora_rank = 2, .projections = {"q_proj"}};
+  TrainingModel model = make_training_model(checkpoint, read_config(checkpoint), host_device(kernels()),
+                                            Compute::F32, trained, 1);
+  TemporaryDirectory dir;
+  write_adapter(dir.path, model, trained, "base", "rope", DType::BF16);
+  MappedFile file(dir.path / "adapter_model.safetensors");
+  ParsedTensors parsed = parse_safetensors(file.bytes(), "adapter");
+  ASSERT_EQ(parsed.tensors.size(), model.parameters.size());
+  for (const NamedTensor& t : parsed.tensors) {
+    EXPECT_EQ(t.tensor.dtype, DType::BF16) << t.name;
+    auto same = [&](const Parameter& p) { return p.name == t.name; };
+    auto p = std::find_if(model.parameters.begin(), model.parameters.end(), same);
+    ASSERT_NE(p, model.parameters.end()) << t.name;
+    std::vector<float> got(static_cast<size_t>(p->value.cols()));
+    dequantise(got.data(), t.tensor.data, DType::BF16, p->value.cols());
+    for (int64_t i = 0; i < p->value.cols(); ++i) {
+      float x = p->value.row(0)[i];
+      EXPECT_LE(std::abs(got[static_cast<size_t>(i)] - x), std::abs(x) / 256) << t.name;
+    }
+  }
+}
+
 class AdapterDirectory : public testing::Test {
  protected:
   TemporaryDirectory dir_;

@@ -117,6 +117,8 @@ void* CudaDevice::allocate(std::string_view label, int64_t bytes) {
 void CudaDevice::free(void* data, int64_t) {
   cudaSetDevice(index_);
   cudaStreamSynchronize(stream_);
+  // Keys name memory by its address, which may soon be another model's or another cache's.
+  forget_graphs();
   cudaFree(data);
 }
 
