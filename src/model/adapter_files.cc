@@ -273,10 +273,8 @@ struct Loader {
       fail("{}: {} of {} x {} has no part of rank {}", file, m.name, rows, cols, rank);
     if (config.start == AdapterStart::Pissa && rows * cols > kMostElements)
       fail(
-          "{}: init_lora_weights is \"pissa\", and weights of {} x {} take too long to decompose; convert "
-          "the "
-          "adapter to plain LoRA with PEFT (save_pretrained(..., "
-          "path_initial_model_for_weight_conversion=...))",
+          "{}: init_lora_weights is \"pissa\", and weights of {} x {} take too long to decompose; convert it "
+          "to plain LoRA with PEFT (save_pretrained(..., path_initial_model_for_weight_conversion=...))",
           file, rows, cols);
     Arena here;
     Tensor weight = to_f32(to_host(*model.device, *m.weight, here), here);

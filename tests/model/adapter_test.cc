@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "checkpoint/build_files.h"
 #include "checkpoint/expect_error.h"
+#include "checkpoint/write_safetensors.h"
 #include "model/adapter_config.h"
 #include "model/adapter_files.h"
 #include "model/golden.h"
@@ -205,6 +206,23 @@ TEST(InitialParts, OfAMatrixWhosePartsAreKnown) {
     for (int64_t col = 0; col < n; ++col)
       EXPECT_NEAR(at(part, row, col), row == 5 || row == 0 ? values[static_cast<size_t>(row * n + col)] : 0,
                   1e-9);
+}
+
+TEST_F(AdapterDirectory, PissaOfAHeadThatSharesTheEmbeddingIsRefused) {
+  Json config = parse_json_file(adapters() / "tied_head" / "adapter_config.json");
+  config["init_lora_weights"] = "pissa";
+  // PEFT writes the base's head, too, from which the part is gone already; a file without it needs the part.
+  MappedFile file(adapters() / "tied_head" / "adapter_model.safetensors");
+  std::vector<TensorSource> pairs;
+  for (const NamedTensor& t : parse_safetensors(file.bytes(), "tied_head").tensors)
+    if (t.name.find("base_layer") == t.name.npos) pairs.push_back(as_it_lies(t));
+  write_safetensors(dir_.path / "adapter_model.safetensors", pairs, {});
+  write_file_atomic(dir_.path / "adapter_config.json", config.dump());
+  expect_says(error_of([&] {
+                Loaded loaded = load(golden_dir() / "tied");
+                load_adapter(dir_.path, loaded.model);
+              }),
+              "lm_head shares the embedding");
 }
 
 TEST_F(AdapterDirectory, TensorsThatDisagreeWithTheConfigAreRefused) {
