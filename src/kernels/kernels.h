@@ -118,6 +118,7 @@ struct AttentionShape {
   int64_t head_dim = 0;  // D, any size; multiples of 16 are fast
   Sequences sequences;
   float scale = 1.0f;  // multiplies q.k
+  float soft_cap = 0;  // c > 0: the product s becomes c tanh(s / c), before anything else is done to it
   int64_t window = 0;  // sliding window: only distances below it are seen; 0 is no window
   bool causal = true;  // false: every query sees all keys from starts[t]
   int64_t chunk = 0;   // zones count distance in tokens (0) or in chunks: floor(m / chunk) - floor(n / chunk)
@@ -182,6 +183,8 @@ struct Kernels {
   void (*scale)(Tensor x, float factor, Tensor factors);
   /// x = a x + b y.  [T, C] F32 both.
   void (*axpby)(Tensor x, float a, Tensor y, float b);
+  /// x = cap tanh(x / cap), cap > 0.  [T, C] F32. Null where an implementation has none.
+  void (*soft_cap)(Tensor x, float cap) = nullptr;
   /// out = activation(gate) * up.  gate, up [T, F] F32 (rows may be strided); out [T, F] F32 or BF16 (Shazeer
   /// 2020, arXiv 2002.05202).
   void (*gate)(Tensor out, Tensor gate, Tensor up, Activation activation);
@@ -251,7 +254,7 @@ struct Kernels {
 
   /// Gradients of attention, overwritten; keys that a sequence had before get none. dout [T, H * D] F32, out
   /// (F32 or BF16) and log_sum as attention wrote them. p = exp(s - log_sum), ds = p (dout . v - dout . out)
-  /// scale, in the zone of each pair (Dao 2022, arXiv 2205.14135).
+  /// scale, in the zone of each pair (Dao 2022, arXiv 2205.14135). Scores without a soft cap.
   void (*attention_backward)(const AttentionGradients& gradients, Tensor dout, Tensor out, Tensor log_sum,
                              std::span<const AttentionZone> zones, const KvPages& values,
                              const AttentionShape& shape);

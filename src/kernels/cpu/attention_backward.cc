@@ -153,6 +153,7 @@ BackwardJob make_job(const AttentionGradients& g, Tensor dout, Tensor out,
   job.group = s.heads / s.kv_heads;
   job.head_dim = s.head_dim;
   job.block = block_of(job.keys, s.kv_heads);
+  assert(s.soft_cap == 0);
   job.scale = s.scale;
   job.window = s.positions.empty() ? 0.0f : static_cast<float>(s.window);
   job.slopes = plan.slopes.empty() ? nullptr : plan.slopes.data();

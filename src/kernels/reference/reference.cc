@@ -165,6 +165,7 @@ struct View {
     for (int64_t i = 0; i < s.head_dim; ++i)
       dot += static_cast<double>(q[i]) * load_kv(keys[z], n, h / (s.heads / s.kv_heads), i) * decay(t, n, i);
     dot *= s.scale;
+    if (s.soft_cap > 0) dot = s.soft_cap * std::tanh(dot / s.soft_cap);
     return s.slopes.empty() ? dot : dot - s.slopes[static_cast<size_t>(h)] * distance(t, n);
   }
 };
@@ -227,6 +228,7 @@ void attention_weights(Tensor out, std::span<const AttentionZone> zones, const A
 void sequence_backward(const AttentionGradients& g, Tensor dout, Tensor out, Tensor log_sum,
                        std::span<const AttentionZone> zones, const KvPages& value_pages,
                        const AttentionShape& shape, int64_t sequence) {
+  assert(shape.soft_cap == 0);
   View view(shape, zones, sequence);
   const SequenceAttention& s = view.s;
   Pages values(value_pages, sequence, s.keys());
@@ -306,6 +308,7 @@ const Kernels kReferenceKernels = {
     .add = reference_add,
     .scale = reference_scale,
     .axpby = reference_axpby,
+    .soft_cap = reference_soft_cap,
     .gate = reference_gate,
     .embed = embed,
     .rmsnorm = rmsnorm,
