@@ -315,44 +315,51 @@ class Converter {
     return sequence({literal("["), rules_.named("space"), std::move(rest), literal("]")});
   }
 
+  struct Member {
+    std::string name;
+    Expression text;  // key, colon, value
+    bool required;
+  };
+
+  /// Those of properties, and then those that are required only.
+  std::vector<Member> members_of(const Json& schema, const Json& more, const std::string& at, int depth) {
+    Json properties = schema.contains("properties") ? schema["properties"] : Json::object();
+    if (!properties.is_object()) refuse(at, "properties is not an object");
+    std::set<std::string> required;
+    const Json names = schema.contains("required") ? schema["required"] : Json::array();
+    if (!names.is_array()) refuse(at, "required is not a list");
+    bool closed = schema.contains("additionalProperties") && more == Json(false);
+    for (const Json& given : names) {
+      if (!given.is_string()) refuse(at, "a required key is not a text");
+      std::string name = given.get<std::string>();
+      required.insert(name);
+      if (properties.contains(name)) continue;
+      if (closed) refuse(at, fmt::format("the required key {} is not among the properties", in_quotes(name)));
+      properties[name] = schema.contains("additionalProperties") ? more : Json(true);
+    }
+    std::vector<Member> members;
+    for (const auto& [key, value] : properties.items()) {
+      if (std::ssize(key) > kMostName)
+        refuse(at, fmt::format("the key {} has more than {} bytes", in_quotes(key, 20), kMostName));
+      Expression text = sequence({json_constant(Json(key)), literal(":"), rules_.named("space"),
+                                  value_of(value, at + "/properties/" + key, depth + 1)});
+      members.push_back({key, rule_reference(rules_.add("member-" + name_part(key), std::move(text))),
+                         required.contains(key)});
+    }
+    return members;
+  }
+
   Expression object(const Json& schema, const std::string& at, int depth) {
     if (!schema.contains("properties") && !schema.contains("required") &&
         !schema.contains("additionalProperties"))
       return rules_.named("object");
-    Json properties = schema.contains("properties") ? schema["properties"] : Json::object();
-    if (!properties.is_object()) refuse(at, "properties is not an object");
     const Json more = schema.contains("additionalProperties") ? schema["additionalProperties"] : Json(false);
-    std::set<std::string> required;
-    if (schema.contains("required")) {
-      if (!schema["required"].is_array()) refuse(at, "required is not a list");
-      for (const Json& name : schema["required"]) {
-        if (!name.is_string()) refuse(at, "a required key is not a text");
-        required.insert(name.get<std::string>());
-        if (properties.contains(name.get<std::string>())) continue;
-        if (schema.contains("additionalProperties") && more == Json(false))
-          refuse(at, fmt::format("the required key {} is not among the properties",
-                                 in_quotes(name.get<std::string>())));
-        properties[name.get<std::string>()] = schema.contains("additionalProperties") ? more : Json(true);
-      }
-    }
-    struct Member {
-      Expression text;  // key, colon, value
-      bool required;
-    };
-    std::vector<Member> members;
-    std::vector<std::string> names;
-    for (const auto& [key, value] : properties.items()) {
-      if (std::ssize(key) > kMostName)
-        refuse(at, fmt::format("the key {} has more than {} bytes", in_quotes(key, 20), kMostName));
-      names.push_back(key);
-      Expression text = sequence({json_constant(Json(key)), literal(":"), rules_.named("space"),
-                                  value_of(value, at + "/properties/" + key, depth + 1)});
-      members.push_back(
-          {rule_reference(rules_.add("member-" + name_part(key), std::move(text))), required.contains(key)});
-    }
+    std::vector<Member> members = members_of(schema, more, at, depth);
     // What may follow the members before: nothing has been written yet, or something has.
     Expression at_start = empty_text(), going_on = empty_text();
     if (more != Json(false)) {
+      std::vector<std::string> names;
+      for (const Member& member : members) names.push_back(member.name);
       Expression text = sequence({json_other_keys(names), literal(":"), rules_.named("space"),
                                   value_of(more, at + "/additionalProperties", depth + 1)});
       Expression other = rule_reference(rules_.add("member-other", std::move(text)));

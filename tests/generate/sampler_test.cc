@@ -61,6 +61,18 @@ TEST(Sampler, GreedyTakesTheFirstLargestAndSurvivesNaN) {
   EXPECT_EQ(Sampler(o).sample(broken, {}), 0);
 }
 
+/// What a grammar took out is not among the candidates, not even as the last of them.
+TEST(Sampler, TokensThatWereTakenOutAreNeverDrawn) {
+  SamplingOptions o;
+  o.temperature = 1;
+  std::vector<float> logits = {-INFINITY, 0, -INFINITY, 0, -INFINITY};
+  auto kept = distribution(logits, {}, o);
+  ASSERT_EQ(kept.size(), 2u);
+  EXPECT_EQ(kept[0].id, 1);
+  EXPECT_EQ(kept[1].id, 3);
+  EXPECT_NEAR(kept[1].probability, 0.5, 1e-12);
+}
+
 TEST(Sampler, RefusesImpossibleOptionsByName) {
   for (auto [name, change] : std::map<std::string, void (*)(SamplingOptions&)>{
            {"--temperature", [](SamplingOptions& o) { o.temperature = -1; }},
