@@ -28,6 +28,8 @@ install(FILES README.md CHANGELOG.md DESIGN.md THIRD-PARTY.md LICENSE packaging/
 install(FILES ${reference}/changelog.gz DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY bench/results DESTINATION ${CMAKE_INSTALL_DOCDIR}/bench)  # README and docs link there
+install(FILES packaging/serve/nginx.conf packaging/serve/kubernetes.yaml DESTINATION ${CMAKE_INSTALL_DOCDIR}/serve)
+install(FILES packaging/longspan.service DESTINATION lib/systemd/system)
 file(GLOB_RECURSE notices RELATIVE ${CMAKE_SOURCE_DIR}/resources resources/*LICENSE*)
 foreach(notice IN LISTS notices)
   string(REPLACE "/" "-" name ${notice})

@@ -110,6 +110,7 @@ int ask(AskOptions& o) {
   if (o.question_file.empty() && o.questions.size() < o.words.size() + o.given.size())
     remark(o, "one question: {}; for several: -Q QUESTION -Q QUESTION", in_quotes(o.questions.front(), 200));
   check_sampling(o.sampling);
+  o.sampling.grammar = read_grammar(o);
   choose_seed(o, o.sampling);
   if (!o.question_file.empty()) {
     if (o.question_file == "-" && std::count(o.files.begin(), o.files.end(), "-") > 0)
@@ -146,6 +147,7 @@ Run define_ask(CLI::App& app) {
       ->transform(whole_number(1, int64_t{1} << 30));
   add_chat_options(app, *o);
   add_sampling_options(app, o->sampling);
+  add_grammar_options(app, *o);
   add_draft_option(app, *o);
   add_window_options(app, *o);
   add_cache_options(app, *o);

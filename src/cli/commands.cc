@@ -47,6 +47,10 @@ std::span<const Command> commands() {
        "In the conversation: /help lists the commands (/file, /save, /load, /stats, /reset, /exit); Ctrl-C\n"
        "stops an answer.",
        "longspan chat smollm2 --file notes.txt", define_chat},
+      {"serve", "an OpenAI-compatible server",
+       "Endpoints: /v1/chat/completions /v1/completions /v1/models /tokenize /detokenize /apply-template\n"
+       "/documents /health /metrics /openapi.json. SIGTERM lets running answers end. docs/serving.md.",
+       "longspan serve smollm2 --port 8080 --parallel 4", define_serve},
       {"corpus", "what a corpus is made of; its tokens as shards for training", "",
        "longspan corpus stats --model smollm2 books.jsonl.zst -o lengths", define_corpus},
       {"compare", "methods side by side on your text: loss, pass keys, seconds, memory",

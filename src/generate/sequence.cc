@@ -7,8 +7,9 @@
 #include <optional>
 
 #include "base/error.h"
-#include "base/text.h"
+#include "generate/answer_text.h"
 #include "generate/ngram_draft.h"
+#include "grammar/matcher.h"
 
 namespace longspan {
 
@@ -68,6 +69,12 @@ bool Sequence::feed(std::span<const int32_t> ids, const Progress& progress) {
   return feed_from(ids.empty() ? 0 : ids.size() - 1, ids, progress);
 }
 
+void Sequence::read_on(std::span<const int32_t> ids) { read_ids(ids, {}); }
+
+void Sequence::observe(std::span<const int32_t> ids, const AttentionObserver& observer) {
+  read_ids(ids, {.observer = observer});
+}
+
 void Sequence::feed_each(std::span<const int32_t> ids) { feed_from(0, ids, {}); }
 
 bool Sequence::score(std::span<const int32_t> ids, std::vector<float>& out, const Progress& progress,
@@ -119,6 +126,12 @@ void Sequence::adopt(std::span<const int32_t> ids) {
   took(ids);
 }
 
+void Sequence::share(std::span<const int32_t> ids, int32_t page) {
+  prepare(ids.size());
+  cache_.share(page, std::ssize(ids));
+  took(ids);
+}
+
 void Sequence::truncate(int64_t n) {
   cache_.truncate(n);
   size_t gone = (ids_.size() - static_cast<size_t>(n)) * vocabulary();
@@ -165,57 +178,6 @@ void feed_together(std::span<Sequence* const> sequences, std::span<const std::sp
 }
 
 namespace {
-
-/// Text on its way out: holds back what may become a stop string, and incomplete characters.
-class Outgoing {
- public:
-  Outgoing(const std::vector<std::string>& stops, const std::function<bool(std::string_view)>& on_text)
-      : stops_(stops), on_text_(on_text) {}
-
-  /// False when the receiver asked to stop.
-  bool add(std::string_view bytes) {
-    text_ += bytes;
-    for (const std::string& stop : stops_) {
-      size_t from = sent_ > stop.size() ? sent_ - stop.size() : 0,
-             at = stop.empty() ? std::string::npos : text_.find(stop, from);
-      if (at != std::string::npos && at < stop_at_) stop_at_ = at;
-    }
-    if (stopped()) text_.resize(stop_at_);
-    return send(stopped() ? text_.size() : text_.size() - held());
-  }
-  bool stopped() const { return stop_at_ != std::string::npos; }
-  void finish() { send(text_.size()); }
-  std::string text() const { return valid_utf8(text_); }
-
- private:
-  /// Bytes at the end that may be the beginning of a stop string or of a character.
-  size_t held() const {
-    size_t held = text_.size() - complete_utf8_prefix(text_);
-    for (const std::string& stop : stops_)
-      for (size_t n = std::min(stop.size() - (stop.empty() ? 0 : 1), text_.size()); n > held; --n)
-        if (text_.compare(text_.size() - n, n, stop, 0, n) == 0) held = n;
-    return held;
-  }
-  bool send(size_t end) {
-    if (end <= sent_) return true;
-    std::string part = valid_utf8(std::string_view(text_).substr(sent_, end - sent_));
-    sent_ = end;
-    return !on_text_ || on_text_(part);
-  }
-
-  const std::vector<std::string>& stops_;
-  const std::function<bool(std::string_view)>& on_text_;
-  std::string text_;
-  size_t sent_ = 0, stop_at_ = std::string::npos;
-};
-
-/// Stop strings that are special tokens: these add nothing to the text, so they are found by id.
-std::vector<int32_t> stop_tokens(const Tokenizer& tokenizer, const std::vector<std::string>& stops) {
-  std::vector<int32_t> ids;
-  for (const std::string& stop : stops)
-    if (int32_t id = tokenizer.token_id(stop); id >= 0 && tokenizer.is_special(id)) ids.push_back(id);
-  return ids;
-}
 
 /// The text as it grows, and the logits of its next token. Tokens that a draft foresaw are read with the
 /// token before them: where the text goes on with them, their logits are there already; the others are
@@ -281,9 +243,12 @@ class Writer {
 Generation generate(Sequence& sequence, const Engine& engine, int64_t max_tokens,
                     const SamplingOptions& sampling, const std::function<bool(std::string_view)>& on_text) {
   Sampler sampler(sampling);
-  Outgoing out(sampling.stop, on_text);
+  AnswerText out(sampling.stop);
+  auto show = [&](const std::string& part) { return part.empty() || !on_text || on_text(part); };
   const std::vector<int32_t> ends = engine.tokenizer().stop_ids();
   const std::vector<int32_t> stops = stop_tokens(engine.tokenizer(), sampling.stop);
+  std::optional<GrammarMatcher> grammar;
+  if (sampling.grammar) grammar.emplace(sampling.grammar, engine.token_trie(), stops);
   Generation result;
   auto start = std::chrono::steady_clock::now();
   Writer writer(sequence, engine);
@@ -293,7 +258,9 @@ Generation generate(Sequence& sequence, const Engine& engine, int64_t max_tokens
   while (static_cast<int64_t>(result.ids.size()) < max_tokens) {
     std::span<float> logits = writer.logits();
     if (sampling.temperature > 0) logits = logits.first(std::min(logits.size(), tokens));
+    if (grammar) grammar->mask(logits);
     int32_t id = sampler.sample(logits, writer.text());
+    if (grammar) id = grammar->nearest_allowed(id);
     if (std::find(ends.begin(), ends.end(), id) != ends.end()) {
       result.reason = StopReason::EndToken;
       break;
@@ -303,7 +270,7 @@ Generation generate(Sequence& sequence, const Engine& engine, int64_t max_tokens
       break;
     }
     result.ids.push_back(id);
-    if (!out.add(engine.tokenizer().token_bytes(id))) {
+    if (!show(out.add(engine.tokenizer().token_bytes(id)))) {
       result.reason = StopReason::Interrupted;
       break;
     }
@@ -311,12 +278,17 @@ Generation generate(Sequence& sequence, const Engine& engine, int64_t max_tokens
       result.reason = StopReason::StopString;
       break;
     }
+    if (grammar) grammar->accept(id);
+    if (grammar && grammar->finished()) {
+      result.reason = StopReason::EndToken;
+      break;
+    }
     if (int64_t left = max_tokens - std::ssize(result.ids); left > 0) writer.take(id, left - 1);
   }
   writer.forget();
   result.drafted = writer.drafted(), result.accepted = writer.accepted();
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (result.reason != StopReason::Interrupted) out.finish();
+  if (result.reason != StopReason::Interrupted) show(out.finish());
   result.text = out.text();
   return result;
 }

@@ -32,6 +32,10 @@ class Sequence {
   /// Feeds ids in chunks; afterwards logits() is for the last one. False when progress asked to stop (what
   /// was fed until then stays). Error when the declared length is exceeded.
   bool feed(std::span<const int32_t> ids, const Progress& progress = {});
+  /// Feeds ids in chunks; nobody wants logits.
+  void read_on(std::span<const int32_t> ids);
+  /// The same, and calls `observer` at each layer of each pass.
+  void observe(std::span<const int32_t> ids, const AttentionObserver& observer);
   /// Feeds a few ids; afterwards logits_after(n) is there for each of them.
   void feed_each(std::span<const int32_t> ids);
 
@@ -59,6 +63,11 @@ class Sequence {
   /// Makes an empty sequence hold `ids`, whose keys and values another sequence computed under an equal spec:
   /// the caller writes them to the pages of cache(). Error when the declared length is exceeded.
   void adopt(std::span<const int32_t> ids);
+
+  /// Goes on with ids whose keys and values are the first of a page that other sequences under an equal spec
+  /// hold, too. The sequence is a multiple of kPageTokens tokens long. Error when the declared length is
+  /// exceeded.
+  void share(std::span<const int32_t> ids, int32_t page);
 
   /// [V] after the last token fed.
   std::span<float> logits() { return std::span(logits_).last(std::min(logits_.size(), vocabulary())); }
@@ -115,6 +124,8 @@ struct Generation {
 /// whole UTF-8 and cannot be the beginning of a stop string; returning false interrupts. Drafts (Drafts, of
 /// the engine's options) change how many passes that takes, and neither the text nor what the sequence holds
 /// afterwards: every token is drawn from the logits and with the random number that it has without them.
+/// Under a grammar (SamplingOptions) every token is one that it allows, and the answer ends where nothing may
+/// follow; Error as GrammarMatcher::allowed.
 Generation generate(Sequence& sequence, const Engine& engine, int64_t max_tokens,
                     const SamplingOptions& sampling,
                     const std::function<bool(std::string_view)>& on_text = {});

@@ -178,6 +178,14 @@ KvCache KvCache::fork(int64_t tokens) const {
   return other;
 }
 
+void KvCache::share(int32_t page, int64_t tokens) {
+  assert(length_ % kPageTokens == 0 && std::ssize(pages_) == length_ / kPageTokens);
+  assert(tokens > 0 && tokens <= kPageTokens);
+  pool_->share(page);
+  pages_.push_back(page);
+  length_ += tokens;
+}
+
 void KvCache::reserve(int64_t tokens) {
   if (tokens > length_ && length_ % kPageTokens != 0) {
     int32_t& last = pages_[static_cast<size_t>(length_ / kPageTokens)];

@@ -105,6 +105,10 @@ class KvCache {
   /// their pages.
   KvCache fork(int64_t tokens) const;
 
+  /// Goes on with the first `tokens` tokens of a page that others hold, too. The length is a multiple of
+  /// kPageTokens.
+  void share(int32_t page, int64_t tokens);
+
   /// Makes room to write up to `tokens` tokens in all. Error when the pool is full; the cache is then as
   /// before.
   void reserve(int64_t tokens);

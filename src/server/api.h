@@ -1,0 +1,58 @@
+// What the server answers, without HTTP: JSON in, JSON or an exchange out.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "generate/scheduler.h"
+#include "server/answer_json.h"
+#include "server/answer_memory.h"
+
+namespace longspan::server {
+
+struct ApiOptions {
+  std::string model;          // under which it is asked for
+  int64_t max_answer = 2048;  // tokens of a chat's answer, where the client says nothing
+  double timeout_s = 0;       // of a request; 0: none
+};
+
+class Api {
+ public:
+  Api(const Engine& engine, Scheduler& scheduler, ApiOptions options);
+
+  /// One request taken, and whether it wants a stream. Error: ApiError, Refused, or of the template.
+  struct Taken {
+    std::shared_ptr<Exchange> exchange;
+    bool stream = false;
+  };
+  /// `user` is who asks, where the request does not say so itself.
+  Taken chat(const Json& request, const std::string& user);
+  Taken complete(const Json& request, const std::string& user);
+
+  Json models() const;
+  /// Error: ApiError 404.
+  Json model(const std::string& name) const;
+  Json tokenize(const Json& request);
+  Json detokenize(const Json& request) const;
+  /// The named tokens, as lm-eval's remote tokenizer asks for them.
+  Json tokenizer_info() const;
+  Json apply_template(const Json& request) const;
+  /// A file of any kind to text (documents/document.h).
+  Json read_document(std::string bytes, const std::string& name) const;
+
+  const ApiOptions& options() const { return options_; }
+
+ private:
+  void check_model(const std::string& name) const;
+  std::string render(const ChatCall& call, bool add_generation_prompt) const;
+  Taken take(const Call& call, std::vector<AnswerRequest> requests, Form form) const;
+  AnswerRequest request_of(const Call& call, std::vector<int32_t> prompt, const std::string& user) const;
+
+  const Engine& engine_;
+  Scheduler& scheduler_;
+  ApiOptions options_;
+  int64_t started_;
+  std::shared_ptr<AnswerMemory> memory_ = std::make_shared<AnswerMemory>();
+};
+
+}  // namespace longspan::server

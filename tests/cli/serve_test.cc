@@ -1,0 +1,73 @@
+// serve as a program: what it says when it is ready, what its requests get, how signals end it.
+#include <httplib.h>
+
+#include "cli/program.h"
+
+namespace longspan {
+namespace {
+
+class Serve : public ProgramTest {
+ protected:
+  /// Starts it, asks, and ends it with the signal.
+  Outcome serve(int signal, const std::function<void(httplib::Client&)>& ask,
+                const std::vector<std::string>& more = {}) {
+    std::vector<std::string> arguments = {"serve",  tiny_model(512), "--port", "0",
+                                          "--json", "--pool-tokens", "4096"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    bool asked = false;
+    return run_until(
+        [&](pid_t) {
+          std::string out = read_file(dir_ / "stdout");
+          if (!out.ends_with('\n')) return false;
+          if (!asked) {
+            httplib::Client client(parse_json(out, "stdout")["url"].get<std::string>());
+            client.set_read_timeout(60);
+            ask(client);
+          }
+          return asked = true;
+        },
+        signal, arguments);
+  }
+};
+
+TEST_F(Serve, AnswersAndEndsWithZeroWhenItIsTerminated) {
+  Outcome end = serve(SIGTERM,
+                      [&](httplib::Client& client) {
+                        auto health = client.Get("/health");
+                        ASSERT_TRUE(health);
+                        EXPECT_EQ(health->status, 200);
+                        auto reply = client.Post(
+                            "/v1/completions", R"({"prompt": "a cat", "max_tokens": 3, "ignore_eos": true})",
+                            "application/json");
+                        ASSERT_TRUE(reply);
+                        EXPECT_EQ(reply->status, 200) << reply->body;
+                        auto models = client.Get("/v1/models");
+                        ASSERT_TRUE(models);
+                        EXPECT_EQ(parse_json(models->body, "models")["data"][0]["id"], "pet");
+                        EXPECT_EQ(parse_json(models->body, "models")["data"][0]["max_model_len"], 512);
+                      },
+                      {"--model-name", "pet"});
+  EXPECT_EQ(end.status, 0) << end.err;
+  EXPECT_EQ(end.json()["window"], 512);
+  EXPECT_NE(end.err.find("pet is served at http://127.0.0.1:"), std::string::npos) << end.err;
+}
+
+TEST_F(Serve, CtrlCEndsIt) {
+  EXPECT_EQ(serve(SIGINT, [](httplib::Client&) {}).status, 130);
+}
+
+TEST_F(Serve, APortThatIsTakenAndKeysThatAreNoneAreFaults) {
+  httplib::Server other;
+  int port = other.bind_to_any_port("127.0.0.1");
+  Outcome taken = run({"serve", tiny_model(512), "--port", std::to_string(port)});
+  EXPECT_EQ(taken.status, 1);
+  EXPECT_NE(taken.err.find("cannot be listened on"), std::string::npos) << taken.err;
+  Outcome keys =
+      run({"serve", tiny_model(512), "--port", "0", "--api-key-file", write("keys", "open sesame\n")});
+  EXPECT_EQ(keys.status, 1);
+  EXPECT_TRUE(keys.one_sentence()) << keys.err;
+  EXPECT_EQ(keys.err.find("sesame"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace longspan

@@ -1,0 +1,246 @@
+#!/usr/bin/env python3
+"""Runs the clients that people use against `longspan serve` with a real model: curl, the openai package, lm-eval and
+schemathesis (pip install openai schemathesis "lm-eval[api]"; what is not installed is skipped and said so). Prints a line
+for each check; exit status 1 when one failed.
+
+    tools/check_server.py [--program build/longspan] [--model smollm2] [--only curl,openai,lm-eval,schemathesis] [--examples 200]
+"""
+import argparse
+import concurrent.futures
+import importlib.util
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FAILED = []
+
+
+def check(name, well, what=""):
+    print(f"{'ok  ' if well else 'FAIL'} {name}{': ' + str(what) if what != '' else ''}", flush=True)
+    if not well:
+        FAILED.append(name)
+
+
+class Server:
+    def __init__(self, program, model, *more):
+        self.process = subprocess.Popen([program, "serve", model, "--port", "0", "--json", *more], stdout=subprocess.PIPE,
+                                        text=True)
+        self.facts = json.loads(self.process.stdout.readline())
+        self.url = self.facts["url"]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        check("SIGTERM ends it with status 0", self.process.wait(60) == 0)
+
+    def get(self, path):
+        with urllib.request.urlopen(self.url + path) as reply:
+            return reply.read().decode()
+
+    def post(self, path, body):
+        request = urllib.request.Request(self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request) as reply:
+                return reply.status, json.loads(reply.read())
+        except urllib.error.HTTPError as e:
+            return e.code, json.loads(e.read())
+
+    def metric(self, name):
+        return float(re.search(rf"^longspan_{name} (\S+)$", self.get("/metrics"), re.M)[1])
+
+    def resident(self):
+        text = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) * 1024
+
+    def flat(self, name):
+        deadline = time.time() + 10
+        while time.time() < deadline and self.metric("answers_running"):
+            time.sleep(0.1)
+        check(f"{name}: pages in use at the end", self.metric("kv_pages_in_use") == 0)
+
+
+def with_curl(server):
+    def curl(*arguments):
+        return subprocess.run(["curl", "-sS", "--max-time", "120", *arguments], capture_output=True, text=True).stdout
+    # A body without a content type, as many people type it, larger than a form may be.
+    text = json.dumps({"prompt": "word " * 3000, "max_tokens": 1, "temperature": 0})
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write(text)
+        file.flush()
+        reply = json.loads(curl(f"{server.url}/v1/completions", "-d", "@" + file.name))
+    check("curl -d of 15 KB", reply.get("usage", {}).get("completion_tokens") == 1, reply.get("error", ""))
+    events = curl("-N", f"{server.url}/v1/completions", "--json",
+                  json.dumps({"prompt": "One, two,", "max_tokens": 5, "temperature": 0, "stream": True}))
+    check("curl -N streams", events.endswith("data: [DONE]\n\n") and events.count("data: ") >= 6)
+    upload = json.loads(curl(f"{server.url}/documents", "-F", f"file=@{ROOT / 'README.md'}"))
+    check("curl -F sends a document", "longspan" in upload.get("text", ""), f"{upload.get('tokens')} tokens")
+
+
+def with_openai(server):
+    import openai
+    client = openai.OpenAI(base_url=server.url + "/v1", api_key="none")
+    model = client.models.list().data[0].id
+    check("openai models", model == server.facts["model"], model)
+    messages = [{"role": "user", "content": "What is the capital of France?"}]
+    whole = client.chat.completions.create(model=model, messages=messages, temperature=0, max_completion_tokens=24)
+    text = whole.choices[0].message.content
+    check("openai chat", "Paris" in text, text)
+    stream = client.chat.completions.create(model=model, messages=messages, temperature=0, max_completion_tokens=24, stream=True,
+                                            stream_options={"include_usage": True}, logprobs=True, top_logprobs=2)
+    streamed, tokens, usage = "", 0, None
+    for chunk in stream:
+        usage = chunk.usage or usage
+        for choice in chunk.choices:
+            streamed += choice.delta.content or ""
+            tokens += len(choice.logprobs.content) if choice.logprobs and choice.logprobs.content else 0
+    check("openai stream equals the whole", streamed == text, streamed)
+    check("openai usage in the stream", usage and usage.completion_tokens == whole.usage.completion_tokens)
+    check("openai logprobs in the stream", tokens == usage.completion_tokens, tokens)
+    several = client.chat.completions.create(model=model, messages=messages, n=3, seed=3, max_completion_tokens=16)
+    check("openai n=3", len({c.message.content for c in several.choices}) > 1)
+    messages += [{"role": "assistant", "content": text}, {"role": "user", "content": "And of Spain?"}]
+    second = client.chat.completions.create(model=model, messages=messages, temperature=0, max_completion_tokens=16)
+    check("openai second turn reads the new tokens only",
+          second.usage.prompt_tokens - second.usage.prompt_tokens_details.cached_tokens <= 32, second.usage)
+    echo = client.completions.create(model=model, prompt="The sky is blue", echo=True, logprobs=2, max_tokens=0)
+    values = echo.choices[0].logprobs.token_logprobs
+    check("openai echo with logprobs", values[0] is None and all(v <= 0 for v in values[1:]), values)
+    stopped = client.completions.create(model=model, prompt="1, 2, 3, 4,", stop=["7"], max_tokens=40, temperature=0)
+    check("openai stop", "7" not in stopped.choices[0].text and stopped.choices[0].finish_reason == "stop")
+    tool = {"type": "function", "function": {"name": "get_weather", "description": "Weather of a city", "parameters": {
+        "type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}
+    tools = client.chat.completions.create(model=model, messages=[{"role": "user", "content": "Weather in Paris?"}], tools=[tool],
+                                           temperature=0, max_completion_tokens=40)
+    check("openai tools", tools.choices[0].finish_reason in ("stop", "length", "tool_calls"), tools.choices[0].finish_reason)
+    for name, error, arguments in [
+            ("too long", openai.BadRequestError, {"model": model, "prompt": "word " * 200000, "max_tokens": 1}),
+            ("unknown model", openai.NotFoundError, {"model": "gpt-9", "prompt": "a"}),
+            ("wrong type", openai.BadRequestError, {"model": model, "prompt": "a", "temperature": "hot"})]:
+        try:
+            client.completions.create(**arguments)
+            check(f"openai {name}", False, "no error")
+        except error as e:
+            check(f"openai {name}", True, str(e)[:200])
+
+    def one(i):
+        return client.completions.create(model=model, prompt=f"Story number {i}: once upon a time", temperature=0,
+                                         max_tokens=32).choices[0].text
+    alone = [one(i) for i in range(6)]
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        check("openai greedy texts in company equal those alone", list(pool.map(one, range(6))) == alone)
+
+
+LM_EVAL_TASK = """task: seam
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {file}}}}}
+test_split: test
+output_type: multiple_choice
+target_delimiter: ""
+doc_to_text: "{{{{question}}}}"
+doc_to_choice: "{{{{choices}}}}"
+doc_to_target: "{{{{answer}}}}"
+metric_list: [{{metric: acc}}]
+"""
+
+
+def lm_eval_rows():
+    """Sentences of our documents; the choice that is right is how they go on."""
+    lines = [line for line in (ROOT / "README.md").read_text().splitlines() if 60 < len(line) < 140 and "|" not in line]
+    rows = []
+    for i, line in enumerate(lines[:16]):
+        cut = line.rfind(" ", 0, len(line) // 2)
+        others = [lines[(i + k) % len(lines)] for k in (1, 2, 3)]
+        rows.append({"question": line[:cut], "choices": [line[cut:]] + [o[o.rfind(" ", 0, len(o) // 2):] for o in others], "answer": 0})
+    return rows
+
+
+def scores_of_program(o, text, context):
+    """Sum of log p of the text behind the context, by `longspan score`."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write(text)
+        file.flush()
+        out = json.loads(subprocess.run([o.program, "score", o.model, "--file", file.name, "--json", "-q"], check=True,
+                                        capture_output=True, text=True).stdout)
+    return sum(out["logprobs"][context - 1:])
+
+
+def with_lm_eval(server, o):
+    rows = lm_eval_rows()
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (folder / "seam.yaml").write_text(LM_EVAL_TASK.format(file=folder / "rows.jsonl"))
+        command = [sys.executable, "-m", "lm_eval", "--model", "local-completions", "--model_args",
+                   f"model={server.facts['model']},base_url={server.url}/v1/completions,tokenizer_backend=remote,"
+                   "num_concurrent=4,max_length=2048", "--tasks", "seam", "--include_path", str(folder), "--output_path",
+                   str(folder / "out"), "--log_samples"]
+        run = subprocess.run(command, capture_output=True, text=True)
+        samples = list((folder / "out").rglob("samples_*.jsonl"))
+        check("lm-eval runs", run.returncode == 0 and len(samples) == 1, run.stderr[-600:] if run.returncode else "")
+        if run.returncode or not samples:
+            return
+        print("\n".join(line for line in run.stdout.splitlines() if "|" in line))
+        read = [json.loads(line) for line in samples[0].read_text().splitlines()]
+    # lm-eval moves the blank at the end of the context to the choice; token ids join to those of the whole text here.
+    worst, compared = 0, 0
+    for sample in read[:6]:
+        row = sample["doc"]
+        for choice, reply in list(zip(row["choices"], sample["filtered_resps"]))[:2]:
+            context = len(server.post("/tokenize", {"prompt": row["question"], "add_special_tokens": False})[1]["tokens"])
+            whole = server.post("/tokenize", {"prompt": row["question"] + choice, "add_special_tokens": False})[1]["tokens"]
+            if server.post("/detokenize", {"tokens": whole[:context]})[1]["content"] != row["question"]:
+                continue
+            worst = max(worst, abs(float(reply[0]) - scores_of_program(o, row["question"] + choice, context)))
+            compared += 1
+    check(f"lm-eval's log-likelihoods are those of `longspan score` ({compared} compared)", compared > 0 and worst < 0.01,
+          f"largest difference {worst:.6f}")
+
+
+def with_schemathesis(server, o):
+    before = server.resident()
+    program = shutil.which("schemathesis") or str(Path(sys.executable).parent / "schemathesis")
+    run = subprocess.run([program, "run", server.url + "/openapi.json", "--max-examples", str(o.examples), "--workers", "4",
+                          "--request-timeout", "120", "--checks",
+                          "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
+                          "--suppress-health-check", "all", "--no-color"], capture_output=True, text=True, cwd=tempfile.gettempdir())
+    print(run.stdout[-12000:])
+    check("schemathesis", run.returncode == 0)
+    requests = sum(float(n) for n in re.findall(r"^longspan_requests_total\{.*\} (\S+)$", server.get("/metrics"), re.M))
+    after = server.resident()
+    check("resident memory", True, f"{before >> 20} MiB before, {after >> 20} MiB after {requests:.0f} requests")
+    server.flat("schemathesis")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--program", default=str(ROOT / "build" / "longspan"))
+    parser.add_argument("--model", default="smollm2")
+    parser.add_argument("--only", default="curl,openai,lm-eval,schemathesis")
+    parser.add_argument("--examples", type=int, default=200)
+    o = parser.parse_args()
+    needs = {"curl": None, "openai": "openai", "lm-eval": "lm_eval", "schemathesis": "schemathesis"}
+    with Server(o.program, o.model, "--max-answer", "64") as server:
+        for name in o.only.split(","):
+            if needs[name] and not importlib.util.find_spec(needs[name]):
+                print(f"skip {name}: not installed")
+                continue
+            {"curl": lambda: with_curl(server), "openai": lambda: with_openai(server), "lm-eval": lambda: with_lm_eval(server, o),
+             "schemathesis": lambda: with_schemathesis(server, o)}[name]()
+        server.flat("all")
+    print(f"{len(FAILED)} failed" if FAILED else "all well")
+    return 1 if FAILED else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
