@@ -80,10 +80,6 @@ EngineSetup engine_setup(const Checkpoint& checkpoint, const EngineOptions& opti
     fail("--draft {}: under length=current keys cannot be taken back when a guess was wrong; use --draft off",
          name(options.drafts));
   std::shared_ptr<Device> device = device_of(options);
-  if (!device->kernels().soft_cap &&
-      (config.attn_logit_softcapping > 0 || config.final_logit_softcapping > 0))
-    fail("{}: the soft caps of {} models are computed on the processor only; use --device cpu",
-         checkpoint.path.string(), config.architecture);
   Compute compute = options.compute.value_or(device->kernels().preferred);
   return {std::move(config), std::move(unstretched), std::move(device), compute,
           load_prompt_maker(checkpoint, options.chat_template)};

@@ -183,8 +183,8 @@ struct Kernels {
   void (*scale)(Tensor x, float factor, Tensor factors);
   /// x = a x + b y.  [T, C] F32 both.
   void (*axpby)(Tensor x, float a, Tensor y, float b);
-  /// x = cap tanh(x / cap), cap > 0.  [T, C] F32. Null where an implementation has none.
-  void (*soft_cap)(Tensor x, float cap) = nullptr;
+  /// x = cap tanh(x / cap), cap > 0.  [T, C] F32.
+  void (*soft_cap)(Tensor x, float cap);
   /// out = activation(gate) * up.  gate, up [T, F] F32 (rows may be strided); out [T, F] F32 or BF16 (Shazeer
   /// 2020, arXiv 2002.05202).
   void (*gate)(Tensor out, Tensor gate, Tensor up, Activation activation);

@@ -14,8 +14,9 @@ void cuda_attention(Tensor out, Tensor log_sum, std::span<const AttentionZone> z
   CudaDevice& device = device_of(out);
   Scratch scratch(device);
   // Sequences of few rows in a batch with longer ones are computed as they are alone.
-  bool decodes = !shape.decay && (sequences.count > 1 || sequences.most_rows <= kDecodeRows);
-  int above = shape.decay ? 0 : kDecodeRows;
+  bool plain = shape.decay || shape.soft_cap > 0;
+  bool decodes = !plain && (sequences.count > 1 || sequences.most_rows <= kDecodeRows);
+  int above = plain ? 0 : kDecodeRows;
   bool as_they_are = decodes && decode_reads(zones, values);
   OpenAttention open{{zones.begin(), zones.end()}, values};
   if (!as_they_are || sequences.most_rows > above) open = opened(scratch, device, zones, values, sequences);
@@ -34,7 +35,7 @@ void cuda_attention_backward(const AttentionGradients& gradients, Tensor dout, T
                              std::span<const AttentionZone> zones, const KvPages& values,
                              const AttentionShape& shape) {
   const Sequences& sequences = shape.sequences;
-  assert(dout.dtype == DType::F32 && log_sum.dtype == DType::F32);
+  assert(dout.dtype == DType::F32 && log_sum.dtype == DType::F32 && shape.soft_cap == 0);
   if (out.rows() == 0 || sequences.most_rows == 0) return;
   bool bf16 = out.dtype == DType::BF16;
   if (bf16 && cudnn_attention_backward(gradients, dout, out, log_sum, zones, values, shape)) return;
