@@ -90,6 +90,9 @@ int serve(ServeOptions& o) {
                 {"pool_tokens", s.pool_tokens}});
   remark(o, "{} is served at {}: window {} tokens, room for {} tokens of keys and values, {} answers at once",
          o.server.api.model, server.url(), grouped(window), grouped(s.pool_tokens), s.streams);
+  if (o.server.host != "127.0.0.1" && o.server.host != "::1" && o.server.host != "localhost" &&
+      !o.server.keys.required())
+    remark(o, "whoever reaches {} may ask; --api-key-file gives keys", server.url());
   int signal = wait_for_signal();
   remark(o, "closing: waits up to {:.0f} s for answers that are being written", o.drain_s);
   bool whole = server.close(o.drain_s);
