@@ -3,8 +3,10 @@
 include(GNUInstallDirs)
 
 set(reference ${CMAKE_BINARY_DIR}/reference)
+configure_file(packaging/changelog.in ${CMAKE_BINARY_DIR}/changelog @ONLY)  # in the form that Debian asks of packages
 add_custom_command(OUTPUT ${reference}/reference.md COMMAND longspan reference all ${reference}
-  COMMAND sh -c "gzip -9nf ${reference}/man1/*.1" DEPENDS longspan VERBATIM
+  COMMAND sh -c "gzip -9nf ${reference}/man1/*.1"
+  COMMAND sh -c "gzip -9nc ${CMAKE_BINARY_DIR}/changelog >${reference}/changelog.gz" DEPENDS longspan VERBATIM
   COMMENT "Writing man pages and completions")
 add_custom_target(reference ALL DEPENDS ${reference}/reference.md)
 
@@ -23,7 +25,9 @@ install(CODE "
 install(FILES ${reference}/longspan.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 install(DIRECTORY recipes DESTINATION ${CMAKE_INSTALL_DATADIR}/longspan)
 install(FILES README.md CHANGELOG.md DESIGN.md THIRD-PARTY.md LICENSE packaging/copyright DESTINATION ${CMAKE_INSTALL_DOCDIR})
-install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES ${reference}/changelog.gz DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY docs examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY bench/results DESTINATION ${CMAKE_INSTALL_DOCDIR}/bench)  # README and docs link there
 install(FILES packaging/serve/nginx.conf packaging/serve/kubernetes.yaml DESTINATION ${CMAKE_INSTALL_DOCDIR}/serve)
 install(FILES packaging/longspan.service DESTINATION lib/systemd/system)
 file(GLOB_RECURSE notices RELATIVE ${CMAKE_SOURCE_DIR}/resources resources/*LICENSE*)
@@ -39,9 +43,10 @@ set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
 set(CPACK_PACKAGE_CONTACT "longspan developers <longspan@localhost>" CACHE STRING "maintainer of the package")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "long context for open language models on your own machine")
 set(CPACK_PACKAGE_DESCRIPTION
-"Answers questions about long documents (PDF, EPUB, DOCX, HTML, text in any encoding) with open language
-models in GGUF or Hugging Face's format, stretches their context windows by 23 published methods, measures
-what that is worth with published suites, and trains the longer window.")
+"Answers questions about long documents (PDF, EPUB, DOCX, HTML, text in any
+encoding) with open language models in GGUF or Hugging Face's format,
+stretches their context windows by 23 published methods, measures what that
+is worth with published suites, and trains the longer window.")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_VERBATIM_VARIABLES ON)

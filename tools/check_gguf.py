@@ -109,8 +109,8 @@ def families(folder):
     """Random models large enough for all types, with a tokenizer of single bytes."""
     import make_random_model
     import torch
-    from transformers import (AutoModelForCausalLM, Glm4Config, GraniteConfig, LlamaConfig, Olmo2Config, Phi3Config, Qwen2Config,
-                              Qwen2MoeConfig, Qwen3Config, Qwen3MoeConfig, SmolLM3Config)
+    from transformers import (AutoModelForCausalLM, Gemma2Config, Gemma3TextConfig, Glm4Config, GraniteConfig, LlamaConfig,
+                              Olmo2Config, Phi3Config, Qwen2Config, Qwen2MoeConfig, Qwen3Config, Qwen3MoeConfig, SmolLM3Config)
     shape = dict(vocab_size=256, hidden_size=256, intermediate_size=512, num_hidden_layers=4, num_attention_heads=4,
                  num_key_value_heads=2, max_position_embeddings=4096, rms_norm_eps=1e-5, initializer_range=0.08,
                  bos_token_id=0, eos_token_id=0, pad_token_id=None)
@@ -121,10 +121,14 @@ def families(folder):
         "llama": LlamaConfig(**shape), "qwen2": Qwen2Config(**shape), "qwen3": Qwen3Config(**shape, head_dim=64),
         "qwen2moe": Qwen2MoeConfig(**shape, **experts, shared_expert_intermediate_size=512),
         "qwen3moe": Qwen3MoeConfig(**shape, **experts, norm_topk_prob=True, head_dim=64),
-        "phi3": Phi3Config(**shape, rope_parameters=longrope, original_max_position_embeddings=2048),
+        # llama.cpp looks for Phi 3's tokens in every model with "phi3" or "phi-3" in its name.
+        "phi-longrope": Phi3Config(**shape, rope_parameters=longrope, original_max_position_embeddings=2048),
         "smollm3": SmolLM3Config(**shape), "olmo2": Olmo2Config(**shape),
         "glm4": Glm4Config(**shape, head_dim=64, attention_bias=True), "granite": GraniteConfig(
             **shape, attention_multiplier=0.1, embedding_multiplier=4.0, residual_multiplier=0.5, logits_scaling=2.0),
+        "gemma3": Gemma3TextConfig(**dict(shape, num_hidden_layers=6), head_dim=64, query_pre_attn_scalar=64, sliding_window=64),
+        "gemma2": Gemma2Config(**shape, head_dim=64, query_pre_attn_scalar=64, sliding_window=64, attn_logit_softcapping=4.0,
+                               final_logit_softcapping=6.0),
     }
     for name, config in configs.items():
         torch.manual_seed(7)

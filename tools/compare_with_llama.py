@@ -3,12 +3,15 @@
 
 Greedy: 64 tokens after each of three prompts. Where the texts part, the log-probabilities that longspan (F32) gives to the two
 continuations are printed: a near tie explains the difference (llama.cpp rounds activations to 8 bits).
-Perplexity: second half of the first 4,096 tokens of a text, as llama-perplexity counts it (targets 2,049 to 4,095).
+Perplexity: second half of the first 4,096 tokens of a text, as llama-perplexity counts it (targets 2,049 to 4,095), or of
+several windows spread over the text.
 
 usage: compare_with_llama.py --llama-bin DIR [--longspan build/longspan] [--model smollm2] [--model-file FILE] [--text FILE]
+                             [--length 4096] [--windows 1] [--only-perplexity]
 """
 import argparse
 import json
+import math
 import os
 import re
 import subprocess
@@ -57,14 +60,36 @@ def greedy(a):
             print(f"{prompt!r} ({compute}): equal for {same - start} tokens, then they part{detail}")
 
 
+def parts(a, folder):
+    """Files with parts of the text, evenly spread over it, that begin with a paragraph; both programs read their first tokens."""
+    text = open(a.text).read()
+    if a.windows > 1 and len(text) < 16 * a.length * a.windows // 2:
+        raise SystemExit(f"{a.text}: too short for {a.windows} windows; give a longer --text")
+    for w in range(a.windows):
+        start = 0 if w == 0 else text.index("\n\n", w * len(text) // a.windows) + 2
+        path = os.path.join(folder, f"part{w}.txt")
+        with open(path, "w") as f:
+            f.write(text[start:start + 16 * a.length])  # llama-perplexity wants two windows, of which it reads one
+        yield path
+
+
 def perplexity(a):
-    out = subprocess.run([f"{a.llama_bin}/llama-perplexity", "-m", a.model_file, "-f", a.text, "-c", "4096", "-t", "2",
-                          "--chunks", "1"], capture_output=True, text=True)
-    theirs = float(re.search(r"\[1\]([0-9.]+)", out.stdout + out.stderr).group(1))
+    """Of the second halves of all windows."""
+    nll = {"llama.cpp": [], "f32": [], "bf16": []}
+    with tempfile.TemporaryDirectory() as folder:
+        for part in parts(a, folder):
+            out = subprocess.run([f"{a.llama_bin}/llama-perplexity", "-m", a.model_file, "-f", part, "-c", str(a.length), "-t", "2",
+                                  "--chunks", "1"], capture_output=True, text=True)
+            nll["llama.cpp"].append(math.log(float(re.search(r"\[1\]([0-9.]+)", out.stdout + out.stderr).group(1))))
+            for compute in ("f32", "bf16"):
+                nll[compute].append(longspan(a, "score", a.model_file, "--file", part, "--length", str(a.length), "--from",
+                                             str(a.length // 2 + 1), "--compute", compute)["nll"])
+    of = {who: math.exp(sum(values) / len(values)) for who, values in nll.items()}
     for compute in ("f32", "bf16"):
-        ours = longspan(a, "score", a.model, "--file", a.text, "--length", "4096", "--from", "2049", "--compute", compute)["perplexity"]
-        print(f"perplexity of tokens 2,049 to 4,095: longspan {compute} {ours:.4f}, llama.cpp {theirs:.4f}, "
-              f"difference {100 * (ours / theirs - 1):+.2f} %")
+        apart = [abs(x - y) for x, y in zip(nll[compute], nll["llama.cpp"])]
+        print(f"perplexity of tokens {a.length // 2 + 1:,} to {a.length - 1:,} of {a.windows} windows: longspan {compute} "
+              f"{of[compute]:.4f}, llama.cpp {of['llama.cpp']:.4f}, difference {100 * (of[compute] / of['llama.cpp'] - 1):+.2f} %, "
+              f"of one window {100 * max(apart):.2f} % at most")
 
 
 def main():
@@ -74,8 +99,12 @@ def main():
     p.add_argument("--model", default="smollm2")
     p.add_argument("--model-file", default=os.path.expanduser("~/.cache/longspan/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"))
     p.add_argument("--text", default="examples/mayor-of-casterbridge.txt")
+    p.add_argument("--length", type=int, default=4096)
+    p.add_argument("--windows", type=int, default=1)
+    p.add_argument("--only-perplexity", action="store_true")
     a = p.parse_args()
-    greedy(a)
+    if not a.only_perplexity:
+        greedy(a)
     perplexity(a)
 
 

@@ -85,5 +85,10 @@ add("tied_embedding_both", "tied", target_modules=["v_proj", "embed_tokens"], en
 add("tied_head", "tied", target_modules=["v_proj", "lm_head"])
 add("gaussian", "gqa", init_lora_weights="gaussian", target_modules=["k_proj"], r=2)
 add("fan_in_fan_out", "gqa", target_modules=["k_proj"], r=2, change={"fan_in_fan_out": True})
+add("dora_embedding", "gqa", use_dora=True, target_modules=["q_proj", "embed_tokens"])
+add("pissa", "gqa", init_lora_weights="pissa", rank_pattern={"q_proj": 3})
+add("pissa_dora_head", "gqa", init_lora_weights="pissa", use_rslora=True, use_dora=True, r=3,
+    target_modules=["o_proj", "lm_head", "embed_tokens"])
+add("olora", "biased", init_lora_weights="olora", r=3)
 with (GOLDEN / "adapter" / "cases.json").open("w") as f:
     f.write("[\n" + ",\n".join(json.dumps(c) for c in cases) + "\n]\n")

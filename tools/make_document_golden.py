@@ -293,6 +293,13 @@ def refused():
     with zipfile.ZipFile(out, "w") as archive:
         archive.writestr("xl/workbook.xml", "<workbook/>")
     add("sheet.xlsx", "a spreadsheet", out.getvalue(), refusal="is a spreadsheet; save its sheets as .csv first")
+    add("notebook.ipynb", "a notebook", b'{\n "cells": [],\n "nbformat": 4\n}\n',
+        refusal="is a Jupyter notebook; convert it to Markdown first (jupyter nbconvert --to markdown)")
+    add("letter.eml", "a message, quoted-printable",
+        b"From: a@b.c\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\nGr=C3=BC=C3=9Fe\n",
+        refusal="is an encoded message; save its text from a mail program first")
+    add("plain.eml", "a message", b"From: a@b.c\nSubject: the lamp\n\nThe keeper.\n",
+        text="From: a@b.c\nSubject: the lamp\n\nThe keeper.\n")
     add("numbers.dat", "bytes", b"abc\x00\x01\x02\x00" * 9, refusal="looks binary (NUL at byte 3); convert it to text first")
 
 

@@ -14,7 +14,7 @@ import gguf
 import make_model_golden as golden
 import numpy as np
 import torch
-from transformers import (AutoModelForCausalLM, Glm4Config, GraniteConfig, Olmo2Config, Phi3Config, Qwen2MoeConfig,
+from transformers import (AutoModelForCausalLM, Gemma2Config, Glm4Config, GraniteConfig, Olmo2Config, Phi3Config, Qwen2MoeConfig,
                           Qwen3MoeConfig, SmolLM3Config)
 
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden" / "family"
@@ -69,6 +69,8 @@ def family(name, config, arch, keys=None, lists=None, lengths=(TOKENS,), pairs=(
         heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}.get(key.split(".")[-2])
         if heads and pairs:
             value = golden.adjacent_pairs(value, heads)
+        if arch == "gemma2" and "norm" in key:
+            value = value + 1
         writer.add_tensor(mapped, np.ascontiguousarray(value.squeeze()))
     golden.write_gguf(writer)
     for n in lengths:
@@ -99,6 +101,14 @@ def moe_keys(shared):
             writer.add_key_length(12)
             writer.add_value_length(12)
     return keys
+
+
+def gemma2_keys(writer):
+    writer.add_key_length(16)
+    writer.add_value_length(16)
+    writer.add_sliding_window(20)
+    writer.add_attn_logit_softcapping(4.0)
+    writer.add_final_logit_softcapping(15.0)
 
 
 def granite_keys(writer):
@@ -139,6 +149,10 @@ def main():
            lambda writer: writer.add_rope_dimension_count(4))
     family("granite", GraniteConfig(**SHAPE, attention_multiplier=0.2, embedding_multiplier=6.0, residual_multiplier=0.4,
                                     logits_scaling=3.0, rope_parameters=ROPE), "granite", granite_keys, pairs=True)
+    # Caps so small that scores and logits meet them; a window that 75 tokens leave.
+    family("gemma2", Gemma2Config(**dict(SHAPE, num_hidden_layers=4, tie_word_embeddings=True), head_dim=16,
+                                  query_pre_attn_scalar=16, sliding_window=20, attn_logit_softcapping=4.0,
+                                  final_logit_softcapping=15.0, rope_parameters=ROPE), "gemma2", gemma2_keys)
     (GOLDEN / "cases.json").write_text(json.dumps(golden.cases) + "\n")
     (GOLDEN / "logits.f32").write_bytes(b"".join(rows.tobytes() for rows in golden.rows_kept))
 

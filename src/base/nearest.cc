@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <utility>
 
 namespace longspan {
 
@@ -37,13 +38,14 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
   constexpr size_t kLongest = 64, kLeastBeginning = 3;
   if (name.size() > kLongest) return "";
   std::string best, typed = plain(name);
-  size_t distance = std::max<size_t>(1, name.size() / 3) + 1;
+  // Of names that are equally near, as all that begin with what was typed, the one with fewer changes.
+  std::pair<size_t, size_t> distance{std::max<size_t>(1, name.size() / 3) + 1, 0};
   for (const std::string& other : known) {
     std::string candidate = plain(other);
-    size_t d = edit_distance(typed, candidate);
+    size_t edits = edit_distance(typed, candidate), d = edits;
     if (typed.size() >= kLeastBeginning && candidate.starts_with(typed)) d = std::min<size_t>(d, 1);
-    if (d < distance && d < typed.size()) {
-      distance = d;
+    if (std::pair(d, edits) < distance && d < typed.size()) {
+      distance = {d, edits};
       best = other;
     }
   }

@@ -22,18 +22,28 @@ SamplingOptions chat_sampling(const ChatFormat& chat, SamplingOptions sampling) 
   return sampling;
 }
 
+int64_t longest(const Prompts& prompts) {
+  size_t most = 0;
+  for (const Prompt& prompt : prompts) most = std::max(most, prompt.ids.size());
+  return static_cast<int64_t>(most);
+}
+
+int64_t longest_document(const Prompts& prompts) {
+  int64_t most = 0;
+  for (const Prompt& prompt : prompts) most = std::max(most, prompt.document);
+  return most;
+}
+
 Prompts fit_document(Engine& engine, const Options& o, const std::string& document, int64_t answer,
                      const std::function<Prompts(const std::string&)>& prompts) {
   const Tokenizer& tokenizer = engine.tokenizer();
   Prompts made;
   auto needed = [&](const std::string& d) {
     made = prompts(d);
-    int64_t longest = 0;
-    for (const Prompt& prompt : made) longest = std::max(longest, std::ssize(prompt.ids));
-    return longest + answer;
+    return longest(made) + answer;
   };
   int64_t whole = needed(document);
-  stretch(engine, o, whole);
+  stretch(engine, o, shared_length(longest_document(made), whole));
   int64_t window = window_tokens(engine.config(), o), kept = std::min(whole, window);
   if (whole > window) {
     if (o.truncate.empty()) refuse_length(engine, o, whole, answer);

@@ -17,10 +17,15 @@ std::string document_message(const std::string& document, const std::string& que
 /// The sampling of an answer in the model's chat format: --stop and what ends its answers.
 SamplingOptions chat_sampling(const ChatFormat& chat, SamplingOptions sampling);
 
-/// The prompts that `prompts` makes of the document, which is cut by --truncate with a remark until the
-/// longest of them and `answer` tokens fit the window. Error when they do not and it may not be cut, when
-/// nothing of it would be left, or when the memory does not suffice.
 using Prompts = std::vector<Prompt>;
+/// Tokens of the longest prompt, and of the longest document that one begins with; 0 where there is none.
+int64_t longest(const Prompts& prompts);
+int64_t longest_document(const Prompts& prompts);
+
+/// The prompts that `prompts` makes of the document, which is cut by --truncate with a remark until the
+/// longest of them and `answer` tokens fit the window; a factor that is left to the length is that of
+/// shared_length. Error when they do not and it may not be cut, when nothing of it would be left, or when
+/// the memory does not suffice.
 Prompts fit_document(Engine& engine, const Options& o, const std::string& document, int64_t answer,
                      const std::function<Prompts(const std::string&)>& prompts);
 

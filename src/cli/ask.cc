@@ -56,31 +56,32 @@ std::vector<std::string> read_questions(const AskOptions& o) {
 
 /// One for each question.
 Prompts question_prompts(Engine& engine, const AskOptions& o) {
+  auto prompt = [&](const std::string& document, const std::string& question) {
+    std::vector<ChatMessage> messages;
+    if (!o.system.empty()) messages.push_back({"system", o.system});
+    messages.push_back({"user", document_message(document, question)});
+    return engine.prompts().encode(messages);
+  };
   return fit_document(engine, o, read_text(o, o.files), o.n, [&](const std::string& document) {
-    auto prompt = [&](const std::string& question) {
-      std::vector<ChatMessage> messages;
-      if (!o.system.empty()) messages.push_back({"system", o.system});
-      messages.push_back({"user", document_message(document, question)});
-      return engine.prompts().encode(messages);
-    };
-    std::vector<std::vector<int32_t>> unlike;
-    for (const char* q : kUnlikeQuestions) unlike.push_back(prompt(q));
     Prompts all;
-    for (const std::string& q : o.questions) all.push_back({.ids = prompt(q)});
-    for (Prompt& p : all) p.document = document_tokens(engine, p.ids, unlike);
+    for (const std::string& q : o.questions) {
+      Prompt& p = all.emplace_back(Prompt{.ids = prompt(document, q)});
+      p.document = document_tokens(engine, p.ids, document, [&](const std::string& text, const char* other) {
+        return prompt(text, other ? other : q);
+      });
+    }
     return all;
   });
 }
 
-/// The length to declare for prompts and answers: where keys depend on it, rounded up to whole pages, so that
-/// questions of different lengths can share a document.
+/// The length to declare for prompts and answers: where keys depend on it, one that questions of different
+/// lengths share.
 int64_t declared_length(const Engine& engine, const Prompts& all, const AskOptions& o) {
-  size_t longest = 0;
-  for (const Prompt& prompt : all) longest = std::max(longest, prompt.ids.size());
-  int64_t needed = static_cast<int64_t>(longest) + o.n;
+  int64_t needed = longest(all) + o.n;
   if (!position_spec(engine.config().position, engine.config().head_shape(), needed).depends_on_length)
     return needed;
-  return std::max(needed, std::min(pages_for(needed) * kPageTokens, window_tokens(engine.config(), o)));
+  int64_t shared = shared_length(longest_document(all), needed);
+  return std::max(needed, std::min(shared, window_tokens(engine.config(), o)));
 }
 
 /// False after Ctrl-C.
@@ -109,6 +110,7 @@ int ask(AskOptions& o) {
   if (o.question_file.empty() && o.questions.size() < o.words.size() + o.given.size())
     remark(o, "one question: {}; for several: -Q QUESTION -Q QUESTION", in_quotes(o.questions.front(), 200));
   check_sampling(o.sampling);
+  o.sampling.grammar = read_grammar(o);
   choose_seed(o, o.sampling);
   if (!o.question_file.empty()) {
     if (o.question_file == "-" && std::count(o.files.begin(), o.files.end(), "-") > 0)
@@ -145,6 +147,7 @@ Run define_ask(CLI::App& app) {
       ->transform(whole_number(1, int64_t{1} << 30));
   add_chat_options(app, *o);
   add_sampling_options(app, o->sampling);
+  add_grammar_options(app, *o);
   add_draft_option(app, *o);
   add_window_options(app, *o);
   add_cache_options(app, *o);

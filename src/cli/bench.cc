@@ -14,6 +14,7 @@
 #include "cli/llama_bench.h"
 #include "cli/model_sources.h"
 #include "cli/output.h"
+#include "cli/process.h"
 #include "cli/window.h"
 #include "model/flops.h"
 
@@ -66,8 +67,9 @@ double share_of_peak(const Engine& engine, const Machine& machine, const BenchTe
   return rate * (cache + weights) / machine.bytes;
 }
 
-/// Error when llama-bench cannot read the model.
+/// Error when there is no such program, or llama-bench cannot read the model.
 std::filesystem::path peer_model(const BenchOptions& o) {
+  if (!program_exists(o.against)) fail("--against {}: the program was not found", o.against);
   std::filesystem::path path = resolve_model(o.model);
   if (path.extension() != ".gguf")
     fail("--against: llama-bench reads GGUF files, and {} is none; `longspan convert` writes one",

@@ -98,6 +98,7 @@ std::vector<std::string> command_names() {
 
 int chat(ChatOptions& o) {
   check_sampling(o.sampling);
+  o.sampling.grammar = read_grammar(o);
   choose_seed(o, o.sampling);
   for (const std::string& file : o.files) check_chat_file(file);
   Engine engine = open_engine(o, o.context > 0 ? Lengths::Known : Lengths::Unknown);
@@ -136,6 +137,7 @@ Run define_chat(CLI::App& app) {
       ->transform(whole_number(1, int64_t{1} << 30));
   add_chat_options(app, *o);
   add_sampling_options(app, o->sampling);
+  add_grammar_options(app, *o);
   add_draft_option(app, *o);
   add_window_options(app, *o);
   add_cache_options(app, *o);

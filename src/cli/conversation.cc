@@ -135,15 +135,14 @@ std::vector<ChatMessage> Conversation::messages(const std::string& document) con
 Prompt Conversation::prompt(const std::string& document) const {
   Prompt whole{.ids = engine_.prompts().encode(messages(document))};
   if (document.empty()) return whole;
-  std::vector<ChatMessage> opening;
-  if (!system_.empty()) opening.push_back({"system", system_});
-  opening.emplace_back();
-  std::vector<std::vector<int32_t>> unlike;
-  for (const char* question : kUnlikeQuestions) {
-    opening.back() = {"user", document_message(document, question)};
-    unlike.push_back(engine_.prompts().encode(opening));
-  }
-  whole.document = document_tokens(engine_, whole.ids, unlike);
+  auto about = [&](const std::string& text, const char* question) {
+    if (!question) return engine_.prompts().encode(messages(text));
+    std::vector<ChatMessage> opening;
+    if (!system_.empty()) opening.push_back({"system", system_});
+    opening.push_back({"user", document_message(text, question)});
+    return engine_.prompts().encode(opening);
+  };
+  whole.document = document_tokens(engine_, whole.ids, document, about);
   return whole;
 }
 

@@ -46,6 +46,24 @@ int64_t common_tokens(std::span<const int32_t> a, std::span<const int32_t> b) {
   return std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin();
 }
 
+int64_t common_end(std::span<const int32_t> a, std::span<const int32_t> b) {
+  return std::mismatch(a.rbegin(), a.rend(), b.rbegin(), b.rend()).first - a.rbegin();
+}
+
+/// The last `bytes` of a text, or a little less: whole characters.
+std::string end_of(const std::string& text, size_t bytes) {
+  size_t at = text.size() - bytes;
+  while (at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) ++at;
+  return text.substr(at);
+}
+
+int64_t shared_by_all(std::span<const int32_t> ids, const std::string& document, const PromptAbout& prompt) {
+  int64_t shared = std::ssize(ids) - 1;
+  for (const char* question : kUnlikeQuestions)
+    shared = std::min(shared, common_tokens(ids, prompt(document, question)));
+  return shared;
+}
+
 }  // namespace
 
 void add_cache_options(CLI::App& app, Options& o) {
@@ -55,12 +73,30 @@ void add_cache_options(CLI::App& app, Options& o) {
   app.add_flag("--no-cache", o.no_cache, "keep nothing that was read, and use nothing kept");
 }
 
-int64_t document_tokens(const Engine& engine, std::span<const int32_t> ids,
-                        std::span<const std::vector<int32_t>> unlike) {
+int64_t shared_tokens(std::span<const int32_t> ids, const std::string& document, const PromptAbout& prompt) {
+  constexpr size_t kEnd = 4096;         // bytes
+  constexpr int64_t kSameBefore = 128;  // tokens before the question, split alike: so is the rest
+  if (document.size() > 2 * kEnd) {
+    const std::string end = end_of(document, kEnd);
+    const std::vector<int32_t> about_end = prompt(end, nullptr);
+    int64_t behind = std::ssize(about_end) - shared_by_all(about_end, end, prompt);
+    if (common_end(ids, about_end) >= behind + kSameBefore) return std::ssize(ids) - behind;
+  }
+  return shared_by_all(ids, document, prompt);
+}
+
+int64_t document_tokens(const Engine& engine, std::span<const int32_t> ids, const std::string& document,
+                        const PromptAbout& prompt) {
   if (!reading_obstacle(engine.config().position).empty()) return 0;
-  int64_t shared = std::ssize(ids) - 1;
-  for (const std::vector<int32_t>& other : unlike) shared = std::min(shared, common_tokens(ids, other));
+  int64_t shared = shared_tokens(ids, document, prompt);
   return shared >= kLeastKeptTokens ? shared : 0;
+}
+
+int64_t shared_length(int64_t document, int64_t needed) {
+  if (document == 0) return needed;
+  int64_t rest = 512;
+  while (document + rest < needed) rest *= 2;
+  return document + rest;
 }
 
 DocumentCache::DocumentCache(const Engine& engine, const Options& o)

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -27,10 +28,22 @@ struct Prompt {
 /// Two questions that do not begin alike, so that any other differs from one of them at its first token.
 constexpr std::array<const char*, 2> kUnlikeQuestions = {"A", "1"};
 
-/// Tokens at the beginning of a prompt that every question about its document shares; `unlike`: the prompts
-/// of kUnlikeQuestions. 0: too few to be kept, or the position method cannot be kept.
-int64_t document_tokens(const Engine& engine, std::span<const int32_t> ids,
-                        std::span<const std::vector<int32_t>> unlike);
+/// Ids of a prompt about a document; `question` null: the one that is asked.
+using PromptAbout = std::function<std::vector<int32_t>(const std::string& document, const char* question)>;
+
+/// Tokens at the beginning of `ids`, the prompt that `prompt` makes of the document and the question asked,
+/// that every question shares. A long document is not split into tokens again: where its end decides by
+/// itself how it is split, prompts about the end suffice.
+int64_t shared_tokens(std::span<const int32_t> ids, const std::string& document, const PromptAbout& prompt);
+
+/// shared_tokens, or 0: too few to be kept, or the position method cannot be kept.
+int64_t document_tokens(const Engine& engine, std::span<const int32_t> ids, const std::string& document,
+                        const PromptAbout& prompt);
+
+/// The length to prepare for when the prompts about a document of `document` tokens, with their answers, are
+/// at most `needed` long: document + 512, 1,024, 2,048, ..., so that questions of different lengths meet the
+/// same frequencies and can share what was read. `needed` where there is nothing to share.
+int64_t shared_length(int64_t document, int64_t needed);
 
 /// The document of one sequence.
 class DocumentCache {

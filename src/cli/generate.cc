@@ -21,6 +21,7 @@ struct GenerateOptions : Options {
 
 int generate_text(GenerateOptions& o) {
   check_sampling(o.sampling);
+  o.sampling.grammar = read_grammar(o);
   choose_seed(o, o.sampling);
   Engine engine = open_engine(o, Lengths::Known);
   std::vector<int32_t> ids = engine.tokenizer().encode(o.files.empty() ? o.prompt : read_text(o, o.files));
@@ -47,6 +48,7 @@ Run define_generate(CLI::App& app) {
   app.add_option("-n", o->n, "tokens to write at most; default 128")
       ->transform(whole_number(1, int64_t{1} << 30));
   add_sampling_options(app, o->sampling);
+  add_grammar_options(app, *o);
   add_draft_option(app, *o);
   add_window_options(app, *o);
   add_engine_options(app, *o);

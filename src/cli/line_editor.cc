@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <iostream>
+#include <cerrno>
 
 #include "cli/interrupt.h"
 
@@ -12,7 +12,6 @@
 #include <histedit.h>
 #include <langinfo.h>
 
-#include <cerrno>
 #include <clocale>
 #include <cwchar>
 #endif
@@ -190,8 +189,19 @@ LineEditor::~LineEditor() = default;
 std::optional<std::string> LineEditor::line(const std::string& prompt) {
   if (terminal_) return terminal_->line(prompt);
   if (interactive_) fmt::print(stderr, "{}", prompt);
-  std::string text;
-  if (!std::getline(std::cin, text)) return {};
+  size_t end;
+  while ((end = read_.find('\n')) == read_.npos) {
+    char bytes[4096];
+    // A read that has begun would not notice a Ctrl-C that came before it.
+    if (!wait_readable(STDIN_FILENO)) return {};
+    ssize_t got = ::read(STDIN_FILENO, bytes, sizeof bytes);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;
+    read_.append(bytes, static_cast<size_t>(got));
+  }
+  if (end == read_.npos && read_.empty()) return {};
+  std::string text = read_.substr(0, end);
+  read_.erase(0, end == read_.npos ? end : end + 1);
   if (text.ends_with('\r')) text.pop_back();  // typed or piped on Windows
   return text;
 }

@@ -46,6 +46,7 @@ class LineEditor {
 
   bool interactive_;
   std::unique_ptr<Terminal> terminal_;  // null: lines as they come
+  std::string read_;                    // then: what was read and not given out yet
 };
 
 }  // namespace longspan::cli

@@ -10,6 +10,7 @@
 #include "cli/output.h"
 #include "cli/usage.h"
 #include "documents/document.h"
+#include "grammar/json_schema.h"
 #include "kernels/devices.h"
 
 namespace longspan::cli {
@@ -96,6 +97,29 @@ void add_sampling_options(CLI::App& app, SamplingOptions& s) {
   app.add_option("--min-p", s.min_p, "only tokens of P times the likeliest's probability");
   app.add_option("--repetition-penalty", s.repetition_penalty, "above 1: penalise tokens already seen");
   app.add_option("--stop", s.stop, "end before this text; may be repeated")->allow_extra_args(false);
+}
+
+void add_grammar_options(CLI::App& app, Options& o) {
+  CLI::Option* grammar =
+      app.add_option("--grammar", o.grammar, "file of a grammar (GBNF) that the text has to follow");
+  app.add_option("--json-schema", o.json_schema, "the text is JSON: a schema, or a file of one; '{}': any")
+      ->excludes(grammar);
+}
+
+constexpr size_t kMostGrammarBytes = size_t{1} << 20;
+
+std::shared_ptr<const Grammar> read_grammar(const Options& o) {
+  if (o.grammar.empty() && o.json_schema.empty()) return nullptr;
+  auto compiled = [](const GrammarText& text) {
+    return std::make_shared<const Grammar>(compile_grammar(text));
+  };
+  if (!o.grammar.empty())
+    return compiled(parse_grammar(read_text_file(o.grammar, kMostGrammarBytes), o.grammar));
+  size_t first = o.json_schema.find_first_not_of(" \t\r\n");
+  bool is_file = first == std::string::npos || o.json_schema[first] != '{';
+  std::string source = is_file ? o.json_schema : "--json-schema";
+  std::string text = is_file ? read_text_file(o.json_schema, kMostGrammarBytes) : o.json_schema;
+  return compiled(schema_grammar(parse_json(text, source), source));
 }
 
 void add_draft_option(CLI::App& app, Options& o) {

@@ -28,6 +28,7 @@ struct Options {
   int64_t context = 0;   // 0: the window that the method reaches
   // commands that write
   std::string draft = "off";
+  std::string grammar, json_schema;
   // commands that ask about documents
   std::string cache;       // "": in the user's cache
   int64_t cache_size = 0;  // 0: the default
@@ -56,6 +57,10 @@ void add_window_options(CLI::App& app, Options& o);
 void add_chat_options(CLI::App& app, Options& o);
 /// --temperature and the other sampling options.
 void add_sampling_options(CLI::App& app, SamplingOptions& s);
+/// --grammar, --json-schema.
+void add_grammar_options(CLI::App& app, Options& o);
+/// What they say; null when neither is given. Error naming the file and the place in it.
+std::shared_ptr<const Grammar> read_grammar(const Options& o);
 /// --draft.
 void add_draft_option(CLI::App& app, Options& o);
 /// --seed. Sampling that was given none draws one and says so, so that two calls differ and each can be

@@ -13,7 +13,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "report/plot.h"
+#include "report/page_parts.h"
 
 namespace longspan::cli {
 
@@ -65,10 +65,8 @@ double seconds_now() {
 }
 
 std::string page_remark(const std::filesystem::path& page) {
-  std::string missing = gnuplot_missing();
-  return missing.empty()
-             ? page.string()
-             : fmt::format("{} (with its tables, but without charts: {})", page.string(), missing);
+  if (!page_lacks_charts(page)) return page.string();
+  return fmt::format("{} (with its tables, but without charts: {})", page.string(), gnuplot_missing());
 }
 
 std::string shell_word(const std::string& word) {

@@ -35,8 +35,8 @@ void remark(const Options& o, fmt::format_string<Args...> format, Args&&... args
 /// becomes one line, escaped and of bounded length.
 void print_fault(std::string sentence);
 
-/// What is said of a page that was written: where it lies, and that it has no charts where gnuplot is
-/// missing.
+/// What is said of a page that was written: where it lies, and where gnuplot is missing that it lacks its
+/// charts.
 std::string page_remark(const std::filesystem::path& page);
 
 /// In single quotes if a shell would not read it as one plain word.

@@ -6,14 +6,33 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 
 #include "base/error.h"
 
 extern char** environ;
 
 namespace longspan::cli {
+
+bool program_exists(const std::string& program) {
+  auto runs = [](const std::filesystem::path& path) {
+    std::error_code ignored;
+    return std::filesystem::is_regular_file(path, ignored) && ::access(path.c_str(), X_OK) == 0;
+  };
+  if (program.find('/') != program.npos) return runs(program);
+  const char* path = std::getenv("PATH");
+  const std::string folders = path ? path : "";
+  for (size_t begin = 0, end; begin <= folders.size(); begin = end + 1) {
+    end = std::min(folders.find(':', begin), folders.size());
+    std::string folder = folders.substr(begin, end - begin);
+    if (!program.empty() && runs(std::filesystem::path(folder.empty() ? "." : folder) / program)) return true;
+  }
+  return false;
+}
 
 ProcessResult run_process(const std::vector<std::string>& argv, bool apart) {
   std::vector<char*> arguments;

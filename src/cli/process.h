@@ -12,6 +12,9 @@ struct ProcessResult {
   std::string errors;  // stderr when apart
 };
 
+/// Whether there is such a program: a path to a file that may be executed, or a name in a folder of PATH.
+bool program_exists(const std::string& program);
+
 /// Runs argv[0] (looked up in PATH) and waits for it. `apart`: stdout and stderr are kept apart.
 ProcessResult run_process(const std::vector<std::string>& argv, bool apart = false);
 

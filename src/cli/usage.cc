@@ -46,6 +46,8 @@ const std::vector<Habit>& option_habits() {
       {{"-sys", "--system-prompt", "--system_prompt", "--system_instruction"}, "write --system TEXT"},
       {{"--prompt-cache", "--prompt-cache-all", "--slot-save-path"}, "what was read is kept by ask --cache"},
       {{"--temp"}, "write --temperature"},
+      {{"--grammar-file"}, "write --grammar FILE"},
+      {{"-j", "-jf", "--json-schema-file"}, "write --json-schema, with a schema or a file of one"},
       {{"-s"}, "write --seed N"},
       {{"-fa", "--flash-attn", "--no-mmap", "--mlock", "--no-warmup", "--numa"},
        "there is nothing to switch: weights are mapped, and attention never holds its whole matrix"},

@@ -128,6 +128,8 @@ Reading read_documents(const std::vector<fs::path>& files, const std::string& en
       continue;
     }
     Folder folder = list_folder(file);
+    if (folder.files.empty() && folder.left.empty())
+      fail("{}: is a folder without files; a text was expected", name_of(file));
     if (folder.files.empty()) fail("{}", folder.remark);
     all.remarks.push_back(folder.remark);
     single.insert(single.end(), folder.files.begin(), folder.files.end());

@@ -94,6 +94,18 @@ const Row kForeign[] = {
     {0, "wOF2"sv, "a font", kProgram, true},
 };
 
+// Files of characters that are not the text they hold, by the ending of their names.
+struct Wrapped {
+  std::string_view ending;
+  const char* what;
+  const char* way_out;
+};
+const Wrapped kWrapped[] = {
+    {".ipynb", "a Jupyter notebook", "convert it to Markdown first (jupyter nbconvert --to markdown)"},
+    {".mht", "a web page saved with its pictures (MHTML)", "save it as HTML first"},
+    {".mhtml", "a web page saved with its pictures (MHTML)", "save it as HTML first"},
+};
+
 constexpr size_t kSoon = 256;
 
 std::string lower(std::string_view text) {
@@ -110,6 +122,17 @@ std::string_view without_space(std::string_view text) {
 
 std::string ending_of(const fs::path& name) { return lower_extension(content_name(name)); }
 
+/// Whether a message (RFC 5322) says in its head that what follows is encoded or has several parts (MIME).
+bool is_encoded_message(std::string_view begin) {
+  constexpr size_t kLongest = size_t{64} << 10;
+  size_t end = std::min({begin.find("\n\n"), begin.find("\n\r\n"), kLongest});
+  std::string head = lower(begin.substr(0, end));
+  for (const char* field : {"content-transfer-encoding: base64",
+                            "content-transfer-encoding: quoted-printable", "content-type: multipart/"})
+    if (size_t at = head.find(field); at != head.npos && (at == 0 || head[at - 1] == '\n')) return true;
+  return false;
+}
+
 }  // namespace
 
 Sort sort_of(std::string_view begin, const fs::path& name) {
@@ -121,6 +144,11 @@ Sort sort_of(std::string_view begin, const fs::path& name) {
   for (const Row& row : kForeign)
     if (begin.size() > row.at && begin.substr(row.at).starts_with(row.bytes) && (nul || !row.with_nul))
       return {Kind::kForeign, row.what, row.way_out};
+  const std::string ending = ending_of(name);
+  for (const Wrapped& row : kWrapped)
+    if (ending == row.ending) return {Kind::kForeign, row.what, row.way_out};
+  if (ending == ".eml" && is_encoded_message(begin))
+    return {Kind::kForeign, "an encoded message", "save its text from a mail program first"};
   return {};
 }
 

@@ -1,5 +1,6 @@
 // What kind of file some bytes are: the documents that longspan reads, and files that hold no text, with what
-// to do about them. The bytes decide, not the name; the name only helps where a text could be either.
+// to do about them. The bytes decide, not the name; the name only helps where a text could be either, or
+// wraps what it holds (a notebook, a message).
 #pragma once
 
 #include <filesystem>

@@ -20,6 +20,7 @@ struct AnswerRequest {
   std::vector<int32_t> prompt;  // at least one token
   int64_t max_tokens = 0;       // of the answer; 0: the prompt is read only
   ChoiceOptions choice = {};    // its stop strings end the answer
+  bool attention = false;       // how much of it the answer's first tokens paid to the prompt is wanted
   bool score_prompt = false;    // log-probabilities of the prompt's tokens are wanted (choice.logprobs)
   int64_t declared_length = 0;  // for methods that depend on the length; 0: prompt and answer
   int priority = 0;             // lower ones begin first
@@ -39,6 +40,8 @@ struct AnswerNews {
   std::vector<int32_t> ids = {};  // whose text that is, and those that have none
   std::vector<ScoredToken> tokens = {};  // the same with logprobs, where these were asked for
   std::vector<ScoredToken> prompt = {};  // once, where the prompt's were: the first has no value
+  // Once, with the end, where it was asked for: of each token of the prompt (attention_mass.h).
+  std::vector<float> attention = {};
   Finish finish = Finish::None;
   std::string error = {};  // of Failed
   double waited_s = 0, prefill_s = 0, decode_s = 0;

@@ -141,4 +141,11 @@ std::shared_ptr<KvPool> Engine::make_pool(int64_t copies, int64_t tokens) const 
   return std::make_shared<KvPool>(*model_.device, layout, std::clamp<int64_t>(pages_for(tokens), 1, machine));
 }
 
+std::shared_ptr<const TokenTrie> Engine::token_trie() const {
+  std::lock_guard lock(lazy_trie_->mutex);
+  if (!lazy_trie_->trie)
+    lazy_trie_->trie = std::make_shared<const TokenTrie>(longspan::token_trie(tokenizer()));
+  return lazy_trie_->trie;
+}
+
 }  // namespace longspan

@@ -5,11 +5,13 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/file.h"
+#include "grammar/token_trie.h"
 #include "model/forward.h"
 #include "model/memory.h"
 #include "tokenizer/chat_format.h"
@@ -91,6 +93,8 @@ class Engine {
   /// Memory for the caches of sequences that need `copies` rotations of their keys, with room for `tokens`
   /// tokens (or for what the machine could ever hold).
   std::shared_ptr<KvPool> make_pool(int64_t copies, int64_t tokens) const;
+  /// The tokenizer's, made when it is first asked for. Thread-safe.
+  std::shared_ptr<const TokenTrie> token_trie() const;
 
  private:
   Engine(Checkpoint&& checkpoint, const EngineOptions& options);
@@ -101,6 +105,11 @@ class Engine {
   std::optional<PositionConfig> unstretched_;
   Model model_;
   PromptMaker prompts_;
+  struct LazyTrie {
+    std::mutex mutex;
+    std::shared_ptr<const TokenTrie> trie;
+  };
+  std::shared_ptr<LazyTrie> lazy_trie_ = std::make_shared<LazyTrie>();
   mutable std::map<std::array<int64_t, 3>, Activations> buffers_;  // key: how many rotations a spec has
   std::vector<MappedFile> files_;  // weights that were not converted are views into these
   std::string config_text_;

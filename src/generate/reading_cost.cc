@@ -33,15 +33,20 @@ ReadingCost ReadingTimes::cost() const {
 }
 
 ReadingTimes measure_reading(Sequence& sequence, int64_t tokens, bool scored) {
-  constexpr int64_t kFarthest = 65536, kWarmUp = 16;
-  constexpr double kWeight = 4;  // chunks that are read soon outweigh it
+  constexpr int64_t kFarthest = 65536, kWarmUp = 16, kTwice = 100;  // tokens, tokens, chunks
+  constexpr double kWeight = 4;                                     // chunks that are read soon outweigh it
   ReadingTimes times;
   int64_t chunk = sequence.chunk();
   if (tokens < kMeasuredChunks * chunk) return times;
   sequence.time_chunk(0, kWarmUp, scored);  // packs the weights
+  auto time = [&](int64_t at) {
+    double seconds = sequence.time_chunk(at, chunk, scored);
+    if (tokens >= kTwice * chunk) seconds = std::min(seconds, sequence.time_chunk(at, chunk, scored));
+    times.add(at, at + chunk, seconds, kWeight);
+  };
   int64_t middle = (tokens - chunk) / 2, place = std::min(middle, kFarthest);
-  times.add(place, place + chunk, sequence.time_chunk(place, chunk, scored), kWeight);
-  if (place < middle) times.add(0, chunk, sequence.time_chunk(0, chunk, scored), kWeight);
+  time(place);
+  if (place < middle) time(0);
   return times;
 }
 

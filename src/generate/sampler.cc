@@ -54,7 +54,7 @@ class Candidates {
   Candidates(std::span<const float> logits, const SamplingOptions& o) {
     all_.reserve(logits.size());
     for (size_t i = 0; i < logits.size(); ++i)
-      if (!std::isnan(logits[i])) all_.push_back({logits[i] / o.temperature, static_cast<int32_t>(i)});
+      if (logits[i] > -INFINITY) all_.push_back({logits[i] / o.temperature, static_cast<int32_t>(i)});
     if (all_.empty()) all_.push_back({0, 0});
     if (o.top_k > 0 && static_cast<size_t>(o.top_k) < all_.size()) {
       sort_to(static_cast<size_t>(o.top_k));

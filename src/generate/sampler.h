@@ -3,12 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <unordered_set>
 #include <vector>
 
 #include "base/random.h"
+#include "grammar/network.h"
 
 namespace longspan {
 
@@ -20,6 +22,9 @@ struct SamplingOptions {
   float repetition_penalty = 1.0f;  // 1: off; over prompt and answer, as in transformers
   uint64_t seed = 0;
   std::vector<std::string> stop;  // the answer ends before the first of these
+  // What the answer follows; null: it is free. Other tokens are taken out before all filters, so that the
+  // Sampler itself does not look at it.
+  std::shared_ptr<const Grammar> grammar = {};
 };
 
 /// Error with the option's name when a value is out of range.
@@ -32,7 +37,7 @@ struct TokenProbability {
 
 /// The distribution that is drawn from: the tokens that survive, most probable first (equal logits: lower id
 /// first, so that a seed gives one answer everywhere), probabilities summing to 1. Greedy keeps one. logits
-/// [V] are changed in place; NaN never survives unless nothing else is there.
+/// [V] are changed in place; NaN and -inf never survive unless nothing else is there.
 std::vector<TokenProbability> distribution(std::span<float> logits, std::span<const int32_t> history,
                                            const SamplingOptions& options);
 

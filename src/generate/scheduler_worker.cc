@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "base/error.h"
+#include "generate/attention_mass.h"
 
 namespace longspan {
 
@@ -302,6 +303,24 @@ void SchedulerWorker::choose(Stream& stream) {
   stream.unsent.clear(), stream.unsent_ids.clear();
 }
 
+/// What the beginning of a whole answer attended to; nothing where it was not asked for or there is no room.
+std::vector<float> SchedulerWorker::look_back(Stream& stream) {
+  Sequence& sequence = *stream.sequence;
+  int64_t prompt = std::ssize(stream.request().prompt);
+  if (!stream.request().attention || stream.length() <= prompt || keys_depend_on_history(sequence.position()))
+    return {};
+  try {
+    auto answer = std::span(sequence.ids()).subspan(static_cast<size_t>(prompt));
+    answer = answer.first(std::min(answer.size(), static_cast<size_t>(kAttentionRows)));
+    const std::vector<int32_t> ids(answer.begin(), answer.end());
+    sequence.truncate(prompt);
+    make_room(2);
+    return attention_mass(sequence, engine_, ids);
+  } catch (const Error&) {
+    return {};
+  }
+}
+
 void SchedulerWorker::finish(Stream& stream, Finish how, const std::string& error) {
   if (stream.done) return;
   stream.done = true;
@@ -313,6 +332,8 @@ void SchedulerWorker::finish(Stream& stream, Finish how, const std::string& erro
     cache_.add(stream.of_class, std::span(sequence.ids()).first(static_cast<size_t>(known)),
                sequence.cache().pages());
   }
+  bool whole = how == Finish::End || how == Finish::Stop || how == Finish::Length;
+  std::vector<float> attention = whole ? look_back(stream) : std::vector<float>();
   // Its pages go back before anybody hears of the end.
   sequence.truncate(0);
   stream.from.answers->tell(stream.from.index, [&](AnswerNews& news) {
@@ -321,6 +342,7 @@ void SchedulerWorker::finish(Stream& stream, Finish how, const std::string& erro
     news.ids.insert(news.ids.end(), stream.unsent_ids.begin(), stream.unsent_ids.end());
     std::move(stream.unsent.begin(), stream.unsent.end(), std::back_inserter(news.tokens));
     news.decode_s = stream.writes ? seconds(now - stream.read) : 0;
+    news.attention = std::move(attention);
     news.error = error;
     news.finish = how;
   });

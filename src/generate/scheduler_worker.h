@@ -59,6 +59,7 @@ class SchedulerWorker {
   void write_tokens();
   void guarded(std::span<Stream* const> streams, const std::function<void()>& body);
   void choose(Stream& stream);
+  std::vector<float> look_back(Stream& stream);
   void finish(Stream& stream, Finish how, const std::string& error = "");
   void remove_done();
   void tell_places();

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "generate/answer_text.h"
 #include "generate/ngram_draft.h"
+#include "grammar/matcher.h"
 
 namespace longspan {
 
@@ -69,6 +70,10 @@ bool Sequence::feed(std::span<const int32_t> ids, const Progress& progress) {
 }
 
 void Sequence::read_on(std::span<const int32_t> ids) { read_ids(ids, {}); }
+
+void Sequence::observe(std::span<const int32_t> ids, const AttentionObserver& observer) {
+  read_ids(ids, {.observer = observer});
+}
 
 void Sequence::feed_each(std::span<const int32_t> ids) { feed_from(0, ids, {}); }
 
@@ -242,6 +247,8 @@ Generation generate(Sequence& sequence, const Engine& engine, int64_t max_tokens
   auto show = [&](const std::string& part) { return part.empty() || !on_text || on_text(part); };
   const std::vector<int32_t> ends = engine.tokenizer().stop_ids();
   const std::vector<int32_t> stops = stop_tokens(engine.tokenizer(), sampling.stop);
+  std::optional<GrammarMatcher> grammar;
+  if (sampling.grammar) grammar.emplace(sampling.grammar, engine.token_trie(), stops);
   Generation result;
   auto start = std::chrono::steady_clock::now();
   Writer writer(sequence, engine);
@@ -251,7 +258,9 @@ Generation generate(Sequence& sequence, const Engine& engine, int64_t max_tokens
   while (static_cast<int64_t>(result.ids.size()) < max_tokens) {
     std::span<float> logits = writer.logits();
     if (sampling.temperature > 0) logits = logits.first(std::min(logits.size(), tokens));
+    if (grammar) grammar->mask(logits);
     int32_t id = sampler.sample(logits, writer.text());
+    if (grammar) id = grammar->nearest_allowed(id);
     if (std::find(ends.begin(), ends.end(), id) != ends.end()) {
       result.reason = StopReason::EndToken;
       break;
@@ -267,6 +276,11 @@ Generation generate(Sequence& sequence, const Engine& engine, int64_t max_tokens
     }
     if (out.stopped()) {
       result.reason = StopReason::StopString;
+      break;
+    }
+    if (grammar) grammar->accept(id);
+    if (grammar && grammar->finished()) {
+      result.reason = StopReason::EndToken;
       break;
     }
     if (int64_t left = max_tokens - std::ssize(result.ids); left > 0) writer.take(id, left - 1);

@@ -34,6 +34,8 @@ class Sequence {
   bool feed(std::span<const int32_t> ids, const Progress& progress = {});
   /// Feeds ids in chunks; nobody wants logits.
   void read_on(std::span<const int32_t> ids);
+  /// The same, and calls `observer` at each layer of each pass.
+  void observe(std::span<const int32_t> ids, const AttentionObserver& observer);
   /// Feeds a few ids; afterwards logits_after(n) is there for each of them.
   void feed_each(std::span<const int32_t> ids);
 
@@ -122,6 +124,8 @@ struct Generation {
 /// whole UTF-8 and cannot be the beginning of a stop string; returning false interrupts. Drafts (Drafts, of
 /// the engine's options) change how many passes that takes, and neither the text nor what the sequence holds
 /// afterwards: every token is drawn from the logits and with the random number that it has without them.
+/// Under a grammar (SamplingOptions) every token is one that it allows, and the answer ends where nothing may
+/// follow; Error as GrammarMatcher::allowed.
 Generation generate(Sequence& sequence, const Engine& engine, int64_t max_tokens,
                     const SamplingOptions& sampling,
                     const std::function<bool(std::string_view)>& on_text = {});

@@ -33,6 +33,7 @@ SequenceAttention sequence_attention(const AttentionShape& s, int64_t sequence) 
           .tokens = tokens,
           .past = past,
           .scale = s.scale,
+          .soft_cap = s.soft_cap,
           .window = s.window,
           .causal = s.causal,
           .chunk = s.chunk,

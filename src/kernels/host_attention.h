@@ -13,7 +13,7 @@ namespace longspan {
 struct SequenceAttention {
   int64_t heads = 0, kv_heads = 0, head_dim = 0;
   int64_t first = 0, tokens = 0, past = 0;
-  float scale = 1.0f;
+  float scale = 1.0f, soft_cap = 0;
   int64_t window = 0;
   bool causal = true;
   int64_t chunk = 0;

@@ -118,6 +118,7 @@ struct AttentionShape {
   int64_t head_dim = 0;  // D, any size; multiples of 16 are fast
   Sequences sequences;
   float scale = 1.0f;  // multiplies q.k
+  float soft_cap = 0;  // c > 0: the product s becomes c tanh(s / c), before anything else is done to it
   int64_t window = 0;  // sliding window: only distances below it are seen; 0 is no window
   bool causal = true;  // false: every query sees all keys from starts[t]
   int64_t chunk = 0;   // zones count distance in tokens (0) or in chunks: floor(m / chunk) - floor(n / chunk)
@@ -130,8 +131,9 @@ struct AttentionShape {
   Tensor decay{};   // [D] F32 xPos: product i of q.k is multiplied by exp(decay[i] distance), <= 0; or null
 };
 
-/// What attention_backward writes: gradients of each zone's q [T, H * D] and keys [past + T, K * D], and of
-/// values [past + T, K * D], all F32. Where values is null, gradients of keys and values are not computed.
+/// What attention_backward writes, for the rows of all sequences: gradients of each zone's q [T, H * D], and
+/// of their own keys and values [T, K * D], all F32. Where values is null, those of keys and values are not
+/// computed.
 struct AttentionGradients {
   std::array<Tensor, kMaxAttentionZones> q, keys;
   Tensor values;
@@ -181,6 +183,8 @@ struct Kernels {
   void (*scale)(Tensor x, float factor, Tensor factors);
   /// x = a x + b y.  [T, C] F32 both.
   void (*axpby)(Tensor x, float a, Tensor y, float b);
+  /// x = cap tanh(x / cap), cap > 0.  [T, C] F32.
+  void (*soft_cap)(Tensor x, float cap);
   /// out = activation(gate) * up.  gate, up [T, F] F32 (rows may be strided); out [T, F] F32 or BF16 (Shazeer
   /// 2020, arXiv 2002.05202).
   void (*gate)(Tensor out, Tensor gate, Tensor up, Activation activation);
@@ -248,9 +252,9 @@ struct Kernels {
   // many passes), gradients of activations are overwritten unless stated otherwise. Results do not depend on
   // the number of threads: a run that is resumed elsewhere gives the same bits.
 
-  /// Gradients of attention over one sequence, overwritten; dout [T, H * D] F32, out (F32 or BF16) and
-  /// log_sum as attention wrote them. p = exp(s - log_sum), ds = p (dout . v - dout . out) scale, in the zone
-  /// of each pair (Dao 2022, arXiv 2205.14135).
+  /// Gradients of attention, overwritten; keys that a sequence had before get none. dout [T, H * D] F32, out
+  /// (F32 or BF16) and log_sum as attention wrote them. p = exp(s - log_sum), ds = p (dout . v - dout . out)
+  /// scale, in the zone of each pair (Dao 2022, arXiv 2205.14135). Scores without a soft cap.
   void (*attention_backward)(const AttentionGradients& gradients, Tensor dout, Tensor out, Tensor log_sum,
                              std::span<const AttentionZone> zones, const KvPages& values,
                              const AttentionShape& shape);

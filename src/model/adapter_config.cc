@@ -56,19 +56,24 @@ void refuse_unknown(const Json& json, const std::string& file) {
           file, excerpt(key), excerpt_json(value));
 }
 
-/// Of these, PEFT leaves the base's weights as they are.
-void check_init(const Json& json, const std::string& file) {
+/// "pissa" and "olora" take a part out of the base's weights that can be computed from them; of the plain
+/// ones PEFT leaves the base as it is.
+AdapterStart read_start(const Json& json, const std::string& file) {
   auto found = json.find("init_lora_weights");
-  if (found == json.end() || found->is_null() || found->is_boolean()) return;
+  if (found == json.end() || found->is_null() || found->is_boolean()) return AdapterStart::Plain;
   std::string init = found->is_string() ? found->get<std::string>() : "";
   std::transform(init.begin(), init.end(), init.begin(), [](unsigned char c) { return std::tolower(c); });
   for (const char* plain : {"gaussian", "eva", "orthogonal", "mica"})
-    if (init == plain) return;
+    if (init == plain) return AdapterStart::Plain;
+  if (init == "pissa") return AdapterStart::Pissa;
+  if (init == "olora") return AdapterStart::Olora;
   fail(
       "{}: init_lora_weights is {}: such an adapter belongs to a base whose weights its initialisation "
-      "changed, and the base here is the original one; convert it to plain LoRA with PEFT "
+      "changed, {}; convert it to plain LoRA with PEFT "
       "(save_pretrained(..., path_initial_model_for_weight_conversion=...)), or merge it there",
-      file, excerpt_json(*found));
+      file, excerpt_json(*found),
+      init.starts_with("pissa_niter_") ? "by a decomposition that draws random numbers"
+                                       : "and the base here is the original one");
 }
 
 double positive(const Json& json, const char* key, const std::string& file) {
@@ -174,8 +179,8 @@ AdapterConfig read_adapter_config(const Json& json, const std::string& file) {
   if (!json.contains("peft_type") || json["peft_type"] != "LORA")
     fail("{}: peft_type is not \"LORA\": only LoRA adapters are supported", file);
   refuse_unknown(json, file);
-  check_init(json, file);
   AdapterConfig config;
+  config.start = read_start(json, file);
   config.rank = positive(json, "r", file), config.alpha = positive(json, "lora_alpha", file);
   config.ranks = patterns(json, "rank_pattern", file), config.alphas = patterns(json, "alpha_pattern", file);
   config.rslora = flag(json, "use_rslora", file), config.dora = flag(json, "use_dora", file);

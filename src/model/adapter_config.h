@@ -2,6 +2,7 @@
 // when the adapter is used, or refused by name: a key that was overlooked would give wrong numbers.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +11,9 @@
 #include "tokenizer/regex.h"
 
 namespace longspan {
+
+/// What the initialisation did to the base's weights: nothing, or it took the part out that A and B began as.
+enum class AdapterStart : uint8_t { Plain, Pissa, Olora };
 
 struct AdapterConfig {
   double rank = 0, alpha = 0;  // of modules that no pattern names
@@ -20,7 +24,8 @@ struct AdapterConfig {
   std::vector<Pattern> ranks, alphas;  // the first that matches counts
   bool rslora = false;                 // scale alpha / sqrt(rank) instead of alpha / rank
   bool dora = false;                   // rows of W + scale B A are given the length of a magnitude vector
-  bool ensure_weight_tying = false;    // a pair of the embedding is the head's, too, where they are shared
+  AdapterStart start = AdapterStart::Plain;
+  bool ensure_weight_tying = false;  // a pair of the embedding is the head's, too, where they are shared
 
   std::vector<std::string> targets, excluded;  // modules, or the last parts of their names
   std::optional<Regex> target_regex, excluded_regex;

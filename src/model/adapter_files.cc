@@ -11,6 +11,7 @@
 #include "checkpoint/write_safetensors.h"
 #include "model/adapter_config.h"
 #include "model/export.h"
+#include "model/initial_part.h"
 #include "model/roles.h"
 
 namespace longspan {
@@ -140,6 +141,23 @@ void add_pair(const Tensor& w, const Module& m, float scale) {
   });
 }
 
+/// The same of an embedding [V, C], whose magnitude [C] is that of its columns, as PEFT has it.
+void add_embedding_pair(const Tensor& w, const Module& m, float scale) {
+  Tensor magnitude = m.magnitude;
+  Module pair = m;
+  pair.magnitude = {};
+  add_pair(w, pair, scale);
+  if (!magnitude) return;
+  std::vector<double> squares(static_cast<size_t>(w.cols()));
+  for (int64_t v = 0; v < w.rows(); ++v)
+    for (int64_t c = 0; c < w.cols(); ++c)
+      squares[static_cast<size_t>(c)] += static_cast<double>(w.row(v)[c]) * w.row(v)[c];
+  for (int64_t c = 0; c < w.cols(); ++c) {
+    double factor = magnitude.row(0)[c] / std::sqrt(squares[static_cast<size_t>(c)]);
+    for (int64_t v = 0; v < w.rows(); ++v) w.row(v)[c] = static_cast<float>(factor * w.row(v)[c]);
+  }
+}
+
 /// Loads one adapter. What is made on the host goes to the model's device afterwards.
 struct Loader {
   const std::string file;  // of the tensors
@@ -199,13 +217,13 @@ struct Loader {
       (embedding ? m->b : m->a) = embedding ? transposed(value, host) : value;
     else if (part == (embedding ? "lora_embedding_B" : "lora_B"))
       (embedding ? m->a : m->b) = embedding ? transposed(value, host) : value;
-    else if (part == "lora_magnitude_vector" && config.dora && !embedding)
+    else if (part == "lora_magnitude_vector" && config.dora)
       m->magnitude = value;
     else
       return false;
     bool fits = t.tensor.dims == (part == "lora_magnitude_vector" ? 1 : 2) &&
                 (!m->a || m->a.cols() == m->weight->cols()) && (!m->b || m->b.rows() == m->weight->rows()) &&
-                (!m->magnitude || m->magnitude.cols() == m->weight->rows());
+                (!m->magnitude || m->magnitude.cols() == (embedding ? m->weight->cols() : m->weight->rows()));
     if (!fits) refuse_shape(t);
     bool shared = config.ensure_weight_tying && (embedding || module == kHead) &&
                   (is_target(config, kEmbedding) || is_target(config, kHead));
@@ -237,6 +255,49 @@ struct Loader {
     if (place.product) place.product->packed.clear();
   }
 
+  /// The pair becomes one of the original base: behind A and B come those that the initialisation began with,
+  /// B negated (as PEFT converts such adapters). PiSSA's product has the size of the part, OLoRA's is still
+  /// to be multiplied by the scale.
+  void take_initial_part_out(Module& m, float scale) {
+    // Larger ones take seconds each, and a model has hundreds of them.
+    constexpr int64_t kMostElements = int64_t{1} << 23;
+    const char* init = config.start == AdapterStart::Pissa ? "pissa" : "olora";
+    Weights& w = model.weights;
+    if (m.product == &w.head && w.head.weight.data == w.embedding.data)
+      fail(
+          "{}: init_lora_weights is \"{}\" and {} shares the embedding, which is not supported; merge the "
+          "adapter into its base with PEFT",
+          file, init, m.name);
+    int64_t rank = m.a.rows(), rows = m.weight->rows(), cols = m.weight->cols();
+    if (rank > std::min(rows, cols))
+      fail("{}: {} of {} x {} has no part of rank {}", file, m.name, rows, cols, rank);
+    if (config.start == AdapterStart::Pissa && rows * cols > kMostElements)
+      fail(
+          "{}: init_lora_weights is \"pissa\", and weights of {} x {} take too long to decompose; convert it "
+          "to plain LoRA with PEFT (save_pretrained(..., path_initial_model_for_weight_conversion=...))",
+          file, rows, cols);
+    Arena here;
+    Tensor weight = to_f32(to_host(*model.device, *m.weight, here), here);
+    InitialPart part =
+        config.start == AdapterStart::Pissa ? principal_part(weight, rank) : orthogonal_part(weight, rank);
+    if (part.rank == 0)
+      fail("{}: init_lora_weights is \"olora\", but the first {} columns of {} depend on each other", file,
+           rank, m.name);
+    double divisor = config.start == AdapterStart::Pissa ? static_cast<double>(scale) : 1;
+    Tensor a = host.matrix("adapters", DType::F32, 2 * rank, cols),
+           b = host.matrix("adapters", DType::F32, rows, 2 * rank);
+    for (int64_t r = 0; r < rank; ++r) {
+      std::copy_n(m.a.row(r), cols, a.row(r));
+      std::copy_n(part.a.data() + r * cols, cols, a.row(rank + r));
+    }
+    for (int64_t n = 0; n < rows; ++n) {
+      std::copy_n(m.b.row(n), rank, b.row(n));
+      for (int64_t r = 0; r < rank; ++r)
+        b.row(n)[rank + r] = static_cast<float>(-part.b[static_cast<size_t>(n * rank + r)] / divisor);
+    }
+    m.a = a, m.b = b;
+  }
+
   void apply(Module& m) {
     if (!m.a && !m.b && !m.magnitude) return;
     int64_t rank = m.a ? m.a.rows() : 0;
@@ -244,20 +305,22 @@ struct Loader {
     if (static_cast<double>(rank) != rank_of(config, m.name))
       fail("{}: A and B beside {} have rank {}, but {} says {}", file, m.name, rank, kConfigFile,
            rank_of(config, m.name));
-    if (config.dora && !m.magnitude && m.adapter)
+    if (config.dora && !m.magnitude)
       fail("{}: use_dora is true, but {} has no lora_magnitude_vector", file, m.name);
     if (m.product == &model.weights.head && model.config.norm_head)
       fail("{}: adapters of the head of a model with NormHead are not supported", file);
     float scale = scale_of(config, m.name);
+    bool embedding = m.name == kEmbedding;
+    // A base weight in the file is one that the part has been taken out of.
+    if (config.start != AdapterStart::Plain && !embedding && !whole_of(m.name + ".weight"))
+      take_initial_part_out(m, scale);
     if (m.adapter && !m.magnitude) {
       m.adapter->a.weight = on_device(m.a), m.adapter->b.weight = on_device(m.b);
       m.adapter->scale = scale;
       return;
     }
-    if (config.dora && !m.magnitude)
-      fail("{}: DoRA of {} is not supported; merge the adapter into its base with PEFT", file, m.name);
     Tensor sum = to_f32(to_host(*model.device, *m.weight, scratch), host);
-    add_pair(sum, m, scale);
+    (embedding ? add_embedding_pair : add_pair)(sum, m, scale);
     *m.weight = on_device(sum);
     if (m.product) m.product->packed.clear();
     set_whole(m.name + ".weight", sum);

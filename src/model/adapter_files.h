@@ -20,7 +20,8 @@ void write_adapter(const std::filesystem::path& directory, const TrainingModel& 
 /// The position text of longspan.json; empty when there is none.
 std::string adapter_position(const std::filesystem::path& directory);
 
-/// Adds the adapter of a directory to the model. Pairs A, B of projections stay beside their weights; pairs
+/// Adds the adapter of a directory to the model. Pairs A, B of projections stay beside their weights
+/// (of PiSSA and OLoRA with what their initialisation took out of the weights, at twice the rank); pairs
 /// of the embedding and the head, and DoRA, are added to the weights (F32, 4 bytes each), and whole tensors
 /// take the place of the model's. Returns, of a model in host memory, the tensors that are new as files
 /// hold them; their memory belongs to the model. A model whose embedding and head differ afterwards is no

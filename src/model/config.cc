@@ -6,6 +6,7 @@
 #include <cassert>
 #include <cmath>
 #include <optional>
+#include <tuple>
 
 #include "base/error.h"
 #include "base/settings.h"
@@ -37,6 +38,18 @@ const Architecture kArchitectures[] = {
      .max_window_layers = true,
      .head_dim = 128,
      .sliding_window = 4096},
+    {.name = "gemma2",
+     .hf_type = "gemma2",
+     .hf_names = &kGemmaNames,
+     .post_norms = true,
+     .trains = false,
+     .gemma = true,
+     .soft_caps = true,
+     .tied = true,
+     .head_dim = 256,
+     .sliding_window_pattern = 2,
+     .wide_layers = 46,
+     .sliding_window = 4096},
     {.name = "gemma3",
      .hf_type = "gemma3_text",
      .hf_names = &kGemmaNames,
@@ -45,6 +58,8 @@ const Architecture kArchitectures[] = {
      .gemma = true,
      .tied = true,
      .head_dim = 256,
+     .sliding_window_pattern = 6,
+     .wide_layers = 62,
      .sliding_window = 4096,
      .base = 1e6},
     {.name = "qwen2moe",
@@ -122,10 +137,15 @@ void check_shapes(const ModelConfig& c, const std::string& source) {
   if (c.rotary_dim < 2 || c.rotary_dim % 2 != 0 || c.rotary_dim > c.head_dim)
     fail("{}: the rotary size must be even and from 2 to the head size, {}, not {}", source, c.head_dim,
          c.rotary_dim);
-  if (c.sliding_window_pattern > 0 && !(c.rope_local_base_freq > 0 && std::isfinite(c.rope_local_base_freq)))
+  bool own_base = c.sliding_window_pattern > 0 && !row_of(c).soft_caps;
+  if (own_base && !(c.rope_local_base_freq > 0 && std::isfinite(c.rope_local_base_freq)))
     fail("{}: the rotary base of local layers must be above 0, not {}", source, c.rope_local_base_freq);
   if (c.num_experts > 0 && (c.num_experts_per_tok < 1 || c.num_experts_per_tok > c.num_experts))
     fail("{}: a token cannot be given to {} of {} experts", source, c.num_experts_per_tok, c.num_experts);
+  for (double cap : {c.attn_logit_softcapping, c.final_logit_softcapping})
+    if (!(std::isfinite(cap) && cap >= 0))
+      fail("{}: soft caps (attn_logit_softcapping, final_logit_softcapping) must be above 0, not {}", source,
+           cap);
   for (double factor : {c.embedding_scale, c.residual_multiplier, c.logits_scaling})
     if (!(std::isfinite(factor) && factor != 0))
       fail("{}: the multipliers of embedding, residual and logits must be finite and not 0", source);
@@ -172,7 +192,7 @@ void refuse_unknown_arithmetic(Settings& f, const Architecture& row) {
   for (const char* flag : {"rope_interleaved", "use_bidirectional_attention"})
     if (flag_of(f, flag, false)) fail("{} is not supported", f.where(flag));
   for (const char* cap : {"attn_logit_softcapping", "final_logit_softcapping"})
-    if (f.has(cap)) fail("{} is not supported", f.where(cap));
+    if (!row.soft_caps && f.has(cap)) fail("{} is not supported", f.where(cap));
 }
 
 /// sliding_window_pattern of a list that says for each layer whether it is local.
@@ -186,9 +206,8 @@ int64_t pattern_of(const std::vector<bool>& local, const Settings& f, const std:
   return every;
 }
 
-/// Gemma: every sixth layer sees everything unless the file says otherwise.
-int64_t window_pattern_from_hf(Settings& f, int64_t layers) {
-  int64_t every = 6;
+/// Gemma: every sixth layer, or second in Gemma 2, sees everything unless the file says otherwise.
+int64_t window_pattern_from_hf(Settings& f, int64_t layers, int64_t every) {
   f.read("sliding_window_pattern", every, 1, kMaxLayers);
   if (!f.has("layer_types")) return every;
   std::vector<bool> local;
@@ -306,10 +325,28 @@ int64_t no_rope_interval_from_hf(Settings& f, int64_t layers, int64_t interval) 
   return pattern_of(rotated, f, "no_rope_layers", "layers without rotation");
 }
 
-void read_gemma_hf(ModelConfig& c, Settings f) {
-  c.sliding_window_pattern = c.sliding_window > 0 ? window_pattern_from_hf(f, c.num_hidden_layers) : 0;
-  c.rope_local_base_freq = 1e4;
-  f.read("rope_local_base_freq", c.rope_local_base_freq);
+/// Where the file does not say: 50 and 30. None where it says null.
+void read_soft_caps(ModelConfig& c, Settings& f, const Json& json, const std::string& prefix = {}) {
+  for (auto [name, cap, otherwise] :
+       {std::tuple<const char*, double*, double>{"attn_logit_softcapping", &c.attn_logit_softcapping, 50},
+        {"final_logit_softcapping", &c.final_logit_softcapping, 30}}) {
+    std::string key = prefix + name;
+    auto found = json.find(key);
+    *cap = found != json.end() && found->is_null() ? 0 : otherwise;
+    if (f.read(key, *cap) && !(*cap > 0)) fail("{} must be above 0, not {}", f.where(key), *cap);
+  }
+}
+
+void read_gemma_hf(ModelConfig& c, const Architecture& row, const Json& json, const std::string& source) {
+  Settings f(json, {.file = source});
+  int64_t every = row.sliding_window_pattern;
+  c.sliding_window_pattern = c.sliding_window > 0 ? window_pattern_from_hf(f, c.num_hidden_layers, every) : 0;
+  if (row.soft_caps) {
+    read_soft_caps(c, f, json);
+  } else {
+    c.rope_local_base_freq = 1e4;
+    f.read("rope_local_base_freq", c.rope_local_base_freq);
+  }
   c.query_pre_attn_scalar = 256;
   f.read("query_pre_attn_scalar", c.query_pre_attn_scalar);
   if (!(c.query_pre_attn_scalar > 0))
@@ -363,7 +400,7 @@ ModelConfig read_hf(const Json& json, const std::string& source) {
   c.mlp_bias = flag_of(f, "mlp_bias", false);
   c.norm_head = norm_head_from_hf(f, row);
   apply_row(c, row);
-  if (row.gemma) read_gemma_hf(c, Settings(rotary, {.file = source}));
+  if (row.gemma) read_gemma_hf(c, row, rotary, source);
   if (row.experts) read_experts_hf(c, f);
   if (row.multipliers) read_multipliers_hf(c, f);
   if (row.no_rope_layer_interval > 0) {
@@ -394,8 +431,7 @@ std::map<std::string, std::vector<double>> rotary_factors(const Checkpoint& chec
   return lists;
 }
 
-int64_t window_pattern_from_gguf(Settings& f, const std::string& key) {
-  int64_t every = 6;
+int64_t window_pattern_from_gguf(Settings& f, const std::string& key, int64_t every) {
   const Json& layers = f.any(key);
   if (!layers.is_array()) {
     f.read(key, every, 1, kMaxLayers);
@@ -406,14 +442,20 @@ int64_t window_pattern_from_gguf(Settings& f, const std::string& key) {
   return pattern_of(local, f, key);
 }
 
-/// The files do not say query_pre_attn_scalar: of the published sizes only the one of 62 layers has not
-/// head_dim.
-void read_gemma_gguf(ModelConfig& c, Settings& f, const std::string& arch) {
+/// The files do not say query_pre_attn_scalar: of the published sizes only the largest has not head_dim.
+void read_gemma_gguf(ModelConfig& c, const Architecture& row, Settings& f, const Json& metadata) {
+  std::string arch = std::string(row.name) + ".";
+  if (row.soft_caps && !f.has(arch + "attention.sliding_window")) c.sliding_window = row.sliding_window;
   if (c.sliding_window > 0)
-    c.sliding_window_pattern = window_pattern_from_gguf(f, arch + ".attention.sliding_window_pattern");
-  c.rope_local_base_freq = 1e4;
-  f.read(arch + ".rope.freq_base_swa", c.rope_local_base_freq);
-  if (c.num_hidden_layers == 62)
+    c.sliding_window_pattern =
+        window_pattern_from_gguf(f, arch + "attention.sliding_window_pattern", row.sliding_window_pattern);
+  if (row.soft_caps) {
+    read_soft_caps(c, f, metadata, arch);
+  } else {
+    c.rope_local_base_freq = 1e4;
+    f.read(arch + "rope.freq_base_swa", c.rope_local_base_freq);
+  }
+  if (c.num_hidden_layers == row.wide_layers)
     c.query_pre_attn_scalar = static_cast<double>(c.hidden_size / c.num_attention_heads);
 }
 
@@ -456,7 +498,7 @@ ModelConfig read_gguf(const Checkpoint& checkpoint, const std::string& source) {
   auto key = [&](const char* name) { return arch + "." + name; };
   if (!row.experts) refuse_experts(f, key("expert_count"));
   for (const char* cap : {"attn_logit_softcapping", "final_logit_softcapping"})
-    if (f.has(key(cap))) fail("{} is not supported", f.where(key(cap)));
+    if (!row.soft_caps && f.has(key(cap))) fail("{} is not supported", f.where(key(cap)));
 
   ModelConfig c;
   f.require({key("embedding_length"), key("feed_forward_length"), key("block_count"),
@@ -487,7 +529,7 @@ ModelConfig read_gguf(const Checkpoint& checkpoint, const std::string& source) {
   c.vocab_size = checkpoint.require("token_embd.weight").rows();
   f.read(key("vocab_size"), c.vocab_size, 1, kMaxVocab);
   apply_row(c, row);
-  if (row.gemma) read_gemma_gguf(c, f, arch);
+  if (row.gemma) read_gemma_gguf(c, row, f, checkpoint.metadata);
   if (row.experts) read_experts_gguf(c, f, arch, checkpoint);
   if (row.multipliers) read_multipliers_gguf(c, f, arch);
   check_shapes(c, source);

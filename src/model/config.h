@@ -28,15 +28,18 @@ struct ModelConfig {
   float rms_norm_eps = 1e-5f;
   int64_t sliding_window = 0;  // 0: none
   // n > 0: only layers n - 1, 2n - 1, ... see everything and follow `position`; the others are local: they
-  // see the window and turn by plain RoPE with the base rope_local_base_freq. 0: all layers are alike.
+  // see the window and turn by plain RoPE with the base rope_local_base_freq (0: as the others do). 0: all
+  // layers are alike.
   int64_t sliding_window_pattern = 0;
   double rope_local_base_freq = 0;
   // n > 0: layers n - 1, 2n - 1, ... do not rotate queries and keys.
   int64_t no_rope_layer_interval = 0;
   double query_pre_attn_scalar = 0;  // scores are divided by its square root; 0: of head_dim's
-  double embedding_scale = 1;        // multiplies the embedding's output
-  double residual_multiplier = 1;    // multiplies what attention and MLP add
-  double logits_scaling = 1;         // divides the logits
+  // c > 0: scores of attention and logits become c tanh(x / c) (Gemma 2).
+  double attn_logit_softcapping = 0, final_logit_softcapping = 0;
+  double embedding_scale = 1;      // multiplies the embedding's output
+  double residual_multiplier = 1;  // multiplies what attention and MLP add
+  double logits_scaling = 1;       // divides the logits
   Activation activation = Activation::Silu;
   bool tie_word_embeddings = false;
   bool attention_bias = false;  // q, k and v carry biases
@@ -101,11 +104,15 @@ struct Architecture {
   bool trains = true;        // training and adapters are supported
   bool norm_head = false;    // config.json may ask for NormHead
   bool gemma = false;        // scaled embedding, norms after both halves, local layers, GELU; HF norms - 1
+  bool soft_caps = false;    // of scores and logits, 50 and 30 where the file does not say; local layers turn
+                             // as the others
   bool max_window_layers = false;  // HF counts layers that keep full attention, and asks use_sliding_window
   const char* bias = "attention_bias";  // config.json's name for biases of q, k, v and o
   // Values of fields that an HF config omits.
   bool tied = false;
   int64_t head_dim = 0;                // 0: hidden / heads
+  int64_t sliding_window_pattern = 0;  // of gemma
+  int64_t wide_layers = 0;             // the model of so many layers scales queries by hidden / heads (GGUF)
   int64_t sliding_window = 0;          // 0: the family has none; -1: none unless the file says one
   double base = 0;                     // 0: the position room's own
   double eps = 1e-6;                   // of RMSNorm

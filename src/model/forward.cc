@@ -207,6 +207,7 @@ Tensor head_logits(const Model& model, Tensor hidden, Activations& a) {
   k.linear(logits, hidden, model.weights.head, false);
   if (double divisor = model.config.logits_scaling; divisor != 1)
     k.scale(logits, static_cast<float>(1 / divisor), {});
+  if (double cap = model.config.final_logit_softcapping; cap > 0) k.soft_cap(logits, static_cast<float>(cap));
   return logits;
 }
 

@@ -18,11 +18,6 @@ int64_t near_tokens(const PositionSpec& spec, int64_t longest_row) {
   return spec.zones.size() > 1 ? spec.zones.back().from + longest_row : 0;
 }
 
-/// The most tokens that a sequence of the near part has: a whole tail and a row as long as a pass.
-int64_t most_near(const PositionSpec& spec, int64_t context, int64_t tokens) {
-  return std::min(context, near_tokens(spec, tokens) + kPageTokens) + tokens;
-}
-
 /// Pages beside those of the context: each row has pages of its own, of which the first may hold the end of
 /// the context and the last may be almost empty.
 int64_t row_pages(int64_t tokens) { return pages_for(tokens) + 2 * std::min(kMostFrozenRows, tokens); }
@@ -33,12 +28,7 @@ KvLayout layout_of(const ModelConfig& c, const PositionSpec& spec, DType dtype) 
   return kv_layout(c, {dtype, dtype}, key_copies(spec));
 }
 
-/// Rows of the scratch for gradients of the near part's keys, of all zones.
-int64_t key_rows(const PositionSpec& spec, int64_t context, int64_t tokens) {
-  return std::ssize(spec.zones) * most_near(spec, context, tokens);
-}
-
-constexpr int64_t kTables = 2 + 1 + 3 * kMostFrozenRows;  // numbers of the small tables
+constexpr int64_t kTables = 2 + 1;  // numbers of the small tables
 
 }  // namespace
 
@@ -65,21 +55,14 @@ FrozenContext::FrozenContext(const Model& model, const PositionSpec& spec, int64
   make_far_buffers(far_, *model.device, arena_, tokens, c.num_attention_heads, c.head_dim, dtype);
   auto table = [&](int64_t n) { return arena_.vector("frozen context", DType::I32, n); };
   far_table_ = table(pages_for(context)), far_rows_ = table(2), far_past_ = table(1);
-  row_ends_ = table(2 * kMostFrozenRows), row_past_ = table(kMostFrozenRows);
-  int64_t width = c.num_key_value_heads * c.head_dim;
-  dkeys_ = arena_.matrix("frozen context", DType::F32, key_rows(spec, context, tokens), width);
-  dvalues_ = arena_.matrix("frozen context", DType::F32, most_near(spec, context, tokens), width);
 }
 
 int64_t FrozenContext::bytes(const ModelConfig& c, const PositionSpec& spec, int64_t context, int64_t tokens,
                              DType dtype, const Kernels& k, int64_t adapter_rank) {
-  int64_t width = c.num_key_value_heads * c.head_dim;
   return pool_pages(context, tokens) * layout_of(c, spec, dtype).page_bytes() +
          activation_bytes(c, spec, chunk_of(k, context), kHeadRows, adapter_rank) +
          far_buffer_bytes(tokens, c.num_attention_heads, c.head_dim, dtype) +
-         dtype_bytes(DType::I32, pages_for(context) + kTables) +
-         dtype_bytes(DType::F32,
-                     width * (key_rows(spec, context, tokens) + most_near(spec, context, tokens)));
+         dtype_bytes(DType::I32, pages_for(context) + kTables);
 }
 
 int64_t FrozenContext::allocated() const {
@@ -105,24 +88,20 @@ PassRows FrozenContext::lay(Device& device, const TrainingRow& row, const Positi
     longest = std::max<int64_t>(longest, first_[r + 1] - first_[r]);
   // Whole pages are far, so that the tail begins with a page.
   int64_t far_pages = std::max<int64_t>(0, context - near_tokens(spec, longest)) / kPageTokens;
-  tail_ = context - far_pages * kPageTokens;
+  int64_t tail = context - far_pages * kPageTokens;  // tokens of it
 
   PassRows pass;
   pass.ids = row.ids, pass.positions = row.positions, pass.first = first_;
-  std::vector<int32_t> ends, past;
   for (size_t r = 0; r + 1 < first_.size(); ++r) {
     int32_t n = first_[r + 1] - first_[r];
     rows_.push_back(context_.fork(context));
     rows_.back().reserve(context + n);
-    pass.past.push_back(static_cast<int32_t>(tail_));
+    pass.past.push_back(static_cast<int32_t>(tail));
     pass.specs.push_back(&spec);
-    ends.insert(ends.end(), {0, n}), past.push_back(static_cast<int32_t>(tail_));
   }
   for (const KvCache& fork : rows_)
     pass.pages.push_back(fork.pages().subspan(static_cast<size_t>(far_pages)));
 
-  device.upload(row_ends_, std::span<const int32_t>(ends));
-  device.upload(row_past_, std::span<const int32_t>(past));
   far_.keys = far_.values = {};
   far_.shape = {};
   if (far_pages == 0) return pass;
@@ -157,32 +136,7 @@ LayerKv FrozenContext::kv(int64_t layer, const LayerKind& kind, Tensor table) {
 void FrozenContext::backward(const Kernels& k, const AttentionGradients& gradients, Tensor dout, Tensor out,
                              Tensor log_sum, std::span<const AttentionZone> zones, const KvPages& values,
                              const AttentionShape& shape) {
-  for (size_t r = 0; r + 1 < first_.size(); ++r) {
-    int64_t at = first_[r], n = first_[r + 1] - at, keys = tail_ + n, row = static_cast<int64_t>(r);
-    AttentionShape own = shape;
-    own.sequences = {.count = 1,
-                     .rows = row_ends_.columns(2 * row, 2).viewed(DType::I32, 2),
-                     .past = row_past_.columns(row, 1).viewed(DType::I32, 1),
-                     .most_rows = n,
-                     .most_keys = keys};
-    auto pages = [&](KvPages all) {
-      all.table = all.table.slice(row, 1);
-      return all;
-    };
-    std::vector<AttentionZone> parts;
-    AttentionGradients to;
-    for (size_t z = 0; z < zones.size(); ++z) {
-      parts.push_back({zones[z].from, zones[z].q.slice(at, n), pages(zones[z].keys)});
-      to.q[z] = gradients.q[z].slice(at, n);
-      to.keys[z] = dkeys_.slice(static_cast<int64_t>(z) * keys, keys);
-    }
-    to.values = dvalues_.slice(0, keys);
-    k.attention_backward(to, dout.slice(at, n), out.slice(at, n), log_sum.slice(at, n), parts, pages(values),
-                         own);
-    for (size_t z = 0; z < zones.size(); ++z)
-      k.convert(gradients.keys[z].slice(at, n), to.keys[z].slice(tail_, n));
-    k.convert(gradients.values.slice(at, n), to.values.slice(tail_, n));
-  }
+  k.attention_backward(gradients, dout, out, log_sum, zones, values, shape);
   if (!far_) return;
   // What the near part needed of these buffers has been copied.
   Tensor dq = far_.far.slice(0, dout.rows());

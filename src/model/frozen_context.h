@@ -8,7 +8,7 @@
 // row, and the row's own keys; so the borders of zones are exact. The far part is one call of all rows over
 // the keys before the tail, where distance decides nothing. Backward gives each part the merged output and
 // log-sum, so that its probabilities are those of the whole softmax (as ring attention does, Liu 2023, arXiv
-// 2310.01889). The far part gives no gradients to its keys and values; those of the tail are dropped.
+// 2310.01889). Neither gives gradients to the context's keys and values.
 #pragma once
 
 #include <memory>
@@ -48,8 +48,7 @@ class FrozenContext {
   PassRows lay(Device& device, const TrainingRow& row, const PositionSpec& spec);
   /// Of the rows that were laid; `table` is that of their pass.
   LayerKv kv(int64_t layer, const LayerKind& kind, Tensor table);
-  /// As Kernels::attention_backward, with zones as attention read them: gradients of the queries, and of the
-  /// rows' own keys and values [T, ...]; `table` as above.
+  /// As Kernels::attention_backward, with zones as attention read them.
   void backward(const Kernels& k, const AttentionGradients& gradients, Tensor dout, Tensor out,
                 Tensor log_sum, std::span<const AttentionZone> zones, const KvPages& values,
                 const AttentionShape& shape);
@@ -60,11 +59,8 @@ class FrozenContext {
   Activations activations_;
   std::vector<KvCache> rows_;   // forks of the context
   std::vector<int32_t> first_;  // [S + 1] the rows of each
-  int64_t tail_ = 0;            // tokens of the context that are near
   FarAttention far_;
   Tensor far_table_, far_rows_, far_past_;  // [pages], [2], [1] I32
-  Tensor row_ends_, row_past_;              // [S, 2], [S, 1] I32: each row as a sequence of its own
-  Tensor dkeys_, dvalues_;                  // scratch of attention_backward
   Arena arena_;
 };
 

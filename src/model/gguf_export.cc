@@ -136,7 +136,10 @@ Json config_to_gguf(const ModelConfig& c) {
     put("attention.scale", 1 / std::sqrt(c.query_pre_attn_scalar));
   }
   if (c.sliding_window > 0) put("attention.sliding_window", c.sliding_window);
-  if (c.sliding_window_pattern > 0) {
+  if (c.attn_logit_softcapping > 0) put("attn_logit_softcapping", c.attn_logit_softcapping);
+  if (c.final_logit_softcapping > 0) put("final_logit_softcapping", c.final_logit_softcapping);
+  // llama.cpp knows the pattern of Gemma 2 by itself, and reads none of it.
+  if (c.sliding_window_pattern > 0 && !row.soft_caps) {
     Json local = Json::array();
     for (int64_t l = 0; l < c.num_hidden_layers; ++l) local.push_back(c.local_layer(l));
     put("attention.sliding_window_pattern", local);

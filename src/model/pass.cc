@@ -11,7 +11,8 @@ namespace longspan {
 
 namespace {
 
-/// Local layers rotate by plain RoPE whatever the others do: what they see is inside their window.
+/// Local layers with a base of their own rotate by plain RoPE whatever the others do: what they see is inside
+/// their window.
 PositionSpec local_spec(const ModelConfig& c) {
   PositionConfig plain;
   plain.base = c.rope_local_base_freq;
@@ -137,6 +138,7 @@ AttentionShape shape_of(Device& device, const ModelConfig& c, const PositionSpec
                        .head_dim = c.head_dim,
                        .sequences = sequences,
                        .scale = static_cast<float>(1 / std::sqrt(divisor)),
+                       .soft_cap = static_cast<float>(c.attn_logit_softcapping),
                        .window = window,
                        .chunk = spec.chunk};
   // Attention needs positions only where something depends on distance.
@@ -194,7 +196,8 @@ float sharpness(const PositionSpec& spec, double position) {
 
 int64_t rope_tables(const ModelConfig& config, const PositionSpec& spec) {
   Rotations r = rotations(spec);
-  return std::ssize(r.queries) + std::ssize(r.keys) + (config.sliding_window_pattern > 0 ? 1 : 0) +
+  bool local = config.sliding_window_pattern > 0 && config.rope_local_base_freq > 0;
+  return std::ssize(r.queries) + std::ssize(r.keys) + (local ? 1 : 0) +
          (config.no_rope_layer_interval > 0 ? 1 : 0);
 }
 
@@ -245,7 +248,10 @@ LayerKinds prepare_pass(Device& device, const ModelConfig& c, const PassRows& ro
     for (double position : rows.positions) factors.push_back(sharpness(spec, position));
     kinds.whole.sharpness = put(device, in.sharpness, factors);
   }
-  if (pattern) {
+  if (pattern && c.rope_local_base_freq == 0) {
+    kinds.local = kinds.whole;
+    kinds.local.shape.window = c.sliding_window;
+  } else if (pattern) {
     PositionSpec local = local_spec(c);
     fill(kinds.local, std::vector<const PositionSpec*>(rows.specs.size(), &local), c.sliding_window);
   }

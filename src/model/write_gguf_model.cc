@@ -157,6 +157,9 @@ void check(const ModelConfig& c, const PositionConfig& position, const Plan& pla
   };
   expect(same(score_scale(c), score_scale(read)), "query_pre_attn_scalar");
   expect(c.sliding_window == read.sliding_window, "sliding_window");
+  expect(same(c.attn_logit_softcapping, read.attn_logit_softcapping) &&
+             same(c.final_logit_softcapping, read.final_logit_softcapping),
+         "the soft caps");
   for (int64_t l = 0; l < c.num_hidden_layers; ++l)
     expect(c.local_layer(l) == read.local_layer(l), "the pattern of local layers");
   expect(c.norm_topk_prob == read.norm_topk_prob, "norm_topk_prob");

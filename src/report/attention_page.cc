@@ -180,8 +180,7 @@ void write_attention_page(const std::filesystem::path& folder, const AttentionMa
       map.length, map.queries, map.layers, map.heads, std::min(kLeastQueries, map.queries));
   int height = static_cast<int>(std::clamp<int64_t>(160 + 3 * map.layers * map.heads, 420, 1500));
   auto picture = [&](const char* stem, const char* title, const std::string& commands, int tall) {
-    std::string chart = html_picture(folder, stem, {commands, title, 800, tall});
-    if (!chart.empty()) body += html_heading(title) + chart;
+    body += html_picture(folder, stem, {commands, title, 800, tall}, title);
   };
   picture(
       "attention_density", "Attention relative to evenly spread attention, by head and distance",

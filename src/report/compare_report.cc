@@ -229,8 +229,7 @@ void write_compare_page(const std::filesystem::path& folder, const Comparison& c
   std::string body =
       fmt::format("<p>{}; seconds: reading the window.</p>\n", escape_html(what_is_measured(comparison)));
   auto picture = [&](const char* stem, const std::string& title, const std::string& commands) {
-    std::string chart = html_picture(folder, stem, {commands, title, 720, height});
-    if (!chart.empty()) body += html_heading(title) + chart;
+    body += html_picture(folder, stem, {commands, title, 720, height}, title);
   };
   std::string axis = length_axis(comparison);
   picture("loss", "Loss as the context grows",

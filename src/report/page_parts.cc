@@ -3,19 +3,31 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/resource.h"
 #include "report/plot.h"
 #include "report/style.h"
 
 namespace longspan {
 
+namespace {
+
+/// In the place of a chart that gnuplot would have drawn.
+constexpr const char* kMissingChart = "<!-- a chart is missing here -->\n";
+
+}  // namespace
+
+bool page_lacks_charts(const std::filesystem::path& page) {
+  return read_file(page).find(kMissingChart) != std::string::npos;
+}
+
 std::string html_page(const std::string& title, const std::string& body) {
-  std::string missing = gnuplot_missing();
-  if (!missing.empty())
+  std::string missing;
+  if (body.find(kMissingChart) != body.npos)
     missing = fmt::format(
         "<p class=\"remark\">{}. This page has its tables only; the same command draws the "
         "charts once gnuplot is there.</p>\n",
-        escape_html("Charts are missing: " + missing));
+        escape_html("Charts are missing: " + gnuplot_missing()));
   return fmt::format(
       R"(<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -75,17 +87,20 @@ std::string html_heading(const std::string& text) { return "<h2>" + escape_html(
 
 std::string html_pre(const std::string& text) { return "<pre>" + escape_html(text) + "</pre>\n"; }
 
-std::string html_picture(const std::filesystem::path& folder, const std::string& stem,
-                         const Picture& picture) {
-  if (picture.commands.empty() || !gnuplot_missing().empty()) return "";
+std::string html_picture(const std::filesystem::path& folder, const std::string& stem, const Picture& picture,
+                         const std::string& heading) {
+  if (picture.commands.empty()) return "";
+  if (!gnuplot_missing().empty()) return kMissingChart;
+  std::string above = heading.empty() ? "" : html_heading(heading);
   try {
     draw(folder / stem, picture);
   } catch (const Error& e) {
     // Figures without pictures are better than none.
-    return "<p class=\"remark\">" + escape_html(e.what()) + "</p>\n";
+    return above + "<p class=\"remark\">" + escape_html(e.what()) + "</p>\n";
   }
-  return fmt::format("<figure tabindex=\"0\" aria-label=\"{}\" style=\"--least:{}px\">\n{}</figure>\n",
-                     escape_html(picture.title), picture.width * 2 / 3, inline_svg(folder / (stem + ".svg")));
+  return fmt::format("{}<figure tabindex=\"0\" aria-label=\"{}\" style=\"--least:{}px\">\n{}</figure>\n",
+                     above, escape_html(picture.title), picture.width * 2 / 3,
+                     inline_svg(folder / (stem + ".svg")));
 }
 
 std::string html_data(const std::string& id, const Json& data) {

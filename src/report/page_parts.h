@@ -12,8 +12,11 @@
 namespace longspan {
 
 /// A self-contained page: its title as the main heading, then `body` (HTML), styled for light and dark
-/// screens of any width. Where gnuplot is missing, a sentence below the title says so.
+/// screens of any width. Where a chart is missing in the body for want of gnuplot, a sentence below the title
+/// says so.
 std::string html_page(const std::string& title, const std::string& body);
+/// Whether such a sentence is on a page that was written.
+bool page_lacks_charts(const std::filesystem::path& page);
 /// & < > " as entities.
 std::string escape_html(const std::string& text);
 
@@ -29,10 +32,11 @@ std::string html_scrolling(const std::string& name, const std::string& html);
 std::string html_heading(const std::string& text);
 /// Text as the program read or wrote it.
 std::string html_pre(const std::string& text);
-/// Draws FOLDER/STEM.svg and .png, and returns the chart for the page; "" when there is nothing to draw or no
-/// gnuplot, a sentence when gnuplot fails: the figures of a page do not depend on its charts.
-std::string html_picture(const std::filesystem::path& folder, const std::string& stem,
-                         const Picture& picture);
+/// Draws FOLDER/STEM.svg and .png, and returns the chart for the page below its heading (or none); "" when
+/// there is nothing to draw, a comment that html_page understands when there is no gnuplot, a sentence when
+/// gnuplot fails: the figures of a page do not depend on its charts.
+std::string html_picture(const std::filesystem::path& folder, const std::string& stem, const Picture& picture,
+                         const std::string& heading = {});
 /// A script element with this id that holds the JSON; no string inside can end the element.
 std::string html_data(const std::string& id, const Json& data);
 /// `text` as part of a file name: everything but letters, digits, ".", "_" and "-" is replaced, and it is cut

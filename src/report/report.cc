@@ -266,8 +266,7 @@ std::string heat_maps(const RunResults& run, const Summary& summary) {
 std::string pictures(const RunResults& run, const Summary& summary) {
   std::string out;
   auto picture = [&](const char* title, const char* stem, const Picture& p) {
-    std::string svg = html_picture(run.folder, stem, p);
-    if (!svg.empty()) out += html_heading(title) + svg;
+    out += html_picture(run.folder, stem, p, title);
   };
   picture("By length", "score-by-length", score_by(summary, "length"));
   picture("By depth", "score-by-depth", score_by(summary, "depth"));

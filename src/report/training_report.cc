@@ -115,8 +115,7 @@ std::string charts(const fs::path& folder, const MetricsHistory& history,
                      bool smooth = false) {
     if (std::all_of(curves.begin(), curves.end(), [](const auto& curve) { return curve.second.empty(); }))
       return;
-    std::string chart = html_picture(folder, stem, {commands(curves, y, more, smooth), title});
-    if (!chart.empty()) out += html_heading(title) + chart;
+    out += html_picture(folder, stem, {commands(curves, y, more, smooth), title}, title);
   };
   auto over_steps = [&](double StepReport::*field) { return curve_of(history.steps, field); };
   std::vector<std::pair<std::string, Curve>> losses = {{"long rows", over_steps(&StepReport::loss)}},

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "documents/document.h"
 #include "server/api_error.h"
+#include "server/attention_json.h"
 #include "server/constraint.h"
 #include "server/fields.h"
 
@@ -81,9 +82,14 @@ Api::Taken Api::chat(const Json& request, const std::string& user) {
   for (int64_t i = 0; i < call.n; ++i) {
     requests.push_back(request_of(call, ids, user));
     requests.back().choice.sampling.seed = seed + static_cast<uint64_t>(i);
-    requests.back().choice.constraint = constraint_of(call, engine_.tokenizer());
+    requests.back().attention = call.attention && i == 0;
+    requests.back().choice.constraint = constraint_of(call, engine_);
   }
   Form form = chat_form(call, {engine_.tokenizer(), options_.model});
+  if (call.attention)
+    form.attention = [tokenizer = engine_.tokenizer(), ids](const Choice& choice) {
+      return attended_windows(tokenizer, ids, choice.attention);
+    };
   // Where a stop string ended the answer, its ids are more than its text.
   form.done = [memory = memory_, rendered = std::move(rendered), ids = std::move(ids)](const Choice& choice,
                                                                                        size_t) {
@@ -117,7 +123,7 @@ Api::Taken Api::complete(const Json& request, const std::string& user) {
       AnswerRequest& one = requests.back();
       one.choice.sampling.seed = seed + static_cast<uint64_t>(i);
       one.score_prompt = call.echo && call.choice.logprobs >= 0;
-      one.choice.constraint = constraint_of(call, tokenizer);
+      one.choice.constraint = constraint_of(call, engine_);
     }
   }
   Form form = text_form(call, {tokenizer, options_.model}, texts);

@@ -61,6 +61,7 @@ void read_common(const Fields& fields, Call& call) {
     call.include_usage = of_stream.boolean("include_usage").value_or(false);
   }
   call.progress = fields.boolean("return_progress").value_or(false);
+  call.attention = fields.boolean("attention").value_or(false);
   call.priority = static_cast<int>(fields.integer("priority", -1000, 1000).value_or(0));
   call.user = fields.text("user").value_or("");
   call.timeout_s = fields.number("timeout", 0, 1e9).value_or(0);

@@ -28,7 +28,8 @@ struct Call {
   std::optional<int64_t> max_tokens;
   int64_t n = 1;
   bool stream = false, include_usage = false;
-  bool progress = false;  // chunks of a stream say how far the prompt has been read
+  bool progress = false;   // chunks of a stream say how far the prompt has been read
+  bool attention = false;  // where the first answer looked in the prompt is told with its end
   int priority = 0;
   std::string user;
   double timeout_s = 0;         // 0: the server's

@@ -46,6 +46,7 @@ bool Exchange::gather() {
     choice.ids.insert(choice.ids.end(), news.ids.begin(), news.ids.end());
     std::move(news.tokens.begin(), news.tokens.end(), std::back_inserter(choice.tokens));
     if (!news.prompt.empty()) choice.prompt = std::move(news.prompt);
+    if (!news.attention.empty()) choice.attention = std::move(news.attention);
     news.text.clear(), news.ids.clear(), news.tokens.clear(), news.prompt.clear();
     choice.last = std::move(news);
     all &= choice.last.finish != Finish::None;
@@ -79,6 +80,12 @@ Json Exchange::timings() const {
           {"predicted_n", news.written},         {"predicted_ms", news.decode_s * 1e3}};
 }
 
+/// Null where nobody asked, or nothing is known.
+Json Exchange::attention() const {
+  if (!form_.attention || choices_[0].attention.empty()) return nullptr;
+  return form_.attention(choices_[0]);
+}
+
 Json Exchange::whole(const std::function<bool()>& left) {
   while (!gather()) {
     if (left()) return nullptr;
@@ -93,6 +100,7 @@ Json Exchange::whole(const std::function<bool()>& left) {
   }
   reply["usage"] = usage();
   reply["timings"] = timings();
+  if (Json looked = attention(); !looked.is_null()) reply["attention"] = std::move(looked);
   return reply;
 }
 
@@ -135,6 +143,12 @@ bool Exchange::stream(const std::function<bool(const std::string&)>& write,
     if (told_[i] && form_.done) form_.done(choices_[i], i);
   }
   if (all) {
+    if (Json looked = attention(); !looked.is_null()) {
+      Json chunk = frame(form_.chunk_object);
+      chunk["choices"] = Json::array();
+      chunk["attention"] = std::move(looked);
+      events += event(chunk);
+    }
     if (form_.include_usage) {
       Json chunk = frame(form_.chunk_object);
       chunk["choices"] = Json::array();

@@ -18,7 +18,8 @@ struct Choice {
   std::string text;
   std::vector<int32_t> ids;
   std::vector<ScoredToken> tokens, prompt;
-  AnswerNews last;   // its counts and times
+  AnswerNews last;  // its counts and times
+  std::vector<float> attention;
   size_t shown = 0;  // of the text and the tokens, in chunks
   size_t shown_tokens = 0;
   bool begun = false;  // a chunk of it was sent
@@ -33,6 +34,7 @@ struct Form {
   std::function<Json(const Choice&, size_t i)> whole;               // an entry of "choices"
   std::function<std::vector<Json>(Choice&, size_t i)> chunks = {};  // entries for what is new in it
   std::function<void(const Choice&, size_t i)> done = {};           // an answer has ended well
+  std::function<Json(const Choice&)> attention = {};                // where the first one looked
 };
 
 class Exchange {
@@ -51,6 +53,7 @@ class Exchange {
   Json frame(const std::string& object) const;
   Json usage() const;
   Json timings() const;
+  Json attention() const;
   void add_progress(std::string& events);
 
   std::shared_ptr<Answers> answers_;

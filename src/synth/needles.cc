@@ -103,7 +103,7 @@ struct FactsDraft {
   void add_natural() {
     const NaturalFact& fact = m.sources.natural[m.random.below(m.sources.natural.size())];
     if (!asked.insert(fact.question).second) return;
-    hide(fact.sentence, m.depth(), true);
+    hide(fact.passage, m.depth(), true);
     turns.push_back({fact.question, bare ? fact.answer : fact.sentence});
   }
 

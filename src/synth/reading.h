@@ -12,8 +12,9 @@
 
 namespace longspan {
 
-/// The sentences of an article that answer one of its questions and can stand alone: they hold the answer
-/// once, share two content words with the question, and do not begin with a pronoun.
+/// The passages of an article that answer one of its questions: a sentence that can stand alone, or one that
+/// begins with a pronoun or the like together with those before it, three sentences at most. They hold the
+/// answer once, in the last sentence, and share two content words with the question.
 std::vector<NaturalFact> natural_facts(const SourceText& article);
 
 enum class ReadingKind { Subject, Negation, Pronoun, Speaker };

@@ -24,9 +24,9 @@ struct SourceText {
   size_t headings = 0;  // of a document
 };
 
-/// A sentence that answers a question about it (reading.h).
+/// A sentence that answers a question, and the passage that ends with it and is hidden (reading.h).
 struct NaturalFact {
-  std::string sentence, question, answer;
+  std::string passage, sentence, question, answer;
 };
 
 struct SynthSources {

@@ -19,6 +19,7 @@ TEST(Nearest, OneSlipOfThePen) {
 
 TEST(Nearest, BeginningsCountFromThreeLettersOn) {
   EXPECT_EQ(nearest_name("temp", kNames), "temperature");
+  EXPECT_EQ(nearest_name("needl", {"needle-multi", "needle", "needlebench"}), "needle");
   EXPECT_EQ(nearest_name("te", kNames), "");
 }
 

@@ -89,6 +89,9 @@ TEST_F(Peer, FaultsNameTheProgram) {
           fails = bench(script("echo 'no such model' >&2; exit 3\n"));
   EXPECT_EQ(missing.status, 1);
   EXPECT_NE(missing.err.find("nowhere"), std::string::npos) << missing.err;
+  EXPECT_EQ(missing.out, "") << "it was found missing after a run";
+  std::string plain = write("not-executable", "");
+  EXPECT_NE(bench(plain).err.find("not found"), std::string::npos);
   EXPECT_EQ(fails.status, 1);
   EXPECT_NE(fails.err.find("status 3: "), std::string::npos) << fails.err;
   EXPECT_NE(fails.err.find("no such model"), std::string::npos) << fails.err;

@@ -107,12 +107,11 @@ TEST_F(Chat, TakesDocumentsAndTellsItsState) {
   EXPECT_EQ(lines(block.out)[0]["answer"], lines(lines_joined.out)[0]["answer"]);
 }
 
-#ifdef LONGSPAN_LIBEDIT
-
 /// The program on a terminal of its own.
 class OnATerminal : public Chat {
  protected:
-  void begin(const std::vector<std::string>& arguments) {
+  /// `errors`: a file for stderr, which is then no terminal, so that lines are not edited.
+  void begin(const std::vector<std::string>& arguments, const fs::path& errors = {}) {
     std::vector<const char*> argv = {LONGSPAN_PROGRAM};
     for (const std::string& a : arguments) argv.push_back(a.c_str());
     argv.push_back(nullptr);
@@ -123,6 +122,7 @@ class OnATerminal : public Chat {
     if (child_ == 0) {
       ::setenv("LONGSPAN_CACHE", cache.c_str(), 1);
       ::setenv("TERM", "xterm", 1);
+      if (!errors.empty()) ::dup2(::open(errors.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDERR_FILENO);
       ::execv(argv[0], const_cast<char* const*>(argv.data()));
       ::_exit(127);
     }
@@ -170,6 +170,41 @@ class OnATerminal : public Chat {
   std::string shown_;
   size_t seen_ = 0;
 };
+
+// Where lines are not edited, as in a build without libedit.
+TEST_F(OnATerminal, NoCtrlCIsLostBeforeALine) {
+  std::string model = tiny_model(512);
+  fs::path errors = dir_ / "errors";
+  auto await_prompt = [&](int prompts) {
+    for (int tries = 0; tries < 600'000; ++tries) {
+      std::string shown = fs::exists(errors) ? read_file(errors) : "";
+      int seen = 0;
+      for (size_t at = 0; (at = shown.find("> ", at)) != shown.npos; ++at) ++seen;
+      if (seen >= prompts) return;
+      ::usleep(100);
+    }
+    FAIL() << "no prompt";
+  };
+  for (int run = 0; run < 10; ++run) {
+    fs::remove(errors);
+    begin({"chat", model, "-n", "4"}, errors);
+    await_prompt(1);
+    type("\x03");
+    EXPECT_EQ(ended(), 130);
+  }
+  // Lines that come together are read one by one, and Ctrl-C later is not lost either.
+  fs::remove(errors);
+  begin({"chat", model, "-n", "4", "--json"}, errors);
+  await_prompt(1);
+  type("who?\nwhat?\n");
+  await("\"answer\"");
+  await("\"answer\"");
+  await_prompt(3);
+  type("\x03");
+  EXPECT_EQ(ended(), 130);
+}
+
+#ifdef LONGSPAN_LIBEDIT
 
 TEST_F(OnATerminal, LinesAreEditedCompletedAndRemembered) {
   begin({"chat", tiny_model(512), "-n", "4"});

@@ -74,6 +74,33 @@ TEST_F(Reading, AnotherProcessDoesNotReadTheDocumentAgain) {
   EXPECT_EQ(files(store()).size(), settings.size());
 }
 
+// Questions of different lengths meet the same frequencies, and what they meet reaches far enough.
+TEST_F(Reading, AFactorThatIsLeftToTheLengthIsOneForAllQuestions) {
+  model_ = tiny_model(1024);
+  const std::string longer = "what is lazy, then, and why does it let the fox jump over it so often?";
+  for (const char* position : {"yarn", "ntk:factor=2*auto", "dynamic_ntk:factor=auto"}) {
+    SCOPED_TRACE(position);
+    std::vector<std::string> more = {"--position", position}, alone = {"--position", position, "--no-cache"};
+    Json first = answer("who?", more);
+    std::string factor = err_.substr(err_.find("--position "), err_.find(" for ") - err_.find("--position "));
+    Json second = answer(longer, more);
+    EXPECT_NE(err_.find(factor + " for "), std::string::npos) << err_;
+    EXPECT_GE(second["stored_tokens"], kDocument);
+    EXPECT_EQ(second["answer"], answer(longer, alone)["answer"]);
+    EXPECT_EQ(first["answer"], answer("who?", alone)["answer"]);
+    double times =
+        std::stod(factor.substr(factor.rfind('=') + 1)) / (factor.starts_with("--position ntk") ? 2 : 1);
+    EXPECT_GE(times * 1024, second["prompt_tokens"].get<double>() + 12);
+    EXPECT_LE(times * 1024, second["prompt_tokens"].get<double>() + 12 + 512);
+    // A question that is longer than what is left for it gets a larger factor, and reads for itself.
+    std::string longest(600, '?');
+    Json third = answer(longest, more);
+    EXPECT_EQ(err_.find(factor + " for "), std::string::npos) << err_;
+    EXPECT_EQ(third["stored_tokens"], 0);
+    EXPECT_EQ(third["answer"], answer(longest, alone)["answer"]);
+  }
+}
+
 TEST_F(Reading, TheFolderIsTheUsersChoice) {
   fs::path mine = dir_ / "mine" / "deeper";
   answer("who jumps?", {"--cache", mine.string()});

@@ -141,6 +141,9 @@ TEST_F(Reader, AFolderNamesWhatItLeaves) {
               read_documents({dir_ / "nothing"}, "");
             }).find("0 files are read, 1 file is left: x.bin"),
             std::string::npos);
+  fs::remove(dir_ / "nothing/x.bin");
+  EXPECT_NE(error_of([&] { read_documents({dir_ / "nothing"}, ""); }).find("is a folder without files"),
+            std::string::npos);
 }
 
 struct Seen {

@@ -17,6 +17,7 @@ struct Case {
   DType dtype = DType::F32;
   int64_t extra = 0;               // floats between the rows of q
   float magnitude = 1, scale = 1;  // of q; of the scores, beside 1 / sqrt(D)
+  float soft_cap = 0;
 
   int64_t width() const { return heads * d; }
   AttentionShape shape(const Sequences& sequences) const {
@@ -25,6 +26,7 @@ struct Case {
             .head_dim = d,
             .sequences = sequences,
             .scale = scale / std::sqrt(static_cast<float>(d)),
+            .soft_cap = soft_cap,
             .window = window};
   }
 };
@@ -142,6 +144,47 @@ TEST(Attention, MatchesReferenceOverSeveralDecodeParts) {
                         .d = 32,
                         .window = window,
                         .dtype = dtype});
+}
+
+/// Scores far below the cap, about it and far above.
+TEST(Attention, SoftCapsMatchReference) {
+  for (float cap : {0.5f, 4.0f, 50.0f})
+    for (int64_t tokens : {1, 3, 30, 130})
+      for (float magnitude : {1.0f, 3.0f})
+        for (DType dtype : {DType::F32, DType::BF16, DType::Q8_0})
+          expect_reference({.tokens = tokens,
+                            .past = 300,
+                            .heads = 6,
+                            .kv_heads = 2,
+                            .d = 64,
+                            .window = tokens == 30 ? 100 : 0,
+                            .dtype = dtype,
+                            .magnitude = magnitude,
+                            .soft_cap = cap});
+}
+
+/// With a cap near 0 all scores are equal, whatever the query: the output is the mean of the values that it
+/// sees.
+TEST(Attention, ASoftCapBoundsScores) {
+  for (int64_t tokens : {1, 130}) {
+    Case c{.tokens = tokens,
+           .past = 100,
+           .heads = 2,
+           .kv_heads = 1,
+           .d = 32,
+           .magnitude = 1e6f,
+           .soft_cap = 1e-6f};
+    Data data(c);
+    for (const Implementation& how : implementations()) {
+      std::vector<float> got = run(how.attention, DType::F32, c, data);
+      for (int64_t i = 0; i < c.d; ++i) {
+        double mean = 0;
+        for (int64_t n = 0; n <= c.past; ++n)
+          mean += static_cast<const float*>(data.values.page(n))[n % kPageTokens * c.d + i];
+        EXPECT_NEAR(got[static_cast<size_t>(i)], mean / static_cast<double>(c.past + 1), 1e-5) << how.name;
+      }
+    }
+  }
 }
 
 /// Queries beyond the range of F16, and far below it, whose scores are as large as those of others.

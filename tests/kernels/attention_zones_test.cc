@@ -25,6 +25,7 @@ struct Case {
   int64_t document = 0;    // mean length of documents; 0: one
   bool whole = false;      // positions are whole numbers
   float decay_base = 512;  // xPos's scale base
+  float soft_cap = 0;
 
   int64_t keys() const { return std::max<int64_t>(past + tokens, 0); }
 };
@@ -37,7 +38,7 @@ std::string describe(const Case& c) {
          ", cache " + name(c.dtype) + ", zones " + zones + (c.shared_keys ? "shared" : "") + ", chunk " +
          std::to_string(c.chunk) + ", window " + std::to_string(c.window) + (c.causal ? "" : ", not causal") +
          (c.slopes ? ", slopes" : "") + (c.decay ? ", decay" : "") + ", step " + std::to_string(c.step) +
-         ", documents of " + std::to_string(c.document);
+         ", documents of " + std::to_string(c.document) + ", soft cap " + std::to_string(c.soft_cap);
 }
 
 struct Data {
@@ -72,6 +73,7 @@ struct Data {
              .head_dim = c.d,
              .sequences = one,
              .scale = 1.0f / std::sqrt(static_cast<float>(c.d)),
+             .soft_cap = c.soft_cap,
              .window = c.window,
              .causal = c.causal,
              .chunk = c.chunk,
@@ -388,6 +390,12 @@ TEST(AttentionWeights, OfFewRowsOverManyPages) {
   c.window = 300;  // the first pages are seen by nobody
   expect_weights(c, {13});
   expect_weights(c, {});
+}
+
+TEST(AttentionWeights, UnderASoftCap) {
+  expect_weights({.tokens = 30, .past = 600, .heads = 6, .kv_heads = 2, .from = {0, 100}, .soft_cap = 0.5f},
+                 {0, 29});
+  expect_weights({.tokens = 3, .past = 600, .slopes = true, .soft_cap = 2}, {0, 2});
 }
 
 /// xPos at distances where its factor underflows, by index and by position.

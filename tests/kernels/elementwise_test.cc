@@ -48,6 +48,34 @@ TEST(Elementwise, RmsNorm) {
       }
 }
 
+TEST(Elementwise, SoftCap) {
+  Random random(3);
+  for (float cap : {0.5f, 30.0f})
+    for (int64_t tokens : kTokens)
+      for (int64_t cols : kCols) {
+        OwnedTensor x = normal_matrix(random, DType::F32, tokens, cols, 64, 20), want = copied(x);
+        reference().soft_cap(want, cap);
+        for_each_implementation([&](const Kernels& k) {
+          OwnedTensor got = copied(x);
+          k.soft_cap(got, cap);
+          for (int64_t t = 0; t < tokens; ++t)
+            for (int64_t i = 0; i < cols; ++i)
+              ASSERT_NEAR(get(got, t, i), get(want, t, i), 3e-7 * cap) << k.name;
+          expect_gaps_untouched(got);
+        });
+      }
+  // The formula, and the ends of the range.
+  OwnedTensor x = make_matrix(DType::F32, 1, 4);
+  const float values[] = {0, 15, -1e30f, 1e30f};
+  std::copy_n(values, 4, x.row(0));
+  for_every_implementation([&](const Kernels& k) {
+    OwnedTensor got = copied(x);
+    k.soft_cap(got, 30);
+    const double want[] = {0, 30 * std::tanh(0.5), -30, 30};
+    for (int64_t i = 0; i < 4; ++i) EXPECT_NEAR(get(got, 0, i), want[i], 1e-5) << k.name;
+  });
+}
+
 constexpr Activation kActivations[] = {Activation::Silu, Activation::GeluTanh};
 
 TEST(Elementwise, Gate) {

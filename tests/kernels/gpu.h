@@ -176,6 +176,12 @@ inline const Kernels& kernels_through_host() {
             raw().axpby(c.out(x), a, c.in(y), b);
             c.finish();
           },
+      .soft_cap =
+          [](Tensor x, float cap) {
+            Call c;
+            raw().soft_cap(c.out(x), cap);
+            c.finish();
+          },
       .gate =
           [](Tensor out, Tensor gate, Tensor up, Activation activation) {
             Call c;

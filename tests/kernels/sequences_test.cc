@@ -120,5 +120,53 @@ TEST(Sequences, HaveTheBitsThatTheyHaveAlone) {
         });
 }
 
+/// Gradients of the rows of a batch, one sequence after the other: q of two zones, their keys, and values.
+std::vector<OwnedTensor> gradients(const Kernels& k, const Batch& b, DType dtype) {
+  int64_t rows = b.q.rows(), width = kHeads * kHeadDim, kv_width = kKvHeads * kHeadDim;
+  KvPages keys = b.pages(false, b.table), values = b.pages(true, b.table);
+  Random random(9);
+  OwnedTensor out = make_matrix(dtype, rows, width), log_sum = make_matrix(DType::F32, rows, kHeads),
+              dout = normal_matrix(random, DType::F32, rows, width);
+  k.store_kv(keys, b.keys, b.sequences);
+  k.store_kv(values, b.values, b.sequences);
+  std::vector<AttentionZone> zones{{0, b.q, keys}, {40, b.q, keys}};
+  AttentionShape shape{
+      .heads = kHeads, .kv_heads = kKvHeads, .head_dim = kHeadDim, .sequences = b.sequences, .scale = 0.2f};
+  k.attention(out, log_sum, zones, values, shape);
+  std::vector<OwnedTensor> all;
+  for (int64_t columns : {width, width, kv_width, kv_width, kv_width})
+    all.push_back(make_matrix(DType::F32, rows, columns, 4));
+  k.attention_backward({.q = {all[0], all[1]}, .keys = {all[2], all[3]}, .values = all[4]}, dout, out,
+                       log_sum, zones, values, shape);
+  return all;
+}
+
+/// F32: other orders of sums. BF16 rounds q, dout, p and ds, and delta takes up the rounding of out.
+TEST(Sequences, GradientsAgreeWithTheReference) {
+  const std::vector<std::vector<Some>> batches = {
+      {{30, 300}, {1, 255}, {17, 256}, {63, 0}, {2, 511}},  // rows behind a context of their own
+      {{200, 190}, {0, 20}, {70, 0}},
+      {{5, 10}},
+  };
+  for (const std::vector<Some>& of : batches)
+    for (DType dtype : {DType::F32, DType::BF16})
+      for_every_implementation([&](const Kernels& k) {
+        Random random(2);
+        Batch b(of, dtype, random);
+        std::vector<OwnedTensor> want = gradients(reference(), b, dtype), got = gradients(k, b, dtype);
+        for (size_t i = 0; i < want.size(); ++i) {
+          double most = 0, worst = 0;
+          for (int64_t t = 0; t < want[i].rows(); ++t)
+            for (int64_t n = 0; n < want[i].cols(); ++n) {
+              double x = want[i].row(t)[n], difference = std::abs(got[i].row(t)[n] - x);
+              most = std::max(most, std::abs(x));
+              worst = std::isnan(difference) ? INFINITY : std::max(worst, difference);
+            }
+          EXPECT_LE(worst, (dtype == DType::F32 ? 1e-5 : 0.03) * most) << k.name << ", tensor " << i;
+          expect_gaps_untouched(got[i]);
+        }
+      });
+}
+
 }  // namespace
 }  // namespace longspan

@@ -5,9 +5,11 @@
 #include "base/file.h"
 #include "checkpoint/build_files.h"
 #include "checkpoint/expect_error.h"
+#include "checkpoint/write_safetensors.h"
 #include "model/adapter_config.h"
 #include "model/adapter_files.h"
 #include "model/golden.h"
+#include "model/initial_part.h"
 #include "model/write_model.h"
 
 namespace longspan {
@@ -150,7 +152,7 @@ class AdapterDirectory : public testing::Test {
 
 TEST_F(AdapterDirectory, KeysThatChangeTheMeaningAreRefusedByName) {
   EXPECT_EQ(load_error(), "no error");
-  for (const char* init : {"pissa", "pissa_niter_16", "olora", "loftq", "corda", "lora_ga", "of_tomorrow"})
+  for (const char* init : {"pissa_niter_16", "loftq", "corda", "lora_ga", "of_tomorrow"})
     expect_says(error_with("init_lora_weights", init), "init_lora_weights is \"" + std::string(init) + "\"");
   for (auto [key, value] : {std::pair<const char*, Json>{"alora_invocation_tokens", {1, 2}},
                             {"layer_replication", Json::array({Json::array({0, 1})})},
@@ -171,6 +173,56 @@ TEST_F(AdapterDirectory, KeysThatChangeTheMeaningAreRefusedByName) {
     EXPECT_EQ(error_with(key, value), "no error") << key;
   expect_says(error_with("peft_type", "IA3"), "only LoRA");
   expect_says(error_with("r", 0), "r is missing or no positive number");
+}
+
+// Equal singular values have no single decomposition: theirs are found all the same, and what is not asked
+// for is left.
+TEST(InitialParts, OfAMatrixWhosePartsAreKnown) {
+  constexpr int64_t n = 6;
+  const double sizes[n] = {3, 3, 3, 2, 0, 0};
+  std::vector<float> values(n * n);
+  for (int64_t i = 0; i < n; ++i)
+    values[static_cast<size_t>(i * n + (i + 1) % n)] = static_cast<float>(sizes[i]);
+  Tensor w = host_matrix(values.data(), DType::F32, n, n);
+  auto at = [&](const InitialPart& part, int64_t row, int64_t col) {
+    double sum = 0;
+    for (int64_t r = 0; r < part.rank; ++r)
+      sum += part.b[static_cast<size_t>(row * part.rank + r)] * part.a[static_cast<size_t>(r * n + col)];
+    return sum;
+  };
+  for (int64_t rank : {3, 4, 5}) {
+    InitialPart part = principal_part(w, rank);
+    for (int64_t row = 0; row < n; ++row)
+      for (int64_t col = 0; col < n; ++col)
+        EXPECT_NEAR(at(part, row, col),
+                    rank == 3 && row == 3 ? 0 : values[static_cast<size_t>(row * n + col)], 1e-9)
+            << rank << ": " << row << ", " << col;
+  }
+  // The first column is that of a row without size.
+  EXPECT_EQ(orthogonal_part(w, 1).rank, 0);
+  values[5 * n] = 4;
+  InitialPart part = orthogonal_part(w, 2);
+  for (int64_t row = 0; row < n; ++row)
+    for (int64_t col = 0; col < n; ++col)
+      EXPECT_NEAR(at(part, row, col), row == 5 || row == 0 ? values[static_cast<size_t>(row * n + col)] : 0,
+                  1e-9);
+}
+
+TEST_F(AdapterDirectory, PissaOfAHeadThatSharesTheEmbeddingIsRefused) {
+  Json config = parse_json_file(adapters() / "tied_head" / "adapter_config.json");
+  config["init_lora_weights"] = "pissa";
+  // PEFT writes the base's head, too, from which the part is gone already; a file without it needs the part.
+  MappedFile file(adapters() / "tied_head" / "adapter_model.safetensors");
+  std::vector<TensorSource> pairs;
+  for (const NamedTensor& t : parse_safetensors(file.bytes(), "tied_head").tensors)
+    if (t.name.find("base_layer") == t.name.npos) pairs.push_back(as_it_lies(t));
+  write_safetensors(dir_.path / "adapter_model.safetensors", pairs, {});
+  write_file_atomic(dir_.path / "adapter_config.json", config.dump());
+  expect_says(error_of([&] {
+                Loaded loaded = load(golden_dir() / "tied");
+                load_adapter(dir_.path, loaded.model);
+              }),
+              "lm_head shares the embedding");
 }
 
 TEST_F(AdapterDirectory, TensorsThatDisagreeWithTheConfigAreRefused) {

@@ -219,9 +219,9 @@ TEST(Config, HuggingFaceRefusals) {
     c = hf({{key, "many"}});
     EXPECT_TRUE(says(c, key));
   }
-  EXPECT_TRUE(
-      says(hf({{"model_type", "gpt2"}}),
-           "supported are: llama, mistral, aquila, index, xverse, internlm2, qwen2, qwen3, gemma3_text"));
+  EXPECT_TRUE(says(
+      hf({{"model_type", "gpt2"}}),
+      "supported are: llama, mistral, aquila, index, xverse, internlm2, qwen2, qwen3, gemma2, gemma3_text"));
   EXPECT_TRUE(says(hf({{"hidden_size", 1e18}}), "hidden_size must be a whole number"));
   EXPECT_TRUE(says(hf({{"hidden_size", 18446744073709551615u}}), "hidden_size must be a whole number"));
   EXPECT_TRUE(says(hf({{"hidden_size", 65}}), "not a multiple of 8 heads"));
@@ -340,6 +340,61 @@ TEST(Config, GgufOfTheFamilies) {
   EXPECT_TRUE(says(gguf_of("gemma3", {{"gemma3.final_logit_softcapping", 30.0}}), "softcapping"));
 }
 
+/// gemma-2-27b-it as it was published, cut to the fields that are read.
+const Json kGemma2{{"model_type", "gemma2"},
+                   {"hidden_size", 4608},
+                   {"intermediate_size", 36864},
+                   {"num_hidden_layers", 46},
+                   {"num_attention_heads", 32},
+                   {"num_key_value_heads", 16},
+                   {"vocab_size", 256000},
+                   {"rope_theta", 10000.0},
+                   {"head_dim", 128},
+                   {"hidden_act", "gelu_pytorch_tanh"},
+                   {"hidden_activation", "gelu_pytorch_tanh"},
+                   {"sliding_window", 4096},
+                   {"query_pre_attn_scalar", 144},
+                   {"attn_logit_softcapping", 50.0},
+                   {"final_logit_softcapping", 30.0},
+                   {"max_position_embeddings", 8192},
+                   {"rms_norm_eps", 1e-6}};
+
+TEST(Config, Gemma2) {
+  Checkpoint published;
+  published.path = "some/model", published.format = CheckpointFormat::HuggingFace,
+  published.metadata = kGemma2;
+  ModelConfig c = read_config(published);
+  EXPECT_EQ(c.architecture, "gemma2");
+  EXPECT_EQ(c.attn_logit_softcapping, 50);
+  EXPECT_EQ(c.final_logit_softcapping, 30);
+  EXPECT_EQ(c.query_pre_attn_scalar, 144);
+  EXPECT_TRUE(c.tie_word_embeddings);
+  EXPECT_TRUE(c.norm_offset);
+  EXPECT_FALSE(c.qk_norm);
+  EXPECT_NEAR(c.embedding_scale, 67.8823, 1e-4);
+  EXPECT_TRUE(c.local_layer(0));
+  EXPECT_FALSE(c.local_layer(1));
+  EXPECT_EQ(c.rope_local_base_freq, 0);  // local layers turn as the others
+  // What transformers' class has where the file is silent.
+  for (const char* key : {"attn_logit_softcapping", "final_logit_softcapping", "query_pre_attn_scalar"})
+    published.metadata.erase(key);
+  EXPECT_EQ(read_config(published).attn_logit_softcapping, 50);
+  EXPECT_EQ(read_config(published).final_logit_softcapping, 30);
+  EXPECT_EQ(read_config(published).query_pre_attn_scalar, 256);
+  published.metadata["attn_logit_softcapping"] = nullptr;
+  EXPECT_EQ(read_config(published).attn_logit_softcapping, 0);
+  published.metadata["final_logit_softcapping"] = -1;
+  EXPECT_TRUE(says(published, "final_logit_softcapping"));
+
+  ModelConfig gguf = read_config(gguf_of("gemma2", {{"gemma2.attn_logit_softcapping", 40.0}}));
+  EXPECT_EQ(gguf.attn_logit_softcapping, 40);
+  EXPECT_EQ(gguf.final_logit_softcapping, 30);
+  EXPECT_EQ(gguf.sliding_window, 4096);
+  EXPECT_EQ(gguf.sliding_window_pattern, 2);
+  EXPECT_EQ(gguf.query_pre_attn_scalar, 0);  // head_dim's
+  EXPECT_EQ(read_config(gguf_of("gemma2", {{"gemma2.block_count", 46}})).query_pre_attn_scalar, 8);
+}
+
 TEST(Config, Gguf) {
   ModelConfig c = read_config(gguf());
   EXPECT_EQ(c.vocab_size, 32);
@@ -355,10 +410,11 @@ TEST(Config, Gguf) {
     missing.metadata.erase(std::string("llama.") + key);
     EXPECT_TRUE(says(missing, key));
   }
-  EXPECT_TRUE(says(gguf({{"general.architecture", "mamba"}}),
-                   "supported are: llama, xverse, internlm2, qwen2, qwen3, gemma3, qwen2moe, qwen3moe, phi3, "
-                   "smollm3, olmo2, "
-                   "glm4, granite"));
+  EXPECT_TRUE(
+      says(gguf({{"general.architecture", "mamba"}}),
+           "supported are: llama, xverse, internlm2, qwen2, qwen3, gemma2, gemma3, qwen2moe, qwen3moe, phi3, "
+           "smollm3, olmo2, "
+           "glm4, granite"));
   EXPECT_TRUE(
       says(gguf({{"llama.attention.head_count_kv", {4, 4}}}), "head_count_kv must be a whole number"));
   EXPECT_TRUE(says(gguf({{"llama.attention.value_length", 16}}), "value_length"));

@@ -32,14 +32,23 @@ TEST(PageParts, WithoutGnuplotAPageSaysHowToGetIt) {
   std::filesystem::create_directories(folder);
   std::string path = std::getenv("PATH");
   ::setenv("PATH", "/nowhere", 1);
-  std::string chart = html_picture(folder, "line", {.commands = "plot x", .title = "x"}),
-              page = html_page("t", "<p>figures</p>");
+  std::string chart = html_picture(folder, "line", {.commands = "plot x", .title = "x"}, "heading"),
+              page = html_page("t", "<p>figures</p>" + chart), without = html_page("t", "<p>figures</p>"),
+              nothing = html_picture(folder, "none", {.commands = "", .title = "x"}, "heading");
   ::setenv("PATH", path.c_str(), 1);
-  EXPECT_EQ(chart, "");
+  EXPECT_EQ(chart.find('<'), chart.find("<!--")) << chart;
+  EXPECT_EQ(chart.find("heading"), chart.npos) << "a heading of nothing";
+  EXPECT_EQ(nothing, "");
   EXPECT_TRUE(std::filesystem::is_empty(folder)) << "a script was left";
   EXPECT_NE(page.find("apt-get install gnuplot-nox"), page.npos) << page;
   EXPECT_NE(page.find("<p>figures</p>"), page.npos);
-  EXPECT_EQ(html_page("t", "").find("gnuplot-nox"), std::string::npos);
+  // A page that has no charts anyway does not miss them.
+  EXPECT_EQ(without, html_page("t", "<p>figures</p>"));
+  EXPECT_EQ(without.find("gnuplot-nox"), std::string::npos);
+  for (bool lacks : {true, false}) {
+    write_file_atomic(folder / "page.html", lacks ? page : without);
+    EXPECT_EQ(page_lacks_charts(folder / "page.html"), lacks);
+  }
   std::filesystem::remove_all(folder);
 }
 

@@ -9,6 +9,8 @@
 #include <cmath>
 #include <set>
 
+#include "base/resource.h"
+
 namespace longspan {
 namespace {
 
@@ -85,6 +87,22 @@ TEST(Style, DarkScreensExchangeEveryInk) {
   for (const Ink& one : inks())
     EXPECT_NE(sheet.find(fmt::format("svg [fill=\"{}\"] {{ fill: {}; }}", one.light, one.dark)), sheet.npos)
         << one.name;
+}
+
+/// The server's page has a style sheet of its own, which no C++ writes.
+TEST(Style, TheServersPageHasTheSameInks) {
+  std::string sheet(resource("page/style.css"));
+  auto block = [&](const std::string& opening) {
+    size_t at = sheet.find(opening);
+    return at == sheet.npos ? "" : sheet.substr(at, sheet.find('}', at) - at);
+  };
+  std::string light = block(":root {"), dark = block(":root[data-theme=dark] {");
+  for (const Ink& one : inks()) {
+    if (sheet.find("var(--" + one.name + ")") == sheet.npos) continue;
+    EXPECT_NE(light.find(fmt::format("--{}: {};", one.name, one.light)), light.npos) << one.name;
+    EXPECT_NE(dark.find(fmt::format("--{}: {};", one.name, one.dark)), dark.npos) << one.name;
+  }
+  EXPECT_NE(sheet.find("var(--paper)"), sheet.npos);
 }
 
 }  // namespace

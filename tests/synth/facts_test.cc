@@ -55,10 +55,11 @@ TEST_F(SynthFacts, SistersAreAskedOrOnlyStandBeside) {
   EXPECT_GT(beside, 10);
 }
 
-TEST_F(SynthFacts, NaturalFactsAreSentencesOfArticles) {
+TEST_F(SynthFacts, NaturalFactsArePassagesOfArticles) {
   Json text =
       "The Norden mill was built in 1743 by the brothers Ketteler. It burned down twice. "
-      "He sold the Norden mill in 1801. Later the town of Varel bought the ruins of the mill for 90 crowns.";
+      "It was the first windmill of the whole county. He sold the Norden mill to a baker in 1801. Later the "
+      "town of Varel bought the ruins of the mill for 90 crowns.";
   auto qa = [](const char* question, const char* answer) {
     return Json{{"question", question}, {"answers", {answer}}};
   };
@@ -68,31 +69,42 @@ TEST_F(SynthFacts, NaturalFactsAreSentencesOfArticles) {
       {"text", text},
       {"qas",
        {qa("When was the Norden mill built?", "1743"), qa("In which year was the Norden mill sold?", "1801"),
+        qa("What was the Norden mill the first of in the county?", "windmill"),
         qa("Who bought the ruins of the mill?", "the town of Varel"), qa("How often did it burn?", "twice"),
         qa("Was the Norden mill built?", "yes")}}};
   SynthJob job = only("facts", "en");
   job.questions = {write("mill.jsonl", dump_json(article) + "\n")};
   job.natural_share = 1, job.turns = 2;
-  const std::map<std::string, std::pair<std::string, std::string>> expected = {
-      {"When was the Norden mill built?",
-       {"1743", "The Norden mill was built in 1743 by the brothers Ketteler."}},
-      {"Who bought the ruins of the mill?",
-       {"the town of Varel", "Later the town of Varel bought the ruins of the mill for 90 crowns."}}};
-  for (const Json& record : written(job, 4)) {
+  const std::string alone = "The Norden mill was built in 1743 by the brothers Ketteler.",
+                    leaning = "It was the first windmill of the whole county.",
+                    later = "Later the town of Varel bought the ruins of the mill for 90 crowns.";
+  struct Expected {
+    std::string answer, sentence, passage;
+  };
+  const std::map<std::string, Expected> expected = {
+      {"When was the Norden mill built?", {"1743", alone, alone}},
+      {"What was the Norden mill the first of in the county?",
+       {"windmill", leaning, alone + " It burned down twice. " + leaning}},
+      {"Who bought the ruins of the mill?", {"the town of Varel", later, later}}};
+  std::set<std::string> seen;
+  for (const Json& record : written(job, 8)) {
+    std::set<std::string> passages;
     std::string first = record["messages"][0]["content"].get<std::string>();
     for (size_t i = 0; i < 4; i += 2) {
       std::string question = i == 0 ? first.substr(first.rfind("\n\n") + 2)
                                     : record["messages"][i]["content"].get<std::string>();
       ASSERT_TRUE(expected.contains(question)) << question;
-      const auto& [answer, sentence] = expected.at(question);
+      const auto& [answer, sentence, passage] = expected.at(question);
       std::string got = record["messages"][i + 1]["content"].get<std::string>();
       EXPECT_TRUE(got == answer || got == sentence) << got;
-      EXPECT_EQ(count(first, sentence), 1u);
+      EXPECT_GE(count(first, passage), 1u);
+      passages.insert(passage), seen.insert(question);
     }
     std::set<std::string> masked;
     for (const Json& span : record["masked"]) masked.insert(characters(first, span).second);
-    EXPECT_EQ(masked.size(), 2u);
+    EXPECT_EQ(masked, passages);
   }
+  EXPECT_EQ(seen.size(), expected.size());
   job.questions = {};
   EXPECT_NE(fault(job).find("natural facts need"), std::string::npos);
 }

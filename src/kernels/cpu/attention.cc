@@ -89,6 +89,7 @@ void prepare(Prepared& p, Tensor out, Tensor log_sum, std::span<const AttentionZ
            .head_dim = s.head_dim,
            .past = s.past,
            .scale = s.scale * static_cast<float>(M_LOG2E),
+           .soft_cap = s.soft_cap * static_cast<float>(M_LOG2E),
            .positions = s.positions.empty() ? nullptr : s.positions.data(),
            .slopes = pointer(p.slopes),
            .decay = pointer(p.decay)};

@@ -124,15 +124,16 @@ FloatRows rows_of(const Tensor& x) {
   return {static_cast<float*>(x.data), x.row_stride / static_cast<int64_t>(sizeof(float))};
 }
 
+/// Tensors are those of the sequence's rows.
 BackwardJob make_job(const AttentionGradients& g, Tensor dout, Tensor out,
                      std::span<const AttentionZone> zones, const KvPages& values, const SequenceAttention& s,
-                     Plan& plan) {
+                     int64_t sequence, Plan& plan) {
   assert(s.heads % s.kv_heads == 0 && dout.cols() == s.heads * s.head_dim && out.cols() == dout.cols());
   assert(out.dtype == DType::F32 || out.dtype == DType::BF16);
   BackwardJob job{};
-  plan.value_pages = page_addresses(values, 0, s.keys());
+  plan.value_pages = page_addresses(values, sequence, s.keys());
   for (size_t z = 0; z < zones.size(); ++z) {
-    plan.key_pages[z] = page_addresses(zones[z].keys, 0, s.keys());
+    plan.key_pages[z] = page_addresses(zones[z].keys, sequence, s.keys());
     job.zones[z] = {
         static_cast<float>(zones[z].from), rows_of(zones[z].q), rows_of(g.q[z]), rows_of(g.keys[z]),
         plan.key_pages[z].data(),          zones[z].keys.dtype};
@@ -146,11 +147,13 @@ BackwardJob make_job(const AttentionGradients& g, Tensor dout, Tensor out,
   job.out_bf16 = out.dtype == DType::BF16;
   job.out_stride = out.row_stride / (job.out_bf16 ? 2 : 4);
   job.tokens = dout.rows();
+  job.past = s.past;
   job.keys = s.past + job.tokens;
   job.kv_heads = s.kv_heads;
   job.group = s.heads / s.kv_heads;
   job.head_dim = s.head_dim;
   job.block = block_of(job.keys, s.kv_heads);
+  assert(s.soft_cap == 0);
   job.scale = s.scale;
   job.window = s.positions.empty() ? 0.0f : static_cast<float>(s.window);
   job.slopes = plan.slopes.empty() ? nullptr : plan.slopes.data();
@@ -214,22 +217,35 @@ void run(const BackwardJob& job, const BackwardRoutines& routines) {
   }
 }
 
+/// False, with nothing written, where decay is no product of factors.
+bool sequence_backward(const AttentionGradients& all, Tensor dout, Tensor out, Tensor log_sum,
+                       std::span<const AttentionZone> zones, const KvPages& values,
+                       const AttentionShape& shape, int64_t sequence, const BackwardRoutines& routines) {
+  SequenceAttention s = sequence_attention(shape, sequence);
+  int64_t keys = std::max<int64_t>(s.keys(), 0);
+  auto own = [&](const Tensor& x) { return x ? x.slice(s.first, s.tokens) : x; };
+  Plan plan(s, s.tokens, keys, own(log_sum));
+  if (keys > 0 && s.tokens > 0 && !decay_factors(s, plan, keys)) return false;
+  AttentionGradients g{.q = {}, .keys = {}, .values = own(all.values)};
+  std::vector<AttentionZone> own_zones;
+  for (size_t z = 0; z < zones.size(); ++z) {
+    g.q[z] = own(all.q[z]), g.keys[z] = own(all.keys[z]);
+    clear(g.q[z]);
+    if (g.values) clear(g.keys[z]);
+    own_zones.push_back({zones[z].from, own(zones[z].q), zones[z].keys});
+  }
+  if (g.values) clear(g.values);
+  if (keys > 0 && s.tokens > 0)
+    run(make_job(g, own(dout), own(out), own_zones, values, s, sequence, plan), routines);
+  return true;
+}
+
 void attention_backward(const AttentionGradients& g, Tensor dout, Tensor out, Tensor log_sum,
                         std::span<const AttentionZone> zones, const KvPages& values,
                         const AttentionShape& shape, const BackwardRoutines& routines) {
-  assert(shape.sequences.count == 1);
-  SequenceAttention s = sequence_attention(shape, 0);
-  int64_t tokens = s.tokens, keys = std::max<int64_t>(s.keys(), 0);
-  for (size_t z = 0; z < zones.size(); ++z) {
-    clear(g.q[z]);
-    if (keys > 0 && g.values) clear(g.keys[z]);
-  }
-  if (keys == 0 || tokens == 0) return;
-  if (g.values) clear(g.values);
-  Plan plan(s, tokens, keys, log_sum);
-  if (!decay_factors(s, plan, keys))
-    return kReferenceKernels.attention_backward(g, dout, out, log_sum, zones, values, shape);
-  run(make_job(g, dout, out, zones, values, s, plan), routines);
+  for (int64_t s = 0; s < shape.sequences.count; ++s)
+    if (!sequence_backward(g, dout, out, log_sum, zones, values, shape, s, routines))
+      return kReferenceKernels.attention_backward(g, dout, out, log_sum, zones, values, shape);
 }
 
 }  // namespace

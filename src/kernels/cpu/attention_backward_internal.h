@@ -20,7 +20,7 @@ struct FloatRows {
 
 struct BackwardZone {
   float from;
-  FloatRows q, dq, dkeys;  // [T, H * D], [T, H * D], [N, K * D]
+  FloatRows q, dq, dkeys;  // [T, H * D], [T, H * D], [T, K * D]
   void* const* key_pages;
   DType key_dtype;
 };
@@ -33,13 +33,13 @@ struct Reach {
 struct BackwardJob {
   BackwardZone zones[kMaxAttentionZones];
   int64_t zone_count;
-  FloatRows dout, dvalues;  // [T, H * D], [N, K * D]; dvalues null: nor are dkeys wanted
+  FloatRows dout, dvalues;  // [T, H * D], [T, K * D]; dvalues null: nor are dkeys wanted
   void* const* value_pages;
   DType value_dtype;
   const void* out;  // [T, H * D], rows out_stride elements apart, BF16 or F32
   int64_t out_stride;
   bool out_bf16;
-  int64_t tokens, keys, kv_heads, group, head_dim;
+  int64_t tokens, past, keys, kv_heads, group, head_dim;  // T, the key of the first row, N
   int64_t block;  // queries, and keys, of one task: packed once; whole tiles
   float scale;
   float window;         // where key_last cannot express it: only distances below count; 0 is no window

@@ -1,7 +1,7 @@
 // The interface between attention.cc, which plans the work and is compiled for any x86-64, and the routines
-// compiled once for each instruction set. Scores are kept in base 2: `scale`, `slopes` and `decay` hold the
-// caller's times log2(e). A row is a (token, head of the group) pair: row r of a token range is token r /
-// group, head r % group.
+// compiled once for each instruction set. Scores are kept in base 2: `scale`, `soft_cap`, `slopes` and
+// `decay` hold the caller's times log2(e). A row is a (token, head of the group) pair: row r of a token range
+// is token r / group, head r % group.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +32,7 @@ struct AttentionJob {
   int64_t kv_heads, group, head_dim;
   int64_t past;
   float scale;
+  float soft_cap;          // 0: none
   const float* positions;  // [past + T], or null: the indices
   const float* slopes;     // [H], or null
   const float* decay;      // [D, zeros up to a multiple of kDecayPadding], or null

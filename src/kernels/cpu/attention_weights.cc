@@ -139,6 +139,8 @@ void weigh(float* row, const Call& call, std::span<const AttentionZone> zones, i
     for (size_t i = 0; i < x.size(); ++i) x[i] = q[i] * call.s.scale;
     add_products(row, call, call.columns[z], x.data(), t, edge[range], edge[range + 1]);
   }
+  if (float cap = call.s.soft_cap; cap > 0)
+    for (int64_t n = begin; n < end; ++n) row[n] = cap * std::tanh(row[n] / cap);
   if (!call.s.slopes.empty())
     for (int64_t n = begin; n < end; ++n)
       row[n] -= call.s.slopes[static_cast<size_t>(head)] * static_cast<float>(distance(call.s, t, n));

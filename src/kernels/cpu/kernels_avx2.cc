@@ -39,6 +39,7 @@ constinit const Kernels kAvx2Kernels = {
     .add = add,
     .scale = scale,
     .axpby = axpby,
+    .soft_cap = soft_cap,
     .gate = gate,
     .embed = embed,
     .rmsnorm = rmsnorm,

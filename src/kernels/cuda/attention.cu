@@ -14,8 +14,9 @@ void cuda_attention(Tensor out, Tensor log_sum, std::span<const AttentionZone> z
   CudaDevice& device = device_of(out);
   Scratch scratch(device);
   // Sequences of few rows in a batch with longer ones are computed as they are alone.
-  bool decodes = !shape.decay && (sequences.count > 1 || sequences.most_rows <= kDecodeRows);
-  int above = shape.decay ? 0 : kDecodeRows;
+  bool plain = shape.decay || shape.soft_cap > 0;
+  bool decodes = !plain && (sequences.count > 1 || sequences.most_rows <= kDecodeRows);
+  int above = plain ? 0 : kDecodeRows;
   bool as_they_are = decodes && decode_reads(zones, values);
   OpenAttention open{{zones.begin(), zones.end()}, values};
   if (!as_they_are || sequences.most_rows > above) open = opened(scratch, device, zones, values, sequences);
@@ -23,7 +24,8 @@ void cuda_attention(Tensor out, Tensor log_sum, std::span<const AttentionZone> z
   AttentionResult result{view_of(out), static_cast<float*>(log_sum.data),
                          log_sum.row_stride / static_cast<int64_t>(sizeof(float))};
   if (decodes)
-    decode_attention(device, result, as_they_are ? view_of(zones, values, shape) : view, sequences, out.rows());
+    decode_attention(device, result, as_they_are ? view_of(zones, values, shape) : view, sequences,
+                     out.rows());
   if (sequences.most_rows <= above) return;
   if (out.dtype == DType::BF16 && tiled_attention(device, result, view, sequences, above)) return;
   plain_attention(device, result, view, sequences, above);
@@ -33,7 +35,8 @@ void cuda_attention_backward(const AttentionGradients& gradients, Tensor dout, T
                              std::span<const AttentionZone> zones, const KvPages& values,
                              const AttentionShape& shape) {
   const Sequences& sequences = shape.sequences;
-  assert(sequences.count == 1 && dout.dtype == DType::F32 && log_sum.dtype == DType::F32);
+  assert(dout.dtype == DType::F32 && log_sum.dtype == DType::F32 && shape.soft_cap == 0);
+  if (out.rows() == 0 || sequences.most_rows == 0) return;
   bool bf16 = out.dtype == DType::BF16;
   if (bf16 && cudnn_attention_backward(gradients, dout, out, log_sum, zones, values, shape)) return;
   CudaDevice& device = device_of(dout);
@@ -47,10 +50,9 @@ void cuda_attention_backward(const AttentionGradients& gradients, Tensor dout, T
                  .dvalues = view_of(gradients.values)};
   for (size_t z = 0; z < zones.size(); ++z)
     b.dq[z] = view_of(gradients.q[z]), b.dkeys[z] = view_of(gradients.keys[z]);
-  if (out.rows() == 0) {  // nobody looks at the keys: their gradients are zero all the same
-    if (sequences.most_keys > 0) plain_attention_backward(device, b, sequences);
-    return;
-  }
+  // Rows before the first key have none of their own.
+  for (size_t z = 0; z < zones.size() && gradients.values && sequences.most_keys < sequences.most_rows; ++z)
+    clear_rows(device, gradients.keys[z], 0, out.rows()), clear_rows(device, gradients.values, 0, out.rows());
   attention_delta(device, b, view_of(out), out.rows());
   if (bf16 && tiled_attention_backward(device, b, sequences)) return;
   plain_attention_backward(device, b, sequences);

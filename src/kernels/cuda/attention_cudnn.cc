@@ -132,7 +132,8 @@ bool suits(const Tensor& out, std::span<const AttentionZone> zones, const Attent
   const Sequences& q = s.sequences;
   // Positions matter only where something depends on distances; without them, distances are those of rows.
   bool by_distance = zones.size() > 1 || s.window > 0;
-  bool plain = s.causal && s.chunk == 0 && !s.slopes && !s.decay && !(s.positions && by_distance);
+  bool plain =
+      s.causal && s.chunk == 0 && !s.slopes && !s.decay && s.soft_cap == 0 && !(s.positions && by_distance);
   bool known = !s.starts || (!s.documents.empty() && q.most_keys == q.most_rows);
   bool sizes = q.count == 1 && q.most_rows >= kFewestRows && q.most_keys >= q.most_rows &&
                q.most_keys <= std::numeric_limits<int32_t>::max() - kKeyTile && s.head_dim % 8 == 0 &&

@@ -10,19 +10,25 @@ namespace longspan {
 constexpr int kGradientWarps = 4, kGradientThreads = 32 * kGradientWarps;
 constexpr int kRowPadding = 128;  // rows
 
-/// The rows of all heads of keys, as kernels read them.
+/// The rows of all sequences and heads of keys, as kernels read them.
 struct GradientRows {
-  __nv_bfloat16 *q[kMaxAttentionZones], *dout;  // [K, padded, D]
-  float *log_sum, *delta;                       // [K, padded]; log_sum to base 2
+  __nv_bfloat16 *q[kMaxAttentionZones], *dout;  // [S, K, padded, D]
+  float *log_sum, *delta;                       // [S, K, padded]; log_sum to base 2
   Range* ranges;                                // [padded / 32], or null without positions
   const Range* key_ranges;                      // or null
-  int64_t padded;                               // T * group rounded up
+  int64_t padded;                               // the most rows of a sequence * group, rounded up
+
+  /// The first of a sequence and head of keys.
+  __device__ int64_t first(const AttentionView& v, int sequence, int kv) const {
+    return (static_cast<int64_t>(sequence) * v.kv_heads + kv) * padded;
+  }
 };
 
 /// The two kernels; false when a block does not find room.
-bool launch_dq(CudaDevice& device, const BackwardView& b, const GradientRows& rows, int indices);
-bool launch_dkv(CudaDevice& device, const BackwardView& b, const GradientRows& rows, int indices,
-                int64_t keys);
+bool launch_dq(CudaDevice& device, const BackwardView& b, const GradientRows& rows,
+               const Sequences& sequences);
+bool launch_dkv(CudaDevice& device, const BackwardView& b, const GradientRows& rows,
+                const Sequences& sequences);
 
 /// Shared memory that a block may have.
 inline int block_room(const CudaDevice& device) {

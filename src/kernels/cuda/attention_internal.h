@@ -18,14 +18,14 @@ struct AttentionResult {
 void plain_attention(CudaDevice& device, const AttentionResult& result, const AttentionView& view,
                      const Sequences& sequences, int above);
 
-/// attention_decode.cu: sequences of at most kDecodeRows rows, `total_rows` in all; no decay.
+/// attention_decode.cu: sequences of at most kDecodeRows rows, `total_rows` in all; no decay, no soft cap.
 void decode_attention(CudaDevice& device, const AttentionResult& result, const AttentionView& view,
                       const Sequences& sequences, int64_t total_rows);
 
 /// Whether decode_attention reads these pages as they are; else quantised ones must be opened.
 bool decode_reads(std::span<const AttentionZone> zones, const KvPages& values);
 
-/// attention_tiles.cu: tensor cores, BF16; false where it does not apply (decay, odd head sizes).
+/// attention_tiles.cu: tensor cores, BF16; false where it does not apply (decay, soft caps, odd head sizes).
 bool tiled_attention(CudaDevice& device, const AttentionResult& result, const AttentionView& view,
                      const Sequences& sequences, int above);
 

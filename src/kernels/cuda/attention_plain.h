@@ -77,6 +77,7 @@ __device__ inline void products(double* sums, const float* const* rows, const fl
 /// The score of a product.
 __device__ inline double score_of(const AttentionView& v, int head, double product, double distance) {
   double score = v.scale * product;
+  if (v.soft_cap > 0) score = v.soft_cap * tanh(score / v.soft_cap);
   return v.slopes ? score - v.slopes[head] * distance : score;
 }
 

@@ -38,11 +38,11 @@ __global__ void __launch_bounds__(kPlainThreads) dq_kernel(BackwardView b) {
   const AttentionView& v = b.view;
   int d = v.head_dim, row_floats = plain_row(d);
   float *keys = tiles, *values = tiles + plain_tile_floats(d);
-  SequenceView s = sequence_of(v, 0);
+  int z = static_cast<int>(blockIdx.z) % v.zones, lane = static_cast<int>(threadIdx.x) % 32;
+  SequenceView s = sequence_of(v, static_cast<int>(blockIdx.z) / v.zones);
   int first = static_cast<int>(blockIdx.x) * kPlainTile;
   if (first >= s.rows) return;
   int last = min(first + kPlainTile, s.rows) - 1, h = static_cast<int>(blockIdx.y), kv = h / v.group;
-  int z = static_cast<int>(blockIdx.z), lane = static_cast<int>(threadIdx.x) % 32;
   int mine = first + static_cast<int>(threadIdx.x) / 32 * kPlainOf;
   const ZoneView& zone = v.zone[z];
   Query<double> query[kPlainOf];
@@ -172,25 +172,29 @@ struct PlainKeys {
       }
   }
 
+  /// To the rows of the keys, where they have one.
   __device__ void write(const RowsView& to, const float (&x)[kPlainOf][kChunks], int64_t column, int d,
-                        int keys) const {
+                        const SequenceView& s) const {
     int lane = static_cast<int>(threadIdx.x) % 32;
 #pragma unroll
     for (int r = 0; r < kPlainOf; ++r)
 #pragma unroll
       for (int c = 0; c < kChunks; ++c)
-        if (n[r] < keys && lane + 32 * c < d) to.store(n[r], column + lane + 32 * c, x[r][c]);
+        if (n[r] >= s.past && n[r] < s.keys && lane + 32 * c < d)
+          to.store(s.first + n[r] - s.past, column + lane + 32 * c, x[r][c]);
   }
 };
 
-/// dk of every zone and dv, for 32 keys of one head of keys: the query heads of its group in order.
+/// dk of every zone and dv, for 32 keys of one head of keys, of those that are rows' own: the query heads of
+/// its group in order.
 template <int kChunks>
 __global__ void __launch_bounds__(kPlainThreads) dkv_kernel(BackwardView b) {
   extern __shared__ float tiles[];
   const AttentionView& v = b.view;
-  int d = v.head_dim, kv = static_cast<int>(blockIdx.y), n0 = static_cast<int>(blockIdx.x) * kPlainTile;
+  int d = v.head_dim, kv = static_cast<int>(blockIdx.y);
   float *q_tile = tiles, *dout_tile = tiles + plain_tile_floats(d);
-  SequenceView s = sequence_of(v, 0);
+  SequenceView s = sequence_of(v, static_cast<int>(blockIdx.z));
+  int n0 = (max(s.past, 0) / kPlainTile + static_cast<int>(blockIdx.x)) * kPlainTile;
   if (n0 >= s.keys) return;
   int n1 = min(n0 + kPlainTile, s.keys);
   PlainKeys<kChunks> mine;
@@ -224,9 +228,9 @@ __global__ void __launch_bounds__(kPlainThreads) dkv_kernel(BackwardView b) {
         __syncthreads();
         mine.add(b, s, z, h, t0, q_tile, dout_tile, key);
       }
-    mine.write(b.dkeys[z], mine.dk, static_cast<int64_t>(kv) * d, d, s.keys);
+    mine.write(b.dkeys[z], mine.dk, static_cast<int64_t>(kv) * d, d, s);
   }
-  mine.write(b.dvalues, mine.dv, static_cast<int64_t>(kv) * d, d, s.keys);
+  mine.write(b.dvalues, mine.dv, static_cast<int64_t>(kv) * d, d, s);
 }
 
 template <int kChunks>
@@ -238,14 +242,14 @@ void launch(CudaDevice& device, const BackwardView& b, const Sequences& sequence
           "attention_backward");
   };
   allow(dq_kernel<kChunks>), allow(dkv_kernel<kChunks>);
-  if (sequences.most_rows > 0) {
-    dim3 rows(blocks(sequences.most_rows), static_cast<unsigned>(b.view.heads),
-              static_cast<unsigned>(b.view.zones));
-    dq_kernel<kChunks><<<rows, kPlainThreads, bytes, device.stream()>>>(b);
-    check_launch("attention_backward (dq)");
-  }
-  if (sequences.most_keys <= 0 || !b.dvalues.data) return;
-  dim3 keys(blocks(sequences.most_keys), static_cast<unsigned>(b.view.kv_heads));
+  dim3 rows(blocks(sequences.most_rows), static_cast<unsigned>(b.view.heads),
+            static_cast<unsigned>(b.view.zones * sequences.count));
+  dq_kernel<kChunks><<<rows, kPlainThreads, bytes, device.stream()>>>(b);
+  check_launch("attention_backward (dq)");
+  if (!b.dvalues.data) return;
+  // A tile may begin before the first of the rows' keys.
+  dim3 keys(blocks(sequences.most_rows) + 1, static_cast<unsigned>(b.view.kv_heads),
+            static_cast<unsigned>(sequences.count));
   dkv_kernel<kChunks><<<keys, kPlainThreads, bytes, device.stream()>>>(b);
   check_launch("attention_backward (dk, dv)");
 }

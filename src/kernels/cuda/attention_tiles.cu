@@ -326,7 +326,9 @@ const Range* make_key_ranges(CudaDevice& device, Scratch& scratch, const Attenti
 
 bool tiled_attention(CudaDevice& device, const AttentionResult& result, const AttentionView& v,
                      const Sequences& sequences, int above) {
-  if (v.decay || v.head_dim % 16 != 0 || v.head_dim > 256 || !(v.scale > 0) || !result.out.bf16) return false;
+  if (v.decay || v.soft_cap > 0 || v.head_dim % 16 != 0 || v.head_dim > 256 || !(v.scale > 0) ||
+      !result.out.bf16)
+    return false;
   if (sequences.most_rows * v.group > INT32_MAX / 2) return false;
   if (v.head_dim <= 64) return launch<64>(device, result, v, sequences, above);
   if (v.head_dim <= 128) return launch<128>(device, result, v, sequences, above);

@@ -13,16 +13,18 @@ namespace longspan {
 namespace {
 
 /// One warp a row.
-__global__ void rows_kernel(BackwardView b, GradientRows rows, int indices) {
+__global__ void rows_kernel(BackwardView b, GradientRows rows, int sequences) {
   const AttentionView& v = b.view;
   int64_t at = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / 32;
   int lane = static_cast<int>(threadIdx.x) % 32, d = v.head_dim;
-  if (at >= rows.padded * v.kv_heads) return;
-  int64_t i = at % rows.padded, head = at / rows.padded * v.group + i % v.group, t = i / v.group;
-  if (i >= indices) {
+  if (at >= rows.padded * v.kv_heads * sequences) return;
+  int64_t i = at % rows.padded, kv = at / rows.padded % v.kv_heads, head = kv * v.group + i % v.group;
+  SequenceView s = sequence_of(v, static_cast<int>(at / rows.padded / v.kv_heads));
+  if (i / v.group >= s.rows) {
     if (lane == 0) rows.log_sum[at] = INFINITY, rows.delta[at] = 0;
     return;
   }
+  int64_t t = s.first + i / v.group;
   for (int e = lane; e < d; e += 32) {
     for (int z = 0; z < v.zones; ++z)
       rows.q[z][at * d + e] = __float2bfloat16_rn(v.zone[z].q[t * v.zone[z].q_stride + head * d + e]);
@@ -50,7 +52,8 @@ bool tiled_attention_backward(CudaDevice& device, const BackwardView& b, const S
   if (v.decay || v.head_dim % 16 != 0 || v.head_dim > 128 || !(v.scale > 0)) return false;
   int64_t indices = sequences.most_rows * v.group;
   if (indices > INT32_MAX / 2) return false;
-  int64_t padded = (indices + kRowPadding - 1) / kRowPadding * kRowPadding, all = padded * v.kv_heads;
+  int64_t padded = (indices + kRowPadding - 1) / kRowPadding * kRowPadding,
+          all = padded * v.kv_heads * sequences.count;
   Scratch scratch(device);
   GradientRows rows{.dout = scratch.take<__nv_bfloat16>(all * v.head_dim),
                     .log_sum = scratch.take<float>(all),
@@ -58,17 +61,17 @@ bool tiled_attention_backward(CudaDevice& device, const BackwardView& b, const S
                     .key_ranges = make_key_ranges(device, scratch, v, sequences.most_keys),
                     .padded = padded};
   for (int z = 0; z < v.zones; ++z) rows.q[z] = scratch.take<__nv_bfloat16>(all * v.head_dim);
-  auto count = static_cast<int>(indices);
   constexpr int kThreads = 256;
-  rows_kernel<<<blocks_for(all * 32, kThreads), kThreads, 0, device.stream()>>>(b, rows, count);
+  rows_kernel<<<blocks_for(all * 32, kThreads), kThreads, 0, device.stream()>>>(
+      b, rows, static_cast<int>(sequences.count));
   check_launch("attention_backward (rows)");
   if (v.positions) {
     rows.ranges = scratch.take<Range>(padded / kRangeUnit);
-    row_range_kernel<<<blocks_for(padded, kRangeUnit), kRangeUnit, 0, device.stream()>>>(v, rows, count);
+    row_range_kernel<<<blocks_for(padded, kRangeUnit), kRangeUnit, 0, device.stream()>>>(
+        v, rows, static_cast<int>(indices));
     check_launch("attention_backward (ranges of rows)");
   }
-  return launch_dq(device, b, rows, count) &&
-         (!b.dvalues.data || launch_dkv(device, b, rows, count, sequences.most_keys));
+  return launch_dq(device, b, rows, sequences) && (!b.dvalues.data || launch_dkv(device, b, rows, sequences));
 }
 
 }  // namespace longspan

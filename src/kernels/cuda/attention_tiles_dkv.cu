@@ -1,6 +1,6 @@
 // dk and dv of attention on the tensor cores (see attention_tiles_backward.cu): a block has a tile of keys,
-// which stays, and visits the tiles of rows, zone by zone. Scores are transposed here: keys are the rows of
-// the products.
+// of those that are rows' own, which stays, and visits the tiles of rows, zone by zone. Scores are transposed
+// here: keys are the rows of the products.
 #include "kernels/cuda/attention_gradient_tile.h"
 
 namespace longspan {
@@ -54,7 +54,7 @@ struct TileOfKeys {
 
   /// q, dout and the sums into one stage.
   __device__ void load(std::byte* stage, const QueryRows& rows, int z, int i) const {
-    int64_t first = kv * all.padded;
+    int64_t first = all.first(v, s.index, kv);
     int d = v.head_dim, thread = static_cast<int>(threadIdx.x);
     load_row_tile<kD, Size::kRows>(stage, all.q[z] + first * d, i, indices, d);
     load_row_tile<kD, Size::kRows>(stage + Size::kRowBytes, all.dout + first * d, i, indices, d);
@@ -91,13 +91,13 @@ __device__ void mask_transposed(float (&scores)[kBlocks][kColumns][4], const Att
 }
 
 template <int kD>
-__global__ void __launch_bounds__(kGradientThreads)
-    dkv_kernel(BackwardView b, GradientRows all, int indices) {
+__global__ void __launch_bounds__(kGradientThreads) dkv_kernel(BackwardView b, GradientRows all) {
   using Size = DkvSizes<kD>;
   extern __shared__ __align__(128) std::byte memory[];
   const AttentionView& v = b.view;
-  SequenceView s = sequence_of(v, 0);
-  int d = v.head_dim, n0 = static_cast<int>(blockIdx.x) * Size::kKeys, kv = static_cast<int>(blockIdx.y);
+  SequenceView s = sequence_of(v, static_cast<int>(blockIdx.z));
+  int d = v.head_dim, kv = static_cast<int>(blockIdx.y), indices = s.rows * v.group;
+  int n0 = (max(s.past, 0) / Size::kKeys + static_cast<int>(blockIdx.x)) * Size::kKeys;
   if (n0 >= s.keys) return;
   std::byte *keys = memory, *values = keys + Size::kTokenBytes, *stages = values + Size::kTokenBytes;
   std::byte* info = stages + 2 * Size::kStageBytes;
@@ -118,13 +118,13 @@ __global__ void __launch_bounds__(kGradientThreads)
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         int n = n0 + first_key + 16 * m + 8 * half + lane / 4;
-        if (n >= s.keys) continue;
+        if (n < s.past || n >= s.keys) continue;
 #pragma unroll
         for (int j = 0; j < kD / 8; ++j) {
           if (8 * j >= d) break;
           int64_t column = static_cast<int64_t>(kv) * d + 8 * j + 2 * (lane % 4);
-          to.store(n, column, x[m][j][2 * half] * scale);
-          to.store(n, column + 1, x[m][j][2 * half + 1] * scale);
+          to.store(s.first + n - s.past, column, x[m][j][2 * half] * scale);
+          to.store(s.first + n - s.past, column + 1, x[m][j][2 * half + 1] * scale);
         }
       }
   };
@@ -188,24 +188,25 @@ __global__ void __launch_bounds__(kGradientThreads)
 }
 
 template <int kD>
-bool launch(CudaDevice& device, const BackwardView& b, const GradientRows& rows, int indices, int64_t keys) {
+bool launch(CudaDevice& device, const BackwardView& b, const GradientRows& rows, const Sequences& sequences) {
   using Size = DkvSizes<kD>;
   if (Size::kBytes > block_room(device)) return false;
   check(cudaFuncSetAttribute(dkv_kernel<kD>, cudaFuncAttributeMaxDynamicSharedMemorySize, Size::kBytes),
         "attention_backward");
-  dim3 grid(blocks_for(keys, Size::kKeys), static_cast<unsigned>(b.view.kv_heads));
-  dkv_kernel<kD><<<grid, kGradientThreads, Size::kBytes, device.stream()>>>(b, rows, indices);
+  // A tile may begin before the first of the rows' keys.
+  dim3 grid(blocks_for(sequences.most_rows, Size::kKeys) + 1, static_cast<unsigned>(b.view.kv_heads),
+            static_cast<unsigned>(sequences.count));
+  dkv_kernel<kD><<<grid, kGradientThreads, Size::kBytes, device.stream()>>>(b, rows);
   check_launch("attention_backward (dk, dv)");
   return true;
 }
 
 }  // namespace
 
-bool launch_dkv(CudaDevice& device, const BackwardView& b, const GradientRows& rows, int indices,
-                int64_t keys) {
-  if (keys <= 0) return true;
-  return b.view.head_dim <= 64 ? launch<64>(device, b, rows, indices, keys)
-                               : launch<128>(device, b, rows, indices, keys);
+bool launch_dkv(CudaDevice& device, const BackwardView& b, const GradientRows& rows,
+                const Sequences& sequences) {
+  return b.view.head_dim <= 64 ? launch<64>(device, b, rows, sequences)
+                               : launch<128>(device, b, rows, sequences);
 }
 
 }  // namespace longspan

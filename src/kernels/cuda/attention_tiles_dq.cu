@@ -17,21 +17,24 @@ struct DqSizes {
 };
 
 template <int kD>
-__global__ void __launch_bounds__(kGradientThreads) dq_kernel(BackwardView b, GradientRows all, int indices) {
+__global__ void __launch_bounds__(kGradientThreads) dq_kernel(BackwardView b, GradientRows all) {
   using Size = DqSizes<kD>;
   extern __shared__ __align__(128) std::byte memory[];
   const AttentionView& v = b.view;
-  SequenceView s = sequence_of(v, 0);
-  int d = v.head_dim, kv = static_cast<int>(blockIdx.y), z = static_cast<int>(blockIdx.z);
+  SequenceView s = sequence_of(v, static_cast<int>(blockIdx.z) / v.zones);
+  int d = v.head_dim, kv = static_cast<int>(blockIdx.y), z = static_cast<int>(blockIdx.z) % v.zones;
   int tile = static_cast<int>(gridDim.x - 1 - blockIdx.x), first_index = tile * Size::kRows;
+  int indices = s.rows * v.group;
+  if (first_index >= indices) return;
+  int64_t first = all.first(v, s.index, kv);
   const ZoneView& zone = v.zone[z];
   std::byte *q = memory, *dout = q + Size::kRowBytes, *tokens = dout + Size::kRowBytes;
   QueryRows rows(tokens + 4 * Size::kTokenBytes, Size::kRows);
   auto row_of = [&](int i) { return min(first_index + i, indices - 1) / v.group; };
   for (int i = static_cast<int>(threadIdx.x); i < Size::kRows; i += kGradientThreads)
     rows.set(v, s, i, row_of(i), kv * v.group + min(first_index + i, indices - 1) % v.group);
-  load_row_tile<kD, Size::kRows>(q, all.q[z] + kv * all.padded * d, first_index, indices, d);
-  load_row_tile<kD, Size::kRows>(dout, all.dout + kv * all.padded * d, first_index, indices, d);
+  load_row_tile<kD, Size::kRows>(q, all.q[z] + first * d, first_index, indices, d);
+  load_row_tile<kD, Size::kRows>(dout, all.dout + first * d, first_index, indices, d);
   __syncthreads();
   int lane = static_cast<int>(threadIdx.x) % 32;
   int first_row = static_cast<int>(threadIdx.x) / 32 * Size::kWarpRows;
@@ -41,7 +44,7 @@ __global__ void __launch_bounds__(kGradientThreads) dq_kernel(BackwardView b, Gr
   for (int m = 0; m < Size::kBlocks; ++m)
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      int64_t at = kv * all.padded + first_index + first_row + 16 * m + 8 * half + lane / 4;
+      int64_t at = first + first_index + first_row + 16 * m + 8 * half + lane / 4;
       log_sum[m][half] = all.log_sum[at], delta[m][half] = all.delta[at];
     }
   Range range = all.ranges ? joined(all.ranges, first_index, Size::kRows)
@@ -112,22 +115,24 @@ __global__ void __launch_bounds__(kGradientThreads) dq_kernel(BackwardView b, Gr
 }
 
 template <int kD>
-bool launch(CudaDevice& device, const BackwardView& b, const GradientRows& rows, int indices) {
+bool launch(CudaDevice& device, const BackwardView& b, const GradientRows& rows, const Sequences& sequences) {
   using Size = DqSizes<kD>;
   if (Size::kBytes > block_room(device)) return false;
   check(cudaFuncSetAttribute(dq_kernel<kD>, cudaFuncAttributeMaxDynamicSharedMemorySize, Size::kBytes),
         "attention_backward");
-  dim3 grid(blocks_for(indices, Size::kRows), static_cast<unsigned>(b.view.kv_heads),
-            static_cast<unsigned>(b.view.zones));
-  dq_kernel<kD><<<grid, kGradientThreads, Size::kBytes, device.stream()>>>(b, rows, indices);
+  dim3 grid(blocks_for(sequences.most_rows * b.view.group, Size::kRows),
+            static_cast<unsigned>(b.view.kv_heads), static_cast<unsigned>(b.view.zones * sequences.count));
+  dq_kernel<kD><<<grid, kGradientThreads, Size::kBytes, device.stream()>>>(b, rows);
   check_launch("attention_backward (dq)");
   return true;
 }
 
 }  // namespace
 
-bool launch_dq(CudaDevice& device, const BackwardView& b, const GradientRows& rows, int indices) {
-  return b.view.head_dim <= 64 ? launch<64>(device, b, rows, indices) : launch<128>(device, b, rows, indices);
+bool launch_dq(CudaDevice& device, const BackwardView& b, const GradientRows& rows,
+               const Sequences& sequences) {
+  return b.view.head_dim <= 64 ? launch<64>(device, b, rows, sequences)
+                               : launch<128>(device, b, rows, sequences);
 }
 
 }  // namespace longspan

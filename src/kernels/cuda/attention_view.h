@@ -75,7 +75,7 @@ struct ZoneView {
 /// Everything that kernels read.
 struct AttentionView {
   int heads = 0, kv_heads = 0, group = 0, head_dim = 0;
-  float scale = 1;
+  float scale = 1, soft_cap = 0;
   float window = 0;  // 0: none
   float chunk = 0;   // 0: zones count tokens
   bool causal = true;
@@ -96,6 +96,7 @@ inline AttentionView view_of(std::span<const AttentionZone> zones, const KvPages
                   .group = static_cast<int>(s.heads / s.kv_heads),
                   .head_dim = static_cast<int>(s.head_dim),
                   .scale = s.scale,
+                  .soft_cap = s.soft_cap,
                   .window = static_cast<float>(s.window),
                   .chunk = static_cast<float>(s.chunk),
                   .causal = s.causal,

@@ -141,6 +141,15 @@ void cuda_scale(Tensor x, float factor, Tensor factors) {
        [=] __device__(int64_t t, int64_t i) { rows.row<float>(t)[i] *= of ? factor * of[t] : factor; });
 }
 
+void cuda_soft_cap(Tensor x, float cap) {
+  assert(x.dtype == DType::F32 && cap > 0);
+  Rows rows = rows_of(x);
+  each(x, x.rows(), x.cols(), "soft_cap", [=] __device__(int64_t t, int64_t i) {
+    float& at = rows.row<float>(t)[i];
+    at = cap * tanhf(at / cap);
+  });
+}
+
 void cuda_gate(Tensor out, Tensor gate, Tensor up, Activation activation) {
   assert(gate.dtype == DType::F32 && up.dtype == DType::F32);
   with_activation(activation, [&](auto a) {

@@ -22,6 +22,7 @@ void cuda_embed(Tensor out, Tensor table, Tensor ids);
 // elementwise.cu
 void cuda_add(Tensor to, Tensor x);
 void cuda_scale(Tensor x, float factor, Tensor factors);
+void cuda_soft_cap(Tensor x, float cap);
 void cuda_axpby(Tensor x, float a, Tensor y, float b);
 void cuda_gate(Tensor out, Tensor gate, Tensor up, Activation activation);
 void cuda_gate_backward(Tensor dgate, Tensor dup, Tensor dout, Tensor gate, Tensor up, Activation activation);

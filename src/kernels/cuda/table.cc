@@ -31,6 +31,7 @@ const Kernels kCudaKernels = {
     .add = cuda_add,
     .scale = cuda_scale,
     .axpby = cuda_axpby,
+    .soft_cap = cuda_soft_cap,
     .gate = cuda_gate,
     .embed = cuda_embed,
     .rmsnorm = cuda_rmsnorm,

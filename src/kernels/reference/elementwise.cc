@@ -92,6 +92,13 @@ void reference_axpby(Tensor x, float a, Tensor y, float b) {
     for (int64_t i = 0; i < x.cols(); ++i) x.row(t)[i] = a * x.row(t)[i] + b * y.row(t)[i];
 }
 
+void reference_soft_cap(Tensor x, float cap) {
+  assert(x.dtype == DType::F32 && cap > 0);
+  for (int64_t t = 0; t < x.rows(); ++t)
+    for (int64_t i = 0; i < x.cols(); ++i)
+      x.row(t)[i] = static_cast<float>(cap * std::tanh(static_cast<double>(x.row(t)[i]) / cap));
+}
+
 void reference_gate(Tensor out, Tensor gate, Tensor up, Activation activation) {
   assert(same_shape(out, gate) && same_shape(gate, up));
   assert(gate.dtype == DType::F32 && up.dtype == DType::F32);

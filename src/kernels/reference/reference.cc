@@ -165,6 +165,7 @@ struct View {
     for (int64_t i = 0; i < s.head_dim; ++i)
       dot += static_cast<double>(q[i]) * load_kv(keys[z], n, h / (s.heads / s.kv_heads), i) * decay(t, n, i);
     dot *= s.scale;
+    if (s.soft_cap > 0) dot = s.soft_cap * std::tanh(dot / s.soft_cap);
     return s.slopes.empty() ? dot : dot - s.slopes[static_cast<size_t>(h)] * distance(t, n);
   }
 };
@@ -224,51 +225,56 @@ void attention_weights(Tensor out, std::span<const AttentionZone> zones, const A
 }
 
 /// Plain chain rule, sums in double.
-void attention_backward(const AttentionGradients& g, Tensor dout, Tensor out, Tensor log_sum,
-                        std::span<const AttentionZone> zones, const KvPages& value_pages,
-                        const AttentionShape& shape) {
-  assert(shape.sequences.count == 1);
-  View view(shape, zones, 0);
+void sequence_backward(const AttentionGradients& g, Tensor dout, Tensor out, Tensor log_sum,
+                       std::span<const AttentionZone> zones, const KvPages& value_pages,
+                       const AttentionShape& shape, int64_t sequence) {
+  assert(shape.soft_cap == 0);
+  View view(shape, zones, sequence);
   const SequenceAttention& s = view.s;
-  Pages values(value_pages, 0, s.keys());
+  Pages values(value_pages, sequence, s.keys());
   int64_t keys = s.keys(), d = s.head_dim, width = s.heads * d, kv_width = s.kv_heads * d;
-  auto zeros = [](int64_t n) {
-    return std::vector<double>(static_cast<size_t>(std::max<int64_t>(n, 0)), 0.0);
-  };
-  std::vector<double> dv = zeros(keys * kv_width);
-  std::vector<std::vector<double>> dq(zones.size(), zeros(out.rows() * width)),
-      dk(zones.size(), zeros(keys * kv_width));
-  for (int64_t t = 0; t < out.rows(); ++t)
+  auto zeros = [](int64_t n) { return std::vector<double>(static_cast<size_t>(n), 0.0); };
+  std::vector<double> dv = zeros(s.tokens * kv_width);
+  std::vector<std::vector<double>> dq(zones.size(), zeros(s.tokens * width)),
+      dk(zones.size(), zeros(s.tokens * kv_width));
+  for (int64_t t = 0; t < s.tokens; ++t)
     for (int64_t h = 0; h < s.heads; ++h) {
-      int64_t kv_head = h / (s.heads / s.kv_heads);
-      const float* grad = dout.row(t) + h * d;
+      int64_t kv_head = h / (s.heads / s.kv_heads), row = s.first + t;
+      const float* grad = dout.row(row) + h * d;
       double delta = 0;  // dout . out
-      for (int64_t i = 0; i < d; ++i) delta += static_cast<double>(grad[i]) * load(out, t, h * d + i);
+      for (int64_t i = 0; i < d; ++i) delta += static_cast<double>(grad[i]) * load(out, row, h * d + i);
       for (int64_t n = 0; n < keys; ++n) {
         if (!view.sees(t, n)) continue;
-        double p = std::exp(view.score(t, h, n) - log_sum.row(t)[h]), dp = 0;
-        for (int64_t i = 0; i < d; ++i) {
-          dp += static_cast<double>(grad[i]) * load_kv(values, n, kv_head, i);
-          dv[static_cast<size_t>(n * kv_width + kv_head * d + i)] += p * grad[i];
-        }
+        double p = std::exp(view.score(t, h, n) - log_sum.row(row)[h]), dp = 0;
+        for (int64_t i = 0; i < d; ++i) dp += static_cast<double>(grad[i]) * load_kv(values, n, kv_head, i);
         double ds = p * (dp - delta) * s.scale;
         size_t z = view.zone(t, n);
         for (int64_t i = 0; i < d; ++i) {
           double factor = ds * view.decay(t, n, i);
           dq[z][static_cast<size_t>(t * width + h * d + i)] += factor * load_kv(view.keys[z], n, kv_head, i);
-          dk[z][static_cast<size_t>(n * kv_width + kv_head * d + i)] += factor * zones[z].q.row(t)[h * d + i];
+          if (n < s.past) continue;
+          auto at = static_cast<size_t>((n - s.past) * kv_width + kv_head * d + i);
+          dk[z][at] += factor * zones[z].q.row(row)[h * d + i];
+          dv[at] += p * grad[i];
         }
       }
     }
-  auto write = [](Tensor to, const std::vector<double>& from) {
-    for (int64_t t = 0; t < to.rows(); ++t)
+  auto write = [&](Tensor to, const std::vector<double>& from) {
+    for (int64_t t = 0; t < s.tokens; ++t)
       for (int64_t i = 0; i < to.cols(); ++i)
-        to.row(t)[i] = static_cast<float>(from[static_cast<size_t>(t * to.cols() + i)]);
+        to.row(s.first + t)[i] = static_cast<float>(from[static_cast<size_t>(t * to.cols() + i)]);
   };
   for (size_t z = 0; z < zones.size(); ++z) write(g.q[z], dq[z]);
   if (!g.values) return;
   for (size_t z = 0; z < zones.size(); ++z) write(g.keys[z], dk[z]);
   write(g.values, dv);
+}
+
+void attention_backward(const AttentionGradients& g, Tensor dout, Tensor out, Tensor log_sum,
+                        std::span<const AttentionZone> zones, const KvPages& values,
+                        const AttentionShape& shape) {
+  for (int64_t s = 0; s < shape.sequences.count; ++s)
+    sequence_backward(g, dout, out, log_sum, zones, values, shape, s);
 }
 
 void log_prob(Tensor out, Tensor x, Tensor targets) {
@@ -302,6 +308,7 @@ const Kernels kReferenceKernels = {
     .add = reference_add,
     .scale = reference_scale,
     .axpby = reference_axpby,
+    .soft_cap = reference_soft_cap,
     .gate = reference_gate,
     .embed = embed,
     .rmsnorm = rmsnorm,

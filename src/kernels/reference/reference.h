@@ -14,6 +14,7 @@ void reference_fill(Tensor x, float value);
 void reference_add(Tensor to, Tensor x);
 void reference_scale(Tensor x, float factor, Tensor factors);
 void reference_axpby(Tensor x, float a, Tensor y, float b);
+void reference_soft_cap(Tensor x, float cap);
 void reference_gate(Tensor out, Tensor gate, Tensor up, Activation activation);
 void reference_gate_backward(Tensor dgate, Tensor dup, Tensor dout, Tensor gate, Tensor up,
                              Activation activation);
