@@ -123,6 +123,11 @@ def with_openai(server):
     tools = client.chat.completions.create(model=model, messages=[{"role": "user", "content": "Weather in Paris?"}], tools=[tool],
                                            temperature=0, max_completion_tokens=40)
     check("openai tools", tools.choices[0].finish_reason in ("stop", "length", "tool_calls"), tools.choices[0].finish_reason)
+    forced = client.chat.completions.create(model=model, messages=[{"role": "user", "content": "Weather in Paris?"}], tools=[tool],
+                                            temperature=0, max_completion_tokens=60, tool_choice="required")
+    calls = forced.choices[0].message.tool_calls or []
+    check("openai tool_choice=required", forced.choices[0].finish_reason == "tool_calls" and len(calls) == 1
+          and "city" in json.loads(calls[0].function.arguments), calls)
     for name, error, arguments in [
             ("too long", openai.BadRequestError, {"model": model, "prompt": "word " * 200000, "max_tokens": 1}),
             ("unknown model", openai.NotFoundError, {"model": "gpt-9", "prompt": "a"}),
