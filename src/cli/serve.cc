@@ -20,7 +20,7 @@ struct ServeOptions : Options {
   server::ServerOptions server;
   std::string cache_dir, key_file;
   int64_t pool_tokens = 0;
-  double step_ms = 100, drain_s = 30;
+  double step_ms = 200, drain_s = 30;
   bool reread_answers = false;
 };
 
@@ -90,6 +90,9 @@ int serve(ServeOptions& o) {
                 {"pool_tokens", s.pool_tokens}});
   remark(o, "{} is served at {}: window {} tokens, room for {} tokens of keys and values, {} answers at once",
          o.server.api.model, server.url(), grouped(window), grouped(s.pool_tokens), s.streams);
+  if (o.server.host != "127.0.0.1" && o.server.host != "::1" && o.server.host != "localhost" &&
+      !o.server.keys.required())
+    remark(o, "whoever reaches {} may ask; --api-key-file gives keys", server.url());
   int signal = wait_for_signal();
   remark(o, "closing: waits up to {:.0f} s for answers that are being written", o.drain_s);
   bool whole = server.close(o.drain_s);
@@ -121,7 +124,7 @@ Run define_serve(CLI::App& app) {
   app.add_option("--step-tokens", s.scheduler.step_tokens,
                  "of a prompt between two tokens of other answers, at most; default 256")
       ->transform(whole_number(32, int64_t{1} << 20));
-  app.add_option("--step-ms", o->step_ms, "and no more of it than takes so long; default 100")
+  app.add_option("--step-ms", o->step_ms, "and no more of it than takes so long; default 200")
       ->check(CLI::Range(1.0, 1e6).description(""));
   app.add_option("--cache-dir", o->cache_dir, "folder that keeps what was read, for the next start");
   app.add_option("--cache-size", o->cache_size, "of that folder at most: 500M, 20G; default 20G")

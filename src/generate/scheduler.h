@@ -30,7 +30,7 @@ struct SchedulerOptions {
   int64_t queue = 64;                                   // requests that may wait
   int64_t pool_tokens = 0;                              // room for keys and values, in tokens
   int64_t step_tokens = 256;                            // of a prompt in a step, while others write
-  double step_seconds = 0.1;                            // of that part, as measured so far
+  double step_seconds = 0.2;                            // of that part, as measured so far
   bool reuse_answers = true;                            // keys of what was written serve later prompts, too
   std::filesystem::path cache_folder = {};              // readings are kept there; empty: nowhere
   int64_t cache_limit = 0;                              // bytes of that folder

@@ -1,5 +1,6 @@
 #include "server/constraint.h"
 
+#include "base/text.h"
 #include "generate/answer_text.h"
 #include "grammar/json_schema.h"
 #include "grammar/matcher.h"
@@ -45,11 +46,29 @@ std::shared_ptr<const Grammar> grammar_of(const Call& call) {
   }
 }
 
-}  // namespace
+/// The schema of a call that tool_choice demands: {"name": ..., "arguments": ...} of one of the tools.
+Json call_schema(const ChatCall& call) {
+  constexpr std::string_view kNamed = "function:";
+  std::string wanted = call.tool_choice.starts_with(kNamed) ? call.tool_choice.substr(kNamed.size()) : "";
+  Json any = Json::array();
+  for (const Json& tool : call.tools) {
+    const Json& function = tool.at("function");
+    if (!wanted.empty() && function.at("name") != wanted) continue;
+    auto parameters = function.find("parameters");
+    bool given = parameters != function.end() && parameters->is_object();
+    any.push_back({{"type", "object"},
+                   {"properties",
+                    {{"name", {{"const", function.at("name")}}},
+                     {"arguments", given ? *parameters : Json{{"type", "object"}}}}},
+                   {"required", {"name", "arguments"}},
+                   {"additionalProperties", false}});
+  }
+  if (any.empty())
+    throw bad_request(fmt::format("tool_choice: there is no tool {}", in_quotes(wanted)), "tool_choice");
+  return any.size() == 1 ? any[0] : Json{{"anyOf", any}};
+}
 
-TokenConstraint constraint_of(const Call& call, const Engine& engine) {
-  auto grammar = grammar_of(call);
-  if (!grammar) return {};
+TokenConstraint constrained(std::shared_ptr<const Grammar> grammar, const Call& call, const Engine& engine) {
   auto matcher =
       std::make_shared<GrammarMatcher>(std::move(grammar), engine.token_trie(),
                                        stop_tokens(engine.tokenizer(), call.choice.sampling.stop), kLimits);
@@ -67,10 +86,27 @@ TokenConstraint constraint_of(const Call& call, const Engine& engine) {
   return constraint;
 }
 
+}  // namespace
+
+TokenConstraint constraint_of(const Call& call, const Engine& engine) {
+  auto grammar = grammar_of(call);
+  return grammar ? constrained(std::move(grammar), call, engine) : TokenConstraint{};
+}
+
 TokenConstraint constraint_of(const ChatCall& call, const Engine& engine) {
-  if (call.tool_choice != "auto" && call.tool_choice != "none")
-    throw bad_request("tool_choice: only auto and none are supported", "tool_choice");
-  return constraint_of(static_cast<const Call&>(call), engine);
+  if (call.tool_choice == "auto" || call.tool_choice == "none")
+    return constraint_of(static_cast<const Call&>(call), engine);
+  if (!call.response_format.is_null() || !call.grammar.empty())
+    throw bad_request("tool_choice: a call that must be made leaves no other form for the answer",
+                      "tool_choice");
+  try {
+    GrammarText text = schema_grammar(call_schema(call), "tools");
+    return constrained(std::make_shared<const Grammar>(compile_grammar(text)), call, engine);
+  } catch (const ApiError&) {
+    throw;
+  } catch (const Error& e) {
+    throw bad_request(e.what(), "tools");
+  }
 }
 
 }  // namespace longspan::server

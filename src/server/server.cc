@@ -1,7 +1,8 @@
 #include "server/server.h"
 
+#include <chrono>
 #include <cmath>
-#include <regex>
+#include <thread>
 
 #include "base/resource.h"
 #include "base/text.h"
@@ -12,6 +13,7 @@ namespace longspan::server {
 
 namespace {
 
+constexpr std::chrono::seconds kLastEvents{5};
 constexpr const char* kJson = "application/json";
 
 ApiError error_of(const Refused& refused) {
@@ -131,6 +133,10 @@ bool Server::close(double seconds) {
   if (closing_.exchange(true)) return true;
   bool done = scheduler_.drain(seconds);
   http_.close_idle();
+  // The library cuts streams off when it stops: their last events go first.
+  for (auto end = std::chrono::steady_clock::now() + kLastEvents;
+       answering_ > 0 && std::chrono::steady_clock::now() < end;)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   http_.stop();
   return done;
 }
@@ -209,14 +215,20 @@ void Server::send(std::shared_ptr<Exchange> exchange, httplib::Response& respons
   }
   response.set_header("Cache-Control", "no-cache");
   response.set_header("X-Accel-Buffering", "no");
-  response.set_chunked_content_provider("text/event-stream", [exchange](size_t, httplib::DataSink& sink) {
-    auto write = [&](const std::string& text) { return sink.write(text.data(), text.size()); };
+  ++answering_;
+  auto provide = [exchange](size_t, httplib::DataSink& sink) {
     bool gone = false;
+    auto write = [&](const std::string& text) { return sink.write(text.data(), text.size()); };
     auto left = [&] { return gone = client_left(); };
-    if (exchange->stream(write, left)) return true;
+    try {
+      if (exchange->stream(write, left)) return true;
+    } catch (const std::exception&) {
+      return false;  // nothing that was sent can be taken back: the stream breaks off
+    }
     if (!gone) sink.done();
     return !gone;
-  });
+  };
+  response.set_chunked_content_provider("text/event-stream", provide, [this](bool) { --answering_; });
 }
 
 void Server::answer(const httplib::Request& request, httplib::Response& response, bool chat) {

@@ -54,6 +54,7 @@ class Server {
   HttpServer http_;
   int port_ = 0;
   std::atomic<bool> closing_ = false;
+  std::atomic<int64_t> answering_ = 0;  // responses that are not yet sent
 };
 
 }  // namespace longspan::server

@@ -173,7 +173,9 @@ Prompt cut_to_room(const PromptMaker& prompts, const Task& task, const CaseText&
 Prompt make_prompt(const PromptMaker& prompts, const Task& task, const CaseText& text, int64_t room) {
   Prompt prompt = cut_to_room(prompts, task, text, room);
   const Tokenizer& tokenizer = prompts.tokenizer;
-  if (tokenizer.bos_id() >= 0 && !prompt.ids.empty() && prompt.ids[0] == tokenizer.bos_id())
+  // Where only the template writes it, nobody else will add it to a text.
+  bool adds = !tokenizer.prefix().empty() && tokenizer.prefix()[0] == tokenizer.bos_id();
+  if (adds && !prompt.ids.empty() && prompt.ids[0] == tokenizer.bos_id())
     if (std::string bos = tokenizer.token_text(prompt.ids[0]); prompt.text.starts_with(bos))
       prompt.bos = bos.size();
   return prompt;

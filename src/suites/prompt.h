@@ -12,7 +12,7 @@ namespace longspan {
 struct Prompt {
   std::string text;  // what the model reads, special tokens spelled out; after cutting ids: decoded
   std::vector<int32_t> ids;
-  size_t bos = 0;   // bytes at the start of `text` that spell the BOS token, if it is there
+  size_t bos = 0;   // bytes at the start of `text` that spell a BOS token that the tokenizer adds to texts
   int64_t cut = 0;  // tokens that truncation removed
   // The turns, for servers that apply the template themselves; the given beginning of the answer ends the
   // user's turn. None when ids were cut.

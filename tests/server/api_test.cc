@@ -253,6 +253,18 @@ TEST_F(ServerTest, ClosingLetsRunningAnswersEnd) {
   client.join();
 }
 
+TEST_F(ServerTest, AStreamIsSentToItsEndWhenTheServerCloses) {
+  start();
+  std::thread client([&] {
+    auto events = stream("/v1/completions", {{"prompt", "1"}, {"max_tokens", 1000}, {"ignore_eos", true}});
+    ASSERT_FALSE(events.empty());
+    EXPECT_EQ(events.back()["choices"][0]["finish_reason"], "length");
+  });
+  while (server_->figures().running == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_TRUE(stop(60));
+  client.join();
+}
+
 TEST_F(ServerTest, ClosingBreaksOffWhatTakesTooLong) {
   start();
   std::thread client([&] {

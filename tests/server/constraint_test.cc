@@ -74,6 +74,26 @@ TEST_F(Constrained, WhatCannotBeMetIsRefusedByName) {
           "response_format already says");
 }
 
+TEST_F(Constrained, ACallThatMustBeMadeIsAskedOfTheToolsThatThereAre) {
+  Json tools = parse_json(
+      R"([{"type": "function", "function": {"name": "7", "parameters": {"type": "object"}}}])", "t");
+  auto refused = [&](const Json& more, const std::string& param) {
+    Reply reply = post("/v1/chat/completions", chat(more));
+    EXPECT_EQ(reply.status, 400) << reply.body;
+    EXPECT_EQ(reply.body["error"]["param"], param) << reply.body;
+  };
+  refused({{"tool_choice", "required"}}, "tool_choice");
+  refused({{"tools", tools}, {"tool_choice", {{"type", "function"}, {"function", {{"name", "8"}}}}}},
+          "tool_choice");
+  refused({{"tools", tools}, {"tool_choice", "required"}, {"grammar", "root ::= \"1\""}}, "tool_choice");
+  Json odd = tools;
+  odd[0]["function"]["parameters"] = {{"type", "object"}, {"patternProperties", Json::object()}};
+  refused({{"tools", odd}, {"tool_choice", "required"}}, "tools");
+  // The vocabulary has no braces: such a call cannot be written, and no other answer may be.
+  Reply reply = post("/v1/chat/completions", chat({{"tools", tools}, {"tool_choice", "required"}}));
+  EXPECT_EQ(reply.status, 500) << reply.body;
+}
+
 TEST_F(Constrained, WhatTheVocabularyCannotWriteFailsAloneAndLeavesTheServer) {
   // No letters, and no braces.
   for (const Json& more :

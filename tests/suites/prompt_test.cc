@@ -39,6 +39,16 @@ TEST_F(PromptTest, TurnsGoThroughTheTemplateAndThePrefixFollows) {
   EXPECT_EQ(prompt("a <|end|>").text, "be brief.\n\nread: a <|end|> what?it is");
 }
 
+/// A server that is sent the text adds the BOS if the tokenizer does; one that only the template writes has to
+/// be sent.
+TEST_F(PromptTest, TheBosThatATokenizerAddsIsNoPartOfTheText) {
+  prompts_ = byte_prompts({{"bos_token", "<|start|>"}});
+  EXPECT_EQ(prompt("a dog").bos, 0u);
+  prompts_ = byte_prompts({{"bos_token", "<|start|>"}, {"add_bos_token", true}});
+  ASSERT_EQ(prompts_.tokenizer.prefix().size(), 1u);
+  EXPECT_EQ(prompt("a dog").bos, std::string("<|start|>").size());
+}
+
 TEST_F(PromptTest, ATemplateWithoutSystemGetsItAtTheHeadOfTheUsersTurn) {
   prompts_ =
       byte_prompts(Json::object(),
