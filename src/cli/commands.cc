@@ -41,7 +41,8 @@ std::span<const Command> commands() {
       {"generate", "continue a text", "", "longspan generate smollm2 --prompt \"Once upon a time\" -n 64",
        define_generate},
       {"ask", "answer questions about a document",
-       "The document is read once, also for later calls (--cache). With --json each answer is a line.",
+       "The document is read once, also for later calls (--cache). With --json each answer is a line.\n"
+       "Also: --chunk --compute --kernels.",
        "longspan ask smollm2 --file report.txt \"Who wrote it?\" --position yarn:factor=4", define_ask},
       {"chat", "a conversation, also about a file that changes",
        "In the conversation: /help lists the commands (/file, /save, /load, /stats, /reset, /exit); Ctrl-C\n"

@@ -100,10 +100,12 @@ void add_sampling_options(CLI::App& app, SamplingOptions& s) {
 }
 
 void add_grammar_options(CLI::App& app, Options& o) {
-  CLI::Option* grammar =
-      app.add_option("--grammar", o.grammar, "file of a grammar (GBNF) that the text has to follow");
+  app.add_option("--grammar", o.grammar, "file of a grammar (GBNF) that the text has to follow");
+  // excludes() would say so in the help, in lines of their own.
   app.add_option("--json-schema", o.json_schema, "the text is JSON: a schema, or a file of one; '{}': any")
-      ->excludes(grammar);
+      ->each([&o](const std::string&) {
+        if (!o.grammar.empty()) throw CLI::ExcludesError("--grammar", "--json-schema");
+      });
 }
 
 constexpr size_t kMostGrammarBytes = size_t{1} << 20;

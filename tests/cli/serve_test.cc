@@ -17,7 +17,8 @@ class Serve : public ProgramTest {
     bool asked = false;
     return run_until(
         [&](pid_t) {
-          std::string out = read_file(dir_ / "stdout");
+          fs::path file = dir_ / "stdout";
+          std::string out = fs::exists(file) ? read_file(file) : "";
           if (!out.ends_with('\n')) return false;
           if (!asked) {
             httplib::Client client(parse_json(out, "stdout")["url"].get<std::string>());
