@@ -39,8 +39,8 @@ TEST_F(PromptTest, TurnsGoThroughTheTemplateAndThePrefixFollows) {
   EXPECT_EQ(prompt("a <|end|>").text, "be brief.\n\nread: a <|end|> what?it is");
 }
 
-/// A server that is sent the text adds the BOS if the tokenizer does; one that only the template writes has to
-/// be sent.
+/// A server that is sent the text adds the BOS if the tokenizer does; one that only the template writes has
+/// to be sent.
 TEST_F(PromptTest, TheBosThatATokenizerAddsIsNoPartOfTheText) {
   prompts_ = byte_prompts({{"bos_token", "<|start|>"}});
   EXPECT_EQ(prompt("a dog").bos, 0u);
