@@ -16,7 +16,8 @@ namespace {
 constexpr std::chrono::seconds kLastEvents{5};
 constexpr const char* kJson = "application/json";
 
-ApiError error_of(const Refused& refused) {
+/// `prompt`: the field that the prompt came in.
+ApiError error_of(const Refused& refused, const char* prompt) {
   using Reason = Refused::Reason;
   auto make = [&](int status, const char* type, const char* param, const char* code) {
     ApiError error(status, type, refused.what(), param, code);
@@ -25,9 +26,9 @@ ApiError error_of(const Refused& refused) {
   };
   switch (refused.reason) {
     case Reason::TooLong:
-      return make(400, "invalid_request_error", "messages", "context_length_exceeded");
+      return make(400, "invalid_request_error", prompt, "context_length_exceeded");
     case Reason::TooLarge:
-      return make(400, "invalid_request_error", "messages", "memory_exceeded");
+      return make(400, "invalid_request_error", prompt, "memory_exceeded");
     case Reason::QueueFull:
       return make(429, "rate_limit_error", "", "queue_full");
     case Reason::Closing:
@@ -48,13 +49,13 @@ void put(httplib::Response& response, const ApiError& error) {
 }
 
 /// What a handler threw, as a response.
-void put_exception(httplib::Response& response, const std::exception_ptr& thrown) {
+void put_exception(httplib::Response& response, const std::exception_ptr& thrown, const std::string& path) {
   try {
     std::rethrow_exception(thrown);
   } catch (const ApiError& e) {
     put(response, e);
   } catch (const Refused& e) {
-    put(response, error_of(e));
+    put(response, error_of(e, path.ends_with("/chat/completions") ? "messages" : "prompt"));
   } catch (const Error& e) {
     put(response, bad_request(e.what()));
   } catch (const std::exception& e) {
@@ -188,7 +189,7 @@ void Server::route(const char* method, const std::string& path, Handler handler)
     try {
       handler(request, response);
     } catch (...) {
-      put_exception(response, std::current_exception());
+      put_exception(response, std::current_exception(), path);
     }
     requests_.add(path, response.status);
   };
@@ -248,8 +249,9 @@ void Server::define_routes() {
     close_after_response();  // its body has not been read
     return httplib::Server::HandlerResponse::Handled;
   });
-  http_.set_exception_handler(
-      [](const Request&, Response& response, std::exception_ptr thrown) { put_exception(response, thrown); });
+  http_.set_exception_handler([](const Request& request, Response& response, std::exception_ptr thrown) {
+    put_exception(response, thrown, request.path);
+  });
   http_.set_error_handler(httplib::Server::HandlerWithResponse([](const Request&, Response& response) {
     if (response.body.empty())
       put(response, ApiError(response.status, "invalid_request_error", status_message(response.status)));

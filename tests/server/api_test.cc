@@ -200,6 +200,7 @@ TEST_F(ServerTest, WhatIsTooLongIsRefusedWithTheNumbers) {
   Reply window = post("/v1/completions", {{"prompt", std::string(2000, '1')}, {"max_tokens", 100}});
   EXPECT_EQ(window.status, 400);
   EXPECT_EQ(window.body["error"]["code"], "context_length_exceeded");
+  EXPECT_EQ(window.body["error"]["param"], "prompt");
   for (const char* number : {"2,000", "100", "2,048"})
     EXPECT_NE(window.body["error"]["message"].get<std::string>().find(number), std::string::npos)
         << window.body;
