@@ -13,8 +13,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds(Clock::duration d) { return std::chrono::duration<double>(d).count(); }
-
 /// Rows of a pass over a prompt, at least, unless the prompt itself is shorter: products of fewer rows take
 /// another way through the processor, so that the same prompt would give other bits when it is cut elsewhere.
 constexpr int64_t kLeastRows = 16;

@@ -12,8 +12,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds(Clock::duration d) { return std::chrono::duration<double>(d).count(); }
-
 /// Where frequencies depend on the length, texts are declared for a multiple of so many tokens: else hardly
 /// two of them could share what was read.
 constexpr int64_t kLengthClass = 2048;

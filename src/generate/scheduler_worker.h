@@ -12,6 +12,10 @@
 
 namespace longspan {
 
+inline double seconds(std::chrono::steady_clock::duration d) {
+  return std::chrono::duration<double>(d).count();
+}
+
 class SchedulerWorker {
  public:
   explicit SchedulerWorker(Scheduler& front);

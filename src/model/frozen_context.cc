@@ -77,23 +77,22 @@ void FrozenContext::read(const Model& model, const PositionSpec& spec, std::span
 
 PassRows FrozenContext::lay(Device& device, const TrainingRow& row, const PositionSpec& spec) {
   rows_.clear();
-  first_.clear();
+  std::vector<int32_t> first;
   for (int64_t t = 0; t < row.tokens(); ++t)
-    if (row.starts[static_cast<size_t>(t)] == t) first_.push_back(static_cast<int32_t>(t));
-  auto count = std::ssize(first_);
+    if (row.starts[static_cast<size_t>(t)] == t) first.push_back(static_cast<int32_t>(t));
+  auto count = std::ssize(first);
   assert(count > 0 && count <= kMostFrozenRows);
-  first_.push_back(static_cast<int32_t>(row.tokens()));
+  first.push_back(static_cast<int32_t>(row.tokens()));
   int64_t longest = 0, context = context_.length();
-  for (size_t r = 0; r + 1 < first_.size(); ++r)
-    longest = std::max<int64_t>(longest, first_[r + 1] - first_[r]);
+  for (size_t r = 0; r + 1 < first.size(); ++r) longest = std::max<int64_t>(longest, first[r + 1] - first[r]);
   // Whole pages are far, so that the tail begins with a page.
   int64_t far_pages = std::max<int64_t>(0, context - near_tokens(spec, longest)) / kPageTokens;
   int64_t tail = context - far_pages * kPageTokens;  // tokens of it
 
   PassRows pass;
-  pass.ids = row.ids, pass.positions = row.positions, pass.first = first_;
-  for (size_t r = 0; r + 1 < first_.size(); ++r) {
-    int32_t n = first_[r + 1] - first_[r];
+  pass.ids = row.ids, pass.positions = row.positions, pass.first = first;
+  for (size_t r = 0; r + 1 < first.size(); ++r) {
+    int32_t n = first[r + 1] - first[r];
     rows_.push_back(context_.fork(context));
     rows_.back().reserve(context + n);
     pass.past.push_back(static_cast<int32_t>(tail));

@@ -58,7 +58,6 @@ class FrozenContext {
   KvCache context_;
   Activations activations_;
   std::vector<KvCache> rows_;   // forks of the context
-  std::vector<int32_t> first_;  // [S + 1] the rows of each
   FarAttention far_;
   Tensor far_table_, far_rows_, far_past_;  // [pages], [2], [1] I32
   Arena arena_;

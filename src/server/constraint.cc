@@ -15,6 +15,18 @@ namespace {
 constexpr MatcherLimits kLimits = {
     .places = 5000, .steps = 1 << 22, .kept_bytes = 1 << 24, .most_bytes = 1 << 26, .mask_bytes = 1 << 24};
 
+/// The grammar that `make` gives; what is wrong with it is the fault of the request's `field`.
+template <class Make>
+std::shared_ptr<const Grammar> compiled(const char* field, Make make) {
+  try {
+    return std::make_shared<const Grammar>(compile_grammar(make()));
+  } catch (const ApiError&) {
+    throw;
+  } catch (const Error& e) {
+    throw bad_request(e.what(), field);
+  }
+}
+
 GrammarText format_grammar(const Json& format) {
   Fields fields(format, "response_format.");
   std::string type = fields.text("type").value_or("");
@@ -35,15 +47,9 @@ std::shared_ptr<const Grammar> grammar_of(const Call& call) {
   const char* field = formatted ? "response_format" : "grammar";
   if (formatted && !call.grammar.empty())
     throw bad_request("grammar: response_format already says what the answer must look like", "grammar");
-  try {
-    GrammarText text =
-        formatted ? format_grammar(call.response_format) : parse_grammar(call.grammar, "grammar");
-    return std::make_shared<const Grammar>(compile_grammar(text));
-  } catch (const ApiError&) {
-    throw;
-  } catch (const Error& e) {
-    throw bad_request(e.what(), field);
-  }
+  return compiled(field, [&] {
+    return formatted ? format_grammar(call.response_format) : parse_grammar(call.grammar, "grammar");
+  });
 }
 
 /// The schema of a call that tool_choice demands: {"name": ..., "arguments": ...} of one of the tools.
@@ -99,14 +105,8 @@ TokenConstraint constraint_of(const ChatCall& call, const Engine& engine) {
   if (!call.response_format.is_null() || !call.grammar.empty())
     throw bad_request("tool_choice: a call that must be made leaves no other form for the answer",
                       "tool_choice");
-  try {
-    GrammarText text = schema_grammar(call_schema(call), "tools");
-    return constrained(std::make_shared<const Grammar>(compile_grammar(text)), call, engine);
-  } catch (const ApiError&) {
-    throw;
-  } catch (const Error& e) {
-    throw bad_request(e.what(), "tools");
-  }
+  auto grammar = compiled("tools", [&] { return schema_grammar(call_schema(call), "tools"); });
+  return constrained(std::move(grammar), call, engine);
 }
 
 }  // namespace longspan::server

@@ -225,7 +225,8 @@ bool sequence_backward(const AttentionGradients& all, Tensor dout, Tensor out, T
   int64_t keys = std::max<int64_t>(s.keys(), 0);
   auto own = [&](const Tensor& x) { return x ? x.slice(s.first, s.tokens) : x; };
   Plan plan(s, s.tokens, keys, own(log_sum));
-  if (keys > 0 && s.tokens > 0 && !decay_factors(s, plan, keys)) return false;
+  bool seen = keys > 0 && s.tokens > 0;
+  if (seen && !decay_factors(s, plan, keys)) return false;
   AttentionGradients g{.q = {}, .keys = {}, .values = own(all.values)};
   std::vector<AttentionZone> own_zones;
   for (size_t z = 0; z < zones.size(); ++z) {
@@ -235,8 +236,7 @@ bool sequence_backward(const AttentionGradients& all, Tensor dout, Tensor out, T
     own_zones.push_back({zones[z].from, own(zones[z].q), zones[z].keys});
   }
   if (g.values) clear(g.values);
-  if (keys > 0 && s.tokens > 0)
-    run(make_job(g, own(dout), own(out), own_zones, values, s, sequence, plan), routines);
+  if (seen) run(make_job(g, own(dout), own(out), own_zones, values, s, sequence, plan), routines);
   return true;
 }
 

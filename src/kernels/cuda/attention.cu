@@ -51,8 +51,10 @@ void cuda_attention_backward(const AttentionGradients& gradients, Tensor dout, T
   for (size_t z = 0; z < zones.size(); ++z)
     b.dq[z] = view_of(gradients.q[z]), b.dkeys[z] = view_of(gradients.keys[z]);
   // Rows before the first key have none of their own.
-  for (size_t z = 0; z < zones.size() && gradients.values && sequences.most_keys < sequences.most_rows; ++z)
-    clear_rows(device, gradients.keys[z], 0, out.rows()), clear_rows(device, gradients.values, 0, out.rows());
+  if (gradients.values && sequences.most_keys < sequences.most_rows) {
+    for (size_t z = 0; z < zones.size(); ++z) clear_rows(device, gradients.keys[z], 0, out.rows());
+    clear_rows(device, gradients.values, 0, out.rows());
+  }
   attention_delta(device, b, view_of(out), out.rows());
   if (bf16 && tiled_attention_backward(device, b, sequences)) return;
   plain_attention_backward(device, b, sequences);
