@@ -57,7 +57,7 @@ class FrozenContext {
   std::shared_ptr<KvPool> pool_;
   KvCache context_;
   Activations activations_;
-  std::vector<KvCache> rows_;   // forks of the context
+  std::vector<KvCache> rows_;  // forks of the context
   FarAttention far_;
   Tensor far_table_, far_rows_, far_past_;  // [pages], [2], [1] I32
   Arena arena_;
