@@ -94,6 +94,7 @@ bool Sequence::score(std::span<const int32_t> ids, std::vector<float>& out, cons
 double Sequence::time_chunk(int64_t place, int64_t rows, bool scored) {
   assert(ids_.empty());
   cache_.reserve(place + rows);
+  for (int32_t page : cache_.pages()) cache_.pool()->touch(page);
   cache_.set_length(place);
   const std::vector<int32_t> ids(static_cast<size_t>(rows), 0);
   std::vector<float> logits(static_cast<size_t>(engine_.config().vocab_size)), log_probs;

@@ -135,6 +135,14 @@ void KvPool::upload(int32_t page, const std::byte* from) {
   device_.upload(memory_ + page * layout_.page_bytes(), from, layout_.page_bytes());
 }
 
+void KvPool::touch(int32_t page) {
+  assert(references(page) == 1);
+  if (!device_.is_host()) return;
+  constexpr int64_t kSystemPage = 4096;
+  std::byte* memory = memory_ + page * layout_.page_bytes();
+  for (int64_t at = 0; at < layout_.page_bytes(); at += kSystemPage) memory[at] = std::byte{0};
+}
+
 KvPages KvPool::pages(int64_t layer, int64_t offset, DType dtype, Tensor table) const {
   return {.memory = memory_ + layer * layout_.layer_bytes() + offset,
           .stride = layout_.page_bytes(),
