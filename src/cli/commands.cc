@@ -30,8 +30,9 @@ std::span<const Command> commands() {
       {"detokenize", "token ids to text", "", "longspan detokenize smollm2 19556 905", define_detokenize},
       {"score", "log-probability of every token of a text, given those before it",
        "JSON: tokens = tokens read; logprobs = natural logs for tokens 1, 2, ... (token 0 has none);\n"
-       "nll = mean of -logprobs over tokens --from, ...; perplexity = exp(nll).",
-       "longspan score smollm2 --file book.txt --position yarn:factor=4", define_score},
+       "nll = mean of -logprobs over tokens --from, ...; perplexity = exp(nll).\n"
+       "--against compares distributions: KL(base, this model) and what else llama.cpp's perplexity tells.",
+       "longspan score smollm2 --file book.txt --cache-type q4_0 --against-cache-type f32", define_score},
       {"attention", "how far back each layer and head looks, as a heat map",
        "reach: beyond it no distance gets the even share of attention. Over the text's second half: median,\n"
        "90 % = distances within which that part of the attention lies; entropy in nats; first token = what\n"

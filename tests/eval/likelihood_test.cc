@@ -4,10 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <numeric>
 
 #include "base/error.h"
 #include "cli/program.h"
+#include "eval/divergence.h"
 
 namespace longspan {
 namespace {
@@ -16,7 +18,7 @@ class Likelihood : public ProgramTest {
  protected:
   void SetUp() override {
     ProgramTest::SetUp();
-    std::string model = tiny_model(256);
+    std::string model = model_ = tiny_model(256);
     // One merge, so that a prompt and a choice can grow together.
     Json tokenizer = parse_json_file(model + "/tokenizer.json");
     Json& vocab = tokenizer["model"]["vocab"];
@@ -61,6 +63,7 @@ class Likelihood : public ProgramTest {
     ADD_FAILURE() << "no " << metric;
   }
 
+  std::string model_;
   std::unique_ptr<Engine> engine_;
 };
 
@@ -215,6 +218,82 @@ TEST(PositionBuckets, BoundsAreTheSameInEveryWindow) {
   EXPECT_EQ(later[0].count, 2);
   EXPECT_EQ(later[1].count, 8);
   EXPECT_EQ(later[1].sum, 16);
+}
+
+TEST_F(Likelihood, DivergenceIsTheSumOverTheVocabulary) {
+  EngineOptions options;
+  options.cache_types = {DType::BF16, DType::BF16};
+  options.compute = Compute::F32;
+  Engine coarse(model_, options);
+  std::string text;
+  for (int i = 0; i < 200; ++i) text += static_cast<char>('a' + (i * i + i / 7) % 26);
+  std::vector<int32_t> ids = ids_of(text);
+  Sequence base(*engine_, 256), other(coarse, 256);
+  std::vector<TokenDivergence> found;
+  constexpr size_t kFrom = 50;
+  ASSERT_TRUE(diverge(base, other, ids, kFrom, found));
+  ASSERT_EQ(found.size(), ids.size() - kFrom);
+
+  Sequence p(*engine_, 256), q(coarse, 256);
+  auto head = std::span(ids).first(ids.size() - 1);
+  p.feed_each(head), q.feed_each(head);
+  double kl_sum = 0, same = 0;
+  for (size_t at = kFrom; at < ids.size(); ++at) {
+    auto log_softmax = [&](std::span<const float> logits) {
+      std::vector<double> out(logits.begin(), logits.end());
+      double sum = 0;
+      for (double x : out) sum += std::exp(x);
+      for (double& x : out) x -= std::log(sum);
+      return out;
+    };
+    std::vector<double> log_p = log_softmax(p.logits_after(at)), log_q = log_softmax(q.logits_after(at));
+    double kl = 0;
+    for (size_t i = 0; i < log_p.size(); ++i) kl += std::exp(log_p[i]) * (log_p[i] - log_q[i]);
+    const TokenDivergence& t = found[at - kFrom];
+    EXPECT_NEAR(t.kl, kl, 1e-5 + 0.01 * kl) << at;
+    EXPECT_NEAR(t.base_logprob, log_p[static_cast<size_t>(ids[at])], 1e-3);
+    EXPECT_NEAR(t.logprob, log_q[static_cast<size_t>(ids[at])], 1e-3);
+    kl_sum += kl;
+    same += t.same_likeliest;
+  }
+  EXPECT_GT(kl_sum, 0);
+  DivergenceSummary s = summarise(found);
+  auto n = static_cast<double>(found.size());
+  EXPECT_EQ(s.tokens, std::ssize(found));
+  EXPECT_NEAR(s.kl, kl_sum / n, 0.01 * kl_sum / n);
+  EXPECT_NEAR(s.same_likeliest, same / n, 1e-12);
+  EXPECT_NEAR(s.nll_change, s.nll - s.base_nll, 1e-6);
+}
+
+TEST_F(Likelihood, NothingDivergesFromItself) {
+  std::vector<int32_t> ids = ids_of("the quick brown fox jumps over the lazy dog");
+  Sequence one(*engine_, 256), two(*engine_, 256);
+  std::vector<TokenDivergence> found;
+  ASSERT_TRUE(diverge(one, two, ids, 1, found));
+  DivergenceSummary s = summarise(found);
+  EXPECT_EQ(s.kl_most, 0);
+  EXPECT_EQ(s.same_likeliest, 1);
+  EXPECT_EQ(s.probability_rms, 0);
+  EXPECT_EQ(s.nll, s.base_nll);
+}
+
+TEST(DivergenceSummary, FiguresOfFourTokens) {
+  // KL 0.1, 0.2, 0.3, 0.4: mean 0.25, standard error sqrt(0.0125 / 3).
+  std::vector<TokenDivergence> tokens;
+  for (int i = 1; i <= 4; ++i)
+    tokens.push_back({.kl = 0.1f * static_cast<float>(i),
+                      .base_logprob = std::log(0.5f),
+                      .logprob = std::log(0.25f),
+                      .same_likeliest = i == 1});
+  DivergenceSummary s = summarise(tokens);
+  EXPECT_NEAR(s.kl, 0.25, 1e-6);
+  EXPECT_NEAR(s.kl_error, std::sqrt(0.0125 / 3), 1e-6);
+  EXPECT_NEAR(s.kl_median, 0.2, 1e-6);
+  EXPECT_NEAR(s.kl_most, 0.4, 1e-6);
+  EXPECT_NEAR(s.nll_change, std::log(2), 1e-6);
+  EXPECT_NEAR(s.nll_error, 0, 1e-6);
+  EXPECT_NEAR(s.same_likeliest, 0.25, 1e-12);
+  EXPECT_NEAR(s.probability_rms, 0.25, 1e-6);
 }
 
 }  // namespace
