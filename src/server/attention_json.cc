@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "documents/place.h"
 
 namespace longspan::server {
 
@@ -25,12 +26,23 @@ Json attended_windows(const Tokenizer& tokenizer, std::span<const int32_t> promp
   std::sort(windows.begin(), windows.end(), [](const Window& a, const Window& b) {
     return a.share != b.share ? a.share > b.share : a.first < b.first;
   });
+  std::string all_text;
+  std::vector<size_t> offsets;  // of each token in the text
+  for (int32_t id : prompt.first(count)) {
+    offsets.push_back(all_text.size());
+    all_text += tokenizer.token_bytes(id);
+  }
+  offsets.push_back(all_text.size());
+  documents::Places places(all_text);
   Json out = Json::array();
   for (size_t i = 0; i < std::min(windows.size(), kMost); ++i) {
-    std::string text;
-    for (int32_t id : prompt.subspan(windows[i].first, std::min(kTokens, count - windows[i].first)))
-      text += tokenizer.token_bytes(id);
-    out.push_back({{"share", windows[i].share}, {"text", valid_utf8(text)}});
+    size_t begin = offsets[windows[i].first], end = offsets[std::min(windows[i].first + kTokens, count)];
+    Json window = {{"share", windows[i].share}, {"text", valid_utf8(all_text.substr(begin, end - begin))}};
+    documents::Place place = places.at(begin);
+    if (!place.file.empty()) window["file"] = valid_utf8(place.file);
+    if (place.page > 0) window["page"] = place.page;
+    if (place.chapter > 0) window["chapter"] = place.chapter;
+    out.push_back(std::move(window));
   }
   return out;
 }

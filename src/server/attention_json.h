@@ -8,8 +8,9 @@
 
 namespace longspan::server {
 
-/// [{"share", "text"}], largest share first: at most 32 windows of 32 tokens of the prompt, each with its
-/// part of the weight of `mass` (attention_mass.h), one number for each token of `prompt`.
+/// [{"share", "text", "file", "page", "chapter"}], largest share first: at most 32 windows of 32 tokens of
+/// the prompt, each with its part of the weight of `mass` (attention_mass.h), one number for each token of
+/// `prompt`, and with what the document's marks say of its place (documents/place.h).
 Json attended_windows(const Tokenizer& tokenizer, std::span<const int32_t> prompt,
                       std::span<const float> mass);
 
