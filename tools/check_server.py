@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Runs the clients that people use against `longspan serve` with a real model: curl, the openai package, lm-eval and
-schemathesis (pip install openai schemathesis "lm-eval[api]"; what is not installed is skipped and said so). Prints a line
+"""Runs the clients that people use against `longspan serve` with a real model: curl, openai, LangChain, lm-eval and
+schemathesis (pip install openai langchain-openai schemathesis "lm-eval[api]"; what is not installed is skipped and said so). Prints a line
 for each check; exit status 1 when one failed.
 
-    tools/check_server.py [--program build/longspan] [--model smollm2] [--only curl,openai,lm-eval,leaving,schemathesis] [--examples 200]
+    tools/check_server.py [--program build/longspan] [--model smollm2] [--only curl,openai,langchain,lm-eval,lm-eval-chat,leaving,schemathesis] [--examples 200]
 """
 import argparse
 import concurrent.futures
@@ -175,6 +175,67 @@ def lm_eval_rows():
     return rows
 
 
+LM_EVAL_CHAT_TASK = """task: seam_chat
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {file}}}}}
+test_split: test
+output_type: generate_until
+doc_to_text: "{{{{question}}}}"
+doc_to_target: "{{{{answer}}}}"
+generation_kwargs: {{until: ["\\n"], do_sample: false, temperature: 0, max_gen_toks: 24}}
+metric_list: [{{metric: exact_match}}]
+"""
+
+
+def with_lm_eval_chat(server):
+    """`local-chat-completions`: its answers are those that curl would get."""
+    rows = [{"question": f"What is the capital of {c}?", "answer": "-"} for c in ("France", "Spain", "Japan", "Egypt", "Peru")]
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (folder / "seam_chat.yaml").write_text(LM_EVAL_CHAT_TASK.format(file=folder / "rows.jsonl"))
+        run = subprocess.run([sys.executable, "-m", "lm_eval", "--model", "local-chat-completions", "--model_args",
+                              f"model={server.facts['model']},base_url={server.url}/v1/chat/completions,num_concurrent=2",
+                              "--tasks", "seam_chat", "--include_path", str(folder), "--output_path", str(folder / "out"),
+                              "--log_samples", "--apply_chat_template"], capture_output=True, text=True)
+        samples = list((folder / "out").rglob("samples_*.jsonl"))
+        check("lm-eval local-chat-completions runs", run.returncode == 0 and len(samples) == 1,
+              run.stderr[-600:] if run.returncode else "")
+        if run.returncode or not samples:
+            return
+        read = [json.loads(line) for line in samples[0].read_text().splitlines()]
+
+    def answer(question):
+        body = {"messages": [{"role": "user", "content": question}], "temperature": 0, "max_tokens": 24, "stop": ["\n"]}
+        return server.post("/v1/chat/completions", body)[1]["choices"][0]["message"]["content"]
+    same = [sample["resps"][0][0].strip() == answer(sample["doc"]["question"]).strip() for sample in read]
+    check("lm-eval's chat answers are the server's", len(same) == len(rows) and all(same), same)
+
+
+def with_langchain(server):
+    """Chat, stream, tools and structured output through langchain-openai, with the server's address and nothing else."""
+    from langchain_openai import ChatOpenAI
+    from pydantic import BaseModel
+    model = ChatOpenAI(model=server.facts["model"], base_url=server.url + "/v1", api_key="none", temperature=0, max_tokens=32)
+    messages = [("system", "You answer in one sentence."), ("human", "What is the capital of France?")]
+    whole = model.invoke(messages)
+    check("langchain invoke", "Paris" in whole.content and whole.usage_metadata["output_tokens"] > 0, whole.content)
+    check("langchain stream equals invoke", "".join(c.content for c in model.stream(messages)) == whole.content)
+    check("langchain batch equals invoke", [a.content for a in model.batch([messages] * 3)] == [whole.content] * 3)
+
+    class City(BaseModel):
+        name: str
+        country: str
+    city = model.with_structured_output(City, method="json_schema").invoke("Which city is the capital of France?")
+    check("langchain structured output", isinstance(city, City), city)
+
+    def get_weather(city: str) -> str:
+        """Weather of a city."""
+        return city
+    called = model.bind_tools([get_weather], tool_choice="required").invoke("Weather in Paris?")
+    check("langchain tools", [c["name"] for c in called.tool_calls] == ["get_weather"], called.tool_calls)
+
+
 def scores_of_program(o, text, context):
     """Sum of log p of the text behind the context, by `longspan score`."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
@@ -265,22 +326,77 @@ def with_leaving(server, o):
           f"{server.figure('answers_total', 'finish=.cancelled.'):.0f} answers were left")
 
 
+def with_kills(o):
+    """kill -9 under load and a new start, `--kills` times with one folder of readings: answers are those of a server that
+    never kept anything, and what was kept is used."""
+    sentences = [s for f in sorted(ROOT.glob("docs/*.md")) for s in f.read_text().split("\n\n") if len(s) > 200]
+    documents = ["\n\n".join(sentences[7 * i:7 * i + 12])[:6000] for i in range(6)]
+
+    def ask(server, i, timeout=300):
+        body = {"prompt": documents[i] + "\n\nIn short:", "max_tokens": 12, "temperature": 0, "ignore_eos": True}
+        request = urllib.request.Request(server.url + "/v1/completions", json.dumps(body).encode(),
+                                         {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=timeout) as reply:
+            return json.loads(reply.read())["choices"][0]["text"]
+    with Server(o.program, o.model, "-q") as server:
+        right = [ask(server, i) for i in range(len(documents))]
+    random, wrong, answered, used = Random(0), 0, 0, 0
+    with tempfile.TemporaryDirectory() as folder:
+        for kill in range(o.kills):
+            server = Server(o.program, o.model, "-q", "--cache-dir", folder, "--pool-tokens", "8192")
+
+            def client(seed):
+                order = Random(seed).sample(range(len(documents)), len(documents))
+                got = []
+                for i in order:
+                    try:
+                        got.append(ask(server, i) == right[i])
+                    except OSError:  # it was killed
+                        break
+                return got
+            with concurrent.futures.ThreadPoolExecutor(3) as pool:
+                clients = [pool.submit(client, 3 * kill + c) for c in range(3)]
+                time.sleep(random.uniform(0.2, o.kill_within))
+                try:
+                    used += server.metric("prompt_tokens_restored_total")
+                except OSError:
+                    pass
+                server.process.kill()
+                server.process.wait()
+                for c in clients:
+                    answered += len(c.result())
+                    wrong += c.result().count(False)
+        leftovers = [f.name for f in Path(folder).iterdir() if f.suffix != ".reading"]
+        with Server(o.program, o.model, "-q", "--cache-dir", folder) as server:
+            wrong += sum(ask(server, i) != right[i] for i in range(len(documents)))
+            last = server.metric("prompt_tokens_restored_total")
+    check(f"{o.kills} kills: no answer differs", wrong == 0 and answered > 0, f"{answered} answers before kills, {wrong} differ")
+    check("kills: what was kept on disk is used", used > 0 and last > 0,
+          f"{used:.0f} tokens before kills, {last:.0f} at the end; other files in the folder: {leftovers[:8]}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", default=str(ROOT / "build" / "longspan"))
     parser.add_argument("--model", default="smollm2")
-    parser.add_argument("--only", default="curl,openai,lm-eval,leaving,schemathesis")
+    parser.add_argument("--only", default="curl,openai,langchain,lm-eval,lm-eval-chat,leaving,schemathesis")
     parser.add_argument("--examples", type=int, default=200)
+    parser.add_argument("--kills", type=int, default=0, help="how often `kills` kills; 0: not")
+    parser.add_argument("--kill-within", type=float, default=6, help="seconds after the start")
     o = parser.parse_args()
-    needs = {"curl": None, "leaving": None, "openai": "openai", "lm-eval": "lm_eval", "schemathesis": "schemathesis"}
+    needs = {"curl": None, "leaving": None, "openai": "openai", "langchain": "langchain_openai", "lm-eval": "lm_eval",
+             "lm-eval-chat": "lm_eval", "schemathesis": "schemathesis"}
     with Server(o.program, o.model, "--max-answer", "64", "--pool-tokens", "12288") as server:
         for name in o.only.split(","):
             if needs[name] and not importlib.util.find_spec(needs[name]):
                 print(f"skip {name}: not installed")
                 continue
-            {"curl": lambda: with_curl(server), "leaving": lambda: with_leaving(server, o), "openai": lambda: with_openai(server), "lm-eval": lambda: with_lm_eval(server, o),
-             "schemathesis": lambda: with_schemathesis(server, o)}[name]()
+            {"curl": lambda: with_curl(server), "leaving": lambda: with_leaving(server, o), "openai": lambda: with_openai(server),
+             "langchain": lambda: with_langchain(server), "lm-eval": lambda: with_lm_eval(server, o),
+             "lm-eval-chat": lambda: with_lm_eval_chat(server), "schemathesis": lambda: with_schemathesis(server, o)}[name]()
         server.flat("all")
+    if o.kills:
+        with_kills(o)
     print(f"{len(FAILED)} failed" if FAILED else "all well")
     return 1 if FAILED else 0
 

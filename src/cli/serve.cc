@@ -81,6 +81,7 @@ int serve(ServeOptions& o) {
   s.cache_limit = o.cache_size > 0 ? o.cache_size : int64_t{20} << 30;
   s.remark = [&o](const std::string& sentence) { remark(o, "{}", sentence); };
   if (o.server.api.model.empty()) o.server.api.model = model_name(o);
+  if (o.seed_given) o.server.api.seed = o.seed;
   server::Server server(engine, o.server);
   std::thread listening([&] { server.listen(); });
   if (o.json)
@@ -90,8 +91,7 @@ int serve(ServeOptions& o) {
                 {"pool_tokens", s.pool_tokens}});
   remark(o, "{} is served at {}: window {} tokens, room for {} tokens of keys and values, {} answers at once",
          o.server.api.model, server.url(), grouped(window), grouped(s.pool_tokens), s.streams);
-  if (o.server.host != "127.0.0.1" && o.server.host != "::1" && o.server.host != "localhost" &&
-      !o.server.keys.required())
+  if (!server::is_loopback(o.server.host) && !o.server.keys.required())
     remark(o, "whoever reaches {} may ask; --api-key-file gives keys", server.url());
   int signal = wait_for_signal();
   remark(o, "closing: waits up to {:.0f} s for answers that are being written", o.drain_s);

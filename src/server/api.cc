@@ -23,6 +23,11 @@ uint64_t random_seed() {
 
 }  // namespace
 
+uint64_t Api::seed_of(const Call& call) const {
+  if (call.seed) return *call.seed;
+  return options_.seed ? *options_.seed : random_seed();
+}
+
 Api::Api(const Engine& engine, Scheduler& scheduler, ApiOptions options)
     : engine_(engine),
       scheduler_(scheduler),
@@ -77,7 +82,7 @@ Api::Taken Api::chat(const Json& request, const std::string& user) {
   int64_t window = scheduler_.options().window;
   if (!call.max_tokens)
     call.max_tokens = std::clamp<int64_t>(window - std::ssize(ids), 1, options_.max_answer);
-  uint64_t seed = call.seed.value_or(random_seed());
+  uint64_t seed = seed_of(call);
   std::vector<AnswerRequest> requests;
   for (int64_t i = 0; i < call.n; ++i) {
     requests.push_back(request_of(call, ids, user));
@@ -110,7 +115,7 @@ Api::Taken Api::complete(const Json& request, const std::string& user) {
                     call.n, call.prompts.size() * static_cast<size_t>(call.n), kMostAnswers),
         "prompt");
   const Tokenizer& tokenizer = engine_.tokenizer();
-  uint64_t seed = call.seed.value_or(random_seed());
+  uint64_t seed = seed_of(call);
   std::vector<AnswerRequest> requests;
   std::vector<std::string> texts;
   for (TextCall::Prompt& prompt : call.prompts) {

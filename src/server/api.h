@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "generate/scheduler.h"
@@ -11,9 +12,10 @@
 namespace longspan::server {
 
 struct ApiOptions {
-  std::string model;          // under which it is asked for
-  int64_t max_answer = 2048;  // tokens of a chat's answer, where the client says nothing
-  double timeout_s = 0;       // of a request; 0: none
+  std::string model;                            // under which it is asked for
+  int64_t max_answer = 2048;                    // tokens of a chat's answer, where the client says nothing
+  double timeout_s = 0;                         // of a request; 0: none
+  std::optional<uint64_t> seed = std::nullopt;  // of requests that name none; default a new one for each
 };
 
 class Api {
@@ -44,6 +46,7 @@ class Api {
 
  private:
   void check_model(const std::string& name) const;
+  uint64_t seed_of(const Call& call) const;
   std::string render(const ChatCall& call, bool add_generation_prompt) const;
   Taken take(const Call& call, std::vector<AnswerRequest> requests, Form form) const;
   AnswerRequest request_of(const Call& call, std::vector<int32_t> prompt, const std::string& user) const;

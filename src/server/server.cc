@@ -76,6 +76,14 @@ std::string host_of_origin(const std::string& origin) {
   return at == std::string::npos ? "" : origin.substr(at + 3);
 }
 
+/// Whether a Host header names an address, or "localhost", which no name server can point elsewhere.
+bool names_an_address(std::string host) {
+  if (host.starts_with('[')) return true;
+  if (size_t colon = host.find(':'); colon != std::string::npos) host.resize(colon);
+  return host == "localhost" || host.ends_with(".localhost") ||
+         (!host.empty() && host.find_first_not_of("0123456789.") == std::string::npos);
+}
+
 std::string bearer(const httplib::Request& request) {
   std::string header = request.get_header_value("Authorization");
   constexpr std::string_view kBearer = "Bearer ";
@@ -103,6 +111,10 @@ const char* status_message(int status) {
 }
 
 }  // namespace
+
+bool is_loopback(const std::string& address) {
+  return address == "localhost" || address == "::1" || address.starts_with("127.");
+}
 
 Server::Server(const Engine& engine, ServerOptions options)
     : options_(std::move(options)),
@@ -156,10 +168,13 @@ void Server::set_common_headers(const httplib::Request& request, httplib::Respon
 
 /// Whether the request may be answered; the response says why not.
 bool Server::admit(const httplib::Request& request, httplib::Response& response) const {
-  // A page of another origin could otherwise make its visitors' browsers ask.
-  std::string origin = request.get_header_value("Origin");
-  bool own = origin.empty() || host_of_origin(origin) == request.get_header_value("Host") ||
-             options_.cors == "*" || options_.cors == origin;
+  // A page of another origin could otherwise make its visitors' browsers ask; one whose name is pointed to
+  // this machine after it was loaded has the same origin (DNS rebinding), but a name where an address would
+  // stand. Servers for other machines may have names, and keys keep such pages out.
+  std::string origin = request.get_header_value("Origin"), host = request.get_header_value("Host");
+  bool trusted = !is_loopback(options_.host) || options_.keys.required() || names_an_address(host);
+  bool own = origin.empty() || (host_of_origin(origin) == host && trusted) || options_.cors == "*" ||
+             options_.cors == origin;
   if (!own) {
     put(response,
         ApiError(403, "invalid_request_error",

@@ -21,6 +21,9 @@ struct ServerOptions {
   std::string cors;  // the origin whose pages may ask, "*" for all; empty: none but our own
 };
 
+/// Whether only this machine reaches a server that listens there.
+bool is_loopback(const std::string& address);
+
 class Server {
  public:
   /// Binds the port. Error when it is taken. The engine must outlive the server.

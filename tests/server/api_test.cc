@@ -342,6 +342,11 @@ TEST_F(ServerTest, PagesOfOthersMayAskWhereTheyAreAllowed) {
   ASSERT_TRUE(friendly.headers.contains("Access-Control-Allow-Origin"));
   auto own = "http://127.0.0.1:" + std::to_string(server_->port());
   EXPECT_EQ(post("/v1/completions", request, {{"Origin", own}}).status, 200);
+  // The same name on both sides is what DNS rebinding looks like: it is not an address of this machine.
+  auto name = "evil.example:" + std::to_string(server_->port());
+  EXPECT_EQ(post("/v1/completions", request, {{"Origin", "http://" + name}, {"Host", name}}).status, 403);
+  auto here = "localhost:" + std::to_string(server_->port());
+  EXPECT_EQ(post("/v1/completions", request, {{"Origin", "http://" + here}, {"Host", here}}).status, 200);
   auto preflight = client().Options("/v1/completions", {{"Origin", "https://friend.example"}});
   ASSERT_TRUE(preflight);
   EXPECT_EQ(preflight->status, 204);
