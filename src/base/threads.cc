@@ -30,6 +30,12 @@ int physical_cores() {
 void set_threads(int n) { omp_set_num_threads(std::max(1, n)); }
 int threads() { return omp_get_max_threads(); }
 
+void release_helpers() {
+  int n = threads();
+  omp_pause_resource_all(omp_pause_hard);
+  set_threads(n);
+}
+
 void parallel_for(int64_t n, const std::function<void(int64_t)>& body) {
   std::exception_ptr error;
   std::atomic<bool> failed{false};

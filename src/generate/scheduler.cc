@@ -26,7 +26,7 @@ int64_t Histogram::count() const {
 Scheduler::Scheduler(const Engine& engine, SchedulerOptions options)
     : engine_(engine), options_(std::move(options)), page_limit_(pages_for(options_.pool_tokens)) {
   figures_.pages = page_limit_;
-  // Threads of OpenMP belong to the thread that starts them.
+  release_helpers();  // from now on another thread computes
   thread_ = std::thread([this, n = threads()] {
     set_threads(n);
     SchedulerWorker(*this).run();

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -49,6 +50,30 @@ TEST_F(Threads, AnExceptionArrivesAndStopsWhatHasNotBegun) {
     }
     EXPECT_LT(ran, 100000);
   }
+}
+
+/// Threads of this process that the system knows.
+int64_t living() {
+  return std::distance(std::filesystem::directory_iterator("/proc/self/task"),
+                       std::filesystem::directory_iterator());
+}
+
+TEST_F(Threads, HelpersEndAndComeBack) {
+  set_threads(4);
+  parallel_for(100, [](int64_t) {});
+  ASSERT_GE(living(), 4);
+  int64_t others = living() - 4;
+  release_helpers();
+  // The system may take a moment to forget threads that have ended.
+  for (int i = 0; i < 1000 && living() > 1 + others; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_EQ(living(), 1 + others);
+  EXPECT_EQ(threads(), 4);
+  std::atomic<int64_t> sum = 0;
+  parallel_for(100, [&](int64_t i) { sum += i; });
+  EXPECT_EQ(sum, 4950);
+  EXPECT_GE(living(), 4);
+  release_helpers();
 }
 
 TEST_F(Threads, PhysicalCoresArePlausible) { EXPECT_GE(physical_cores(), 1); }
