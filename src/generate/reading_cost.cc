@@ -33,16 +33,17 @@ ReadingCost ReadingTimes::cost() const {
 }
 
 ReadingTimes measure_reading(Sequence& sequence, int64_t tokens, bool scored) {
-  constexpr int64_t kFarthest = 65536, kWarmUp = 16, kTwice = 100;  // tokens, tokens, chunks
-  constexpr double kWeight = 4;                                     // chunks that are read soon outweigh it
+  constexpr int64_t kFarthest = 65536, kWarmUp = 16, kThrice = 100;  // tokens, tokens, chunks
+  constexpr double kWeight = 4;                                      // chunks that are read soon outweigh it
   ReadingTimes times;
   int64_t chunk = sequence.chunk();
   if (tokens < kMeasuredChunks * chunk) return times;
   sequence.time_chunk(0, kWarmUp, scored);  // packs the weights
   auto time = [&](int64_t at) {
-    double seconds = sequence.time_chunk(at, chunk, scored);
-    if (tokens >= kTwice * chunk) seconds = std::min(seconds, sequence.time_chunk(at, chunk, scored));
-    times.add(at, at + chunk, seconds, kWeight);
+    std::vector<double> taken(tokens >= kThrice * chunk ? 3 : 1);
+    for (double& seconds : taken) seconds = sequence.time_chunk(at, chunk, scored);
+    std::sort(taken.begin(), taken.end());
+    times.add(at, at + chunk, taken[taken.size() / 2], kWeight);
   };
   int64_t middle = (tokens - chunk) / 2, place = std::min(middle, kFarthest);
   time(place);

@@ -36,11 +36,11 @@ class ReadingTimes {
 
 /// Measures a chunk in the middle of a text of `tokens` tokens, whose cost is that of the mean token, or
 /// nearer to the beginning where the text is so long that this would take too much time, and then one at the
-/// beginning as well. From 100 chunks on each is timed twice and the faster counts, so that what another
-/// program does at that moment is not taken for the speed of an hour. The keys before the chunk are those
-/// that memory happens to hold, all of it touched; the sequence must be empty and declared for that length,
-/// and is empty again afterwards. `scored`: with the logits of all tokens. Nothing is measured of a text of
-/// less than kMeasuredChunks chunks.
+/// beginning as well. From 100 chunks on each is timed three times and the median counts, so that what
+/// another program does at that moment is not taken for the speed of an hour. The keys before the chunk are
+/// those of one page of made-up tokens over and over; the sequence must be empty and declared for that
+/// length, and is empty again afterwards. `scored`: with the logits of all tokens. Nothing is measured of a
+/// text of less than kMeasuredChunks chunks.
 ReadingTimes measure_reading(Sequence& sequence, int64_t tokens, bool scored);
 constexpr int64_t kMeasuredChunks = 8;
 

@@ -48,9 +48,9 @@ class Sequence {
   /// reading.
   double head_seconds() const { return head_seconds_; }
 
-  /// Seconds of a pass over `rows` tokens behind `place` others, whose keys and values are whatever the
-  /// memory holds; with the logits of all rows when `scored`. The sequence must be empty, and is empty
-  /// afterwards.
+  /// Seconds of a pass over `rows` tokens behind `place` others, whose keys and values are those of one page
+  /// of made-up tokens over and over; with the logits of all rows when `scored`. The sequence must be empty,
+  /// and is empty afterwards.
   double time_chunk(int64_t place, int64_t rows, bool scored);
   /// Tokens of a pass, at most.
   int64_t chunk() const { return buffers_.rows; }

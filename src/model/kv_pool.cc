@@ -119,10 +119,15 @@ void KvPool::release(int32_t page) {
 }
 
 int32_t KvPool::copy_of(int32_t page) {
-  int32_t copy = take();
+  int32_t own = take();
+  copy(page, own);
+  return own;
+}
+
+void KvPool::copy(int32_t from, int32_t to) {
+  assert(references(from) > 0 && references(to) == 1);
   int64_t bytes = layout_.page_bytes();
-  device_.copy(memory_ + copy * bytes, memory_ + page * bytes, bytes);
-  return copy;
+  device_.copy(memory_ + to * bytes, memory_ + from * bytes, bytes);
 }
 
 void KvPool::download(std::byte* to, int32_t page) const {
@@ -133,14 +138,6 @@ void KvPool::download(std::byte* to, int32_t page) const {
 void KvPool::upload(int32_t page, const std::byte* from) {
   assert(references(page) == 1);
   device_.upload(memory_ + page * layout_.page_bytes(), from, layout_.page_bytes());
-}
-
-void KvPool::touch(int32_t page) {
-  assert(references(page) == 1);
-  if (!device_.is_host()) return;
-  constexpr int64_t kSystemPage = 4096;
-  std::byte* memory = memory_ + page * layout_.page_bytes();
-  for (int64_t at = 0; at < layout_.page_bytes(); at += kSystemPage) memory[at] = std::byte{0};
 }
 
 KvPages KvPool::pages(int64_t layer, int64_t offset, DType dtype, Tensor table) const {

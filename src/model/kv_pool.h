@@ -67,13 +67,12 @@ class KvPool {
   void release(int32_t page);
   /// A page with one reference and the contents of `page`.
   int32_t copy_of(int32_t page);
+  /// The contents of one page into another, which has one reference.
+  void copy(int32_t from, int32_t to);
 
   /// The page_bytes() of a page, between the host and the device: for files.
   void download(std::byte* to, int32_t page) const;
   void upload(int32_t page, const std::byte* from);
-  /// Makes a page with one reference cost what a written one costs to read: on the host, memory that nobody
-  /// has written is one page of zeros, which the processor's cache holds. Its contents are lost.
-  void touch(int32_t page);
 
   int64_t limit() const { return limit_; }
   int64_t taken() const { return taken_; }

@@ -2,7 +2,6 @@
 #include "model/kv_pool.h"
 
 #include <gtest/gtest.h>
-#include <sys/mman.h>
 
 #include <set>
 
@@ -48,28 +47,18 @@ TEST(KvPool, PagesOfLayersDoNotOverlap) {
   EXPECT_EQ(end - ranges.begin()->first, 4 * p->layout().page_bytes());
 }
 
-/// Pages of the system, of those that lie wholly in [at, at + bytes), that are in memory.
-int64_t resident(std::byte* at, int64_t bytes) {
-  constexpr uintptr_t kSystemPage = 4096;
-  uintptr_t first = (reinterpret_cast<uintptr_t>(at) + kSystemPage - 1) / kSystemPage * kSystemPage;
-  uintptr_t count = (reinterpret_cast<uintptr_t>(at) + static_cast<uintptr_t>(bytes) - first) / kSystemPage;
-  std::vector<unsigned char> in_memory(count);
-  EXPECT_EQ(::mincore(reinterpret_cast<void*>(first), count * kSystemPage, in_memory.data()), 0);
-  int64_t sum = 0;
-  for (unsigned char flags : in_memory) sum += flags & 1;
-  return sum;
-}
-
-TEST(KvPool, TouchedPagesAreInMemoryAndOthersNeedNotBe) {
-  constexpr int64_t kPages = 400;  // 75 MiB: large pages of the system cannot hide all of it
-  auto p = pool(kPages, {DType::F32, DType::F32});
-  int64_t bytes = p->layout().page_bytes();
-  int32_t first = p->take(), second = p->take();
-  Tensor table = host_matrix(&first, DType::I32, 1, 1);
-  std::byte* memory = p->keys(0, 0, table).memory;
-  EXPECT_LT(resident(memory, kPages * bytes), kPages * bytes / 4096 / 2);
-  p->touch(second);
-  EXPECT_GE(resident(memory + second * bytes, bytes), bytes / 4096 - 1);
+TEST(KvPool, CopiesAPageIntoAnother) {
+  auto p = pool(3);
+  int32_t pages[] = {p->take(), p->take(), p->take()};
+  auto bytes = static_cast<size_t>(p->layout().page_bytes());
+  std::vector<std::byte> first(bytes), found(bytes);
+  for (size_t i = 0; i < bytes; ++i) first[i] = static_cast<std::byte>(i * i >> 3);
+  p->upload(pages[0], first.data());
+  p->copy(pages[0], pages[2]);
+  p->download(found.data(), pages[2]);
+  EXPECT_EQ(found, first);
+  p->download(found.data(), pages[1]);
+  EXPECT_EQ(found, std::vector<std::byte>(bytes));
 }
 
 TEST(KvCache, TakesPagesAsItGrowsAndGivesThemBack) {
