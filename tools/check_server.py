@@ -232,7 +232,8 @@ def with_langchain(server):
     def get_weather(city: str) -> str:
         """Weather of a city."""
         return city
-    called = model.bind_tools([get_weather], tool_choice="required").invoke("Weather in Paris?")
+    caller = ChatOpenAI(model=server.facts["model"], base_url=server.url + "/v1", api_key="none", temperature=0, max_tokens=64)
+    called = caller.bind_tools([get_weather], tool_choice="required").invoke("Weather in Paris?")
     check("langchain tools", [c["name"] for c in called.tool_calls] == ["get_weather"], called.tool_calls)
 
 
