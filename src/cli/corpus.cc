@@ -343,6 +343,9 @@ void define_synth(CLI::App& app, CorpusOptions& o) {
         "share of hidden facts with one to three of the same form about others; default 0");
   share("--natural-share", job.natural_share,
         "share of facts that are sentences of the --questions' articles (English); default 0");
+  share(
+      "--sentence-share", job.sentence_share,
+      "share of questions of facts and reading that ask for a sentence; default 0.2, the others: few words");
   app.add_option("--seed", job.seed, "record k depends on it and on k; default 1");
   app.add_option("-o,--out", o.out, "JSONL to write, compressed if its name ends in .zst")->required();
   app.add_option("-t,--threads", o.threads, "threads; default the physical cores")

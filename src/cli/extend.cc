@@ -69,7 +69,7 @@ int write(const ExtendOptions& o, const Checkpoint& checkpoint, const ModelConfi
   for (const std::string& sentence : remarks) remark(o, "{}", sentence);
   // Read back as the next reader will see it, which proves that it can be read.
   ModelConfig written = read_config(open_checkpoint(o.out));
-  int64_t window = extended_context(written.position);
+  int64_t window = o.to > 0 ? o.to : extended_context(written.position);
   if (o.json) {
     print_json({{wants_gguf(o) ? "file" : "directory", o.out},
                 {"position", describe(written.position)},
@@ -101,7 +101,7 @@ int merge(const ExtendOptions& o) {
   model.weights = load_weights(checkpoint, model.config, *model.device);
   const ModelConfig config = model.config;  // of the base: an adapter may separate its embedding and head
   ModelWish wish;
-  wish.directory = o.out, wish.type = wished_type(o);
+  wish.directory = o.out, wish.type = wished_type(o), wish.window = o.to;
   wish.replaced = load_adapter(o.adapter, model);
   Arena memory;
   for (NamedTensor& t : merged_weights(model, memory)) wish.replaced.push_back(std::move(t));
@@ -145,6 +145,9 @@ Run define_merge(CLI::App& app) {
   add_model_argument(app, *o);
   app.add_option("ADAPTER", o->adapter, "directory of the adapter, as `longspan train` writes it")
       ->required();
+  app.add_option("--to", o->to,
+                 "window to promise, tokens, where the adapter's positions have none of their own")
+      ->transform(whole_number(1, int64_t{1} << 40));
   add_type_option(app, *o, "f32, f16, bf16; default the model's own, bf16 from GGUF");
   add_shared_options(app, *o);
   return [o] { return merge(*o); };

@@ -31,6 +31,11 @@ std::string SynthMaker::reply(const std::string& variant, const std::string& x) 
   return fill(any(phrases(kind + variant, language).answers), {{"x", x}});
 }
 
+SynthTurn SynthMaker::turn(std::string question, std::string bare, std::string sentence) {
+  if (random.uniform() >= job.sentence_share) return {std::move(question), std::move(bare)};
+  return {fill(any(phrases("sentence", language).questions), {{"x", question}}), std::move(sentence)};
+}
+
 std::vector<const SourceText*> SynthMaker::texts(const std::string& needs) const {
   std::vector<const SourceText*> found;
   for (const SourceText& text : sources.of(needs))

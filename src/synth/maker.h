@@ -42,6 +42,9 @@ struct SynthMaker {
   /// Draws a question or an answer of `kind` + `variant` ("", ".reverse", ...) and puts x in.
   std::string ask(const std::string& variant, const std::string& x);
   std::string reply(const std::string& variant, const std::string& x);
+  /// A question of `facts` or `reading` with its bare answer, or with the request for a sentence and that
+  /// sentence.
+  SynthTurn turn(std::string question, std::string bare, std::string sentence);
   std::string open() { return any(phrases(kind, language).openings); }
   /// The texts of an input that are in the record's language.
   std::vector<const SourceText*> texts(const std::string& needs) const;

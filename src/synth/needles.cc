@@ -80,7 +80,6 @@ struct Fact {
 /// What a record of facts has so far.
 struct FactsDraft {
   SynthMaker& m;
-  bool bare = false;  // answers are bare, not sentences
   std::vector<SynthTurn> turns{};
   std::vector<Fact> facts{};
   std::set<std::string> asked{};  // two facts with the same question would give it two answers
@@ -96,7 +95,8 @@ struct FactsDraft {
     if (!asked.insert(fill(row.questions[0], slots)).second) return false;
     hide(fill(row.fact, slots), asks ? m.depth() : m.random.uniform(), asks);
     if (asks)
-      turns.push_back({fill(m.any(row.questions), slots), fill(bare ? row.answer : row.sentence, slots)});
+      turns.push_back(
+          m.turn(fill(m.any(row.questions), slots), fill(row.answer, slots), fill(row.sentence, slots)));
     return true;
   }
 
@@ -104,7 +104,7 @@ struct FactsDraft {
     const NaturalFact& fact = m.sources.natural[m.random.below(m.sources.natural.size())];
     if (!asked.insert(fact.question).second) return;
     hide(fact.passage, m.depth(), true);
-    turns.push_back({fact.question, bare ? fact.answer : fact.sentence});
+    turns.push_back(m.turn(fact.question, fact.answer, fact.sentence));
   }
 
   /// The same sentence about others: half of them keep all but one of the names by which it is asked for.
@@ -134,9 +134,7 @@ struct FactsDraft {
 
 SynthDraft make_facts(SynthMaker& m) {
   auto rows = rows_of(fact_templates(), m.language);
-  const auto& openings = phrases(m.kind, m.language).openings;
-  size_t opening = m.random.below(openings.size());
-  FactsDraft all{.m = m, .bare = opening % 2 == 1};
+  FactsDraft all{.m = m};
   bool natural = m.language == "en" && m.job.natural_share > 0;
   while (!all.full()) {
     if (natural && m.random.uniform() < m.job.natural_share) {
@@ -149,7 +147,7 @@ SynthDraft make_facts(SynthMaker& m) {
     if (!all.add(row, slots, true)) continue;
     if (m.job.sister_share > 0 && m.random.uniform() < m.job.sister_share) all.add_sisters(row, slots);
   }
-  SynthDraft draft{.opening = openings[opening], .context = "", .turns = std::move(all.turns)};
+  SynthDraft draft{.opening = m.open(), .context = "", .turns = std::move(all.turns)};
   std::vector<Insert> inserts;
   for (const Fact& fact : all.facts) inserts.push_back(fact.insert);
   draft.context = haystack_with(m, inserts);
@@ -163,9 +161,7 @@ SynthDraft make_facts(SynthMaker& m) {
 }
 
 SynthDraft make_reading(SynthMaker& m) {
-  const auto& openings = phrases(m.kind, m.language).openings;
-  size_t opening = m.random.below(openings.size());
-  SynthDraft draft{.opening = openings[opening], .context = "", .turns = {}};
+  SynthDraft draft{.opening = m.open(), .context = "", .turns = {}};
   draft.context = stripped(joined(stretch(m, m.texts("documents"), m.context_tokens)));
   auto size = static_cast<double>(draft.context.size());
   std::array<std::vector<ReadingQuestion>, kReadingKinds> by_kind;
@@ -189,8 +185,8 @@ SynthDraft make_reading(SynthMaker& m) {
     const ReadingQuestion& q = by_kind[k][static_cast<size_t>(best)];
     std::string question =
         q.kind == ReadingKind::Speaker ? m.ask(".speaker", q.question) : m.ask("", q.question);
-    draft.turns.push_back(
-        {std::move(question), opening % 2 == 1 ? q.answer : q.sentence, static_cast<double>(q.at) / size});
+    draft.turns.push_back(m.turn(std::move(question), q.answer, q.sentence));
+    draft.turns.back().depth = static_cast<double>(q.at) / size;
   }
   return draft;
 }

@@ -92,7 +92,8 @@ std::vector<std::pair<std::string, double>> checked_mix(const SynthJob& job, con
   for (auto [name, value] : {std::pair{"far weight", job.far_weight},
                              {"front share", job.front_share},
                              {"sister share", job.sister_share},
-                             {"natural share", job.natural_share}})
+                             {"natural share", job.natural_share},
+                             {"sentence share", job.sentence_share}})
     if (!(value >= 0 && value <= 1)) fail("{} must be 0 to 1, not {}", name, value);
   if (job.natural_share > 0 && sources.natural.empty())
     fail("natural facts need English articles with questions whose answers they quote; give --questions");

@@ -46,6 +46,10 @@ struct SynthJob {
   // half of them asked for, half only there to be told apart.
   double sister_share = 0;
   double natural_share = 0;  // of the facts, sentences of the questions' articles
+  // Of the questions of `facts` and `reading`, those that ask for a sentence; the others are answered in as
+  // few words as there are. A model that is not told which of the two is wanted learns to repeat the
+  // question.
+  double sentence_share = 0.2;
   int64_t records = 100;
   uint64_t seed = 1;
   std::string encoding = {};  // of the files; "": recognised

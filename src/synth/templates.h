@@ -29,8 +29,8 @@ struct ListTemplate {
 };
 const std::vector<ListTemplate>& list_templates();
 
-/// The wording of a kind of record. Openings precede the context; for the kind "facts", openings with an odd
-/// index ask for bare answers and those with an even index for sentences.
+/// The wording of a kind of record; openings precede the context. The questions of the kind "sentence" are
+/// requests to answer {x} in a sentence: they stand with the question, since the opening is far away.
 struct Phrases {
   std::string kind;
   std::string language;

@@ -37,7 +37,7 @@ const std::map<std::string, std::string> kFrozen = {
     {"compare",
      "MODEL --chat-template --file --lengths --methods --passkeys --tail --windows -o" + kEngine + kOutput},
     {"bench", "MODEL -d -n -p -r" + kEngine + kOutput},
-    {"merge", "MODEL ADAPTER -o --threads --type" + kOutput},
+    {"merge", "MODEL ADAPTER -o --threads --to --type" + kOutput},
     {"train", "RECIPE --check --device --resume --set --threads" + kOutput},
 };
 

@@ -133,6 +133,14 @@ TEST_F(Train, ARecipeLeavesAllThatItPromises) {
   EXPECT_EQ(merged.status, 0) << merged.err;
   EXPECT_EQ(read_file(dir_ / "by-hand" / "model.safetensors"),
             read_file(dir_ / "run" / "merged" / "model.safetensors"));
+  // Positions without a window of their own need to be told which one to promise.
+  fs::copy(adapter, dir_ / "zones");
+  write("zones/longspan.json", R"({"position": "rerope:window=32"})");
+  std::string zones = (dir_ / "zones").string(), out = (dir_ / "zones-merged").string();
+  EXPECT_NE(run({"merge", base, zones, "-o", out}).err.find("--to"), std::string::npos);
+  Outcome promised = run({"merge", base, zones, "-o", out, "--to", "1k", "--json"});
+  EXPECT_EQ(promised.status, 0) << promised.err;
+  EXPECT_EQ(promised.json()["window"], 1024);
   Outcome ask = run({"ask", base, "--adapter", adapter, "--file", write("doc", "a fox and a dog"), "who?",
                      "-n", "3", "--json"});
   EXPECT_EQ(ask.status, 0) << ask.err;

@@ -87,7 +87,8 @@ TEST_F(SynthFacts, NaturalFactsArePassagesOfArticles) {
        {"windmill", leaning, alone + " It burned down twice. " + leaning}},
       {"Who bought the ruins of the mill?", {"the town of Varel", later, later}}};
   std::set<std::string> seen;
-  for (const Json& record : written(job, 8)) {
+  job.sentence_share = 0;
+  for (const Json& record : written(job, 24)) {
     std::set<std::string> passages;
     std::string first = record["messages"][0]["content"].get<std::string>();
     for (size_t i = 0; i < 4; i += 2) {
@@ -96,7 +97,7 @@ TEST_F(SynthFacts, NaturalFactsArePassagesOfArticles) {
       ASSERT_TRUE(expected.contains(question)) << question;
       const auto& [answer, sentence, passage] = expected.at(question);
       std::string got = record["messages"][i + 1]["content"].get<std::string>();
-      EXPECT_TRUE(got == answer || got == sentence) << got;
+      EXPECT_EQ(got, answer);
       EXPECT_GE(count(first, passage), 1u);
       passages.insert(passage), seen.insert(question);
     }
@@ -105,6 +106,17 @@ TEST_F(SynthFacts, NaturalFactsArePassagesOfArticles) {
     EXPECT_EQ(masked, passages);
   }
   EXPECT_EQ(seen.size(), expected.size());
+  // With a request for a sentence, the sentence.
+  job.sentence_share = 1;
+  for (const Json& record : written(job, 4))
+    for (size_t i = 0; i < 4; i += 2) {
+      std::string asked = record["messages"][i]["content"].get<std::string>();
+      auto row = std::find_if(expected.begin(), expected.end(),
+                              [&](const auto& r) { return asked.find(r.first) != std::string::npos; });
+      ASSERT_NE(row, expected.end()) << asked;
+      EXPECT_NE(asked.find("sentence", asked.rfind("\n\n") + 1), std::string::npos) << asked;
+      EXPECT_EQ(record["messages"][i + 1]["content"], row->second.sentence);
+    }
   job.questions = {};
   EXPECT_NE(fault(job).find("natural facts need"), std::string::npos);
 }
