@@ -1,5 +1,6 @@
 #include "cli/model_sources.h"
 
+#include "base/compressed.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -72,8 +73,12 @@ fs::path cached_adapter(const AdaptedSource& source) { return cache_dir() / sour
 void unpack_adapter(const AdaptedSource& source) {
   fs::path folder = cached_adapter(source);
   fs::create_directories(folder);
-  for (const std::string& file : resource_names(source.resource))
-    write_file_atomic(folder / fs::path(file).filename(), std::string(resource(file)));
+  for (const std::string& file : resource_names(source.resource)) {
+    std::string_view bytes = resource(file);
+    bool packed = is_packed(bytes);
+    fs::path target = folder / (packed ? content_name(file) : fs::path(file)).filename();
+    write_file_atomic(target, packed ? unpack(bytes, file) : std::string(bytes));
+  }
 }
 
 fs::path adapter_of(const std::string& model) {

@@ -37,7 +37,7 @@ const AdaptedSource* find_adapted_source(const std::string& name);
 std::vector<std::string> adapted_names();
 /// CACHE/NAME/adapter.
 std::filesystem::path cached_adapter(const AdaptedSource& source);
-/// Writes the adapter's files, each under its final name once it is whole.
+/// Writes the adapter's files, compressed ones without their ending, each under its final name once it is whole.
 void unpack_adapter(const AdaptedSource& source);
 /// The adapter that a model's name brings along, "" for most. Error when it has not been fetched yet.
 std::filesystem::path adapter_of(const std::string& model);

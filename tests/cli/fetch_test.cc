@@ -1,4 +1,5 @@
 // fetch with a python3 that the tests put into the PATH in place of the real one.
+#include "base/compressed.h"
 #include "base/resource.h"
 #include "cli/model_sources.h"
 #include "cli/program.h"
@@ -60,6 +61,10 @@ TEST_F(Fetch, AnAdapterThatTheProgramCarriesIsUnpacked) {
   EXPECT_EQ(cached_adapter(fake), dir_ / "cache" / "fake" / "adapter");
   for (const char* file : {"en.toml", "zh.toml"})
     EXPECT_EQ(read_file(cached_adapter(fake) / file), resource(std::string("synth/") + file));
+  AdaptedSource packed{"packed", "smollm2", "jieba/", "MIT"};
+  unpack_adapter(packed);
+  EXPECT_EQ(read_file(cached_adapter(packed) / "dict.txt"),
+            unpack(resource("jieba/dict.txt.zst"), "dict.txt.zst"));
   ::unsetenv("LONGSPAN_CACHE");
 }
 
