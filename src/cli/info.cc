@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/model_sources.h"
 #include "cli/output.h"
+#include "model/adapter_files.h"
 #include "model/memory.h"
 #include "model/model_files.h"
 #include "position/stretch.h"
@@ -24,6 +25,9 @@ struct FrequencyOptions : Options {
 /// `length`: what a factor that --position leaves to the length follows; 0: the trained window.
 ModelConfig config_of(const Checkpoint& checkpoint, const Options& o, int64_t length) {
   ModelConfig config = read_config(checkpoint);
+  if (std::filesystem::path adapter = adapter_of(o.model); !adapter.empty())
+    if (std::string own = adapter_position(adapter); !own.empty())
+      config.position = parse_position(own, config.position);
   if (needs_length(o.position) && length == 0) length = config.position.trained_context;
   if (!o.position.empty()) config.position = stretch_method(o.position, config.position, length).position;
   for (const std::string& sentence : config.position.assumed) remark(o, "{}", sentence);

@@ -46,25 +46,21 @@ const ModelSource* find_model_source(const std::string& name) {
 
 namespace {
 
-/// A row counts where the adapter is among the resources.
 constexpr AdaptedSource kAdapted[] = {
     {"smollm2-256k", "smollm2", "adapters/smollm2-256k/", "Apache-2.0"},
 };
-
-bool carried(const AdaptedSource& source) { return !resource_names(source.resource).empty(); }
 
 }  // namespace
 
 const AdaptedSource* find_adapted_source(const std::string& name) {
   for (const AdaptedSource& source : kAdapted)
-    if (name == source.name && carried(source)) return &source;
+    if (name == source.name) return &source;
   return nullptr;
 }
 
 std::vector<std::string> adapted_names() {
   std::vector<std::string> names;
-  for (const AdaptedSource& source : kAdapted)
-    if (carried(source)) names.emplace_back(source.name);
+  for (const AdaptedSource& source : kAdapted) names.emplace_back(source.name);
   return names;
 }
 

@@ -31,13 +31,14 @@ struct AdaptedSource {
   const char* resource;  // folder below resources/ that holds the adapter's files (PEFT)
   const char* licence;   // of the adapter
 };
-/// Null when the name is unknown, or when the program was built without its adapter.
+/// Null when the name is unknown.
 const AdaptedSource* find_adapted_source(const std::string& name);
 /// The names that find_adapted_source knows.
 std::vector<std::string> adapted_names();
 /// CACHE/NAME/adapter.
 std::filesystem::path cached_adapter(const AdaptedSource& source);
-/// Writes the adapter's files, compressed ones without their ending, each under its final name once it is whole.
+/// Writes the adapter's files, compressed ones without their ending, each under its final name once it is
+/// whole.
 void unpack_adapter(const AdaptedSource& source);
 /// The adapter that a model's name brings along, "" for most. Error when it has not been fetched yet.
 std::filesystem::path adapter_of(const std::string& model);

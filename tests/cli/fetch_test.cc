@@ -1,6 +1,7 @@
 // fetch with a python3 that the tests put into the PATH in place of the real one.
 #include "base/compressed.h"
 #include "base/resource.h"
+#include "cli/digest.h"
 #include "cli/model_sources.h"
 #include "cli/program.h"
 
@@ -68,15 +69,46 @@ TEST_F(Fetch, AnAdapterThatTheProgramCarriesIsUnpacked) {
   ::unsetenv("LONGSPAN_CACHE");
 }
 
-TEST_F(Fetch, AModelWithAnAdapterIsListedWhereTheProgramCarriesIt) {
-  bool carried = !resource_names("adapters/smollm2-256k/").empty();
-  EXPECT_EQ(find_adapted_source("smollm2-256k") != nullptr, carried);
-  EXPECT_EQ(adapted_names(), carried ? std::vector<std::string>{"smollm2-256k"} : std::vector<std::string>{});
+TEST_F(Fetch, AModelWithAnAdapterIsListed) {
+  ASSERT_NE(find_adapted_source("smollm2-256k"), nullptr);
+  EXPECT_EQ(adapted_names(), std::vector<std::string>{"smollm2-256k"});
   EXPECT_EQ(find_adapted_source("smollm2"), nullptr);
   EXPECT_EQ(adapter_of("smollm2"), "");
   Outcome r = run({"fetch", "smollm2-256"});
   EXPECT_EQ(r.status, 1);
-  EXPECT_EQ(r.err.find("smollm2-256k") != std::string::npos, carried) << r.err;
+  EXPECT_NE(r.err.find("smollm2-256k"), std::string::npos) << r.err;
+  Outcome absent = run({"info", "smollm2-256k"});
+  EXPECT_EQ(absent.status, 1);
+  EXPECT_NE(absent.err.find("longspan fetch smollm2-256k"), std::string::npos) << absent.err;
+}
+
+/// Needs the real model, as `make test` has fetched it.
+TEST_F(Fetch, SlowRealModelAndItsAdapterAreOneName) {
+  fs::path real = cached_model(*find_model_source("smollm2"));
+  if (!fs::exists(real)) GTEST_SKIP() << "run `longspan fetch smollm2` first";
+  Outcome fetched = run({"fetch", "smollm2-256k", "--from", real.string(), "--json"});
+  ASSERT_EQ(fetched.status, 0) << fetched.err;
+  fs::path adapter = fetched.json()["adapter"].get<std::string>();
+  EXPECT_EQ(sha256_of(adapter / "adapter_model.safetensors"),
+            "9b65b4a4797441584e84a56e0be3fa20331d0feed309701c23a53642b77be623");
+  Outcome info = run({"info", "smollm2-256k", "--json"});
+  ASSERT_EQ(info.status, 0) << info.err;
+  EXPECT_EQ(info.json()["position"], "rerope:base=100000,log_n=1,original=8192,window=2048");
+  Outcome merged =
+      run({"merge", "smollm2", adapter.string(), "--to", "256k", "-o", (dir_ / "merged").string()});
+  EXPECT_EQ(merged.status, 0) << merged.err;
+  std::string text = write("note", "The lighthouse of Skarholm was painted magenta. It rained on the quay.");
+  auto nll = [&](const std::vector<std::string>& model) {
+    std::vector<std::string> arguments = {"score", "--file", text, "--json", "--compute", "f32"};
+    arguments.insert(arguments.begin() + 1, model.begin(), model.end());
+    Outcome r = run(arguments);
+    EXPECT_EQ(r.status, 0) << r.err;
+    return r.json()["nll"].get<double>();
+  };
+  double trained = nll({"smollm2-256k"});
+  EXPECT_EQ(trained, nll({"smollm2", "--adapter", adapter.string()}));
+  EXPECT_NE(trained, nll({"smollm2"}));
+  EXPECT_NEAR(trained, nll({(dir_ / "merged").string()}), 0.02);  // merged weights are rounded to BF16
 }
 
 /// Needs the real model, as `make test` has fetched it.
