@@ -25,35 +25,6 @@ struct AskOptions : Options {
   SamplingOptions sampling;
 };
 
-/// A line of --questions: the question itself, or a JSON object with "question".
-std::string question_of(const std::string& line, const std::string& where) {
-  if (!line.starts_with('{')) return line;
-  Json record = parse_json(line, where);
-  auto found = record.find("question");
-  if (found == record.end() || !found->is_string())
-    fail("{}: the object has no text under \"question\"", where);
-  return found->get<std::string>();
-}
-
-std::vector<std::string> read_questions(const AskOptions& o) {
-  const std::string& file = o.question_file;
-  std::vector<std::string> questions;
-  std::string text = documents::read_document(std::filesystem::path(file), o.encoding).text;
-  int64_t number = 0;
-  for (size_t at = 0; at < text.size();) {
-    size_t end = std::min(text.find('\n', at), text.size()), first = text.find_first_not_of(" \t\r", at);
-    ++number;
-    if (first < end) {
-      size_t last = text.find_last_not_of(" \t\r", end - 1);
-      questions.push_back(
-          question_of(text.substr(first, last + 1 - first), fmt::format("{}, line {}", file, number)));
-    }
-    at = end + 1;
-  }
-  if (questions.empty()) fail("{}: holds no question", file);
-  return questions;
-}
-
 /// One for each question.
 Prompts question_prompts(Engine& engine, const AskOptions& o) {
   auto prompt = [&](const std::string& document, const std::string& question) {
@@ -115,7 +86,7 @@ int ask(AskOptions& o) {
   if (!o.question_file.empty()) {
     if (o.question_file == "-" && std::count(o.files.begin(), o.files.end(), "-") > 0)
       fail("--file and --questions cannot both be standard input");
-    o.questions = read_questions(o);
+    o.questions = read_questions(o.question_file, o.encoding);
   }
   Engine engine = open_engine(o, Lengths::Known);
   DocumentCache cache(engine, o);

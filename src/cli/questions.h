@@ -12,4 +12,8 @@ namespace longspan::cli {
 std::vector<std::string> typed_questions(const std::vector<std::string>& words,
                                          const std::vector<std::string>& given);
 
+/// The questions of a file (--questions; "-" is standard input), one a line: the question itself, or a JSON
+/// object with "question". Error when there is none, or when an object has none.
+std::vector<std::string> read_questions(const std::string& file, const std::string& encoding);
+
 }  // namespace longspan::cli
