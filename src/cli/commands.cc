@@ -49,6 +49,10 @@ std::span<const Command> commands() {
        "In the conversation: /help lists the commands (/file, /save, /load, /stats, /reset, /exit); Ctrl-C\n"
        "stops an answer.",
        "longspan chat smollm2 --file notes.txt", define_chat},
+      {"sql", "a question about a database: the model writes a SELECT, the database runs it",
+       "Nothing but reading is possible: one SELECT, in limits of time and rows. docs/sql.md.\n"
+       "Also: --chunk --compute --kernels --weights. JSON: question statement refused columns rows cut.",
+       "longspan sql smollm2 --db library.db \"How many books did each author write?\"", define_sql},
       {"serve", "an OpenAI-compatible server",
        "Endpoints: /v1/chat/completions /v1/completions /v1/models /tokenize /detokenize /apply-template\n"
        "/documents /health /metrics /openapi.json. SIGTERM lets running answers end. docs/serving.md.",
