@@ -229,7 +229,7 @@ TEST_F(RecipeTest, PublishedRecipesAreReadable) {
     }
     ++count;
   }
-  EXPECT_EQ(count, 12u);
+  EXPECT_EQ(count, 13u);
 }
 
 }  // namespace
