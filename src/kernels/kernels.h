@@ -168,6 +168,9 @@ struct Kernels {
   /// out[t] = x[t], converted.  x [T, C] of any dtype; out [T, C] F32, BF16 or F16, or of x's own dtype (then
   /// a copy); rows may be strided.
   void (*convert)(Tensor out, Tensor x);
+  /// x in two parts of BF16: high = x rounded, low = x - high rounded, so that high + low is within 2^-17 of
+  /// x. Three products of such parts have nearly F32's precision.  x [T, C] F32; high, low [T, C] BF16.
+  void (*split)(Tensor high, Tensor low, Tensor x);
   /// out[i] = x[rows[i]], converted.  x [T, C] F32; rows [n] I32, 0 <= rows[i] < T; out [n, C] F32 or BF16.
   void (*gather)(Tensor out, Tensor x, Tensor rows);
   /// out[rows[i]] = x[i]; other rows are kept.  x [n, C] F32; rows [n] I32, each once; out [T, C] F32.
@@ -189,6 +192,10 @@ struct Kernels {
   /// 2020, arXiv 2002.05202).
   void (*gate)(Tensor out, Tensor gate, Tensor up, Activation activation);
 
+  /// out = x Phi(x), Phi(x) = (1 + erf(x / sqrt 2)) / 2: gelu itself (Hendrycks 2016, arXiv 1606.08415).  x
+  /// [T, F] F32; out [T, F] F32 or BF16; may be x.
+  void (*gelu)(Tensor out, Tensor x);
+
   // The layer
 
   /// out[t] = table[ids[t]], dequantised.  out [T, C] F32; table [V, C] any dtype; ids [T] I32.
@@ -197,6 +204,10 @@ struct Kernels {
   /// out = x * rsqrt(mean(x^2) + eps) * weight.  x [T, C] F32; weight [C] F32; out [T, C] F32 or BF16 (Zhang
   /// 2019).
   void (*rmsnorm)(Tensor out, Tensor x, Tensor weight, float eps);
+
+  /// out = (x - mean(x)) * rsqrt(mean((x - mean(x))^2) + eps) * weight + bias, of each row.  x [T, C] F32;
+  /// weight, bias [C] F32; out [T, C] F32 or BF16; may be x (Ba 2016, arXiv 1607.06450).
+  void (*layernorm)(Tensor out, Tensor x, Tensor weight, Tensor bias, float eps);
 
   /// out = x W^T + b, or out += when accumulate.  x [T, C] F32 or BF16; out [T, N] F32.
   /// F32 x gives F32 precision at any T; BF16 x lets W be rounded to BF16.

@@ -48,6 +48,74 @@ TEST(Elementwise, RmsNorm) {
       }
 }
 
+TEST(Elementwise, LayerNorm) {
+  Random random(41);
+  for (int64_t tokens : kTokens)
+    for (int64_t cols : kCols)
+      for (DType dtype : {DType::F32, DType::BF16}) {
+        OwnedTensor x = normal_matrix(random, DType::F32, tokens, cols, 64, 3),
+                    weight = normal_matrix(random, DType::F32, 1, cols),
+                    bias = normal_matrix(random, DType::F32, 1, cols),
+                    want = make_matrix(dtype, tokens, cols);
+        // A mean that is large beside the deviations, as the residual of deep models has.
+        for (int64_t t = 0; t < tokens; ++t)
+          for (int64_t i = 0; i < cols; ++i) x.row(t)[i] += 20;
+        reference().layernorm(want, x, weight, bias, 1e-2f);
+        for_each_implementation([&](const Kernels& k) {
+          OwnedTensor got = make_matrix(dtype, tokens, cols, 64);
+          k.layernorm(got, x, weight, bias, 1e-2f);
+          for (int64_t t = 0; t < tokens; ++t)
+            for (int64_t i = 0; i < cols; ++i) {
+              double w = get(want, t, i), scale = std::max(1.0, std::fabs(w));
+              ASSERT_NEAR(get(got, t, i), w, (dtype == DType::BF16 ? kBf16Tolerance : 2e-5) * scale);
+            }
+          expect_gaps_untouched(got);
+        });
+      }
+  // The formula, in place: mean 2.5, variance 1.25.
+  for_every_implementation([](const Kernels& k) {
+    OwnedTensor x = make_matrix(DType::F32, 1, 4), weight = copied(x), bias = copied(x);
+    for (int i = 0; i < 4; ++i) {
+      x.row(0)[i] = static_cast<float>(i + 1), weight.row(0)[i] = 2, bias.row(0)[i] = static_cast<float>(i);
+    }
+    k.layernorm(x, x, weight, bias, 0);
+    for (int i = 0; i < 4; ++i)
+      EXPECT_NEAR(x.row(0)[i], (i + 1 - 2.5) / std::sqrt(1.25) * 2 + i, 1e-6) << k.name;
+  });
+}
+
+TEST(Elementwise, GeluIsExact) {
+  Random random(42);
+  for (int64_t tokens : kTokens)
+    for (int64_t cols : kCols)
+      for (DType dtype : {DType::F32, DType::BF16}) {
+        OwnedTensor x = normal_matrix(random, DType::F32, tokens, cols, 64, 3),
+                    want = make_matrix(dtype, tokens, cols);
+        reference().gelu(want, x);
+        for_each_implementation([&](const Kernels& k) {
+          OwnedTensor got = make_matrix(dtype, tokens, cols, 64);
+          k.gelu(got, x);
+          expect_close(got, want);
+          expect_gaps_untouched(got);
+        });
+      }
+  // By mpmath, x (1 + erf(x / sqrt 2)) / 2, and in place.
+  const std::pair<float, double> points[] = {{-10.0f, -7.6198530241605e-23},
+                                             {-3.0f, -0.0040496940948902},
+                                             {-1.0f, -0.15865525393145705},
+                                             {-0.125f, -0.056282721896235885},
+                                             {0.0f, 0},
+                                             {1.0f, 0.84134474606854295},
+                                             {3.0f, 2.9959503059051098},
+                                             {40.0f, 40}};
+  for_every_implementation([&](const Kernels& k) {
+    OwnedTensor x = make_matrix(DType::F32, 1, std::ssize(points));
+    for (int64_t i = 0; i < x.cols(); ++i) x.row(0)[i] = points[i].first;
+    k.gelu(x, x);
+    for (int64_t i = 0; i < x.cols(); ++i) EXPECT_NEAR(x.row(0)[i], points[i].second, 4e-7) << k.name;
+  });
+}
+
 TEST(Elementwise, SoftCap) {
   Random random(3);
   for (float cap : {0.5f, 30.0f})

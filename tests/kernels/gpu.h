@@ -140,6 +140,12 @@ inline const Kernels& kernels_through_host() {
             raw().convert(c.out(out), c.in(x));
             c.finish();
           },
+      .split =
+          [](Tensor high, Tensor low, Tensor x) {
+            Call c;
+            raw().split(c.out(high), c.out(low), c.in(x));
+            c.finish();
+          },
       .gather =
           [](Tensor out, Tensor x, Tensor rows) {
             Call c;
@@ -188,6 +194,12 @@ inline const Kernels& kernels_through_host() {
             raw().gate(c.out(out), c.in(gate), c.in(up), activation);
             c.finish();
           },
+      .gelu =
+          [](Tensor out, Tensor x) {
+            Call c;
+            raw().gelu(c.out(out), c.in(x));
+            c.finish();
+          },
       .embed =
           [](Tensor out, Tensor table, Tensor ids) {
             Call c;
@@ -198,6 +210,12 @@ inline const Kernels& kernels_through_host() {
           [](Tensor out, Tensor x, Tensor weight, float eps) {
             Call c;
             raw().rmsnorm(c.out(out), c.in(x), c.in(weight), eps);
+            c.finish();
+          },
+      .layernorm =
+          [](Tensor out, Tensor x, Tensor weight, Tensor bias, float eps) {
+            Call c;
+            raw().layernorm(c.out(out), c.in(x), c.in(weight), c.in(bias), eps);
             c.finish();
           },
       .linear =

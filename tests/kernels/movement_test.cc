@@ -61,6 +61,34 @@ OwnedTensor converted(const Tensor& x, DType dtype, int64_t gap) {
   return out;
 }
 
+TEST(Movement, SplitGivesTwoPartsThatAddUp) {
+  Random random(43);
+  for (int64_t tokens : {1, 7, 300})
+    for (int64_t cols : {1, 5, 16, 23, 601}) {
+      OwnedTensor x = normal_matrix(random, DType::F32, tokens, cols, 64, 3),
+                  high = make_matrix(DType::BF16, tokens, cols), low = copied(high);
+      reference().split(high, low, x);
+      for (int64_t t = 0; t < tokens; ++t)
+        for (int64_t i = 0; i < cols; ++i) {
+          double v = get(x, t, i);
+          ASSERT_NEAR(get(high, t, i), v, std::fabs(v) * 0x1p-8);
+          ASSERT_NEAR(double{get(high, t, i)} + get(low, t, i), v, std::fabs(v) * 0x1p-16);
+        }
+      for_each_implementation([&](const Kernels& k) {
+        OwnedTensor h = make_matrix(DType::BF16, tokens, cols, 32),
+                    l = make_matrix(DType::BF16, tokens, cols, 2);
+        k.split(h, l, x);
+        for (int64_t t = 0; t < tokens; ++t)
+          for (int64_t i = 0; i < cols; ++i) {
+            ASSERT_EQ(get(h, t, i), get(high, t, i)) << k.name;
+            ASSERT_EQ(get(l, t, i), get(low, t, i)) << k.name;
+          }
+        expect_gaps_untouched(h);
+        expect_gaps_untouched(l);
+      });
+    }
+}
+
 TEST(Movement, ConvertRoundsBitForBit) {
   Random random(1);
   for (DType from : kActivations)

@@ -93,6 +93,15 @@ void with_activation(Activation activation, Body body) {
     body(std::integral_constant<Activation, Activation::GeluTanh>{});
 }
 
+template <class T>
+void gelu_of(Tensor out, Tensor x) {
+  Rows o = rows_of(out), in = rows_of(x);
+  each(out, x.rows(), x.cols(), "gelu", [=] __device__(int64_t t, int64_t i) {
+    float v = in.row<float>(t)[i];
+    o.row<T>(t)[i] = from_float<T>(0.5f * v * erfcf(-v * 0.70710678118654752f));
+  });
+}
+
 template <Activation kActivation, class T>
 void gate_of(Tensor out, Tensor gate, Tensor up) {
   Rows o = rows_of(out), g = rows_of(gate), u = rows_of(up);
@@ -148,6 +157,11 @@ void cuda_soft_cap(Tensor x, float cap) {
     float& at = rows.row<float>(t)[i];
     at = cap * tanhf(at / cap);
   });
+}
+
+void cuda_gelu(Tensor out, Tensor x) {
+  assert(x.dtype == DType::F32 && out.rows() == x.rows() && out.cols() == x.cols());
+  with_type(out.dtype, [&](auto type) { gelu_of<decltype(type)>(out, x); });
 }
 
 void cuda_gate(Tensor out, Tensor gate, Tensor up, Activation activation) {

@@ -39,6 +39,17 @@ __global__ void convert_kernel(Rows out, Rows x, int64_t rows, int64_t cols) {
   }
 }
 
+__global__ void split_kernel(Rows high, Rows low, Rows x, int64_t rows, int64_t cols) {
+  int64_t n = rows * cols, step = int64_t{gridDim.x} * blockDim.x;
+  for (int64_t at = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; at < n; at += step) {
+    int64_t t = at / cols, i = at % cols;
+    float v = x.row<float>(t)[i];
+    auto rounded = from_float<__nv_bfloat16>(v);
+    high.row<__nv_bfloat16>(t)[i] = rounded;
+    low.row<__nv_bfloat16>(t)[i] = from_float<__nv_bfloat16>(v - to_float(rounded));
+  }
+}
+
 /// A thread takes eight elements.
 template <DType kType, class Out>
 __global__ void dequantise_kernel(Rows out, Rows x, int64_t rows, int64_t groups) {
@@ -132,6 +143,17 @@ void cuda_convert(Tensor out, Tensor x) {
     });
   }
   check_launch("convert");
+}
+
+void cuda_split(Tensor high, Tensor low, Tensor x) {
+  assert(x.dtype == DType::F32 && high.dtype == DType::BF16 && low.dtype == DType::BF16);
+  assert(high.rows() == x.rows() && low.rows() == x.rows() && high.cols() == x.cols());
+  int64_t rows = x.rows(), cols = x.cols();
+  if (rows * cols == 0) return;
+  CudaDevice& device = device_of(high);
+  split_kernel<<<blocks_for(rows * cols), kThreads, 0, device.stream()>>>(rows_of(high), rows_of(low),
+                                                                          rows_of(x), rows, cols);
+  check_launch("split");
 }
 
 void cuda_gather(Tensor out, Tensor x, Tensor rows) {

@@ -1,4 +1,5 @@
-// RMSNorm (Zhang 2019, arXiv 1910.07467), forward and backward. Sums over rows are made in a fixed order.
+// RMSNorm (Zhang 2019, arXiv 1910.07467), forward and backward; LayerNorm (Ba 2016, arXiv 1607.06450). Sums
+// over rows are made in a fixed order.
 #include <algorithm>
 #include <cassert>
 
@@ -25,6 +26,22 @@ __global__ void rmsnorm_kernel(Rows out, Rows x, const float* weight, int64_t co
   squares = block_sum(squares, shared);
   float r = rsqrtf(squares / static_cast<float>(cols) + eps);
   for (int64_t i = threadIdx.x; i < cols; i += blockDim.x) to[i] = from_float<Out>(row[i] * r * weight[i]);
+}
+
+template <class Out>
+__global__ void layernorm_kernel(Rows out, Rows x, const float* weight, const float* bias, int64_t cols,
+                                 float eps) {
+  __shared__ float shared[33];
+  const float* row = x.row<float>(blockIdx.x);
+  Out* to = out.row<Out>(blockIdx.x);
+  float sum = 0, squares = 0;
+  for (int64_t i = threadIdx.x; i < cols; i += blockDim.x) sum += row[i];
+  float mean = block_sum(sum, shared) / static_cast<float>(cols);
+  for (int64_t i = threadIdx.x; i < cols; i += blockDim.x) squares += (row[i] - mean) * (row[i] - mean);
+  squares = block_sum(squares, shared);
+  float r = rsqrtf(squares / static_cast<float>(cols) + eps);
+  for (int64_t i = threadIdx.x; i < cols; i += blockDim.x)
+    to[i] = from_float<Out>((row[i] - mean) * r * weight[i] + bias[i]);
 }
 
 /// A block takes every gridDim.x-th row; `partial` [gridDim.x, cols] receives its sums for the weight, each
@@ -65,6 +82,20 @@ void cuda_rmsnorm(Tensor out, Tensor x, Tensor weight, float eps) {
             rows_of(out), rows_of(x), static_cast<const float*>(weight.data), x.cols(), eps);
   });
   check_launch("rmsnorm");
+}
+
+void cuda_layernorm(Tensor out, Tensor x, Tensor weight, Tensor bias, float eps) {
+  assert(x.dtype == DType::F32 && weight.dtype == DType::F32 && bias.dtype == DType::F32);
+  assert(out.cols() == x.cols());
+  if (x.rows() == 0) return;
+  CudaDevice& device = device_of(out);
+  with_type(out.dtype, [&](auto type) {
+    layernorm_kernel<decltype(type)>
+        <<<static_cast<unsigned>(x.rows()), threads_for(x.cols()), 0, device.stream()>>>(
+            rows_of(out), rows_of(x), static_cast<const float*>(weight.data),
+            static_cast<const float*>(bias.data), x.cols(), eps);
+  });
+  check_launch("layernorm");
 }
 
 void cuda_rmsnorm_backward(Tensor dx, Tensor dweight, Tensor dout, Tensor x, Tensor weight, float eps) {

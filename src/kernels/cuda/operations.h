@@ -14,6 +14,7 @@ int code_architecture();
 
 // movement.cu
 void cuda_convert(Tensor out, Tensor x);
+void cuda_split(Tensor high, Tensor low, Tensor x);
 void cuda_gather(Tensor out, Tensor x, Tensor rows);
 void cuda_scatter(Tensor out, Tensor x, Tensor rows);
 void cuda_fill(Tensor x, float value);
@@ -24,6 +25,7 @@ void cuda_add(Tensor to, Tensor x);
 void cuda_scale(Tensor x, float factor, Tensor factors);
 void cuda_soft_cap(Tensor x, float cap);
 void cuda_axpby(Tensor x, float a, Tensor y, float b);
+void cuda_gelu(Tensor out, Tensor x);
 void cuda_gate(Tensor out, Tensor gate, Tensor up, Activation activation);
 void cuda_gate_backward(Tensor dgate, Tensor dup, Tensor dout, Tensor gate, Tensor up, Activation activation);
 
@@ -34,6 +36,7 @@ void cuda_rope(Tensor x, const RopeTable& table, int64_t heads, int64_t head_dim
 
 // norm.cu
 void cuda_rmsnorm(Tensor out, Tensor x, Tensor weight, float eps);
+void cuda_layernorm(Tensor out, Tensor x, Tensor weight, Tensor bias, float eps);
 void cuda_rmsnorm_backward(Tensor dx, Tensor dweight, Tensor dout, Tensor x, Tensor weight, float eps);
 
 // products.cc

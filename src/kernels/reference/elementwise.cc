@@ -52,6 +52,16 @@ void reference_convert(Tensor out, Tensor x) {
   }
 }
 
+void reference_split(Tensor high, Tensor low, Tensor x) {
+  assert(same_shape(high, x) && same_shape(low, x) && x.dtype == DType::F32);
+  assert(high.dtype == DType::BF16 && low.dtype == DType::BF16);
+  for (int64_t t = 0; t < x.rows(); ++t)
+    for (int64_t i = 0; i < x.cols(); ++i) {
+      store(high, t, i, x.row(t)[i]);
+      store(low, t, i, x.row(t)[i] - load(high, t, i));
+    }
+}
+
 void reference_gather(Tensor out, Tensor x, Tensor rows) {
   assert(x.dtype == DType::F32 && rows.dtype == DType::I32 && out.cols() == x.cols());
   for (int64_t t = 0; t < out.rows(); ++t)
@@ -106,6 +116,15 @@ void reference_gate(Tensor out, Tensor gate, Tensor up, Activation activation) {
     for (int64_t i = 0; i < gate.cols(); ++i) {
       double g = gate.row(t)[i];
       store(out, t, i, static_cast<float>(g * sigmoid(argument(activation, g).z) * up.row(t)[i]));
+    }
+}
+
+void reference_gelu(Tensor out, Tensor x) {
+  assert(same_shape(out, x) && x.dtype == DType::F32);
+  for (int64_t t = 0; t < x.rows(); ++t)
+    for (int64_t i = 0; i < x.cols(); ++i) {
+      double v = x.row(t)[i];
+      store(out, t, i, static_cast<float>(v * 0.5 * std::erfc(-v / std::sqrt(2.0))));
     }
 }
 

@@ -65,6 +65,19 @@ void rmsnorm(Tensor out, Tensor x, Tensor weight, float eps) {
   }
 }
 
+void layernorm(Tensor out, Tensor x, Tensor weight, Tensor bias, float eps) {
+  auto n = static_cast<double>(x.cols());
+  for (int64_t t = 0; t < x.rows(); ++t) {
+    double sum = 0, squares = 0;
+    for (int64_t i = 0; i < x.cols(); ++i) sum += x.row(t)[i];
+    double mean = sum / n;
+    for (int64_t i = 0; i < x.cols(); ++i) squares += (x.row(t)[i] - mean) * (x.row(t)[i] - mean);
+    double r = 1.0 / std::sqrt(squares / n + eps);
+    for (int64_t i = 0; i < x.cols(); ++i)
+      store(out, t, i, static_cast<float>((x.row(t)[i] - mean) * r * weight.row(0)[i] + bias.row(0)[i]));
+  }
+}
+
 void linear(Tensor out, Tensor x, const Linear& w, bool accumulate) {
   int64_t features = w.weight.rows(), n = w.weight.cols();
   std::vector<float> row(static_cast<size_t>(n));
@@ -302,6 +315,7 @@ const Kernels kReferenceKernels = {
     .supported = always,
     .product_dtype = product_dtype,
     .convert = reference_convert,
+    .split = reference_split,
     .gather = reference_gather,
     .scatter = reference_scatter,
     .fill = reference_fill,
@@ -310,8 +324,10 @@ const Kernels kReferenceKernels = {
     .axpby = reference_axpby,
     .soft_cap = reference_soft_cap,
     .gate = reference_gate,
+    .gelu = reference_gelu,
     .embed = embed,
     .rmsnorm = rmsnorm,
+    .layernorm = layernorm,
     .linear = linear,
     .low_rank = reference_low_rank,
     .merge = reference_merge,

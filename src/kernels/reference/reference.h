@@ -8,6 +8,7 @@ extern const Kernels kReferenceKernels;
 
 // elementwise.cc
 void reference_convert(Tensor out, Tensor x);
+void reference_split(Tensor high, Tensor low, Tensor x);
 void reference_gather(Tensor out, Tensor x, Tensor rows);
 void reference_scatter(Tensor out, Tensor x, Tensor rows);
 void reference_fill(Tensor x, float value);
@@ -16,6 +17,7 @@ void reference_scale(Tensor x, float factor, Tensor factors);
 void reference_axpby(Tensor x, float a, Tensor y, float b);
 void reference_soft_cap(Tensor x, float cap);
 void reference_gate(Tensor out, Tensor gate, Tensor up, Activation activation);
+void reference_gelu(Tensor out, Tensor x);
 void reference_gate_backward(Tensor dgate, Tensor dup, Tensor dout, Tensor gate, Tensor up,
                              Activation activation);
 void reference_low_rank(Tensor out, Tensor low, Tensor x, const Adapter& adapter);
