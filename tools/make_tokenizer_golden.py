@@ -19,7 +19,7 @@ import subprocess
 import sys
 
 import sentencepiece
-from tokenizers import Tokenizer, models, trainers
+from tokenizers import Tokenizer, models, normalizers, trainers
 from tokenizers import pre_tokenizers as pre
 
 import check_tokenizers as check
@@ -200,6 +200,21 @@ def unigram_json(texts):
     return out
 
 
+def wordpiece_json(texts):
+    """As BERT's uncased tokenizer."""
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    trainer = trainers.WordPieceTrainer(vocab_size=2200, special_tokens=special, limit_alphabet=500, show_progress=False)
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre.BertPreTokenizer()
+    tokenizer.train_from_iterator(texts, trainer)
+    out = json.loads(tokenizer.to_str())
+    vocab = out["model"]["vocab"]
+    out["decoder"] = {"type": "WordPiece", "prefix": "##", "cleanup": True}
+    out["post_processor"] = template(["[CLS]"], ["[SEP]"], vocab)
+    return out
+
+
 def sentencepiece_model(texts, kind, folder):
     """Small models; unigram with a character map of a few rules, since the usual ones take 240 KB."""
     rules = os.path.join(folder, "rules.tsv")
@@ -327,6 +342,7 @@ def main():
     base = byte_fallback_json(training)
     save("byte_fallback", base)
     save("unigram", unigram_json(training))
+    save("wordpiece", wordpiece_json(training))
 
     lines = [line for t in training for line in t.splitlines() if line.strip()]
     for kind in ("bpe", "unigram"):

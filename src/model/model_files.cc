@@ -128,9 +128,11 @@ Tokenizer load_tokenizer(const Checkpoint& checkpoint) {
   if (exists("vocab.json") && exists("merges.txt"))
     return tokenizer_from_vocab(parse_json_file(at("vocab.json")), read_file(at("merges.txt")), files,
                                 checkpoint.path.string());
+  if (exists("vocab.txt"))
+    return tokenizer_from_vocab_txt(read_file(at("vocab.txt")), files, at("vocab.txt").string());
   fail(
-      "{}: holds neither tokenizer.json nor tokenizer.model nor vocab.json with merges.txt; copy the model's "
-      "tokenizer files there",
+      "{}: holds neither tokenizer.json nor tokenizer.model nor vocab.json with merges.txt nor vocab.txt; "
+      "copy the model's tokenizer files there",
       checkpoint.path.string());
 }
 

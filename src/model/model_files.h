@@ -12,8 +12,8 @@
 namespace longspan {
 
 /// GGUF: the tokenizer.ggml.* keys. HF: tokenizer.json, else tokenizer.model, else vocab.json with
-/// merges.txt, and the special tokens of the files beside it (tokenizer/special_tokens.h). Error naming the
-/// directory when there is none of them.
+/// merges.txt, else vocab.txt, and the special tokens of the files beside it (tokenizer/special_tokens.h).
+/// Error naming the directory when there is none of them.
 Tokenizer load_tokenizer(const Checkpoint& checkpoint);
 
 /// What load_tokenizer reads in a Hugging Face directory, for writing the vocabulary in another format.

@@ -120,6 +120,20 @@ void build_bpe(Tokenizer::Impl& impl, const std::vector<std::pair<std::string, s
   }
 }
 
+void build_wordpiece(Tokenizer::Impl& impl, const std::string& prefix, const std::string& unknown) {
+  impl.algorithm = Algorithm::WordPiece;
+  impl.kind = "WordPiece";
+  auto found = impl.ids.find(unknown);
+  if (found == impl.ids.end())
+    fail("{}: the vocabulary lacks its unknown token {}", impl.source, in_quotes(unknown));
+  impl.wordpiece.unknown = found->second;
+  for (const auto& [text, id] : impl.ids) {
+    impl.wordpiece.first.insert(text, id);
+    if (text.starts_with(prefix))
+      impl.wordpiece.following.insert(std::string_view(text).substr(prefix.size()), id);
+  }
+}
+
 namespace {
 
 bool joinable(PieceType type) { return type == PieceType::Normal || type == PieceType::Unused; }
@@ -190,7 +204,7 @@ void build_sentencepiece_bpe(Tokenizer::Impl& impl, const SentencePieceModel& mo
 
 void build_sentencepiece_unigram(Tokenizer::Impl& impl, const SentencePieceModel& model) {
   Unigram& unigram = impl.unigram;
-  impl.is_unigram = true;
+  impl.algorithm = Algorithm::Unigram;
   unigram.single_precision = true;
   unigram.byte_fallback = model.byte_fallback;
   unigram.scores.assign(model.scores.begin(), model.scores.end());
@@ -263,7 +277,7 @@ void build_sentencepiece(Tokenizer::Impl& impl, const SentencePieceModel& model)
         "BPE",
         impl.source, static_cast<int>(model.kind));
   }
-  auto& byte_token = impl.is_unigram ? impl.unigram.byte_token : impl.bpe.byte_token;
+  auto& byte_token = impl.algorithm == Algorithm::Unigram ? impl.unigram.byte_token : impl.bpe.byte_token;
   find_byte_tokens(impl, byte_token);
   bool all_bytes = std::find(byte_token.begin(), byte_token.end(), -1) == byte_token.end();
   if (model.byte_fallback && !all_bytes)

@@ -68,6 +68,21 @@ std::string strip(const DecoderStep& step, std::string token) {
   return token;
 }
 
+/// What the library takes for artefacts of splitting, within one token.
+std::string cleaned_up(std::string token) {
+  static const std::pair<const char*, const char*> artefacts[] = {
+      {" .", "."},   {" ?", "?"},           {" !", "!"},   {" ,", ","},     {" ' ", "'"},   {" n't", "n't"},
+      {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+  for (auto& [from, to] : artefacts) token = replace_all(token, literal_pattern(from), to);
+  return token;
+}
+
+std::string wordpiece(const DecoderStep& step, const std::string& token, bool first) {
+  std::string text = token;
+  if (!first) text = text.starts_with(step.content) ? text.substr(step.content.size()) : " " + text;
+  return step.start == 1 && text.find(' ') != text.npos ? cleaned_up(text) : text;
+}
+
 void run_step(const DecoderStep& step, std::vector<std::string>& tokens) {
   switch (step.kind) {
     case Kind::ByteLevel: {
@@ -88,6 +103,9 @@ void run_step(const DecoderStep& step, std::vector<std::string>& tokens) {
       break;
     case Kind::Replace:
       for (auto& t : tokens) t = replace_all(t, step.pattern, step.content);
+      break;
+    case Kind::WordPiece:
+      for (size_t k = 0; k < tokens.size(); ++k) tokens[k] = wordpiece(step, tokens[k], k == 0);
       break;
     case Kind::Strip:
       for (auto& t : tokens) t = strip(step, std::move(t));
@@ -121,6 +139,7 @@ std::string decode_one_token(const std::vector<DecoderStep>& steps, const std::s
     if (step.kind == Kind::ByteLevel) text = bytes_of(text);
     if (step.kind == Kind::Metaspace) text = metaspace(step, text, false);
     if (step.kind == Kind::Replace) text = replace_all(text, step.pattern, step.content);
+    if (step.kind == Kind::WordPiece) text = wordpiece(step, text, false);
     if (step.kind == Kind::ByteFallback && named_byte(text) >= 0)
       return std::string(1, static_cast<char>(named_byte(text)));
   }

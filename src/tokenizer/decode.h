@@ -16,6 +16,7 @@ struct DecoderStep {
     ByteFallback,  // runs of <0xHH> to text; every byte of a run that is not UTF-8 becomes U+FFFD
     Fuse,          // all tokens joined
     Replace,       // pattern by content
+    WordPiece,     // `content` (##) dropped, other tokens but the first after a space; `start` 1: cleaned up
     Strip,         // up to `start` and `stop` characters `content` from the ends of each token
   };
   Kind kind = Kind::Fuse;

@@ -1,6 +1,9 @@
 // The tokenizer.ggml.* keys of a GGUF file. "gpt2" is byte-level BPE with its pre-tokenizer named, not
-// described; "llama" is SentencePiece BPE by score; "t5" SentencePiece unigram. token_type has the numbers of
-// PieceType.
+// described; "llama" is SentencePiece BPE by score; "t5" SentencePiece unigram; "bert" WordPiece whose tokens
+// begin with U+2581 where a word begins, and do not carry "##" where it goes on. token_type has the numbers
+// of PieceType.
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/text.h"
 #include "tokenizer/gguf_pre.h"
@@ -140,6 +143,46 @@ void read_sentencepiece(const Json& metadata, SentencePieceModel::Kind kind, Tok
   build_sentencepiece(impl, model);
 }
 
+/// Files do not say whether text is lower-cased: it is, as llama.cpp does.
+void read_wordpiece(const Json& metadata, Tokenizer::Impl& impl) {
+  constexpr std::string_view kSpace = "\u2581";
+  auto tokens = read_tokens(metadata, impl.source);
+  auto types = read_types(metadata, tokens.size(), impl.source);
+  auto id_of = [&](const char* key, const char* otherwise) {
+    auto& value = key_at(metadata, key);
+    if (value.is_number_unsigned() && value.get<uint64_t>() < tokens.size()) return value.get<size_t>();
+    auto found = std::find(tokens.begin(), tokens.end(), otherwise);
+    if (found == tokens.end())
+      fail("{}: tokenizer.ggml.{} is not the id of one of the {} tokens, and {} is not among them",
+           impl.source, key, tokens.size(), otherwise);
+    return static_cast<size_t>(found - tokens.begin());
+  };
+  // Newer converters call the token that begins a text the one that begins a sequence.
+  const char* begin = key_at(metadata, "cls_token_id").is_null() ? "bos_token_id" : "cls_token_id";
+  size_t cls = id_of(begin, "[CLS]"), sep = id_of("seperator_token_id", "[SEP]"),
+         unknown = id_of("unknown_token_id", "[UNK]");
+  std::vector<AddedToken> control;
+  for (size_t k = 0; k < tokens.size(); ++k) {
+    std::string text = tokens[k];
+    bool word = text.starts_with(kSpace);
+    bool special = types[k] == PieceType::Control || k == cls || k == sep || k == unknown;
+    // The converter leaves control tokens as they are spelt.
+    if (word && text.size() > kSpace.size())
+      text.erase(0, kSpace.size());
+    else if (!word && !special && types[k] == PieceType::Normal && !looks_like_control(text))
+      text.insert(0, "##");
+    set_token(impl, static_cast<int64_t>(k), text, tokens.size());
+    if (special) control.push_back({.id = static_cast<int32_t>(k), .content = text, .special = true});
+  }
+  add_bert_normalizer({}, impl.normalizer);
+  add_bert_pre_tokenizer(impl.pre_tokenizer);
+  impl.decoder = {wordpiece_decoder("##", true)};
+  build_wordpiece(impl, "##", impl.tokens[unknown]);
+  for (const AddedToken& token : control) add_added_token(impl, token);
+  impl.prefix = {static_cast<int32_t>(cls)};
+  impl.suffix = {static_cast<int32_t>(sep)};
+}
+
 }  // namespace
 
 Tokenizer tokenizer_from_gguf(const Json& metadata, const std::string& source) {
@@ -157,8 +200,10 @@ Tokenizer tokenizer_from_gguf(const Json& metadata, const std::string& source) {
   } else if (name == "t5") {
     read_sentencepiece(metadata, SentencePieceModel::Kind::Unigram, *impl);
     add_eos = true;
+  } else if (name == "bert") {
+    read_wordpiece(metadata, *impl);
   } else {
-    fail("{}: tokenizer.ggml.model is {}; supported are gpt2, llama and t5", source, in_quotes(name));
+    fail("{}: tokenizer.ggml.model is {}; supported are gpt2, llama, t5 and bert", source, in_quotes(name));
   }
   for (SpecialTokens::Token& t : impl->specials.named) {
     t.token.content = impl->tokens[static_cast<size_t>(t.token.id)];

@@ -60,15 +60,36 @@ void refuse_options(const Json& model, const std::string& source) {
     fail("{}: BPE dropout ({}) makes encoding random; set it to null", source, dropout.get<double>());
 }
 
-void read_bpe(const Json& model, Tokenizer::Impl& impl) {
-  refuse_options(model, impl.source);
+/// The vocabulary as an object of ids.
+void read_vocab(const Json& model, const char* kind, Tokenizer::Impl& impl) {
   auto& vocab = json_at(model, "vocab");
-  if (!vocab.is_object()) fail("{}: the BPE model has no \"vocab\"", impl.source);
+  if (!vocab.is_object()) fail("{}: the {} model has no \"vocab\"", impl.source, kind);
   for (auto& [text, id] : vocab.items()) {
     if (!id.is_number_integer())
-      fail("{}: the id of the token {} is no number", impl.source, in_quotes(text));
+      fail("{}: the id of the token {} is not a number", impl.source, in_quotes(text));
     set_token(impl, id.get<int64_t>(), text, vocab.size());
   }
+}
+
+void read_wordpiece(const Json& model, Tokenizer::Impl& impl) {
+  read_vocab(model, "WordPiece", impl);
+  auto text = [&](const char* key, const char* otherwise) {
+    auto& value = json_at(model, key);
+    if (!value.is_null() && !value.is_string())
+      fail("{}: \"{}\" should be a string, not {}", impl.source, key, excerpt_json(value));
+    return value.is_null() ? otherwise : value.get<std::string>();
+  };
+  build_wordpiece(impl, text("continuing_subword_prefix", "##"), text("unk_token", "[UNK]"));
+  if (auto& most = json_at(model, "max_input_chars_per_word"); !most.is_null()) {
+    if (!most.is_number_integer() || most.get<int64_t>() < 0 || most.get<int64_t>() > 1'000'000)
+      fail("{}: max_input_chars_per_word should be a count, not {}", impl.source, excerpt_json(most));
+    impl.wordpiece.longest_word = most.get<int64_t>();
+  }
+}
+
+void read_bpe(const Json& model, Tokenizer::Impl& impl) {
+  refuse_options(model, impl.source);
+  read_vocab(model, "BPE", impl);
   Bpe& bpe = impl.bpe;
   bpe.byte_fallback = flag(model, "byte_fallback", impl.source);
   bpe.fuse_unknown = flag(model, "fuse_unk", impl.source);
@@ -111,7 +132,7 @@ void read_unigram(const Json& model, Tokenizer::Impl& impl) {
   auto& vocab = json_at(model, "vocab");
   if (!vocab.is_array()) fail("{}: the unigram model has no list \"vocab\"", impl.source);
   Unigram& unigram = impl.unigram;
-  impl.is_unigram = true;
+  impl.algorithm = Algorithm::Unigram;
   unigram.min_score = INFINITY;
   for (auto& entry : vocab) {
     if (!entry.is_array() || entry.size() != 2 || !entry[0].is_string() || !entry[1].is_number())
@@ -144,7 +165,9 @@ void read_model(const Json& model, Tokenizer::Impl& impl) {
                                                            : "";
   if (name == "BPE") return read_bpe(model, impl);
   if (name == "Unigram") return read_unigram(model, impl);
-  fail("{}: the model type {} is not supported, only BPE and Unigram", impl.source, in_quotes(name));
+  if (name == "WordPiece") return read_wordpiece(model, impl);
+  fail("{}: the model type {} is not supported, only BPE, Unigram and WordPiece", impl.source,
+       in_quotes(name));
 }
 
 std::vector<AddedToken> read_added_tokens(const Json& json, const std::string& source) {
@@ -223,6 +246,51 @@ Tokenizer tokenizer_from_sentencepiece(std::string_view bytes, const SpecialFile
   impl->bos = control(model.bos);
   impl->eos = control(model.eos);
   read_config_specials(files.tokenizer_config, true, *impl);  // as LlamaTokenizer does, whose files these are
+  return finish(std::move(impl));
+}
+
+/// BERT's own files: everything but the vocabulary is a matter of the tokenizer's class.
+Tokenizer tokenizer_from_vocab_txt(std::string_view vocab, const SpecialFiles& files,
+                                   const std::string& source) {
+  auto impl = std::make_shared<Tokenizer::Impl>();
+  impl->source = source;
+  size_t lines = static_cast<size_t>(std::count(vocab.begin(), vocab.end(), '\n')) + 1;
+  int64_t id = 0;
+  for (size_t at = 0; at < vocab.size(); ++id) {
+    size_t end = std::min(vocab.find('\n', at), vocab.size());
+    std::string text(vocab.substr(at, end - at));
+    if (text.ends_with('\r')) text.pop_back();
+    if (!text.empty()) set_token(*impl, id, text, lines);
+    at = end + 1;
+  }
+  const Json& config = files.tokenizer_config;
+  auto option = [&](const char* key, bool otherwise) {
+    return json_at(config, key).is_null() ? otherwise : flag(config, key, source);
+  };
+  BertNormalization bert;
+  bert.lowercase = option("do_lower_case", true);
+  bert.han = option("tokenize_chinese_chars", true);
+  bert.strip_accents = option("strip_accents", bert.lowercase);
+  add_bert_normalizer(bert, impl->normalizer);
+  add_bert_pre_tokenizer(impl->pre_tokenizer);
+  impl->decoder = {wordpiece_decoder("##", true)};
+  impl->specials = gather_special_tokens(files, source);
+  auto named = [&](const char* name, const char* otherwise) {
+    const SpecialTokens::Token* token = impl->specials.find(name);
+    return token ? token->token.content : std::string(otherwise);
+  };
+  std::string cls = named("cls_token", "[CLS]"), sep = named("sep_token", "[SEP]"),
+              unknown = named("unk_token", "[UNK]");
+  build_wordpiece(*impl, "##", unknown);
+  std::vector<AddedToken> listed;
+  for (const std::string& text :
+       {named("pad_token", "[PAD]"), unknown, cls, sep, named("mask_token", "[MASK]")})
+    if (impl->ids.contains(text)) listed.push_back({.id = -1, .content = text, .special = true});
+  place_special_tokens(*impl, listed, embedding_rows(files.config));
+  for (const std::string& text : {cls, sep})
+    if (!impl->ids.contains(text)) fail("{}: the vocabulary lacks the token {}", source, in_quotes(text));
+  impl->prefix = {impl->ids.at(cls)};
+  impl->suffix = {impl->ids.at(sep)};
   return finish(std::move(impl));
 }
 

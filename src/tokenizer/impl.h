@@ -19,6 +19,7 @@
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/unigram.h"
 #include "tokenizer/word_cache.h"
+#include "tokenizer/wordpiece.h"
 
 namespace longspan {
 
@@ -29,6 +30,9 @@ struct EncodeState {
   BpeScratch bpe;
   std::vector<UnigramNode> unigram;
 };
+
+/// How a piece becomes ids.
+enum class Algorithm : uint8_t { Bpe, Unigram, WordPiece };
 
 struct Tokenizer::Impl {
   std::string source;
@@ -42,9 +46,10 @@ struct Tokenizer::Impl {
   std::unique_ptr<const SentencePieceNormalizer> sentencepiece;  // null: `normalizer` holds
   std::vector<NormalizerStep> normalizer;
   std::vector<PreTokenizerStep> pre_tokenizer;
-  bool is_unigram = false;
+  Algorithm algorithm = Algorithm::Bpe;
   Bpe bpe;
   Unigram unigram;
+  WordPiece wordpiece;
   Trie frozen;                          // SentencePiece BPE: user-defined pieces, which never join
   std::vector<int32_t> prefix, suffix;  // add_special
   std::vector<DecoderStep> decoder;
@@ -77,6 +82,9 @@ void add_added_token(Tokenizer::Impl& impl, const AddedToken& token);
 /// `vocabulary`. A merge is "left right" with one space between.
 void build_bpe(Tokenizer::Impl& impl, const std::vector<std::pair<std::string, std::string>>& merges,
                bool ignore_merges);
+/// Fills the tries of a WordPiece model from the tokens that there are; those that begin with `prefix`
+/// continue a word. Error when `unknown` is not among them.
+void build_wordpiece(Tokenizer::Impl& impl, const std::string& prefix, const std::string& unknown);
 /// Everything from a SentencePiece model or its GGUF form.
 void build_sentencepiece(Tokenizer::Impl& impl, const SentencePieceModel& model);
 /// Fills byte_token from the spellings <0x00> to <0xFF>.

@@ -197,6 +197,14 @@ void read_template(const Json& section, const std::string& source, SpecialAround
 void read_normalizer_part(const Json& section, const std::string& source,
                           std::vector<NormalizerStep>& steps) {
   auto type = type_of(section, "normalizer", source);
+  if (type == "BertNormalizer") {
+    BertNormalization bert;
+    bert.clean = flag_at(section, "clean_text", true, source);
+    bert.han = flag_at(section, "handle_chinese_chars", true, source);
+    bert.lowercase = flag_at(section, "lowercase", true, source);
+    bert.strip_accents = flag_at(section, "strip_accents", bert.lowercase, source);
+    return add_bert_normalizer(bert, steps);
+  }
   NormalizerStep step;
   bool known = false;
   for (auto& [name, kind] : kPlainNormalizers)
@@ -242,6 +250,8 @@ void read_pre_tokenizer_part(const Json& section, const std::string& source,
         split_step(is_punctuation, given ? behavior_at(section, source) : SplitBehavior::Isolated));
   } else if (type == "WhitespaceSplit") {
     steps.push_back(split_step(is_white_space, SplitBehavior::Removed));
+  } else if (type == "BertPreTokenizer") {
+    add_bert_pre_tokenizer(steps);
   } else if (type == "Whitespace") {
     // Only \w+|[^\w\s]+ stays: remove the white space, then separate words from the rest.
     steps.push_back(split_step(is_white_space, SplitBehavior::Removed));
@@ -265,6 +275,8 @@ void read_decoder_part(const Json& section, const std::string& source, std::vect
     step.kind = Kind::Metaspace;
     step.content = text_at(section, "replacement", source);
     step.start = prepend_scheme(section, source) == "never" ? 0 : 1;
+  } else if (type == "WordPiece") {
+    step = wordpiece_decoder(text_at(section, "prefix", source), flag_at(section, "cleanup", true, source));
   } else if (type == "Replace") {
     step.kind = Kind::Replace;
     step.pattern = pattern_at(section, source);
@@ -307,6 +319,31 @@ const Json& json_at(const Json& section, const char* key) {
 void read_normalizer(const Json& section, const std::string& source, std::vector<NormalizerStep>& steps) {
   for (auto* part : parts_of(section, "normalizers", "normalizer", source))
     read_normalizer_part(*part, source, steps);
+}
+
+void add_bert_normalizer(const BertNormalization& bert, std::vector<NormalizerStep>& steps) {
+  auto add = [&](NormalizerStep::Kind kind) {
+    NormalizerStep step;
+    step.kind = kind;
+    steps.push_back(step);
+  };
+  if (bert.clean) add(NormalizerStep::Kind::BertClean);
+  if (bert.han) add(NormalizerStep::Kind::BertHan);
+  if (bert.strip_accents) add(NormalizerStep::Kind::Nfd), add(NormalizerStep::Kind::StripNonspacing);
+  if (bert.lowercase) add(NormalizerStep::Kind::Lowercase);
+}
+
+void add_bert_pre_tokenizer(std::vector<PreTokenizerStep>& steps) {
+  steps.push_back(split_step(is_white_space, SplitBehavior::Removed));
+  steps.push_back(split_step(is_punctuation, SplitBehavior::Isolated));
+}
+
+DecoderStep wordpiece_decoder(const std::string& prefix, bool cleanup) {
+  DecoderStep step;
+  step.kind = DecoderStep::Kind::WordPiece;
+  step.content = prefix;
+  step.start = cleanup ? 1 : 0;
+  return step;
 }
 
 void read_pre_tokenizer(const Json& section, const std::string& source,

@@ -13,6 +13,16 @@
 namespace longspan {
 
 void read_normalizer(const Json& section, const std::string& source, std::vector<NormalizerStep>& steps);
+/// What BERT's tokenizers do to a text before it is split.
+struct BertNormalization {
+  bool clean = true, han = true, strip_accents = true, lowercase = true;
+};
+void add_bert_normalizer(const BertNormalization& bert, std::vector<NormalizerStep>& steps);
+/// Words, and each punctuation mark alone.
+void add_bert_pre_tokenizer(std::vector<PreTokenizerStep>& steps);
+/// Tokens that begin with `prefix` are joined to the one before, others follow a space.
+DecoderStep wordpiece_decoder(const std::string& prefix, bool cleanup);
+
 void read_pre_tokenizer(const Json& section, const std::string& source, std::vector<PreTokenizerStep>& steps);
 void read_decoder(const Json& section, const std::string& source, std::vector<DecoderStep>& steps);
 

@@ -91,6 +91,18 @@ void nmt_character(char32_t c, std::string& out) {
   append_utf8(out, space ? U' ' : c);
 }
 
+void bert_clean_character(char32_t c, std::string& out) {
+  if (c == 0xFFFD || is_bert_control(c)) return;
+  append_utf8(out, is_white_space(c) ? U' ' : c);
+}
+
+void bert_han_character(char32_t c, std::string& out) {
+  bool han = is_bert_han(c);
+  if (han) out += ' ';
+  append_utf8(out, c);
+  if (han) out += ' ';
+}
+
 std::string strip(std::string_view text, bool left, bool right) {
   size_t begin = text.size(), end = 0;
   for (size_t i = 0; i < text.size();) {
@@ -155,6 +167,14 @@ std::string run_step(const NormalizerStep& step, std::string_view text) {
       return map_characters(text, lower_character);
     case Kind::Nmt:
       return map_characters(text, nmt_character);
+    case Kind::BertClean:
+      return map_characters(text, bert_clean_character);
+    case Kind::BertHan:
+      return map_characters(text, bert_han_character);
+    case Kind::StripNonspacing:
+      return map_characters(text, [](char32_t c, std::string& out) {
+        if (!is_nonspacing_mark(c)) append_utf8(out, c);
+      });
     case Kind::StripAccents:
       return map_characters(text, [](char32_t c, std::string& out) {
         if (!is_mark(c)) append_utf8(out, c);

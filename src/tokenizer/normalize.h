@@ -23,6 +23,9 @@ struct NormalizerStep {
     Strip,
     StripAccents,
     Nmt,
+    BertClean,        // control characters and U+FFFD dropped, white space becomes a space
+    BertHan,          // a space on each side of a Chinese character
+    StripNonspacing,  // nonspacing marks dropped
     Precompiled
   };
   Kind kind = Kind::Nfc;

@@ -91,7 +91,7 @@ void Tokenizer::Impl::encode_piece(std::string_view piece, EncodeState& state,
 void Tokenizer::Impl::encode_part(std::string_view part, EncodeState& state,
                                   std::vector<int32_t>& out) const {
   if (part.empty()) return;
-  if (is_unigram || !bpe.cut_before_spaces) return encode_word(part, state, out);
+  if (algorithm != Algorithm::Bpe || !bpe.cut_before_spaces) return encode_word(part, state, out);
   for (size_t i = 0; i < part.size();) {
     size_t end = next_space_run(part, i);
     encode_word(part.substr(i, end - i), state, out);
@@ -108,10 +108,16 @@ void Tokenizer::Impl::encode_word(std::string_view word, EncodeState& state,
     return;
   }
   size_t first = out.size();
-  if (is_unigram) {
-    unigram.encode(word, state.unigram, out);
-  } else {
-    bpe.encode(word, state.bpe, out);
+  switch (algorithm) {
+    case Algorithm::Bpe:
+      bpe.encode(word, state.bpe, out);
+      break;
+    case Algorithm::Unigram:
+      unigram.encode(word, state.unigram, out);
+      break;
+    case Algorithm::WordPiece:
+      wordpiece.encode(word, out);
+      break;
   }
   if (cached) state.cache.insert(word, std::span(out).subspan(first));
 }

@@ -55,7 +55,7 @@ class Tokenizer {
   const SpecialTokens& specials() const { return *specials_; }
   /// One more end; nothing changes when it is one already.
   void add_end(int32_t id, const std::string& from);
-  /// "byte-level BPE", "SentencePiece BPE", "SentencePiece unigram".
+  /// "byte-level BPE", "SentencePiece BPE", "SentencePiece unigram", "WordPiece".
   std::string kind() const;
 
  private:
@@ -76,6 +76,9 @@ Tokenizer tokenizer_from_vocab(const Json& vocab, std::string_view merges, Speci
 /// class.
 Json tokenizer_json_of_vocab(const Json& vocab, std::string_view merges, SpecialFiles& files,
                              const std::string& source);
+/// vocab.txt of a BERT model, a token a line; tokenizer_config.json says whether text is lower-cased.
+Tokenizer tokenizer_from_vocab_txt(std::string_view vocab, const SpecialFiles& files,
+                                   const std::string& source);
 /// The tokenizer.ggml.* keys.
 Tokenizer tokenizer_from_gguf(const Json& metadata, const std::string& source);
 /// A SentencePiece ModelProto.

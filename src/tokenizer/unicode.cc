@@ -57,6 +57,17 @@ constexpr Range kPunctuationAfter8[] = {
     {0x16FE2, 0x16FE2}, {0x1E5FF, 0x1E5FF}, {0x1E95E, 0x1E95F},
 };
 
+/// \p{Mn} that Unicode 8 did not know yet; between the ends of a range are no others.
+constexpr Range kNonspacingAfter8[] = {
+    {0x7FD, 0x7FD},     {0x898, 0x8E1},     {0x9FE, 0x9FE},     {0xAFA, 0xAFF},     {0xB55, 0xB55},
+    {0xC04, 0xC3C},     {0xD00, 0xD00},     {0xD3B, 0xD3C},     {0xD81, 0xD81},     {0xEBA, 0xEBA},
+    {0xECE, 0xECE},     {0x180F, 0x1886},   {0x1ABF, 0x1ACE},   {0x1DF6, 0x1DFB},   {0xA82C, 0xA82C},
+    {0xA8C5, 0xA8C5},   {0xA8FF, 0xA8FF},   {0xA9BD, 0xA9BD},   {0x10D24, 0x10F85}, {0x11070, 0x11074},
+    {0x110C2, 0x110C2}, {0x111C9, 0x111C9}, {0x111CF, 0x111CF}, {0x1123E, 0x11241}, {0x1133B, 0x1133B},
+    {0x11438, 0x1145E}, {0x1182F, 0x13455}, {0x16F4F, 0x16F4F}, {0x16FE4, 0x16FE4}, {0x1CF00, 0x1CF46},
+    {0x1E000, 0x1E4EF}, {0x1E944, 0x1E94A},
+};
+
 bool newer_in(char32_t c, char major) {
   auto row = std::partition_point(std::begin(kNewer), std::end(kNewer), [c](auto& r) { return r.last < c; });
   return row != std::end(kNewer) && row->first <= c && row->category[0] == major;
@@ -93,6 +104,27 @@ std::span<const NewerRange> newer_ranges() { return kNewer; }
 bool is_letter(char32_t c) { return char_class(c) == kLetter; }
 bool is_number(char32_t c) { return char_class(c) == kNumber; }
 bool is_mark(char32_t c) { return in_categories(c, UTF8PROC_CATEGORY_MN, UTF8PROC_CATEGORY_ME, 'M'); }
+
+bool is_nonspacing_mark(char32_t c) {
+  if (c < 0x300) return false;
+  if (c == 0x1734) return true;
+  return category(c) == UTF8PROC_CATEGORY_MN &&
+         std::none_of(std::begin(kNonspacingAfter8), std::end(kNonspacingAfter8),
+                      [c](auto& r) { return c >= r.first && c <= r.last; });
+}
+
+bool is_bert_control(char32_t c) {
+  if (c < 0x7F) return c < 0x20 && c != '\t' && c != '\n' && c != '\r';
+  bool later = c == 0x890 || c == 0x891 || c == 0x8E2 || c == 0x110CD || (c >= 0x13430 && c <= 0x1343F);
+  int k = category(c);
+  return (k == UTF8PROC_CATEGORY_CC || k == UTF8PROC_CATEGORY_CF || k == UTF8PROC_CATEGORY_CO) && !later;
+}
+
+bool is_bert_han(char32_t c) {
+  return (c >= 0x3400 && c <= 0x4DBF) || (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0xF900 && c <= 0xFAFF) ||
+         (c >= 0x20000 && c <= 0x2A6DF) || (c >= 0x2A700 && c <= 0x2B81F) || (c >= 0x2B920 && c <= 0x2CEAF) ||
+         (c >= 0x2F800 && c <= 0x2FA1F);
+}
 
 bool is_white_space(char32_t c) {
   if (c < 0x80) return c == ' ' || (c >= 9 && c <= 13);

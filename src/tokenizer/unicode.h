@@ -15,9 +15,15 @@ struct NewerRange {
 };
 std::span<const NewerRange> newer_ranges();
 
-bool is_letter(char32_t c);       // \p{L}
-bool is_number(char32_t c);       // \p{N}
-bool is_mark(char32_t c);         // \p{M}
+bool is_letter(char32_t c);  // \p{L}
+bool is_number(char32_t c);  // \p{N}
+bool is_mark(char32_t c);    // \p{M}
+/// \p{Mn} as of Unicode 8: what BERT's normalizer takes for an accent.
+bool is_nonspacing_mark(char32_t c);
+/// \p{Cc}, \p{Cf} and \p{Co} as of Unicode 8, but for tabs and line ends: what BERT's normalizer drops.
+bool is_bert_control(char32_t c);
+/// The blocks that BERT takes for Chinese, with the gap at U+2B820 that the library has.
+bool is_bert_han(char32_t c);
 bool is_white_space(char32_t c);  // \s: the White_Space property
 
 /// What the pre-tokenizer Digits splits at (Rust's char::is_numeric).

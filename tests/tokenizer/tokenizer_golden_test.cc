@@ -30,6 +30,46 @@ TEST(TokenizerGolden, UnigramAsTokenizers) {
                        golden::answer_hash);
 }
 
+TEST(TokenizerGolden, WordPieceAsTokenizers) {
+  auto tokenizer = from_json("wordpiece.json");
+  EXPECT_EQ(tokenizer.kind(), "WordPiece");
+  golden::expect_equal(tokenizer, golden::strings(), golden::hashes("wordpiece"), 0, golden::kStrings,
+                       golden::answer_hash);
+}
+
+/// The golden WordPiece vocabulary by id.
+std::vector<std::string> wordpiece_tokens() {
+  Json json = parse_json_file(golden::folder() + "wordpiece.json");
+  std::vector<std::string> tokens(json["model"]["vocab"].size());
+  for (const auto& [text, id] : json["model"]["vocab"].items()) tokens.at(id.get<size_t>()) = text;
+  return tokens;
+}
+
+TEST(TokenizerGolden, VocabTxtIsWordPiece) {
+  std::string lines;
+  for (const std::string& token : wordpiece_tokens()) lines += token + "\n";
+  auto tokenizer = tokenizer_from_vocab_txt(lines, {}, "vocab.txt");
+  golden::expect_equal(tokenizer, golden::strings(), golden::hashes("wordpiece"), 0, golden::kStrings,
+                       golden::answer_hash);
+}
+
+// llama.cpp's converter marks the beginnings of words instead of what follows them.
+TEST(TokenizerGolden, GgufVocabulariesAreWordPiece) {
+  Json tokens = Json::array(), types = Json::array();
+  for (const std::string& token : wordpiece_tokens()) {
+    bool special = token.size() > 2 && token.front() == '[' && token.back() == ']';
+    tokens.push_back(special ? token : token.starts_with("##") ? token.substr(2) : "\u2581" + token);
+    types.push_back(special ? 3 : 1);
+  }
+  Json metadata = {{"tokenizer.ggml.model", "bert"},     {"tokenizer.ggml.tokens", tokens},
+                   {"tokenizer.ggml.token_type", types}, {"tokenizer.ggml.unknown_token_id", 1},
+                   {"tokenizer.ggml.cls_token_id", 2},   {"tokenizer.ggml.seperator_token_id", 3}};
+  auto tokenizer = tokenizer_from_gguf(metadata, "bert.gguf");
+  EXPECT_EQ(tokenizer.kind(), "WordPiece");
+  golden::expect_equal(tokenizer, golden::strings(), golden::hashes("wordpiece"), 0, golden::kStrings,
+                       golden::answer_hash);
+}
+
 TEST(TokenizerGolden, ModelsAsSentencePiece) {
   for (std::string name : {"sentencepiece_bpe", "sentencepiece_unigram"}) {
     SCOPED_TRACE(name);

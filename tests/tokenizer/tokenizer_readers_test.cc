@@ -32,7 +32,7 @@ void expect_refused(Json json, const std::string& pointer, const Json& value, co
 TEST(TokenizerReaders, WhatIsOutsideTheSubsetIsNamed) {
   auto base = golden_json("byte_fallback.json");
   ASSERT_EQ(refusal(base), "");
-  expect_refused(base, "/model/type", "WordPiece", "WordPiece");
+  expect_refused(base, "/model/type", "WordLevel", "WordLevel");
   expect_refused(base, "/model/continuing_subword_prefix", "##", "continuing_subword_prefix");
   expect_refused(base, "/model/end_of_word_suffix", "</w>", "end_of_word_suffix");
   expect_refused(base, "/model/dropout", 0.1, "dropout");
@@ -41,7 +41,7 @@ TEST(TokenizerReaders, WhatIsOutsideTheSubsetIsNamed) {
   expect_refused(base, "/model/merges/0", Json::array({"zzz", "yyy"}), "zzz");
   expect_refused(base, "/model/vocab/a", -5, "-5");
   expect_refused(base, "/model/vocab/a", 1 << 30, "1073741824");
-  expect_refused(base, "/normalizer", Json{{"type", "BertNormalizer"}}, "BertNormalizer");
+  expect_refused(base, "/normalizer", Json{{"type", "ByteLevel"}}, "ByteLevel");
   expect_refused(base, "/normalizer", Json{{"type", "Precompiled"}, {"precompiled_charsmap", "AAAA"}},
                  "character map");
   expect_refused(base, "/pre_tokenizer", Json{{"type", "UnicodeScripts"}}, "UnicodeScripts");
@@ -198,6 +198,29 @@ TEST(TokenizerReaders, ThreadsMayShareOneTokenizer) {
     });
   for (auto& thread : threads) thread.join();
   for (auto& mine : answers) EXPECT_EQ(mine, answers[0]);
+}
+
+TEST(TokenizerReaders, WordPieceIsTheLongestTokenThenTheLongestThatFollows) {
+  Json vocab = {{"[UNK]", 0}, {"a", 1}, {"ab", 2}, {"##b", 3}, {"##bc", 4}, {"##c", 5}, {"##é", 6}};
+  Json json = {{"model", {{"type", "WordPiece"}, {"vocab", vocab}, {"max_input_chars_per_word", 5}}},
+               {"pre_tokenizer", {{"type", "WhitespaceSplit"}}}};
+  auto ids = [&](const char* text) { return tokenizer_from_json(json, {}, "t.json").encode(text); };
+  using Ids = std::vector<int32_t>;
+  EXPECT_EQ(ids("abc"), (Ids{2, 5}));
+  EXPECT_EQ(ids("abbc a"), (Ids{2, 4, 1}));
+  EXPECT_EQ(ids("abx"), Ids{0});  // no prefix is kept of a word that cannot be covered
+  EXPECT_EQ(ids("abbbb"), (Ids{2, 3, 3, 3}));
+  EXPECT_EQ(ids("abbbbb"), Ids{0});               // six characters
+  EXPECT_EQ(ids("aéééé"), (Ids{1, 6, 6, 6, 6}));  // characters, not bytes
+  EXPECT_EQ(ids("##b"), (Ids{3}));
+  auto refused = [&](const char* pointer, const Json& value, const char* word) {
+    Json wrong = json;
+    wrong[Json::json_pointer(pointer)] = value;
+    EXPECT_NE(refusal(wrong).find(word), std::string::npos) << refusal(wrong);
+  };
+  refused("/model/unk_token", "[GONE]", "[GONE]");
+  refused("/model/vocab", Json::array(), "vocab");
+  refused("/model/max_input_chars_per_word", -1, "max_input_chars_per_word");
 }
 
 }  // namespace
