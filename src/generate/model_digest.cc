@@ -1,32 +1,12 @@
 #include "generate/model_digest.h"
 
-#include <fmt/core.h>
-#include <xxhash.h>
-
-#include <algorithm>
-#include <vector>
-
 #include "base/error.h"
 #include "base/json.h"
-#include "base/threads.h"
+#include "model/file_digest.h"
 
 namespace longspan {
 
 namespace {
-
-std::string hex(XXH128_hash_t digest) { return fmt::format("{:016x}{:016x}", digest.high64, digest.low64); }
-
-/// Of the digests of its blocks, which all threads compute.
-std::string file_digest(std::span<const std::byte> bytes) {
-  constexpr size_t kBlock = size_t{16} << 20;
-  std::vector<XXH128_hash_t> blocks((bytes.size() + kBlock - 1) / kBlock);
-  parallel_for(std::ssize(blocks), [&](int64_t i) {
-    auto first = static_cast<size_t>(i) * kBlock;
-    auto block = bytes.subspan(first, std::min(kBlock, bytes.size() - first));
-    blocks[static_cast<size_t>(i)] = XXH3_128bits(block.data(), block.size());
-  });
-  return hex(XXH3_128bits(blocks.data(), blocks.size() * sizeof(XXH128_hash_t)));
-}
 
 Json read_known(const std::filesystem::path& known) {
   try {
@@ -59,7 +39,7 @@ std::string model_digest(const Engine& engine, const std::filesystem::path& know
   } catch (const Error&) {
     // A folder that only can be read.
   }
-  return hex(XXH3_128bits(all.data(), all.size()));
+  return text_digest(all);
 }
 
 }  // namespace longspan
