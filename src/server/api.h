@@ -43,6 +43,7 @@ class Api {
   Json read_document(std::string bytes, const std::string& name) const;
 
   const ApiOptions& options() const { return options_; }
+  int64_t started() const { return started_; }  // seconds since 1970
 
  private:
   void check_model(const std::string& name) const;

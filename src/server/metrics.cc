@@ -72,4 +72,12 @@ std::string metrics_text(const SchedulerFigures& f, const RequestCounts& request
   return out;
 }
 
+std::string metrics_text(const EmbeddingFigures& f) {
+  std::string out;
+  one(out, "embedded_texts_total", "counter", "Texts that were embedded.", f.texts);
+  one(out, "embedded_tokens_total", "counter", "Tokens of these texts.", f.tokens);
+  one(out, "embeddings_waiting", "gauge", "Texts that wait to be embedded.", f.waiting);
+  return out;
+}
+
 }  // namespace longspan::server

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "generate/scheduler.h"
+#include "server/embeddings.h"
 
 namespace longspan::server {
 
@@ -25,5 +26,6 @@ class RequestCounts {
 /// Prometheus' text format, version 0.0.4.
 std::string metrics_text(const SchedulerFigures& figures, const RequestCounts& requests, int64_t connections,
                          int64_t turned_away);
+std::string metrics_text(const EmbeddingFigures& figures);
 
 }  // namespace longspan::server

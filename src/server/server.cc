@@ -121,6 +121,9 @@ Server::Server(const Engine& engine, ServerOptions options)
       scheduler_(engine, options_.scheduler),
       api_(engine, scheduler_, options_.api),
       http_(options_.limits) {
+  if (options_.embedder)
+    embeddings_ = std::make_unique<Embeddings>(options_.embedder, options_.embedder_name,
+                                               [this] { return scheduler_.figures().running > 0; });
   define_routes();
   if (options_.port == 0)
     port_ = http_.bind_to_any_port(options_.host);
@@ -144,7 +147,10 @@ void Server::listen() { http_.listen_after_bind(); }
 
 bool Server::close(double seconds) {
   if (closing_.exchange(true)) return true;
+  auto begun = std::chrono::steady_clock::now();
   bool done = scheduler_.drain(seconds);
+  std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begun;
+  if (embeddings_) embeddings_->close(std::max(0.0, seconds - taken.count()));
   http_.close_idle();
   // The library cuts streams off when it stops: their last events go first.
   for (auto end = std::chrono::steady_clock::now() + kLastEvents;
@@ -255,6 +261,30 @@ void Server::answer(const httplib::Request& request, httplib::Response& response
   send(std::move(taken.exchange), response, taken.stream);
 }
 
+void Server::embed(const httplib::Request& request, httplib::Response& response) {
+  if (!embeddings_)
+    throw ApiError(404, "invalid_request_error", "this server has no embedder; it is started with --embedder",
+                   "model", "model_not_found");
+  std::string reply = embeddings_->answer(body_of(request), client_left);
+  if (!reply.empty()) response.set_content(reply, kJson);
+}
+
+/// The models that are served: the one that answers, and the embedder.
+Json Server::models() const {
+  Json list = api_.models();
+  if (embeddings_) list["data"].push_back(embedder_model());
+  return list;
+}
+
+Json Server::embedder_model() const {
+  return {{"id", embeddings_->name()},
+          {"object", "model"},
+          {"created", api_.started()},
+          {"owned_by", "longspan"},
+          {"max_model_len", embeddings_->embedder().max_tokens()},
+          {"meta", {{"n_embd", embeddings_->embedder().dimensions()}}}};
+}
+
 void Server::define_routes() {
   using Request = httplib::Request;
   using Response = httplib::Response;
@@ -278,9 +308,13 @@ void Server::define_routes() {
     std::string at = prefix;
     route("POST", at + "/chat/completions", [this](const auto& q, auto& r) { answer(q, r, true); });
     route("POST", at + "/completions", [this](const auto& q, auto& r) { answer(q, r, false); });
-    route("GET", at + "/models", [this](const auto&, auto& r) { put(r, api_.models()); });
+    route("POST", at + "/embeddings", [this](const auto& q, auto& r) { embed(q, r); });
+    route("GET", at + "/models", [this](const auto&, auto& r) { put(r, models()); });
   }
-  route("GET", "/v1/models/(.+)", [this](const auto& q, auto& r) { put(r, api_.model(q.matches[1])); });
+  route("GET", "/v1/models/(.+)", [this](const auto& q, auto& r) {
+    bool is_embedder = embeddings_ && q.matches[1] == embeddings_->name();
+    put(r, is_embedder ? embedder_model() : api_.model(q.matches[1]));
+  });
   route("POST", "/tokenize", [this](const auto& q, auto& r) { put(r, api_.tokenize(body_of(q))); });
   route("POST", "/detokenize", [this](const auto& q, auto& r) { put(r, api_.detokenize(body_of(q))); });
   route("GET", "/tokenizer_info", [this](const auto&, auto& r) { put(r, api_.tokenizer_info()); });
@@ -300,8 +334,10 @@ void Server::define_routes() {
     put(r, Json{{"status", "ok"}});
   });
   route("GET", "/metrics", [this](const auto&, auto& r) {
-    r.set_content(metrics_text(scheduler_.figures(), requests_, http_.connections(), http_.turned_away()),
-                  "text/plain; version=0.0.4; charset=utf-8");
+    std::string text =
+        metrics_text(scheduler_.figures(), requests_, http_.connections(), http_.turned_away());
+    if (embeddings_) text += metrics_text(embeddings_->figures());
+    r.set_content(text, "text/plain; version=0.0.4; charset=utf-8");
   });
   route("GET", "/openapi.json", [](const auto&, auto& r) {
     std::string_view text = resource("server/openapi.json");

@@ -6,6 +6,7 @@
 
 #include "server/api.h"
 #include "server/api_keys.h"
+#include "server/embeddings.h"
 #include "server/http.h"
 #include "server/metrics.h"
 
@@ -18,6 +19,8 @@ struct ServerOptions {
   ApiOptions api = {};
   SchedulerOptions scheduler = {};
   ApiKeys keys = {};
+  std::shared_ptr<const Embedder> embedder = {};  // of /v1/embeddings, or none
+  std::string embedder_name = {};                 // under which it is asked for
   std::string cors;  // the origin whose pages may ask, "*" for all; empty: none but our own
 };
 
@@ -46,6 +49,9 @@ class Server {
   void define_routes();
   void route(const char* method, const std::string& path, Handler handler);
   void answer(const httplib::Request& request, httplib::Response& response, bool chat);
+  void embed(const httplib::Request& request, httplib::Response& response);
+  Json models() const;
+  Json embedder_model() const;
   void send(std::shared_ptr<Exchange> exchange, httplib::Response& response, bool stream);
   bool admit(const httplib::Request& request, httplib::Response& response) const;
   void set_common_headers(const httplib::Request& request, httplib::Response& response) const;
@@ -53,6 +59,7 @@ class Server {
   ServerOptions options_;
   Scheduler scheduler_;
   Api api_;
+  std::unique_ptr<Embeddings> embeddings_;  // or none
   RequestCounts requests_;
   HttpServer http_;
   int port_ = 0;
