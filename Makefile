@@ -1,10 +1,10 @@
 # Thin: what to type, over CMake's presets. Every target says what it does and skips what is done.
-.PHONY: install uninstall deb reference demo demo-long test test-fast sanitize build model bench soak check-cache format format-check fuzz clean dependencies
+.PHONY: install uninstall deb reference demo demo-long test test-fast sanitize build model embedder bench soak check-cache format format-check fuzz clean dependencies
 
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
 # Rooms that read foreign bytes or compute. The others format what these found, and their libraries cost most to compile.
-SANITIZED_ROOMS ?= base;documents;jinja;tensor;position;kernels;checkpoint;tokenizer;data;grammar;score;model;suites;generate;train;eval;sql;server
+SANITIZED_ROOMS ?= base;documents;jinja;tensor;position;kernels;checkpoint;tokenizer;data;grammar;score;model;suites;generate;train;embed;eval;sql;server
 SOURCES = find src tests bench -name '*.cc' -o -name '*.h'
 
 demo: model  ## a real model reads a long text (MODEL=path adds a model of yours, ADAPTER=directory an adapter)
@@ -13,11 +13,11 @@ demo: model  ## a real model reads a long text (MODEL=path adds a model of yours
 demo-long: model  ## it reads 64,000 tokens of a novel and is asked what stands at their beginning
 	python3 tools/demo.py long
 
-test: model  ## all tests
+test: model embedder  ## all tests
 	cmake --build build
 	ctest --test-dir build --output-on-failure --no-tests=error -j 2
 
-test-fast: model  ## the tests that take seconds
+test-fast: model embedder  ## the tests that take seconds
 	cmake --build build
 	ctest --test-dir build --output-on-failure --no-tests=error -j 2 -L fast
 
@@ -46,6 +46,9 @@ reference: build  ## docs/reference.md, from the program itself
 
 model: build
 	build/longspan fetch smollm2
+
+embedder: build
+	build/longspan fetch minilm
 
 bench: model  ## speed of reading and writing, as llama-bench shows it
 	build/longspan bench smollm2 -p 512,4096,8192 -n 64 -d 0,4096

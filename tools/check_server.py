@@ -3,7 +3,8 @@
 schemathesis (pip install openai langchain-openai schemathesis "lm-eval[api]"; what is not installed is skipped and said so). Prints a line
 for each check; exit status 1 when one failed.
 
-    tools/check_server.py [--program build/longspan] [--model smollm2] [--only curl,openai,langchain,lm-eval,lm-eval-chat,leaving,schemathesis] [--examples 200]
+    tools/check_server.py [--program build/longspan] [--model smollm2] [--embedder minilm]
+                          [--only curl,openai,langchain,embeddings,lm-eval,lm-eval-chat,leaving,schemathesis] [--examples 200]
 """
 import argparse
 import concurrent.futures
@@ -149,6 +150,59 @@ def with_openai(server):
     alone = [one(i) for i in range(6)]
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
         check("openai greedy texts in company equal those alone", list(pool.map(one, range(6))) == alone)
+
+
+def with_embeddings(server, o):
+    """OpenAI's client and its forms; and how much a stream is slowed by somebody's thousand texts."""
+    import base64
+    import struct
+    import openai
+    client = openai.OpenAI(base_url=server.url + "/v1", api_key="none")
+    model = Path(o.embedder).name
+    check("openai lists the embedder", model in [m.id for m in client.models.list().data])
+    texts = ["A cat sits on the mat.", "Felines rest on a rug.", "Stock prices fell sharply."]
+    # The client asks for base64 and decodes it, unless told otherwise.
+    packed = client.embeddings.create(model=model, input=texts)
+    plain = client.embeddings.create(model=model, input=texts, encoding_format="float")
+    vectors = [d.embedding for d in plain.data]
+    check("openai embeddings", len(vectors) == 3 and all(abs(sum(x * x for x in v) - 1) < 1e-4 for v in vectors), plain.usage)
+    check("openai base64 equals float", max(abs(a - b) for p, v in zip(packed.data, vectors) for a, b in zip(p.embedding, v)) < 1e-6)
+    near = [sum(a * b for a, b in zip(vectors[0], v)) for v in vectors]
+    check("openai near and far", near[1] > 0.3 > near[2], near)
+    raw = server.post("/v1/embeddings", {"model": model, "input": texts[0], "encoding_format": "base64"})[1]
+    unpacked = struct.unpack(f"<{len(vectors[0])}f", base64.b64decode(raw["data"][0]["embedding"]))
+    check("base64 is little-endian F32", max(abs(a - b) for a, b in zip(unpacked, vectors[0])) < 1e-6)
+    out = subprocess.run([o.program, "embed", o.embedder, *texts, "--json", "-q"], check=True, capture_output=True, text=True).stdout
+    same = [json.loads(line)["embedding"] for line in out.splitlines()]
+    check("`longspan embed` gives the same", max(abs(a - b) for x, y in zip(same, vectors) for a, b in zip(x, y)) < 1e-5)
+    if importlib.util.find_spec("langchain_openai"):
+        from langchain_openai import OpenAIEmbeddings
+        chain = OpenAIEmbeddings(model=model, base_url=server.url + "/v1", api_key="none", check_embedding_ctx_length=False)
+        both = [*chain.embed_documents(texts), chain.embed_query(texts[0])]
+        check("langchain embeddings", max(abs(a - b) for x, y in zip(both, [*vectors, vectors[0]]) for a, b in zip(x, y)) < 1e-5)
+    for name, error, arguments in [("wrong dimensions", openai.BadRequestError, {"model": model, "input": "a", "dimensions": 7}),
+                                   ("empty text", openai.BadRequestError, {"model": model, "input": ""}),
+                                   ("too long", openai.BadRequestError, {"model": model, "input": "word " * 20000}),
+                                   ("unknown model", openai.NotFoundError, {"model": "ada", "input": "a"})]:
+        try:
+            client.embeddings.create(**arguments)
+            check(f"openai embeddings, {name}", False, "no error")
+        except error as e:
+            check(f"openai embeddings, {name}", True, str(e)[:160])
+
+    def stream_seconds():
+        begun = time.time()
+        for _ in client.completions.create(model=server.facts["model"], prompt="One, two,", max_tokens=48, temperature=0, stream=True,
+                                           extra_body={"ignore_eos": True}):
+            pass
+        return time.time() - begun
+    alone = min(stream_seconds() for _ in range(3))
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        many = pool.submit(client.embeddings.create, model=model, input=[f"{i} " + "some words " * 60 for i in range(1000)])
+        beside = min(stream_seconds() for _ in range(3)) if not many.done() else 0
+        running = not many.done()
+        many.result()
+    check("a stream goes on beside a thousand texts", running and beside < 4 * alone, f"{alone:.2f} s alone, {beside:.2f} s beside them")
 
 
 LM_EVAL_TASK = """task: seam
@@ -380,20 +434,23 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", default=str(ROOT / "build" / "longspan"))
     parser.add_argument("--model", default="smollm2")
-    parser.add_argument("--only", default="curl,openai,langchain,lm-eval,lm-eval-chat,leaving,schemathesis")
+    parser.add_argument("--embedder", default="minilm")
+    parser.add_argument("--only", default="curl,openai,langchain,embeddings,lm-eval,lm-eval-chat,leaving,schemathesis")
     parser.add_argument("--examples", type=int, default=200)
     parser.add_argument("--kills", type=int, default=0, help="how often `kills` kills; 0: not")
     parser.add_argument("--kill-within", type=float, default=6, help="seconds after the start")
     o = parser.parse_args()
-    needs = {"curl": None, "leaving": None, "openai": "openai", "langchain": "langchain_openai", "lm-eval": "lm_eval",
+    needs = {"curl": None, "leaving": None, "openai": "openai", "langchain": "langchain_openai", "embeddings": "openai", "lm-eval": "lm_eval",
              "lm-eval-chat": "lm_eval", "schemathesis": "schemathesis"}
-    with Server(o.program, o.model, "--max-answer", "64", "--pool-tokens", "12288") as server:
-        for name in o.only.split(","):
+    only = o.only.split(",")
+    embedder = ["--embedder", o.embedder] if "embeddings" in only else []
+    with Server(o.program, o.model, "--max-answer", "64", "--pool-tokens", "12288", *embedder) as server:
+        for name in only:
             if needs[name] and not importlib.util.find_spec(needs[name]):
                 print(f"skip {name}: not installed")
                 continue
             {"curl": lambda: with_curl(server), "leaving": lambda: with_leaving(server, o), "openai": lambda: with_openai(server),
-             "langchain": lambda: with_langchain(server), "lm-eval": lambda: with_lm_eval(server, o),
+             "langchain": lambda: with_langchain(server), "embeddings": lambda: with_embeddings(server, o), "lm-eval": lambda: with_lm_eval(server, o),
              "lm-eval-chat": lambda: with_lm_eval_chat(server), "schemathesis": lambda: with_schemathesis(server, o)}[name]()
         server.flat("all")
     if o.kills:

@@ -53,9 +53,14 @@ std::span<const Command> commands() {
        "Nothing but reading is possible: one SELECT, in limits of time and rows. docs/sql.md.\n"
        "Also: --chunk --compute --kernels --weights. JSON: question statement refused columns rows cut.",
        "longspan sql smollm2 --db library.db \"How many books did each author write?\"", define_sql},
+      {"embed", "texts to vectors, and how near they are to each other",
+       "Prints the cosines between all texts, or each text's nearest; with --json a line a text: index,\n"
+       "tokens, embedding. Without --task the model's own instructions hold. docs/retrieval.md.",
+       "longspan embed minilm \"a cat sat on the mat\" \"felines rest\" \"stock prices fell\"", define_embed},
       {"serve", "an OpenAI-compatible server",
-       "Endpoints: /v1/chat/completions /v1/completions /v1/models /tokenize /detokenize /apply-template\n"
-       "/documents /health /metrics /openapi.json. SIGTERM lets running answers end. docs/serving.md.",
+       "Endpoints: /v1/chat/completions /v1/completions /v1/embeddings /v1/models /tokenize /detokenize\n"
+       "/apply-template /documents /health /metrics /openapi.json. SIGTERM lets running answers end.\n"
+       "Also: --embedder-task --max-body --connections. docs/serving.md.",
        "longspan serve smollm2 --port 8080 --parallel 4", define_serve},
       {"corpus", "what a corpus is made of; its tokens as shards for training", "",
        "longspan corpus stats --model smollm2 books.jsonl.zst -o lengths", define_corpus},

