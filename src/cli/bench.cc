@@ -70,7 +70,7 @@ double share_of_peak(const Engine& engine, const Machine& machine, const BenchTe
 /// Error when there is no such program, or llama-bench cannot read the model.
 std::filesystem::path peer_model(const BenchOptions& o) {
   if (!program_exists(o.against)) fail("--against {}: the program was not found", o.against);
-  std::filesystem::path path = resolve_model(o.model);
+  std::filesystem::path path = resolve_plain_model(o.model);
   if (path.extension() != ".gguf")
     fail("--against: llama-bench reads GGUF files, and {} is none; `longspan convert` writes one",
          path.string());

@@ -90,7 +90,7 @@ int embed(const EmbedOptions& o) {
                           .batch_tokens = o.batch_tokens,
                           .pooling = o.pooling,
                           .compute = o.compute == "bf16" ? Compute::BF16 : Compute::F32};
-  Embedder embedder(resolve_model(o.model), options);
+  Embedder embedder(resolve_plain_model(o.model), options);
   remark(o, "{}", embedder.description());
   EmbedSide side = o.side == "query" ? EmbedSide::Query : EmbedSide::Key;
   double start = seconds_now();

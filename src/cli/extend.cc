@@ -82,19 +82,19 @@ int write(const ExtendOptions& o, const Checkpoint& checkpoint, const ModelConfi
 }
 
 int extend(const ExtendOptions& o) {
-  Checkpoint checkpoint = open_checkpoint(resolve_model(o.model));
+  Checkpoint checkpoint = open_checkpoint(resolve_plain_model(o.model));
   ModelConfig config = read_config(checkpoint);
   for (const std::string& sentence : config.position.assumed) remark(o, "{}", sentence);
   return write(o, checkpoint, config, {o.out, wished_position(o, config.position), o.to, {}, wished_type(o)});
 }
 
 int convert(const ExtendOptions& o) {
-  Checkpoint checkpoint = open_checkpoint(resolve_model(o.model));
+  Checkpoint checkpoint = open_checkpoint(resolve_plain_model(o.model));
   return write(o, checkpoint, read_config(checkpoint), {o.out, std::nullopt, 0, {}, wished_type(o)});
 }
 
 int merge(const ExtendOptions& o) {
-  Checkpoint checkpoint = open_checkpoint(resolve_model(o.model));
+  Checkpoint checkpoint = open_checkpoint(resolve_plain_model(o.model));
   Model model;
   model.device = host_device(kernels());
   model.config = read_config(checkpoint);

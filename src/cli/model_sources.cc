@@ -152,4 +152,15 @@ std::filesystem::path resolve_model(const std::string& model) {
       excerpt(model, 300), names);
 }
 
+std::filesystem::path resolve_plain_model(const std::string& model) {
+  if (fs::path adapter = adapter_of(model); !adapter.empty()) {
+    const char* base = find_adapted_source(model)->base;
+    fail(
+        "{} is {} with an adapter, which is not used here: name {}, or a model that `longspan merge` made of "
+        "both",
+        model, base, base);
+  }
+  return resolve_model(model);
+}
+
 }  // namespace longspan::cli

@@ -62,5 +62,7 @@ void remember_fetched(const std::string& name, const std::filesystem::path& path
 /// The path of a model that the user named: an existing path, a name of the table or of the user's list, or
 /// an id of the hub ("owner/name") that its tools have downloaded. Error saying how to get it.
 std::filesystem::path resolve_model(const std::string& model);
+/// The same for a command that knows no adapter. Error for a name that brings one along.
+std::filesystem::path resolve_plain_model(const std::string& model);
 
 }  // namespace longspan::cli

@@ -243,7 +243,7 @@ std::string memory_text(const PlanOptions& o, const Plan& plan) {
 }
 
 int run_plan(const PlanOptions& o) {
-  Checkpoint checkpoint = open_checkpoint(resolve_model(o.model));
+  Checkpoint checkpoint = open_checkpoint(resolve_plain_model(o.model));
   Plan plan = make_plan(o, checkpoint);
   for (const std::string& sentence : plan.config.position.assumed) remark(o, "{}", sentence);
   if (o.json)

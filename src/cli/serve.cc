@@ -55,7 +55,8 @@ void load_embedder(ServeOptions& o) {
     fail("--embedder {}: has the name of the model; give the model another with --model-name",
          excerpt(o.embedder));
   o.server.embedder = std::make_shared<const Embedder>(
-      resolve_model(o.embedder), EmbedderOptions{.task = o.task, .device = o.device, .kernels = o.kernels});
+      resolve_plain_model(o.embedder),
+      EmbedderOptions{.task = o.task, .device = o.device, .kernels = o.kernels});
   remark(o, "embeddings by {}: {}", o.server.embedder_name, o.server.embedder->description());
 }
 

@@ -131,7 +131,7 @@ void show_forecast(const TrainOptions& o, const TrainingForecast& f, const Memor
 int train_recipe(const TrainOptions& o) {
   Recipe recipe = read_recipe(o.recipe, o.overrides);
   set_threads(o.threads > 0 ? o.threads : physical_cores());
-  Checkpoint checkpoint = open_checkpoint(resolve_model(recipe.model));
+  Checkpoint checkpoint = open_checkpoint(resolve_plain_model(recipe.model));
   Screen screen(o);
   remark(o, "{}: {} in {}{}{}", recipe.name, counted(recipe.steps(), "step"),
          counted(std::ssize(recipe.stages), "stage"), recipe.source.empty() ? "" : ", after ", recipe.source);

@@ -94,6 +94,10 @@ TEST_F(Fetch, SlowRealModelAndItsAdapterAreOneName) {
   Outcome info = run({"info", "smollm2-256k", "--json"});
   ASSERT_EQ(info.status, 0) << info.err;
   EXPECT_EQ(info.json()["position"], "rerope:base=100000,log_n=1,original=8192,window=2048");
+  Outcome plain = run({"embed", "smollm2-256k", "a text"});
+  EXPECT_EQ(plain.status, 1);
+  EXPECT_NE(plain.err.find("smollm2 with an adapter, which is not used here"), std::string::npos)
+      << plain.err;
   Outcome merged =
       run({"merge", "smollm2", adapter.string(), "--to", "256k", "-o", (dir_ / "merged").string()});
   EXPECT_EQ(merged.status, 0) << merged.err;
