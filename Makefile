@@ -48,7 +48,7 @@ model: build
 	build/longspan fetch smollm2
 
 embedder: build
-	build/longspan fetch minilm
+	build/longspan fetch minilm || echo "minilm is absent: the tests that need it are skipped"
 
 bench: model  ## speed of reading and writing, as llama-bench shows it
 	build/longspan bench smollm2 -p 512,4096,8192 -n 64 -d 0,4096
