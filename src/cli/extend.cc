@@ -69,7 +69,8 @@ int write(const ExtendOptions& o, const Checkpoint& checkpoint, const ModelConfi
   for (const std::string& sentence : remarks) remark(o, "{}", sentence);
   // Read back as the next reader will see it, which proves that it can be read.
   ModelConfig written = read_config(open_checkpoint(o.out));
-  int64_t window = o.to > 0 ? o.to : extended_context(written.position);
+  int64_t window = extended_context(written.position);
+  if (window == 0) window = o.to;
   if (o.json) {
     print_json({{wants_gguf(o) ? "file" : "directory", o.out},
                 {"position", describe(written.position)},

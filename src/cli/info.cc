@@ -26,8 +26,7 @@ struct FrequencyOptions : Options {
 ModelConfig config_of(const Checkpoint& checkpoint, const Options& o, int64_t length) {
   ModelConfig config = read_config(checkpoint);
   if (std::filesystem::path adapter = adapter_of(o.model); !adapter.empty())
-    if (std::string own = adapter_position(adapter); !own.empty())
-      config.position = parse_position(own, config.position);
+    config.position = position_with_adapter(adapter, config.position);
   if (needs_length(o.position) && length == 0) length = config.position.trained_context;
   if (!o.position.empty()) config.position = stretch_method(o.position, config.position, length).position;
   for (const std::string& sentence : config.position.assumed) remark(o, "{}", sentence);

@@ -19,9 +19,7 @@ namespace {
 ModelConfig configured(const Checkpoint& checkpoint, const EngineOptions& options,
                        std::optional<PositionConfig>& unstretched) {
   ModelConfig config = read_config(checkpoint);
-  if (!options.adapter.empty())
-    if (std::string own = adapter_position(options.adapter); !own.empty())
-      config.position = parse_position(own, config.position);
+  if (!options.adapter.empty()) config.position = position_with_adapter(options.adapter, config.position);
   if (needs_length(options.position)) {
     unstretched = config.position;
     config.position =

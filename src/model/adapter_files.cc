@@ -409,6 +409,11 @@ std::string adapter_position(const fs::path& directory) {
   return json["position"];
 }
 
+PositionConfig position_with_adapter(const fs::path& directory, const PositionConfig& base) {
+  std::string own = adapter_position(directory);
+  return own.empty() ? base : parse_position(own, base);
+}
+
 std::vector<NamedTensor> load_adapter(const fs::path& directory, Model& model) {
   if (!row_of(model.config).trains)
     fail("{}: adapters of {} models are not supported yet; merge it into its base with PEFT",

