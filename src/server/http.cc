@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <chrono>
 #include <string_view>
+#include <thread>
 
 namespace longspan::server {
 
@@ -155,6 +156,19 @@ HttpServer::HttpServer(const HttpLimits& limits) : limits_(limits) {
     int yes = 1;
     ::setsockopt(sock, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
   });
+}
+
+void HttpServer::serve() {
+  serving_ = true;
+  if (!ended_) listen_after_bind();
+  serving_ = false;
+}
+
+void HttpServer::end() {
+  ended_ = true;
+  // The library's stop() does nothing while its loop has not begun, which would then never end.
+  while (serving_ && !is_running()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  stop();
 }
 
 bool HttpServer::process_and_close_socket(socket_t sock) {

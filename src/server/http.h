@@ -27,13 +27,16 @@ class HttpServer : public httplib::Server {
   int64_t turned_away() const { return turned_away_; }
   /// Connections end after the request that they are in.
   void close_idle() { closing_ = true; }
+  /// Answers until end() is called from another thread, be that before or after it has begun.
+  void serve();
+  void end();
 
  private:
   bool process_and_close_socket(socket_t sock) override;
 
   HttpLimits limits_;
   std::atomic<int64_t> connections_ = 0, turned_away_ = 0;
-  std::atomic<bool> closing_ = false;
+  std::atomic<bool> closing_ = false, serving_ = false, ended_ = false;
 };
 
 /// Within a handler: whether its client has closed the connection.

@@ -143,7 +143,7 @@ std::string Server::url() const {
   return fmt::format("http://{}:{}", v6 ? "[" + options_.host + "]" : options_.host, port_);
 }
 
-void Server::listen() { http_.listen_after_bind(); }
+void Server::listen() { http_.serve(); }
 
 bool Server::close(double seconds) {
   if (closing_.exchange(true)) return true;
@@ -156,7 +156,7 @@ bool Server::close(double seconds) {
   for (auto end = std::chrono::steady_clock::now() + kLastEvents;
        answering_ > 0 && std::chrono::steady_clock::now() < end;)
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  http_.stop();
+  http_.end();
   return done;
 }
 
