@@ -32,10 +32,12 @@ std::vector<std::byte> random_bytes(Random& random, int64_t bytes) {
   return out;
 }
 
+enum class Reading { Packed, Stored, EightBits };
+
 /// A model streams its weights from memory: so many copies of the weight that they exceed the caches are used
 /// in turn.
 void linear(benchmark::State& state, DType dtype, Shape shape, int64_t tokens, DType x_dtype,
-            bool as_stored) {
+            Reading reading) {
   constexpr int64_t kBeyondCaches = 96 << 20;
   Random random(1);
   int64_t bytes = dtype_bytes(dtype, shape.features * shape.cols);
@@ -47,8 +49,9 @@ void linear(benchmark::State& state, DType dtype, Shape shape, int64_t tokens, D
   Tensor y = host_matrix(out.data(), DType::F32, tokens, shape.features);
   std::vector<Linear> weights;
   for (int64_t i = 0; i < copies; ++i)
-    weights.push_back(
-        {host_matrix(memory.data() + i * bytes, dtype, shape.features, shape.cols), {}, as_stored});
+    weights.push_back({.weight = host_matrix(memory.data() + i * bytes, dtype, shape.features, shape.cols),
+                       .as_stored = reading == Reading::Stored,
+                       .eight_bits = reading == Reading::EightBits});
   size_t turn = 0;
   for (int i = 0; i < 3; ++i) kernels().linear(y, x, weights[0], false);  // packs, wakes the threads
   for (auto _ : state) kernels().linear(y, x, weights[turn++ % weights.size()], false);
@@ -68,11 +71,15 @@ void add_all() {
       for (int64_t tokens : {1, 4, 8, 16, 64, 512}) {
         if (shape.cols % dtype_info(dtype).block_elements != 0)
           shape.cols = 768;  // blocks of 256: nearest size
-        for (bool as_stored : {false, true}) {
-          if (as_stored && tokens < kGemmRows) continue;  // few rows read it as stored anyway
+        for (Reading reading : {Reading::Packed, Reading::Stored, Reading::EightBits}) {
+          if (reading != Reading::Packed && tokens < kGemmRows)
+            continue;  // few rows read it as stored anyway
+          if (reading == Reading::EightBits && !is_quantised(dtype)) continue;
+          constexpr const char* kEndings[] = {"", "/stored", "/int8"};
           std::string title = std::string("linear/") + name(dtype) + "/" + shape.name + "/" +
-                              std::to_string(tokens) + (as_stored ? "/stored" : "");
-          benchmark::RegisterBenchmark(title.c_str(), linear, dtype, shape, tokens, x_dtype, as_stored)
+                              std::to_string(tokens) + kEndings[static_cast<int>(reading)];
+          benchmark::RegisterBenchmark(title.c_str(), linear, dtype, shape, tokens,
+                                       reading == Reading::EightBits ? DType::F32 : x_dtype, reading)
               ->UseRealTime()
               ->Unit(benchmark::kMicrosecond);
         }

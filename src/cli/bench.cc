@@ -40,17 +40,23 @@ std::vector<BenchTest> tests_of(const BenchOptions& o) {
 
 /// What the machine does at most.
 struct Machine {
-  double f32 = 0, bf16 = 0,
-         bytes = 0;  // FLOPs and bytes a second; bf16 is 0 where products have no such type
+  double f32 = 0, bf16 = 0, int8 = 0,  // FLOPs a second; 0 where products have no such type or do not use it
+      bytes = 0;                       // a second
+  double products(Compute compute) const {
+    double typed = compute == Compute::BF16 ? bf16 : compute == Compute::Int8 ? int8 : f32;
+    return typed > 0 ? typed : f32;
+  }
 };
 
-Machine measure_machine(Device& device) {
+Machine measure_machine(const Model& model) {
+  Device& device = *model.device;
   // Larger than most caches; and a machine that is full of the model measures on less.
   constexpr int64_t kMost = int64_t{256} << 20;
   int64_t free = device.free_memory().value_or(kMost * 16);
   Machine machine{.f32 = measured_peak(device, Compute::F32),
                   .bytes = measured_bandwidth(device, std::clamp<int64_t>(free / 16, 1 << 20, kMost))};
   if (device.kernels().preferred == Compute::BF16) machine.bf16 = measured_peak(device, Compute::BF16);
+  if (model.compute == Compute::Int8) machine.int8 = measured_peak(device, Compute::Int8);
   return machine;
 }
 
@@ -58,10 +64,8 @@ Machine measure_machine(Device& device) {
 double share_of_peak(const Engine& engine, const Machine& machine, const BenchTest& test, double rate) {
   const ModelConfig& c = engine.config();
   auto n = static_cast<double>(test.n);
-  if (!test.writing) {
-    bool bf16 = engine.model().compute == Compute::BF16 && machine.bf16 > 0;
-    return rate * reading_flops(c, test.depth, test.n) / n / (bf16 ? machine.bf16 : machine.f32);
-  }
+  if (!test.writing)
+    return rate * reading_flops(c, test.depth, test.n) / n / machine.products(engine.model().compute);
   double cache = read_cache_bytes(c, engine.options().cache_types, test.depth, test.n) / n,
          weights = token_weight_bytes(engine.model()) / static_cast<double>(test.batch);
   return rate * (cache + weights) / machine.bytes;
@@ -106,9 +110,10 @@ void print_head(const BenchOptions& o, const Engine& engine, const Machine& mach
   print_now(fmt::format("{} threads, {} kernels, {} products, {} cache\n", threads(),
                         engine.model().kernels().name, name(engine.model().compute),
                         describe(engine.options().cache_types)));
-  std::string bf16 = machine.bf16 > 0 ? fmt::format(", {:.0f} bf16", machine.bf16 * 1e-9) : "";
+  std::string others = machine.bf16 > 0 ? fmt::format(", {:.0f} bf16", machine.bf16 * 1e-9) : "";
+  if (machine.int8 > 0) others += fmt::format(", {:.0f} int8", machine.int8 * 1e-9);
   print_now(fmt::format("measured at most: {:.0f} GFLOP/s f32{}; memory {:.1f} GB/s\n", machine.f32 * 1e-9,
-                        bf16, machine.bytes * 1e-9));
+                        others, machine.bytes * 1e-9));
   print_now(fmt::format(
       "{:<20}{:>12}{:>24}{:>18}{}\n", "test", "tokens/s", "least .. most", "of the peak",
       o.against.empty() ? "" : fmt::format("{:>14}{:>24}{:>8}", "llama.cpp", "least .. most", "ratio")));
@@ -149,9 +154,10 @@ Json row_json(const BenchTest& test, const BenchRates& rates, double share) {
 /// Adds "machine" and "rows".
 void add_rows(Json& json, const Engine& engine, const std::vector<BenchTest>& tests,
               const std::vector<BenchRates>& rates) {
-  Machine machine = measure_machine(*engine.model().device);
+  Machine machine = measure_machine(engine.model());
   json["machine"] = {{"f32_flops_per_s", machine.f32}, {"bytes_per_s", machine.bytes}};
   if (machine.bf16 > 0) json["machine"]["bf16_flops_per_s"] = machine.bf16;
+  if (machine.int8 > 0) json["machine"]["int8_flops_per_s"] = machine.int8;
   for (size_t i = 0; i < tests.size(); ++i)
     json["rows"].push_back(
         row_json(tests[i], rates[i], share_of_peak(engine, machine, tests[i], median(rates[i].ours))));
@@ -211,7 +217,7 @@ int bench(const BenchOptions& o) {
                {"rows", Json::array()}};
   Machine machine;
   if (!o.json && !tests.empty()) {
-    machine = measure_machine(*engine.model().device);
+    machine = measure_machine(engine.model());
     print_head(o, engine, machine);
   }
   std::vector<BenchRates> all;

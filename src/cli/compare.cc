@@ -53,7 +53,7 @@ RunSettings settings_of(const CompareOptions& o, const Engine& engine) {
   RunSettings settings;
   settings.model = o.model;
   settings.cache_type = describe(engine.options().cache_types);
-  settings.compute = engine.model().compute == Compute::F32 ? "f32" : "bf16";
+  settings.compute = name(engine.model().compute);
   settings.kernels = engine.model().kernels().name;
   settings.chunk = chunk_of(o);
   settings.chat_template = o.chat_template;

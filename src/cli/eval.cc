@@ -113,7 +113,7 @@ RunSettings settings_of(const EvalOptions& o, const EngineSetup& setup, bool seg
   settings.model = o.model;
   settings.position = describe(setup.config.position);
   settings.cache_type = o.cache_type;
-  settings.compute = setup.compute == Compute::F32 ? "f32" : "bf16";
+  settings.compute = name(setup.compute);
   settings.kernels = setup.device->kernels().name;
   settings.chunk = chunk_of(o);
   if (o.draft != name(Drafts::Off)) settings.draft = o.draft;

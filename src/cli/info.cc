@@ -176,7 +176,7 @@ int info(const Options& o) {
       {"weights_bytes", checkpoint.tensor_bytes()},
       {"kv_bytes_per_token", kv_bytes_per_token(config, engine.cache_types, key_copies(config, context))},
       {"kernels", k.name},
-      {"compute", compute == Compute::F32 ? "f32" : "bf16"},
+      {"compute", name(compute)},
       {"context", context},
       {"memory",
        {{"weights", plan.weights},

@@ -70,8 +70,8 @@ void add_engine_options(CLI::App& app, Options& o) {
   app.add_option("--weights", o.weights,
                  "long prompts read weights as stored: lean, from copies: packed; default auto")
       ->transform(one_of({"auto", "lean", "packed"}));
-  app.add_option("--compute", o.compute, "products: f32, bf16; default what the CPU does best")
-      ->transform(one_of({"f32", "bf16"}));
+  app.add_option("--compute", o.compute, "products: f32, bf16, int8; default what the CPU does best")
+      ->transform(one_of({"f32", "bf16", "int8"}));
   app.add_option("--kernels", o.kernels, "implementation: reference, avx2, ...; default the best");
   app.add_option("--chunk", o.chunk, "tokens a forward pass; default 512, on a GPU 8192")
       ->transform(whole_number(1, int64_t{1} << 20));
@@ -146,7 +146,7 @@ EngineOptions engine_options(const Options& o) {
   EngineOptions e;
   e.position = o.position;
   e.cache_types = parse_cache_types(o.cache_type);
-  if (!o.compute.empty()) e.compute = dtype_from_name(o.compute) == DType::F32 ? Compute::F32 : Compute::BF16;
+  if (!o.compute.empty()) e.compute = compute_named(o.compute);
   e.weights = *weight_reading(o.weights);
   e.kernels = o.kernels;
   e.device = o.device;

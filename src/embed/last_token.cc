@@ -26,7 +26,7 @@ LastToken load_last_token(Checkpoint& checkpoint, std::shared_ptr<Device> device
   model.device = std::move(device);
   model.compute = compute;
   model.weights = load_weights(checkpoint, model.config, *model.device);
-  set_reading(model.weights, WeightReading::Auto);
+  set_reading(model.weights, WeightReading::Auto, compute);
   return out;
 }
 

@@ -52,7 +52,7 @@ Model load_model(const Checkpoint& checkpoint, const EngineSetup& setup, const E
   model.device = setup.device;
   model.compute = setup.compute;
   model.weights = load_weights(checkpoint, model.config, *model.device);
-  set_reading(model.weights, weights.reading);
+  set_reading(model.weights, weights.reading, setup.compute);
   if (!options.adapter.empty()) load_adapter(options.adapter, model);
   return model;
 }
@@ -79,6 +79,8 @@ EngineSetup engine_setup(const Checkpoint& checkpoint, const EngineOptions& opti
          name(options.drafts));
   std::shared_ptr<Device> device = device_of(options);
   Compute compute = options.compute.value_or(device->kernels().preferred);
+  if (compute == Compute::Int8 && !device->is_host())
+    fail("--compute int8: products in 8 bits are the processor's; leave it out, or use --device cpu");
   return {std::move(config), std::move(unstretched), std::move(device), compute,
           load_prompt_maker(checkpoint, options.chat_template)};
 }

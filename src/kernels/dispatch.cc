@@ -17,8 +17,8 @@
 namespace longspan {
 
 namespace {
-const Kernels* const kAll[] = {&kReferenceKernels, &kAvx2Kernels, &kAvx512Kernels, &kAvx512Bf16Kernels,
-                               &kAmxKernels};
+const Kernels* const kAll[] = {&kReferenceKernels,  &kAvx2Kernels,       &kAvx2VnniKernels, &kAvx512Kernels,
+                               &kAvx512VnniKernels, &kAvx512Bf16Kernels, &kAmxKernels};
 
 const Kernels& choose() {
   if (const char* forced = std::getenv("LONGSPAN_KERNELS"); forced && *forced) return kernels_named(forced);
@@ -84,7 +84,16 @@ void make_deterministic(Device& device) {
   if (!device.is_host()) make_gpu_deterministic(device);
 }
 
-const char* name(Compute compute) { return compute == Compute::F32 ? "f32" : "bf16"; }
+const char* name(Compute compute) {
+  constexpr const char* kNames[] = {"f32", "bf16", "int8"};
+  return kNames[static_cast<size_t>(compute)];
+}
+
+std::optional<Compute> compute_named(std::string_view text) {
+  for (Compute compute : {Compute::F32, Compute::BF16, Compute::Int8})
+    if (text == name(compute)) return compute;
+  return std::nullopt;
+}
 
 std::shared_ptr<void>& PackedCopies::of(const void* owner) {
   for (auto& [who, copy] : copies_)

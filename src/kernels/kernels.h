@@ -10,6 +10,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,10 +22,12 @@
 
 namespace longspan {
 
-/// Precision of dense products and of the activations that feed them.
-enum class Compute : uint8_t { F32, BF16 };
-/// "f32", "bf16".
+/// Precision of dense products and of the activations that feed them. Int8 is that of products of many rows
+/// with quantised weights (Linear::eight_bits); all others are F32 then.
+enum class Compute : uint8_t { F32, BF16, Int8 };
+/// "f32", "bf16", "int8".
 const char* name(Compute compute);
+std::optional<Compute> compute_named(std::string_view name);
 
 /// Of the gate of a gated MLP: silu(x) = x sigmoid(x); gelu in its tanh form (Hendrycks 2016).
 enum class Activation : uint8_t { Silu, GeluTanh };
@@ -46,6 +49,9 @@ struct Linear {
   Tensor weight;           // [N, C], any dtype of the table in dtype.h
   Tensor bias;             // [N] F32, or null
   bool as_stored = false;  // products of many rows keep no packed copy (implementations on the host)
+  /// Products of many rows with a quantised weight round F32 rows of x to 8 bits, in groups of 32 along C
+  /// with scale max |x| / 127 each, and sum in integers within a group (implementations on the host).
+  bool eight_bits = false;
   mutable PackedCopies packed{};
 
   explicit operator bool() const { return static_cast<bool>(weight); }
@@ -154,7 +160,7 @@ struct AdamWTensor {
 /// Scalars that the host reads once a step ("[1] F64") are written on the device: nothing here makes the host
 /// wait.
 struct Kernels {
-  const char* name;         // "reference", "avx2", "avx512", "avx512_bf16", "amx"
+  const char* name;         // "reference", "avx2", "avx2_vnni", "avx512", ..., "amx"
   const char* description;  // for --help and info
   bool on_host;             // reads and writes the memory of the host
   Compute preferred;        // the precision of dense products that suits it: BF16 where it is native

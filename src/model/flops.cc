@@ -6,6 +6,7 @@
 #include <initializer_list>
 
 #include "base/random.h"
+#include "kernels/quantise.h"
 #include "model/gradients.h"
 #include "model/roles.h"
 
@@ -156,13 +157,21 @@ double measured_peak(Device& device, Compute compute) {
   int64_t rows = device.is_host() ? kPeakRows : kGpuPeakSize,
           size = device.is_host() ? kPeakSize : kGpuPeakSize;
   DType dtype = k.product_dtype(compute, rows);
+  bool eight_bits = compute == Compute::Int8;
   Arena memory(device);
-  Linear w{memory.matrix("peak", dtype, size, size), {}};
+  Linear w{.weight = memory.matrix("peak", eight_bits ? DType::Q8_0 : dtype, size, size),
+           .eight_bits = eight_bits};
   Tensor x = memory.matrix("peak", dtype, rows, size), out = memory.matrix("peak", DType::F32, rows, size);
   Random random(1);
   std::vector<float> values(static_cast<size_t>(size * size));
   for (Tensor t : {w.weight, x}) {
     for (float& value : values) value = static_cast<float>(random.uniform() - 0.5);
+    if (is_quantised(t.dtype)) {
+      std::vector<std::byte> codes(static_cast<size_t>(t.bytes()));
+      quantise(codes.data(), values.data(), t.dtype, size * size);
+      device.upload(t, std::span<const std::byte>(codes));
+      continue;
+    }
     Tensor plain = memory.matrix("peak", DType::F32, t.rows(), size);
     device.upload(plain, std::span<const float>(values).first(static_cast<size_t>(t.rows() * size)));
     k.convert(t, plain);

@@ -34,8 +34,8 @@ double token_weight_bytes(const Model& model);
 /// Bytes of keys and values that n passes of one token behind `past` others read.
 double read_cache_bytes(const ModelConfig& config, CacheTypes types, int64_t past, int64_t n);
 
-/// FLOPs a second of the kernels' own product of 512 rows by a 1024 x 1024 matrix in `compute`: the best of
-/// some tries within 0.2 s.
+/// FLOPs a second of the kernels' own product of 512 rows by a 1024 x 1024 matrix in `compute` (Int8: of type
+/// Q8_0): the best of some tries within 0.2 s.
 double measured_peak(Device& device, Compute compute);
 /// Bytes a second of memory that x = a x + b y moves (McCalpin's triad with two vectors: every byte that is
 /// moved counts): the best of some tries within 0.3 s, on vectors of `bytes` each.

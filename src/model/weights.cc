@@ -399,7 +399,7 @@ std::optional<WeightReading> weight_reading(std::string_view name) {
   return std::nullopt;
 }
 
-void set_reading(Weights& weights, WeightReading reading) {
+void set_reading(Weights& weights, WeightReading reading, Compute compute) {
   auto set = [&](Linear& w) {
     // With rows of 576 weights a chunk of 512 tokens takes a tenth longer than on copies, from 2,048 on it
     // does not.
@@ -407,6 +407,7 @@ void set_reading(Weights& weights, WeightReading reading) {
     w.as_stored =
         reading == WeightReading::Lean ||
         (reading == WeightReading::Auto && w && is_quantised(w.weight.dtype) && w.weight.cols() >= kLongRow);
+    w.eight_bits = compute == Compute::Int8;
   };
   for (LayerWeights& layer : weights.layers)
     for (Linear* w : linears(layer)) set(*w);
@@ -429,7 +430,7 @@ WeightsPlan plan_weights(const Checkpoint& checkpoint, const ModelConfig& config
     return t;
   };
   Weights weights = Gather{.checkpoint = checkpoint, .config = config, .place = place}.all();
-  set_reading(weights, plan.reading);
+  set_reading(weights, plan.reading, compute);
   plan.mapped = checkpoint.tensor_bytes();
   // Experts get few rows each and are read as they lie (experts.cc).
   for (const LayerWeights& w : weights.layers)

@@ -62,8 +62,8 @@ enum class WeightReading : uint8_t { Auto, Lean, Packed };
 /// "auto", "lean", "packed"; nothing for another text.
 std::optional<WeightReading> weight_reading(std::string_view name);
 
-/// Sets Linear::as_stored of all products.
-void set_reading(Weights& weights, WeightReading reading);
+/// Sets Linear::as_stored of all products, and Linear::eight_bits where `compute` is Int8.
+void set_reading(Weights& weights, WeightReading reading, Compute compute);
 
 /// Bytes of the weights, computed from shapes alone: no tensor is read.
 struct WeightsPlan {

@@ -1,5 +1,6 @@
 // Every implementation's dense product against reference, for every dtype of weight, few and many rows, any
 // stride.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <array>
@@ -80,6 +81,36 @@ void check(const Case& c, uint64_t seed) {
   }
 }
 
+/// In 8 bits everybody rounds the same rows to the same codes: what is left is the order of F32 sums. Rows of
+/// ReLU's kind, zero groups and large outliers among them.
+void check_eight_bits(DType dtype, int64_t tokens, int64_t cols, int64_t features, bool accumulate,
+                      uint64_t seed) {
+  Random random(seed);
+  OwnedTensor x = normal_matrix(random, DType::F32, tokens, cols, 64);
+  for (int64_t i = 0; i < 32; ++i) x.row(tokens / 2)[i] = 0;
+  x.row(tokens - 1)[cols - 1] = 300;
+  OwnedTensor start = normal_matrix(random, DType::F32, tokens, features), want = start,
+              bias = normal_matrix(random, DType::F32, 1, features),
+              weight = random_weight(random, dtype, features, cols);
+  Linear w{.weight = weight, .bias = bias, .eight_bits = true};
+  want.memory = std::make_shared<std::vector<std::byte>>(*start.memory);
+  want.data = want.memory->data();
+  all_kernels()[0]->linear(want, x, w, accumulate);
+  std::vector<std::byte> first;
+  for (const Kernels* k : implementations_here()) {
+    if (!k->supported() || !k->on_host) continue;
+    OwnedTensor got = start;
+    got.memory = std::make_shared<std::vector<std::byte>>(*start.memory);
+    got.data = got.memory->data();
+    k->linear(got, x, w, accumulate);
+    std::string what = fmt::format("{} {} T {} C {} N {}", k->name, name(dtype), tokens, cols, features);
+    expect_close(got, want, x, w, kF32Tolerance, what);
+    if (k == all_kernels()[0]) continue;
+    if (first.empty()) first = *got.memory;
+    EXPECT_EQ(*got.memory, first) << what << ": other bits than the first fast one";
+  }
+}
+
 class LinearOfDtype : public testing::TestWithParam<DType> {};
 
 TEST_P(LinearOfDtype, AgreesWithReference) {
@@ -95,6 +126,15 @@ TEST_P(LinearOfDtype, AgreesWithReference) {
         check({dtype, x, tokens, cols, features, seed % 3 ? 64 : 0, seed % 4 > 1, seed % 8 < 4}, seed);
         ++seed;
       }
+}
+
+TEST_P(LinearOfDtype, AgreesInEightBits) {
+  if (!is_quantised(GetParam())) GTEST_SKIP() << "8 bits are for quantised weights";
+  bool wide = dtype_info(GetParam()).block_elements == 256;
+  check_eight_bits(GetParam(), 8, wide ? 256 : 32, 1, false, 1);
+  check_eight_bits(GetParam(), 9, wide ? 512 : 96, 47, true, 2);
+  check_eight_bits(GetParam(), 31, wide ? 768 : 544, 100, false, 3);  // a depth of more than one piece
+  check_eight_bits(GetParam(), 70, 1280, 203, true, 4);
 }
 
 TEST_P(LinearOfDtype, AgreesOnManyRowsAndFeatures) {
@@ -157,8 +197,8 @@ TEST(Linear, NanAndInfinityPassThrough) {
       if (!k->supported()) continue;
       OwnedTensor x = normal_matrix(random, DType::F32, tokens, 64), y = make_matrix(DType::F32, tokens, 64);
       x.row(0)[3] = NAN;
-      for (bool as_stored : {false, true}) {
-        Linear w{weight, {}, as_stored};
+      for (int how = 0; how < 4; ++how) {
+        Linear w{.weight = weight, .as_stored = how % 2 > 0, .eight_bits = how > 1};
         k->linear(y, x, w, false);
         EXPECT_TRUE(std::isnan(y.row(0)[5])) << k->name;
         EXPECT_TRUE(tokens == 1 || std::isfinite(y.row(tokens - 1)[5])) << k->name;
@@ -182,6 +222,8 @@ TEST(Linear, PackedBytesAreWhatPackingTakes) {
     EXPECT_GE(k->packed_bytes(w, Compute::F32), 576 * 1536 * 4) << k->name;
     w.as_stored = true;
     EXPECT_EQ(k->packed_bytes(w, Compute::BF16), 0) << k->name;
+    Linear rounded{.weight = weight, .eight_bits = true};
+    EXPECT_EQ(k->packed_bytes(rounded, Compute::Int8), 0) << k->name;
   }
 }
 

@@ -223,7 +223,7 @@ void blocked_weight_gradient(Tensor dweight, Tensor dout, Tensor x, Compute comp
 }
 
 int64_t packed_bytes_bf16(const Linear& w, Compute compute) {
-  if (reads_as_stored(w)) return 0;
+  if (reads_as_stored(w) || rounds_to_eight_bits(w)) return 0;
   return static_cast<int64_t>(packed_desc(w.weight.cols(), w.weight.rows(), compute).get_size());
 }
 

@@ -28,9 +28,15 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
-bool has_avx512_bf16() {
-  return has_avx512() && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
+bool has_avx2_vnni() {
+  constexpr unsigned kVnni = 1u << 4;  // of CPUID leaf 7.1, EAX
+  unsigned a = 0, b, c, d;
+  return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & kVnni);
 }
+
+bool has_avx512_vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
+
+bool has_avx512_bf16() { return has_avx512_vnni() && __builtin_cpu_supports("avx512bf16"); }
 
 bool has_amx() {
   static const bool granted = [] {
@@ -46,10 +52,12 @@ bool has_amx() {
 }
 
 void limit_onednn(const Kernels& k) {
-  if (&k == &kAvx2Kernels) dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx2);
-  if (&k == &kAvx512Kernels) dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx512_core);
+  if (&k == &kAvx2Kernels || &k == &kAvx2VnniKernels) dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx2);
+  if (&k == &kAvx512Kernels || &k == &kAvx512VnniKernels) dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx512_core);
   if (&k == &kAvx512Bf16Kernels) dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx512_core_bf16);
 }
+
+bool rounds_to_eight_bits(const Linear& w) { return w.eight_bits && w && is_quantised(w.weight.dtype); }
 
 bool reads_as_stored(const Linear& w) { return w.as_stored && w.weight.cols() % 32 == 0; }
 

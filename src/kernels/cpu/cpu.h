@@ -1,5 +1,5 @@
 // The implementations for x86-64 processors with AVX2 or AVX-512, and what they share. Only files named
-// *_avx2.cc, *_avx512.cc, *_avx512_bf16.cc and *_amx.cc are compiled for those instruction sets; everything
+// *_avx2.cc, *_avx_vnni.cc, *_avx512.cc and so on are compiled for those instruction sets; everything
 // declared here runs anywhere.
 #pragma once
 
@@ -7,10 +7,13 @@
 
 namespace longspan {
 
-extern const Kernels kAvx2Kernels, kAvx512Kernels, kAvx512Bf16Kernels, kAmxKernels;
+extern const Kernels kAvx2Kernels, kAvx2VnniKernels, kAvx512Kernels, kAvx512VnniKernels, kAvx512Bf16Kernels,
+    kAmxKernels;
 
 bool has_avx2();
+bool has_avx2_vnni();
 bool has_avx512();
+bool has_avx512_vnni();
 bool has_avx512_bf16();
 /// With the kernel's permission for this process to use the tiles, which is asked for here.
 bool has_amx();
@@ -38,6 +41,11 @@ void panel_linear_avx512(Tensor out, Tensor x, const Linear& w, bool accumulate,
 void panel_linear_avx512_bf16(Tensor out, Tensor x, const Linear& w, bool accumulate, DecodeRows decode);
 void panel_linear_amx(Tensor out, Tensor x, const Linear& w, bool accumulate, DecodeRows decode);
 
+/// Kernels::linear in 8 bits (Linear::eight_bits): x F32, the weight quantised. The three give the same bits.
+void eight_bit_linear_avx2(Tensor out, Tensor x, const Linear& w, bool accumulate);
+void eight_bit_linear_avx_vnni(Tensor out, Tensor x, const Linear& w, bool accumulate);
+void eight_bit_linear_avx512_vnni(Tensor out, Tensor x, const Linear& w, bool accumulate);
+
 /// Kernels::linear_input_gradient on a weight packed for it, and Kernels::linear_weight_gradient without
 /// dbias (dweight contiguous).
 void blocked_input_gradient(Tensor dx, Tensor dout, const Linear& w, bool accumulate, Compute compute,
@@ -46,6 +54,9 @@ void blocked_weight_gradient(Tensor dweight, Tensor dout, Tensor x, Compute comp
 
 /// Whether `linear` reads w in panels: Linear::as_stored, and C % 32 == 0.
 bool reads_as_stored(const Linear& w);
+
+/// Whether `linear` rounds rows of x to 8 bits for w.
+bool rounds_to_eight_bits(const Linear& w);
 
 /// Rows of x from which `linear` is a blocked product on packed weights; below, it streams W as stored.
 constexpr int64_t kGemmRows = 8;

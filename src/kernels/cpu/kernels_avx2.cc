@@ -25,7 +25,8 @@ namespace {
 // clang-format on
 }  // namespace
 
-constinit const Kernels kAvx2Kernels = {
+namespace {
+constexpr Kernels kPlain = {
     .name = "avx2",
     .description = "AVX2, F32 products",
     .on_host = true,
@@ -46,8 +47,8 @@ constinit const Kernels kAvx2Kernels = {
     .embed = embed,
     .rmsnorm = rmsnorm,
     .layernorm = layernorm,
-    .linear = linear<panel_linear_avx2, nullptr>,
-    .low_rank = low_rank<panel_linear_avx2, nullptr>,
+    .linear = linear<panel_linear_avx2, nullptr, eight_bit_linear_avx2>,
+    .low_rank = low_rank<panel_linear_avx2, nullptr, eight_bit_linear_avx2>,
     .merge = merge,
     .packed_bytes = packed_bytes_f32,
     .rope_table = cpu_rope_table,
@@ -68,5 +69,18 @@ constinit const Kernels kAvx2Kernels = {
     .adamw = adamw,
     .sum_of_squares = sum_of_squares,
 };
+}  // namespace
+
+constinit const Kernels kAvx2Kernels = kPlain;
+
+constinit const Kernels kAvx2VnniKernels = [] {
+  Kernels k = kPlain;
+  k.name = "avx2_vnni";
+  k.description = "AVX2, F32 products, VNNI for those of 8 bits";
+  k.supported = has_avx2_vnni;
+  k.linear = linear<panel_linear_avx2, nullptr, eight_bit_linear_avx_vnni>;
+  k.low_rank = low_rank<panel_linear_avx2, nullptr, eight_bit_linear_avx_vnni>;
+  return k;
+}();
 
 }  // namespace longspan

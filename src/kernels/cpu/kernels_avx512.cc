@@ -24,7 +24,8 @@ namespace {
 // clang-format on
 }  // namespace
 
-constinit const Kernels kAvx512Kernels = {
+namespace {
+constexpr Kernels kPlain = {
     .name = "avx512",
     .description = "AVX-512, F32 products",
     .on_host = true,
@@ -45,8 +46,8 @@ constinit const Kernels kAvx512Kernels = {
     .embed = embed,
     .rmsnorm = rmsnorm,
     .layernorm = layernorm,
-    .linear = linear<panel_linear_avx512, nullptr>,
-    .low_rank = low_rank<panel_linear_avx512, nullptr>,
+    .linear = linear<panel_linear_avx512, nullptr, eight_bit_linear_avx2>,
+    .low_rank = low_rank<panel_linear_avx512, nullptr, eight_bit_linear_avx2>,
     .merge = merge,
     .packed_bytes = packed_bytes_f32,
     .rope_table = cpu_rope_table,
@@ -68,7 +69,6 @@ constinit const Kernels kAvx512Kernels = {
     .sum_of_squares = sum_of_squares,
 };
 
-namespace {
 constexpr Kernels kBf16Products = {
     .name = "avx512_bf16",
     .description = "AVX-512, BF16 products",
@@ -90,8 +90,8 @@ constexpr Kernels kBf16Products = {
     .embed = embed,
     .rmsnorm = rmsnorm,
     .layernorm = layernorm,
-    .linear = linear<panel_linear_avx512, panel_linear_avx512_bf16>,
-    .low_rank = low_rank<panel_linear_avx512, panel_linear_avx512_bf16>,
+    .linear = linear<panel_linear_avx512, panel_linear_avx512_bf16, eight_bit_linear_avx512_vnni>,
+    .low_rank = low_rank<panel_linear_avx512, panel_linear_avx512_bf16, eight_bit_linear_avx512_vnni>,
     .merge = merge,
     .packed_bytes = packed_bytes_bf16,
     .rope_table = cpu_rope_table,
@@ -114,6 +114,18 @@ constexpr Kernels kBf16Products = {
 };
 }  // namespace
 
+constinit const Kernels kAvx512Kernels = kPlain;
+
+constinit const Kernels kAvx512VnniKernels = [] {
+  Kernels k = kPlain;
+  k.name = "avx512_vnni";
+  k.description = "AVX-512, F32 products, VNNI for those of 8 bits";
+  k.supported = has_avx512_vnni;
+  k.linear = linear<panel_linear_avx512, nullptr, eight_bit_linear_avx512_vnni>;
+  k.low_rank = low_rank<panel_linear_avx512, nullptr, eight_bit_linear_avx512_vnni>;
+  return k;
+}();
+
 constinit const Kernels kAvx512Bf16Kernels = kBf16Products;
 
 constinit const Kernels kAmxKernels = [] {
@@ -121,8 +133,8 @@ constinit const Kernels kAmxKernels = [] {
   k.name = "amx";
   k.description = "AVX-512 and AMX, BF16 products on tiles";
   k.supported = has_amx;
-  k.linear = linear<panel_linear_avx512, panel_linear_amx>;
-  k.low_rank = low_rank<panel_linear_avx512, panel_linear_amx>;
+  k.linear = linear<panel_linear_avx512, panel_linear_amx, eight_bit_linear_avx512_vnni>;
+  k.low_rank = low_rank<panel_linear_avx512, panel_linear_amx, eight_bit_linear_avx512_vnni>;
   k.attention = attention_amx;
   return k;
 }();

@@ -22,13 +22,14 @@ namespace {
 #include "kernels/cpu/amx_tiles.inc"
 constexpr int64_t kPanelStep = 32, kPanelRows = 256, kPanelDepth = 1024, kPanelTokens = 32;
 #include "kernels/cpu/panel_linear.inc"
+#include "kernels/cpu/panel_words.inc"
 // clang-format on
 
 }  // namespace
 
 void panel_linear_amx(Tensor out, Tensor x, const Linear& w, bool accumulate, DecodeRows decode) {
   assert(x.dtype == DType::BF16);
-  panel_linear<BF16>(out, x, w, accumulate, decode);
+  panel_linear<Words<BF16>>({out, x, w, accumulate, decode});
 }
 
 }  // namespace longspan

@@ -22,15 +22,16 @@ namespace {
 #include "kernels/cpu/micro_kernel.inc"
 constexpr int64_t kPanelStep = 48, kPanelRows = 96, kPanelDepth = 512, kPanelTokens = 64;
 #include "kernels/cpu/panel_linear.inc"
+#include "kernels/cpu/panel_words.inc"
 // clang-format on
 
 }  // namespace
 
 void panel_linear_avx512(Tensor out, Tensor x, const Linear& w, bool accumulate, DecodeRows decode) {
   if (x.dtype == DType::BF16)
-    panel_linear<BF16>(out, x, w, accumulate, decode);
+    panel_linear<Words<BF16>>({out, x, w, accumulate, decode});
   else
-    panel_linear<float>(out, x, w, accumulate, decode);
+    panel_linear<Words<float>>({out, x, w, accumulate, decode});
 }
 
 }  // namespace longspan

@@ -22,13 +22,14 @@ namespace {
 #include "kernels/cpu/micro_kernel.inc"
 constexpr int64_t kPanelStep = 48, kPanelRows = 96, kPanelDepth = 1024, kPanelTokens = 64;
 #include "kernels/cpu/panel_linear.inc"
+#include "kernels/cpu/panel_words.inc"
 // clang-format on
 
 }  // namespace
 
 void panel_linear_avx512_bf16(Tensor out, Tensor x, const Linear& w, bool accumulate, DecodeRows decode) {
   assert(x.dtype == DType::BF16);
-  panel_linear<BF16>(out, x, w, accumulate, decode);
+  panel_linear<Words<BF16>>({out, x, w, accumulate, decode});
 }
 
 }  // namespace longspan

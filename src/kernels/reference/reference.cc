@@ -78,9 +78,30 @@ void layernorm(Tensor out, Tensor x, Tensor weight, Tensor bias, float eps) {
   }
 }
 
+/// x as what its codes of 8 bits stand for, in groups of 32 along a row (Linear::eight_bits).
+std::vector<float> rounded_to_eight_bits(Tensor x) {
+  constexpr int64_t kGroup = 32;
+  std::vector<float> out(static_cast<size_t>(x.rows() * x.cols()));
+  for (int64_t t = 0; t < x.rows(); ++t)
+    for (int64_t first = 0; first < x.cols(); first += kGroup) {
+      const float* from = x.row(t) + first;
+      float largest = 0, nothing = 0;
+      for (int64_t i = 0; i < kGroup; ++i)
+        largest = std::max(largest, std::fabs(from[i])), nothing += 0 * from[i];
+      float scale = largest / 127 + nothing, inverse = largest > 0 ? 127 / largest : 0.0f;
+      for (int64_t i = 0; i < kGroup; ++i)
+        out[static_cast<size_t>(t * x.cols() + first + i)] = scale * std::nearbyint(from[i] * inverse);
+    }
+  return out;
+}
+
 void linear(Tensor out, Tensor x, const Linear& w, bool accumulate) {
   int64_t features = w.weight.rows(), n = w.weight.cols();
-  std::vector<float> row(static_cast<size_t>(n));
+  std::vector<float> row(static_cast<size_t>(n)), rounded;
+  if (w.eight_bits && is_quantised(w.weight.dtype) && x.dtype == DType::F32) {
+    rounded = rounded_to_eight_bits(x);
+    x = host_matrix(rounded.data(), DType::F32, x.rows(), n);
+  }
   for (int64_t j = 0; j < features; ++j) {
     dequantise(row.data(), w.weight.row<std::byte>(j), w.weight.dtype, n);
     for (int64_t t = 0; t < x.rows(); ++t) {
