@@ -76,6 +76,7 @@ void feed_rest(Sequence& sequence, std::span<const int32_t> ids, int64_t held, i
   }
   result.complete &= !interrupted();
   result.seconds += seconds_now() - start;
+  remark_skipped(o, sequence.engine().model());
 }
 
 }  // namespace

@@ -125,7 +125,8 @@ Run define_ask(CLI::App& app) {
   add_engine_options(app, *o);
   add_output_options(app, *o);
   // The help fits a screen; commands.cc names these below the others.
-  for (const char* rare : {"--chunk", "--compute", "--kernels"}) app.get_option(rare)->group("");
+  for (const char* rare : {"--chunk", "--compute", "--kernels", "--attention"})
+    app.get_option(rare)->group("");
   return [o] { return ask(*o); };
 }
 

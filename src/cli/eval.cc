@@ -83,6 +83,7 @@ std::string command_line(const EvalOptions& o) {
   add("--compute", o.compute);
   add("--kernels", o.kernels);
   if (o.draft != Options().draft) add("--draft", o.draft);
+  if (o.attention != Options().attention) add("--attention", o.attention);
   if (o.device != "cpu") add("--device", o.device);
   add("--encoding", o.encoding);
   add("--length-tokenizer", o.length_tokenizer);
@@ -117,6 +118,7 @@ RunSettings settings_of(const EvalOptions& o, const EngineSetup& setup, bool seg
   settings.kernels = setup.device->kernels().name;
   settings.chunk = chunk_of(o);
   if (o.draft != name(Drafts::Off)) settings.draft = o.draft;
+  if (o.attention != Options().attention) settings.attention = o.attention;
   settings.adapter = o.adapter;
   settings.chat_template = o.chat_template;
   settings.data = o.data;

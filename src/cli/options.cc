@@ -1,5 +1,7 @@
 #include "cli/options.h"
 
+#include <algorithm>
+#include <charconv>
 #include <random>
 
 #include "base/error.h"
@@ -51,6 +53,42 @@ std::string cache_type_problem(const std::string& text) {
   }
 }
 
+float sparse_share(const std::string& attention) {
+  constexpr float kDefault = 0.95f;
+  if (attention == "dense") return 0;
+  if (attention == "sparse") return kDefault;
+  const std::string start = "sparse:share=";
+  float share = 0;
+  const char *first = attention.data() + std::min(start.size(), attention.size()),
+             *end = attention.data() + attention.size();
+  bool read = attention.starts_with(start) && std::from_chars(first, end, share).ptr == end;
+  if (!read || !(share > 0 && share <= 1))
+    fail("attention {}: expected dense, sparse, or sparse:share=S with 0 < S <= 1", in_quotes(attention));
+  return share;
+}
+
+std::optional<double> skipped_share(const Model& model) {
+  auto all = static_cast<double>(model.sparse_scores->all);
+  if (all == 0) return std::nullopt;
+  return static_cast<double>(model.sparse_scores->skipped) / all;
+}
+
+void remark_skipped(const Options& o, const Model& model) {
+  if (std::optional<double> share = skipped_share(model))
+    remark(o, "sparse attention skipped {:.1f} % of the scores of long prompts", 100 * *share);
+}
+
+namespace {
+std::string attention_problem(const std::string& text) {
+  try {
+    sparse_share(text);
+    return {};
+  } catch (const Error& e) {
+    return e.what();
+  }
+}
+}  // namespace
+
 void add_device_option(CLI::App& app, Options& o) {
   app.add_option("--device", o.device, "cpu (default), cuda (the first NVIDIA GPU) or cuda:N")
       ->check(CLI::Validator([](const std::string& text) { return device_name_problem(text); }, ""));
@@ -72,6 +110,8 @@ void add_engine_options(CLI::App& app, Options& o) {
       ->transform(one_of({"auto", "lean", "packed"}));
   app.add_option("--compute", o.compute, "products: f32, bf16, int8; default what the CPU does best")
       ->transform(one_of({"f32", "bf16", "int8"}));
+  app.add_option("--attention", o.attention, "of long prompts: dense, sparse, sparse:share=S; default dense")
+      ->check(CLI::Validator(attention_problem, ""));
   app.add_option("--kernels", o.kernels, "implementation: reference, avx2, ...; default the best");
   app.add_option("--chunk", o.chunk, "tokens a forward pass; default 512, on a GPU 8192")
       ->transform(whole_number(1, int64_t{1} << 20));
@@ -147,6 +187,7 @@ EngineOptions engine_options(const Options& o) {
   e.position = o.position;
   e.cache_types = parse_cache_types(o.cache_type);
   if (!o.compute.empty()) e.compute = compute_named(o.compute);
+  e.sparse = sparse_share(o.attention);
   e.weights = *weight_reading(o.weights);
   e.kernels = o.kernels;
   e.device = o.device;

@@ -20,7 +20,7 @@ struct Options {
   uint64_t seed = 0;
   bool seed_given = false;
   std::string position, kernels, adapter;
-  std::string cache_type = "f16", compute, weights = "auto";
+  std::string cache_type = "f16", compute, weights = "auto", attention = "dense";
   int64_t chunk = 0;  // 0: what suits the device
   // commands that read text
   std::string encoding;  // "": recognised
@@ -39,6 +39,12 @@ struct Options {
 
 /// For the value of an option: a whole number in the limits, also as 32k or 1M. The option then holds digits.
 CLI::Validator whole_number(int64_t least, int64_t most);
+
+/// EngineOptions::sparse of --attention: 0 for dense, S for sparse:share=S. Error for other texts.
+float sparse_share(const std::string& attention);
+/// What sparse attention has skipped so far, if there was any.
+void remark_skipped(const Options& o, const Model& model);
+std::optional<double> skipped_share(const Model& model);
 
 /// --json, --quiet.
 void add_output_options(CLI::App& app, Options& o);

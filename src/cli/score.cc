@@ -21,9 +21,10 @@ struct ScoreOptions : Options {
   int64_t length = 0;  // 0: all
   int64_t from = 1;    // first token that counts in the mean
   // What to compare with; empty: the same as of the model itself.
-  std::string against, against_cache_type, against_position;
+  std::string against, against_cache_type, against_position, against_attention;
   bool compares() const {
-    return !against.empty() || !against_cache_type.empty() || !against_position.empty();
+    return !against.empty() || !against_cache_type.empty() || !against_position.empty() ||
+           !against_attention.empty();
   }
 };
 
@@ -43,6 +44,7 @@ Options base_options(const ScoreOptions& o) {
   if (!o.against.empty()) base.model = o.against, base.adapter.clear();
   if (!o.against_cache_type.empty()) base.cache_type = o.against_cache_type;
   if (!o.against_position.empty()) base.position = o.against_position;
+  if (!o.against_attention.empty()) base.attention = o.against_attention;
   return base;
 }
 
@@ -86,8 +88,11 @@ int score_against(const ScoreOptions& o) {
   DivergenceSummary s = summarise(tokens);
   if (!complete) remark(o, "interrupted: the figures are of {} tokens", grouped(s.tokens));
   if (o.json) {
-    print_json(json_of(s));
+    Json json = json_of(s);
+    if (std::optional<double> share = skipped_share(engine.model())) json["skipped_scores"] = *share;
+    print_json(json);
   } else {
+    remark_skipped(o, engine.model());
     print_now(fmt::format("tokens      {}, {} of them compared from token {} on\n", grouped(std::ssize(ids)),
                           grouped(s.tokens), grouped(o.from)));
     print_now(fmt::format("nll         {:.4f} nats a token, against {:.4f}: {:+.5f} ± {:.5f}\n", s.nll,
@@ -123,6 +128,7 @@ int score(const ScoreOptions& o) {
   double seconds = seconds_now() - start;
   if (!complete && static_cast<int64_t>(logprobs.size()) < o.from) return kExitInterrupted;
 
+  remark_skipped(o, engine.model());
   double sum = 0;
   for (size_t i = static_cast<size_t>(o.from) - 1; i < logprobs.size(); ++i) sum -= logprobs[i];
   auto scored = static_cast<int64_t>(logprobs.size()) - (o.from - 1);
@@ -164,6 +170,7 @@ Run define_score(CLI::App& app) {
   app.add_option("--against", o->against, "compare the next-token distributions with this model's (KL)");
   app.add_option("--against-cache-type", o->against_cache_type, "the same, of this type of cache: f32");
   app.add_option("--against-position", o->against_position, "the same, under this position method");
+  app.add_option("--against-attention", o->against_attention, "the same, under this attention: dense");
   add_window_options(app, *o);
   add_engine_options(app, *o);
   add_output_options(app, *o);

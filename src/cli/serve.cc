@@ -80,6 +80,11 @@ int serve(ServeOptions& o) {
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  if (sparse_share(o.attention) > 0)
+    fail(
+        "--attention {}: a server cuts prompts as its other requests allow, on which sparse attention "
+        "depends",
+        o.attention);
   if (!o.key_file.empty()) o.server.keys = server::ApiKeys(o.key_file);
   Engine engine = open_engine(o, o.context > 0 ? Lengths::Known : Lengths::Unknown);
   stretch(engine, o, o.context);

@@ -66,6 +66,7 @@ Json to_json(const RunSettings& s) {
                {"overrides", s.overrides},
                {"command", s.command}};
   if (!s.draft.empty()) json["draft"] = s.draft;
+  if (!s.attention.empty()) json["attention"] = s.attention;
   if (s.jieba) json["jieba"] = *s.jieba;
   if (s.endpoint)
     json["endpoint"] = {{"url", s.endpoint->url}, {"model", s.endpoint->model}, {"chat", s.endpoint->chat}};
@@ -92,6 +93,7 @@ RunSettings run_settings_from_json(const Json& json, const std::string& where) {
                             {"compute", &s.compute},
                             {"kernels", &s.kernels},
                             {"draft", &s.draft},
+                            {"attention", &s.attention},
                             {"adapter", &s.adapter},
                             {"chat_template", &s.chat_template},
                             {"data", &s.data},

@@ -35,7 +35,8 @@ struct RunSettings {
   std::string position;  // canonical (position/parse.h)
   std::string cache_type, compute, kernels;
   int64_t chunk = 0;
-  std::string draft;  // "": off
+  std::string draft;      // "": off
+  std::string attention;  // "": dense
   std::string adapter, chat_template, data, length_tokenizer;
   std::vector<std::string> overrides;
   std::string command;               // asks the same again

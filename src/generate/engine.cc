@@ -51,6 +51,7 @@ Model load_model(const Checkpoint& checkpoint, const EngineSetup& setup, const E
   model.config = setup.config;
   model.device = setup.device;
   model.compute = setup.compute;
+  model.sparse = options.sparse;
   model.weights = load_weights(checkpoint, model.config, *model.device);
   set_reading(model.weights, weights.reading, setup.compute);
   if (!options.adapter.empty()) load_adapter(options.adapter, model);
@@ -81,6 +82,8 @@ EngineSetup engine_setup(const Checkpoint& checkpoint, const EngineOptions& opti
   Compute compute = options.compute.value_or(device->kernels().preferred);
   if (compute == Compute::Int8 && !device->is_host())
     fail("--compute int8: products in 8 bits are the processor's; leave it out, or use --device cpu");
+  if (options.sparse > 0 && !device->is_host())
+    fail("--attention sparse is the processor's; leave it out, or use --device cpu");
   return {std::move(config), std::move(unstretched), std::move(device), compute,
           load_prompt_maker(checkpoint, options.chat_template)};
 }

@@ -28,6 +28,7 @@ struct EngineOptions {
   CacheTypes cache_types;  // of keys and values
   WeightReading weights = WeightReading::Auto;
   std::optional<Compute> compute;  // default: what suits the kernels
+  float sparse = 0;                // AttentionShape::sparse: 0, or the share of attention that is computed
   std::string kernels;             // of the processor, by name; empty: the best
   std::string device = "cpu";      // as device_named reads it
   std::string chat_template;       // built-in name or file; empty: the model's own

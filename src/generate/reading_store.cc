@@ -188,19 +188,21 @@ ReadingStore::ReadingStore(const Engine& engine, fs::path folder, int64_t limit)
 std::string ReadingStore::key(const Sequence& sequence) {
   if (model_digest_.empty()) model_digest_ = model_digest(engine_, folder_ / "models.json");
   const KvLayout& layout = sequence.cache().pool()->layout();
-  return dump_json({{"version", kReadingVersion},
-                    {"model", model_digest_},
-                    {"position", describe(sequence.position())},
-                    {"spec", hex(digest_of(spec_text(sequence.spec())))},
-                    {"cache", describe(layout.types)},
-                    {"layers", layout.layers},
-                    {"heads", layout.heads},
-                    {"head_dim", layout.head_dim},
-                    {"key_copies", layout.key_copies},
-                    {"compute", name(engine_.model().compute)},
-                    {"kernels", engine_.model().kernels().name},
-                    {"threads", threads()},
-                    {"chunk", engine_.options().chunk}});
+  Json key = {{"version", kReadingVersion},
+              {"model", model_digest_},
+              {"position", describe(sequence.position())},
+              {"spec", hex(digest_of(spec_text(sequence.spec())))},
+              {"cache", describe(layout.types)},
+              {"layers", layout.layers},
+              {"heads", layout.heads},
+              {"head_dim", layout.head_dim},
+              {"key_copies", layout.key_copies},
+              {"compute", name(engine_.model().compute)},
+              {"kernels", engine_.model().kernels().name},
+              {"threads", threads()},
+              {"chunk", engine_.options().chunk}};
+  if (engine_.model().sparse > 0) key["sparse"] = engine_.model().sparse;
+  return dump_json(key);
 }
 
 ReadingStore::Found ReadingStore::find(Sequence& sequence, std::span<const int32_t> ids, int64_t document,

@@ -89,6 +89,7 @@ class Sequence {
   bool read_ids(std::span<const int32_t> ids, Reading reading);
   /// Feeds ids and keeps the logits after ids[from] and all that follow it.
   bool feed_from(size_t from, std::span<const int32_t> ids, const Progress& progress);
+  const Engine& engine() const { return engine_; }
   size_t vocabulary() const { return static_cast<size_t>(engine_.config().vocab_size); }
   /// Start of every feed: checks the declared length, and takes the new frequencies of length=current.
   void prepare(size_t more);

@@ -1,6 +1,8 @@
 #include "kernels/host_attention.h"
 
+#include <algorithm>
 #include <cassert>
+#include <numeric>
 
 namespace longspan {
 
@@ -10,6 +12,13 @@ template <class T>
 std::span<const T> elements(const Tensor& x) {
   if (!x) return {};
   return {x.row<T>(0), static_cast<size_t>(x.rows() * x.cols())};
+}
+
+/// What estimates of cells know nothing of makes attention dense, and so do heads whose rows of a cell are no
+/// whole vectors.
+bool can_be_sparse(const AttentionShape& s, int64_t past) {
+  return s.head_dim % 32 == 0 && s.causal && past >= 0 && s.window == 0 && s.soft_cap == 0 && !s.starts &&
+         !s.slopes && !s.decay;
 }
 
 }  // namespace
@@ -40,7 +49,20 @@ SequenceAttention sequence_attention(const AttentionShape& s, int64_t sequence) 
           .positions = elements<float>(s.positions),
           .starts = elements<int32_t>(s.starts),
           .slopes = elements<float>(s.slopes),
-          .decay = elements<float>(s.decay)};
+          .decay = elements<float>(s.decay),
+          .sparse = can_be_sparse(s, past) ? s.sparse : 0};
+}
+
+void keep_largest(uint8_t* keep, const float* masses, int64_t count, float share) {
+  std::vector<int32_t> order(static_cast<size_t>(count));
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return masses[a] > masses[b]; });
+  double wanted = share * std::accumulate(masses, masses + count, 0.0), sum = 0;
+  for (int32_t i : order) {
+    if (sum >= wanted) break;
+    keep[i] = 1;
+    sum += masses[i];
+  }
 }
 
 std::vector<void*> page_addresses(const KvPages& pages, int64_t sequence, int64_t keys) {

@@ -20,6 +20,7 @@ struct SequenceAttention {
   std::span<const float> positions{};
   std::span<const int32_t> starts{};
   std::span<const float> slopes{}, decay{};
+  float sparse = 0;  // 0 also where attention is dense anyway
 
   int64_t keys() const { return past + tokens; }
 };
@@ -31,6 +32,9 @@ struct SequenceRows {
   int64_t first, tokens, past;
 };
 SequenceRows sequence_rows(const Sequences& sequences, int64_t sequence);
+
+/// Sets keep[i] for the fewest of `count` masses, the largest, that have `share` of their sum together.
+void keep_largest(uint8_t* keep, const float* masses, int64_t count, float share);
 
 /// Addresses of the pages that hold the first `keys` tokens of a sequence.
 std::vector<void*> page_addresses(const KvPages& pages, int64_t sequence, int64_t keys);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -114,6 +115,11 @@ struct AttentionZone {
 };
 constexpr int64_t kMaxAttentionZones = 3;
 
+/// How many scores sparse attention had, and how many of them it skipped.
+struct SparseScores {
+  std::atomic<int64_t> all = 0, skipped = 0;
+};
+
 /// In each sequence of T rows, query t and key n have the positions positions[past + t] and positions[n]
 /// (their indices where positions is null); the distance is the difference. Query t sees keys starts[t] <= n
 /// <= past + t, bottom-right aligned: past may be negative, and a query without any visible key gives zeros.
@@ -135,7 +141,15 @@ struct AttentionShape {
   std::vector<int32_t> documents{};
   Tensor slopes{};  // [H] F32 ALiBi: slopes[h] times the distance is subtracted from the score; or null
   Tensor decay{};   // [D] F32 xPos: product i of q.k is multiplied by exp(decay[i] distance), <= 0; or null
+  // On the host, 0: dense. Else each block of kSparseQueries queries attends, with each KV head, to the
+  // fewest tiles of kSparseKeys keys that get this share of the attention of each of its heads, as estimated
+  // (XAttention: kernels/cpu/attention_sparse.inc), and to the first tile, those around the block, and those
+  // that two zones share. Where slopes, decay, soft_cap, starts or window are given, and for few rows,
+  // attention is dense.
+  float sparse = 0;
+  SparseScores* scores = nullptr;  // to which sparse attention adds; or null
 };
+constexpr int64_t kSparseQueries = 128, kSparseKeys = 128;
 
 /// What attention_backward writes, for the rows of all sequences: gradients of each zone's q [T, H * D], and
 /// of their own keys and values [T, K * D], all F32. Where values is null, those of keys and values are not

@@ -23,6 +23,8 @@ struct Model {
   Weights weights{};
   std::vector<LayerAdapters> adapters{};  // [L], or none
   Compute compute = Compute::F32;
+  float sparse = 0;  // AttentionShape::sparse of layers that see everything
+  std::shared_ptr<SparseScores> sparse_scores = std::make_shared<SparseScores>();
 
   const Kernels& kernels() const { return device->kernels(); }
   /// The largest rank of an adapter; 0 without adapters.

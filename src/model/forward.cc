@@ -155,6 +155,10 @@ Tensor forward(const Model& model, const Batch& batch, Activations& a) {
     assert(s.cache->pool().get() == &pool && !s.ids.empty());
   reserve(batch);
   LayerKinds kinds = prepare_pass(*model.device, c, rows_of(batch), a.inputs, a.cos, a.sin);
+  for (LayerKind* kind : {&kinds.whole, &kinds.unrotated}) {
+    kind->shape.sparse = model.sparse;
+    kind->shape.scores = model.sparse_scores.get();
+  }
   int64_t wanted = std::ssize(batch.logits_rows);
   Tensor hidden = wanted > 0 ? a.hidden.slice(0, wanted) : Tensor{}, rows;
   if (wanted > 0) {

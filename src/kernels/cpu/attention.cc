@@ -92,7 +92,9 @@ void prepare(Prepared& p, Tensor out, Tensor log_sum, std::span<const AttentionZ
            .soft_cap = s.soft_cap * static_cast<float>(M_LOG2E),
            .positions = s.positions.empty() ? nullptr : s.positions.data(),
            .slopes = pointer(p.slopes),
-           .decay = pointer(p.decay)};
+           .decay = pointer(p.decay),
+           .sparse = s.sparse,
+           .scores = shape.scores};
   for (size_t z = zones.size(); z-- > 0;) {
     const auto& [from, q, keys] = zones[z];
     assert(keys.heads == s.kv_heads && keys.head_dim == s.head_dim);
@@ -150,14 +152,17 @@ void prefill(const Prepared& p, PrefillBlock block) {
   int64_t tokens = p.shape.tokens;
   int64_t size = std::max<int64_t>(1, kBlockRows / job.group);
   auto tasks = [&] { return (tokens + size - 1) / size * job.kv_heads; };
-  bool fixed = job.decay != nullptr;  // its rounding depends on where blocks begin
+  if (job.sparse > 0) size = kSparseQueries;
+  bool fixed = job.decay != nullptr || job.sparse > 0;  // what comes out depends on where blocks begin
   while (!fixed && size * job.group > kSmallBlockRows && size > 1 && threads() > 1 && tasks() < 4 * threads())
     size = (size + 1) / 2;
   std::vector<Range> blocks = query_blocks(job, p.shape, size);
   auto count = static_cast<int64_t>(blocks.size());
   run(count * job.kv_heads, work_of(job, tokens), [&](int64_t i) {
     auto [begin, end] = blocks[static_cast<size_t>(count - 1 - i / job.kv_heads)];
-    block(job, i % job.kv_heads, begin, end, scratch(prefill_scratch(job, end - begin)));
+    int64_t last = job.rows[end - 1].edge[kMaxAttentionZones];
+    block(job, i % job.kv_heads, begin, end,
+          scratch(prefill_scratch(job, end - begin) + sparse_scratch(job, end - begin, last)));
   });
 }
 
@@ -296,6 +301,21 @@ int64_t prefill_scratch(const AttentionJob& job, int64_t tokens) {
   int64_t width = round_up(job.head_dim, 32), rows = round_up(tokens * job.group, kPaddedRows);
   return rows * ((1 + job.zone_count) * width + kStateLanes + 1) +
          ((1 + job.zone_count) * width + 1) * kTileKeys + tile_room(job);
+}
+
+int64_t sparse_scratch(const AttentionJob& job, int64_t tokens, int64_t last) {
+  if (job.sparse <= 0) return 0;
+  constexpr int64_t kAlignment = 16, kParts = 8;
+  int64_t width = round_up(job.head_dim, 32) * kSparseCell, rows = tokens / kSparseCell * job.group,
+          tiles = (last + kTileKeys - 1) / kTileKeys;
+  return job.zone_count * round_up(rows, kPaddedRows) * width + width * kTileKeys +
+         (rows + job.group + 1) * tiles + kAlignment * kParts;
+}
+
+void count_scores(const AttentionJob& job, int64_t all, int64_t skipped) {
+  if (!job.scores) return;
+  job.scores->all += all;
+  job.scores->skipped += skipped;
 }
 
 void attention_avx2(Tensor out, Tensor log_sum, std::span<const AttentionZone> zones, const KvPages& values,

@@ -36,9 +36,12 @@ struct AttentionJob {
   const float* positions;  // [past + T], or null: the indices
   const float* slopes;     // [H], or null
   const float* decay;      // [D, zeros up to a multiple of kDecayPadding], or null
+  float sparse;            // as in SequenceAttention
+  SparseScores* scores;    // or null
 };
 
-constexpr int64_t kTileKeys = 128;     // keys packed at a time; divides a page
+constexpr int64_t kTileKeys = kSparseKeys;  // keys packed at a time; divides a page
+constexpr int64_t kSparseCell = 8;     // queries and keys of an estimate of sparse prefill; divides a tile
 constexpr int64_t kChunkKeys = 64;     // keys streamed at a time by decode; divides a page
 constexpr int64_t kStreamRows = 16;    // most rows of one decode part
 constexpr int64_t kStateLanes = 16;    // floats that hold a row's running sum: one of the widest vectors
@@ -61,8 +64,14 @@ float log_of_sum(float largest, float sum);
 int64_t tile_room(const AttentionJob& job);
 int64_t chunk_room(const AttentionJob& job);
 
-/// Floats of scratch that a prefill block of `tokens` tokens needs.
+/// Floats of scratch that a prefill block of `tokens` tokens needs; and that its estimates take behind them,
+/// where it sees keys before `last` (attention_sparse.inc): 0 where it is dense.
 int64_t prefill_scratch(const AttentionJob& job, int64_t tokens);
+int64_t sparse_scratch(const AttentionJob& job, int64_t tokens, int64_t last);
+/// Adds to job.scores.
+void count_scores(const AttentionJob& job, int64_t all, int64_t skipped);
+/// keep_largest of host_attention.h: its header is not for files of one instruction set.
+void keep_largest(uint8_t* keep, const float* masses, int64_t count, float share);
 
 /// Attention of one KV head's group for tokens [begin, end), written to job.out. scratch is 64-byte aligned.
 /// With decay, the positions of the tokens must not be so far apart that 2^(decay distance) leaves F32.

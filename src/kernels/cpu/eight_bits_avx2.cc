@@ -43,8 +43,8 @@ Int splat_word(const int8_t* p) {
   return splat_int(word);
 }
 
-/// How many products of pairs, (x + 128) times codes of so many bits, can be added in 16 bits: 255 * 2^(bits - 1) * 2
-/// each.
+/// How many products of pairs, (x + 128) times codes of so many bits, can be added in 16 bits: 255 * 2^(bits
+/// - 1) * 2 each.
 constexpr int kept_pairs(int bits) { return bits == 4 ? 8 : bits == 5 ? 4 : bits == 6 ? 2 : 1; }
 
 template <int R, int N, int kBits, int64_t kWords>

@@ -204,23 +204,89 @@ struct View {
   }
 };
 
+/// keep[tile] of sparse attention for the heads of a KV head and the queries of a block
+/// (AttentionShape::sparse): the mean of the antidiagonal of each cell of 8 queries x 8 keys, its softmax
+/// over the cells that the row of cells sees, summed over rows and the cells of a tile.
+std::vector<uint8_t> kept_tiles(const View& view, int64_t kv_head, int64_t begin, int64_t end) {
+  constexpr int64_t kCell = 8;
+  const SequenceAttention& s = view.s;
+  int64_t seen = s.past + end, group = s.heads / s.kv_heads, tiles = (seen + kSparseKeys - 1) / kSparseKeys,
+          cells = seen / kCell;
+  std::vector<uint8_t> keep(static_cast<size_t>(tiles), end - begin < kCell);
+  std::vector<size_t> zone(keep.size());
+  for (int64_t i = 0; i < tiles; ++i) {
+    size_t most = 0, least = view.zones.size();
+    for (int64_t t = begin; t < end; ++t)
+      for (int64_t n = i * kSparseKeys; n < std::min(seen, (i + 1) * kSparseKeys); ++n)
+        if (view.sees(t, n)) most = std::max(most, view.zone(t, n)), least = std::min(least, view.zone(t, n));
+    // Zones are counted from the nearest one.
+    zone[static_cast<size_t>(i)] = least;
+    bool near = (i + 2) * kSparseKeys > s.past + begin;
+    if (i == 0 || near || most != least) keep[static_cast<size_t>(i)] = 1;
+  }
+  for (int64_t h = kv_head * group; h < (kv_head + 1) * group; ++h) {
+    std::vector<float> masses(keep.size());
+    for (int64_t c = begin; c + kCell <= end; c += kCell) {
+      std::vector<double> x(static_cast<size_t>(cells), -INFINITY);
+      double largest = -INFINITY, total = 0;
+      for (int64_t j = 0; j < cells && j * kCell <= s.past + c; ++j) {
+        size_t z = zone[static_cast<size_t>(j * kCell / kSparseKeys)];
+        double dot = 0;
+        for (int64_t k = 0; k < kCell; ++k)
+          for (int64_t i = 0; i < s.head_dim; ++i)
+            dot += static_cast<double>(view.zones[z].q.row(s.first + c + kCell - 1 - k)[h * s.head_dim + i]) *
+                   load_kv(view.keys[z], j * kCell + k, kv_head, i);
+        largest = std::max(largest, x[static_cast<size_t>(j)] = dot * s.scale / kCell);
+      }
+      for (double& v : x) total += v = std::exp(v - largest);
+      for (int64_t j = 0; j < cells; ++j)
+        masses[static_cast<size_t>(j * kCell / kSparseKeys)] +=
+            static_cast<float>(x[static_cast<size_t>(j)] / total);
+    }
+    keep_largest(keep.data(), masses.data(), tiles, s.sparse);
+  }
+  return keep;
+}
+
+/// Which keys each query of a KV head attends to; everything that it sees where attention is dense.
+class KeptKeys {
+ public:
+  explicit KeptKeys(const View& view) {
+    const SequenceAttention& s = view.s;
+    for (int64_t k = 0; s.sparse > 0 && k < s.kv_heads; ++k)
+      for (int64_t begin = 0; begin < s.tokens; begin += kSparseQueries)
+        tiles_.push_back(kept_tiles(view, k, begin, std::min(s.tokens, begin + kSparseQueries)));
+    blocks_ = (s.tokens + kSparseQueries - 1) / kSparseQueries;
+  }
+  bool has(int64_t kv_head, int64_t t, int64_t n) const {
+    return tiles_.empty() || tiles_[static_cast<size_t>(kv_head * blocks_ + t / kSparseQueries)]
+                                   [static_cast<size_t>(n / kSparseKeys)] > 0;
+  }
+
+ private:
+  std::vector<std::vector<uint8_t>> tiles_;
+  int64_t blocks_ = 0;
+};
+
 void sequence_attention(Tensor out, Tensor log_sum, const View& view, const Pages& values) {
   const SequenceAttention& s = view.s;
   int64_t keys = s.keys();
+  KeptKeys kept(view);
   std::vector<double> scores(static_cast<size_t>(std::max<int64_t>(keys, 0))), o(size_t(s.head_dim));
   for (int64_t t = 0; t < s.tokens; ++t)
     for (int64_t h = 0; h < s.heads; ++h) {
       double largest = -INFINITY, total = 0;
+      int64_t kv_head = h / (s.heads / s.kv_heads);
+      auto reads = [&](int64_t n) { return view.sees(t, n) && kept.has(kv_head, t, n); };
       for (int64_t n = 0; n < keys; ++n)
-        if (view.sees(t, n))
-          largest = std::max(largest, scores[static_cast<size_t>(n)] = view.score(t, h, n));
+        if (reads(n)) largest = std::max(largest, scores[static_cast<size_t>(n)] = view.score(t, h, n));
       std::fill(o.begin(), o.end(), 0.0);
       for (int64_t n = 0; n < keys; ++n) {
-        if (!view.sees(t, n)) continue;
+        if (!reads(n)) continue;
         double e = std::exp(scores[static_cast<size_t>(n)] - largest);
         total += e;
         for (int64_t i = 0; i < s.head_dim; ++i)
-          o[static_cast<size_t>(i)] += e * load_kv(values, n, h / (s.heads / s.kv_heads), i);
+          o[static_cast<size_t>(i)] += e * load_kv(values, n, kv_head, i);
       }
       for (int64_t i = 0; i < s.head_dim; ++i)
         store(out, s.first + t, h * s.head_dim + i,
