@@ -82,6 +82,7 @@ class Sequence {
   const PositionSpec& spec() const { return spec_; }
   const PositionConfig& position() const { return position_; }
   const KvCache& cache() const { return cache_; }
+  const Engine& engine() const { return engine_; }
 
  private:
   friend void feed_together(std::span<Sequence* const> sequences,
@@ -89,7 +90,6 @@ class Sequence {
   bool read_ids(std::span<const int32_t> ids, Reading reading);
   /// Feeds ids and keeps the logits after ids[from] and all that follow it.
   bool feed_from(size_t from, std::span<const int32_t> ids, const Progress& progress);
-  const Engine& engine() const { return engine_; }
   size_t vocabulary() const { return static_cast<size_t>(engine_.config().vocab_size); }
   /// Start of every feed: checks the declared length, and takes the new frequencies of length=current.
   void prepare(size_t more);
