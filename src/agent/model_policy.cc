@@ -1,6 +1,7 @@
 #include "agent/model_policy.h"
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <optional>
 
@@ -45,7 +46,9 @@ class Chooser {
         task_(std::move(task)),
         options_(options),
         sequence_(engine, options.window),
-        ends_(engine.tokenizer().stop_ids()) {
+        ends_(engine.tokenizer().stop_ids()),
+        end_(end_of_turn(engine.chat(), engine.tokenizer())) {
+    if (end_ < 0 && !ends_.empty()) end_ = ends_[0];
     std::vector<int32_t> stops = stop_tokens(engine.tokenizer(), engine.chat().stops);
     ends_.insert(ends_.end(), stops.begin(), stops.end());
     for (const Tool& tool : tools) {
@@ -66,7 +69,7 @@ class Chooser {
     if (now.allowed.empty()) return any_call(*prompt, std::move(decision));
     std::vector<std::string> names;
     for (const Choice& choice : now.allowed) names.push_back(choice.name);
-    std::optional<size_t> chosen = pick(names, decision);
+    std::optional<size_t> chosen = likeliest(names, decision);
     if (!chosen) return decision;
     decision.text = names[*chosen];
     decision.call = now.allowed[*chosen].call;
@@ -103,6 +106,57 @@ class Chooser {
     SamplingOptions sampling = options_.sampling;
     sampling.seed = sampling.seed * 1000003 + draws_++;
     return sampling;
+  }
+
+  /// The text with the greatest log p as a whole answer, its end included, or one drawn by p^(1/temperature).
+  /// Token by token the first one would decide, and a model that likes to begin with "go" would do nothing
+  /// else. Beginnings that texts share are read once.
+  std::optional<size_t> likeliest(const std::vector<std::string>& texts, Decision& decision) {
+    if (texts.size() == 1) return 0;
+    const int64_t prompt = std::ssize(sequence_.ids());
+    std::vector<std::pair<std::vector<int32_t>, size_t>> answers;
+    for (size_t i = 0; i < texts.size(); ++i) {
+      answers.emplace_back(
+          engine_.tokenizer().encode(texts[i], {.add_special = false, .parse_special = false}), i);
+      std::vector<int32_t>& ids = answers.back().first;
+      if (end_ >= 0) ids.push_back(end_);
+      ids.resize(std::min(ids.size(), static_cast<size_t>(options_.most_tokens)));
+    }
+    std::sort(answers.begin(), answers.end());
+    std::vector<int32_t> held;                                   // behind the prompt
+    std::vector<std::vector<float>> rows = {logs(sequence_.logits())};  // log p after each prefix of them
+    std::vector<float> scores(texts.size());
+    for (const auto& [ids, number] : answers) {
+      auto same = std::mismatch(held.begin(), held.end(), ids.begin(), ids.end() - 1).first - held.begin();
+      held.resize(static_cast<size_t>(same));
+      rows.resize(held.size() + 1);
+      std::span<const int32_t> more = std::span(ids).subspan(held.size(), ids.size() - 1 - held.size());
+      if (!more.empty()) {
+        if (options_.go_on && !options_.go_on()) {
+          decision.stop = "interrupted";
+          return std::nullopt;
+        }
+        sequence_.truncate(prompt + same);
+        sequence_.feed_each(more);
+        for (size_t i = 1; i <= more.size(); ++i)
+          rows.push_back(logs(sequence_.logits_after(static_cast<size_t>(prompt + same) + i)));
+        held.insert(held.end(), more.begin(), more.end());
+        decision.written += std::ssize(more);
+      }
+      for (size_t i = 0; i < ids.size(); ++i) scores[number] += rows[i][static_cast<size_t>(ids[i])];
+    }
+    Sampler sampler(drawing());
+    return static_cast<size_t>(sampler.sample(scores, {}));
+  }
+
+  /// log p, natural, of each token.
+  static std::vector<float> logs(std::span<const float> logits) {
+    float most = *std::max_element(logits.begin(), logits.end());
+    double sum = 0;
+    for (float logit : logits) sum += std::exp(static_cast<double>(logit - most));
+    std::vector<float> out(logits.begin(), logits.end());
+    for (float& value : out) value -= most + static_cast<float>(std::log(sum));
+    return out;
   }
 
   /// One of the texts, token by token, until only one is left that begins like that.
@@ -173,6 +227,7 @@ class Chooser {
   Sequence sequence_;
   uint64_t draws_ = 0;
   std::vector<int32_t> ends_;
+  int32_t end_;  // what the template writes behind an answer
   std::vector<std::string> leads_, names_;  // how a call of each tool begins, and last an answer
   std::vector<std::shared_ptr<const Grammar>> grammars_;
 };
