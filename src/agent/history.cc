@@ -50,7 +50,7 @@ std::string turn_message(const Turn& turn, const std::vector<Turn>& turns) {
   std::string choices;
   for (const std::string& choice : turn.choices) choices += (choices.empty() ? "" : ", ") + choice;
   if (!choices.empty()) out += "Actions: " + choices + "\n";
-  if (!turn.advice.empty()) out += "Advice: " + turn.advice + "\n";
+  if (!turn.advice.empty()) out += "The best action now: " + turn.advice + "\n";
   return out;
 }
 
