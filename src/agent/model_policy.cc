@@ -123,7 +123,7 @@ class Chooser {
       ids.resize(std::min(ids.size(), static_cast<size_t>(options_.most_tokens)));
     }
     std::sort(answers.begin(), answers.end());
-    std::vector<int32_t> held;                                   // behind the prompt
+    std::vector<int32_t> held;                                          // behind the prompt
     std::vector<std::vector<float>> rows = {logs(sequence_.logits())};  // log p after each prefix of them
     std::vector<float> scores(texts.size());
     for (const auto& [ids, number] : answers) {
@@ -227,7 +227,7 @@ class Chooser {
   Sequence sequence_;
   uint64_t draws_ = 0;
   std::vector<int32_t> ends_;
-  int32_t end_;  // what the template writes behind an answer
+  int32_t end_;                             // what the template writes behind an answer
   std::vector<std::string> leads_, names_;  // how a call of each tool begins, and last an answer
   std::vector<std::shared_ptr<const Grammar>> grammars_;
 };

@@ -20,7 +20,7 @@ constexpr size_t kMostOrders = 50000;  // states of the forward search
 class Search {
  public:
   Search(const SkillSet& set, const Facts& known)
-      : exclusive_(set.exclusive), skills_(grounded(set, known)), known_(known), have_(known) {
+      : set_(set), exclusive_(set.exclusive), skills_(grounded(set, known)), known_(known), have_(known) {
     for (size_t i = 0; i < skills_.size(); ++i)
       for (const auto& [name, n] : skills_[i].produces) makers_[name].push_back(i);
     price_facts();
@@ -192,7 +192,19 @@ class Search {
       tell(fmt::format("what is known does not suffice for {}{}: it has {}", what, why, count(have_, name)) +
            lacking(name));
     else
-      tell(fmt::format("nothing known makes {}{}", what, why));
+      tell(fmt::format("nothing known makes {}{}", what, why) + unfilled(name));
+  }
+  /// The rows that would make a fact if something known filled them.
+  std::string unfilled(const std::string& name) const {
+    std::string out;
+    for (const SkillRow& row : set_.rows)
+      for (const auto& [product, n] : row.skill.produces) {
+        if (!matched(product, name)) continue;
+        std::string each;
+        for (const std::string& pattern : row.each) each += (each.empty() ? "" : " and ") + pattern;
+        out += fmt::format("{}{} asks for a known {}", out.empty() ? ": " : ", ", row.skill.name, each);
+      }
+    return out;
   }
   /// What the makers of a fact lack that nothing makes.
   std::string lacking(const std::string& name) const {
@@ -303,6 +315,7 @@ class Search {
     return out;
   }
 
+  const SkillSet& set_;
   std::string exclusive_;
   std::vector<Skill> skills_;
   Facts known_;

@@ -74,6 +74,11 @@ Facts facts_of(const Json& value) {
   return facts;
 }
 
+bool ToolCall::operator==(const ToolCall& other) const {
+  auto sorted = [](const Json& value) { return nlohmann::json(value); };
+  return tool == other.tool && sorted(arguments) == sorted(other.arguments);
+}
+
 std::string call_text(const ToolCall& call) { return call.tool + " " + dump_json(call.arguments); }
 
 ToolSet joined(std::vector<ToolSet> sets) {

@@ -35,7 +35,7 @@ struct Tool {
 struct ToolCall {
   std::string tool;
   Json arguments = Json::object();
-  bool operator==(const ToolCall&) const = default;
+  bool operator==(const ToolCall&) const;  // whatever the order of keys
 };
 /// go {"place":"mill"}
 std::string call_text(const ToolCall& call);
