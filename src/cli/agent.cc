@@ -310,7 +310,7 @@ Run define_agent(CLI::App& app) {
   add_engine_options(app, *o);
   add_output_options(app, *o);
   for (const char* rare : {"--chunk", "--compute", "--kernels", "--weights", "--cache-type",
-                           "--chat-template", "--device", "--system"})
+                           "--chat-template", "--device", "--system", "--tool-seconds"})
     app.get_option(rare)->group("");
   return [o] { return act(*o); };
 }
