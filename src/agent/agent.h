@@ -83,7 +83,4 @@ struct Agent {
 /// Error when a tool is gone; the steps before it were handed to on_step.
 Outcome run_agent(const Agent& agent, History& history);
 
-/// The skills that can be done now, as choices.
-std::vector<Choice> choices_of(const SkillSet& skills, const Facts& known);
-
 }  // namespace longspan::agent

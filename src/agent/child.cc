@@ -100,7 +100,6 @@ Child::~Child() {
       gone(5);
     }
   }
-  ::kill(-process_, SIGKILL);  // what it may have left behind
   close_file(out_);
   close_file(err_);
 }
@@ -108,10 +107,16 @@ Child::~Child() {
 bool Child::gone(double seconds) {
   auto end = Clock::now() + std::chrono::duration<double>(seconds);
   while (status_ < 0) {
-    int status = 0;
-    pid_t found = ::waitpid(process_, &status, WNOHANG);
-    if (found == process_) status_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    siginfo_t info{};
+    int found = ::waitid(P_PID, static_cast<id_t>(process_), &info, WEXITED | WNOHANG | WNOWAIT);
     if (found < 0 && errno != EINTR) status_ = 127;
+    if (found == 0 && info.si_pid == process_) {
+      // What it left behind ends, while its number is still that of its group.
+      ::kill(-process_, SIGKILL);
+      int status = 0;
+      ::waitpid(process_, &status, 0);
+      status_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    }
     if (status_ >= 0) break;
     if (Clock::now() >= end) return false;
     // One that still writes would never end.

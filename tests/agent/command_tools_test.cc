@@ -1,6 +1,9 @@
 // Tools that are programs: what they are given, what is taken of what they say, and their limits.
 #include "agent/command_tools.h"
 
+#include <chrono>
+#include <thread>
+
 #include "folder.h"
 
 namespace longspan::agent {
@@ -46,6 +49,14 @@ TEST_F(CommandTools, TimeAndSizeAreLimited) {
   ToolResult endless =
       tools(R"(["yes"])", "", {.seconds = 20, .most_bytes = 100000}).run({"t", {{"a", "b"}}});
   EXPECT_TRUE(endless.failed);
+}
+
+TEST_F(CommandTools, WhatAProgramStartedEndsWithIt) {
+  std::string mark = (dir_ / "mark").string();
+  ToolSet set = tools("[\"sh\", \"-c\", \"(sleep 2; touch " + mark + ") >/dev/null 2>&1 & echo started\"]");
+  EXPECT_EQ(set.run({"t"}).text, "started\n");
+  std::this_thread::sleep_for(std::chrono::seconds(3));
+  EXPECT_FALSE(std::filesystem::exists(mark));
 }
 
 TEST_F(CommandTools, WhatIsWrongInTheFileIsNamed) {

@@ -137,5 +137,22 @@ TEST_F(AgentProgram, FaultsAreOneSentence) {
   fails({"/nowhere", "sticks", "--world", "crafting"}, "/nowhere");
 }
 
+/// A model that has the letters of JSON calls tools by their schemas.
+class AgentSlow : public AgentProgram {};
+
+TEST_F(AgentSlow, AModelCallsToolsByTheirSchemas) {
+  fs::path model = cache_dir() / "smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf";
+  if (!fs::exists(model)) GTEST_SKIP() << model << " is absent: run longspan fetch smollm2";
+  Outcome made = act({model.string(), "What is 2 plus 40? Use the tool.", "--mcp", mcp_server(), "--yes",
+                      "--steps", "2", "--json"});
+  std::vector<Json> lines = lines_of(made.out);
+  ASSERT_GE(lines.size(), 2u) << made.err;
+  for (const Json& line : lines) {
+    if (line.contains("end")) continue;
+    EXPECT_EQ(parse_json(line["choice"].get<std::string>(), "choice"), line["call"]);
+    EXPECT_TRUE(line["call"]["arguments"].is_object());
+  }
+}
+
 }  // namespace
 }  // namespace longspan
