@@ -52,7 +52,7 @@ std::span<const Command> commands() {
       {"agent", "a task step by step with tools: by a model, a planner, or chance",
        "Skills say what calls need and change; then the model chooses among those that are possible.\n"
        "Also: --tool-seconds --system --chat-template --device --chunk --compute --kernels --weights\n"
-       "--cache-type. JSON: a line a step (choice call result read written history), and how it ended.\n"
+       "--cache-type. JSON: a line a step (choice call result read written history), and its end. "
        "docs/agent.md.",
        "longspan agent iron_pickaxe --world crafting --seed 3 --policy plan\n"
        "  longspan agent smollm2 sticks --world crafting --history-tokens 4096 --transcript run.jsonl\n"
