@@ -48,6 +48,7 @@ Run define_attention(CLI::App&);
 Run define_generate(CLI::App&);
 Run define_ask(CLI::App&);
 Run define_chat(CLI::App&);
+Run define_agent(CLI::App&);
 Run define_sql(CLI::App&);
 Run define_embed(CLI::App&);
 Run define_serve(CLI::App&);

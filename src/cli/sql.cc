@@ -13,6 +13,7 @@
 #include "sql/select_grammar.h"
 #include "sql/text_table.h"
 #include "sql/writer.h"
+#include "tokenizer/plain_text.h"
 
 namespace longspan::cli {
 
@@ -36,8 +37,7 @@ std::vector<int32_t> prompt_ids(const Engine& engine, const SqlOptions& o, const
   const sql::PromptForm& form = form_of(o);
   std::vector<ChatMessage> messages;
   if (!o.system.empty()) messages.push_back({"system", o.system});
-  messages.push_back(
-      {"user", sql::without_special_tokens(form.message(schema, question), engine.tokenizer())});
+  messages.push_back({"user", without_special_tokens(form.message(schema, question), engine.tokenizer())});
   std::vector<int32_t> ids = engine.prompts().encode(messages);
   std::vector<int32_t> lead =
       engine.tokenizer().encode(form.lead, {.add_special = false, .parse_special = false});

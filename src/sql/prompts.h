@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "sql/schema.h"
-#include "tokenizer/tokenizer.h"
 
 namespace longspan::sql {
 
@@ -25,8 +24,5 @@ const std::vector<PromptForm>& prompt_forms();
 /// Null when there is none of that name.
 const PromptForm* prompt_form(std::string_view name);
 std::vector<std::string> prompt_form_names();
-
-/// The text with a blank inside each spelling that the tokenizer would take for a special token.
-std::string without_special_tokens(std::string text, const Tokenizer& tokenizer);
 
 }  // namespace longspan::sql

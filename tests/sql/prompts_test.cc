@@ -5,6 +5,7 @@
 #include "sql/database.h"
 #include "sql/text_table.h"
 #include "sql/writer.h"
+#include "tokenizer/plain_text.h"
 
 namespace longspan::sql {
 namespace {
