@@ -4,7 +4,7 @@
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
 # Rooms that read foreign bytes or compute. The others format what these found, and their libraries cost most to compile.
-SANITIZED_ROOMS ?= base;documents;jinja;tensor;position;kernels;checkpoint;tokenizer;data;grammar;score;model;suites;generate;train;embed;eval;sql;server
+SANITIZED_ROOMS ?= base;documents;jinja;tensor;position;kernels;checkpoint;tokenizer;data;grammar;score;model;suites;generate;train;embed;eval;sql;retrieval;server
 SOURCES = find src tests bench -name '*.cc' -o -name '*.h'
 
 demo: model  ## a real model reads a long text (MODEL=path adds a model of yours, ADAPTER=directory an adapter)
