@@ -47,8 +47,10 @@ Json read_saved(const std::filesystem::path& file) {
 
 }  // namespace
 
-std::string with_recalled(const std::vector<retrieval::Turn>& turns, const std::string& question) {
+std::string with_recalled(std::vector<retrieval::Turn> turns, const std::string& question) {
   if (turns.empty()) return question;
+  std::sort(turns.begin(), turns.end(),
+            [](const retrieval::Turn& a, const retrieval::Turn& b) { return a.number < b.number; });
   std::string out = "Earlier in this conversation:\n";
   for (const retrieval::Turn& turn : turns)
     out += fmt::format("\nUser: {}\nAssistant: {}\n", turn.question, turn.answer);
@@ -209,7 +211,7 @@ Prompt Conversation::prompt(const std::string& document) const {
 /// turns, the rest for older ones that matter. When the newest outgrow their half, a third of the oldest of
 /// them leave at once: what comes before the question is then the same for many turns, and is not read again.
 void Conversation::recall() {
-  constexpr int64_t kMostRecalled = 64;
+  constexpr int64_t kMostRecalled = 64, kNames = 8;  // kNames: tokens of "User:" and "Assistant:"
   std::vector<ChatMessage> all = std::move(turns_);
   turns_ = {all.back()};
   int64_t room = window_ - o_.n - std::ssize(prompt(document_).ids);
@@ -223,16 +225,15 @@ void Conversation::recall() {
   if (held > room / 2)
     while (dropped < costs.size() && held > room / 3) held -= costs[dropped++];
   turns_.assign(all.begin() + static_cast<ptrdiff_t>(2 * dropped), all.end());
-  int64_t before = memory_->turns() + 1 - held_turns(),
-          left = room - held - tokens_of(with_recalled({{}}, ""));
-  for (retrieval::Turn& turn : memory_->recall(turns_.back().content, before, kMostRecalled)) {
-    int64_t cost = tokens_of(with_recalled({turn}, ""));
+  const int64_t frame = tokens_of(with_recalled({{}}, ""));
+  int64_t left = room - held - frame;
+  for (retrieval::Turn& turn :
+       memory_->recall(turns_.back().content, memory_->turns() + 1 - held_turns(), kMostRecalled)) {
+    int64_t cost = tokens_of(with_recalled({turn}, "")) - frame + kNames;
     if (cost > left) continue;
     left -= cost;
     recalled_.push_back(std::move(turn));
   }
-  std::sort(recalled_.begin(), recalled_.end(),
-            [](const retrieval::Turn& a, const retrieval::Turn& b) { return a.number < b.number; });
 }
 
 /// With --truncate the oldest questions are dropped first, then parts of the document; without it, Error.
@@ -243,6 +244,10 @@ Prompt Conversation::fitting_prompt() {
   if (memory_ && (over() || held_turns() < memory_->turns())) {
     recall();
     asked = prompt(document_);
+    // Tokens of parts are not quite those of the whole.
+    for (; over() && !recalled_.empty(); asked = prompt(document_)) recalled_.pop_back();
+    for (; over() && turns_.size() > 1; asked = prompt(document_))
+      turns_.erase(turns_.begin(), turns_.begin() + 2);
     if (!recalled_.empty()) remark(o_, "recalled {} from before", counted(std::ssize(recalled_), "turn"));
   }
   int64_t dropped = 0;

@@ -24,8 +24,8 @@ struct ChatOptions : Options {
   SamplingOptions sampling;
 };
 
-/// A question with what was said about it long before.
-std::string with_recalled(const std::vector<retrieval::Turn>& turns, const std::string& question);
+/// A question with what was said about it long before, in the order in which it was said.
+std::string with_recalled(std::vector<retrieval::Turn> turns, const std::string& question);
 
 /// Error for standard input and pipes, which cannot be read again.
 void check_chat_file(const std::string& file);
@@ -81,7 +81,7 @@ class Conversation {
       stamp_;  // loaded_ and the text of the files, which was read when they had this stamp
   std::vector<ChatMessage> turns_;
   std::unique_ptr<retrieval::Memory> memory_;
-  std::vector<retrieval::Turn> recalled_;  // for the last question
+  std::vector<retrieval::Turn> recalled_;  // for the last question, the best first
   std::optional<Sequence> sequence_;
   Prefill last_read_;
   Generation last_answer_;

@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 constexpr const char* kGraphFile = "graph.faiss";
 constexpr const char* kGraphNote = "graph";  // digest of the file, its largest passage, how many it holds
 constexpr int kLinks = 32, kWidthOfMaking = 80;
-constexpr int64_t kLeastWidthOfSearch = 128;
+constexpr int64_t kLeastWidthOfSearch = 256;
 constexpr int64_t kBlock = 4096;
 
 struct GraphNote {
