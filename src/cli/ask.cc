@@ -54,10 +54,13 @@ Prompts question_prompts(Engine& engine, const AskOptions& o) {
 
 using SourceLists = std::vector<std::vector<retrieval::Source>>;
 
-/// Passages to look for, so that there are enough for the budget even where they are short.
-int64_t passages_to_find(const AskOptions& o) {
-  constexpr int64_t kShortPassage = 16;  // tokens
-  return o.passages > 0 ? o.passages : (o.budget > 0 ? o.budget : kDefaultBudget) / kShortPassage + 1;
+/// For each question.
+std::vector<std::vector<retrieval::Hit>> find_passages(const AskOptions& o) {
+  OpenIndex index(o, o.index);
+  std::vector<std::vector<retrieval::Hit>> found;
+  int64_t most = o.passages > 0 ? o.passages : passages_for(o.budget > 0 ? o.budget : kDefaultBudget);
+  for (const std::string& question : o.questions) found.push_back(index.find(question, most));
+  return found;
 }
 
 /// The same of the passages that were found; `sources` receives those of each question.
@@ -122,7 +125,7 @@ int ask(AskOptions& o) {
   }
   // The embedder is gone when the model comes.
   std::vector<std::vector<retrieval::Hit>> found;
-  if (!o.index.empty()) found = find_passages(o, o.index, {}, o.questions, passages_to_find(o));
+  if (!o.index.empty()) found = find_passages(o);
   Engine engine = open_engine(o, Lengths::Known);
   DocumentCache cache(engine, o);
   SourceLists sources;

@@ -66,7 +66,7 @@ std::span<const Command> commands() {
       {"serve", "an OpenAI-compatible server",
        "Endpoints: /v1/chat/completions /v1/completions /v1/embeddings /v1/models /tokenize /detokenize\n"
        "/apply-template /documents /health /metrics /openapi.json. SIGTERM lets running answers end.\n"
-       "Also: --embedder-task --max-body --connections. docs/serving.md.",
+       "Also: --embedder-task --max-body --connections --reread-answers. docs/serving.md.",
        "longspan serve smollm2 --port 8080 --parallel 4", define_serve},
       {"corpus", "what a corpus is made of; its tokens as shards for training", "",
        "longspan corpus stats --model smollm2 books.jsonl.zst -o lengths", define_corpus},

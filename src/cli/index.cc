@@ -103,7 +103,7 @@ Json hit_json(const retrieval::Hit& hit) {
 
 int search(const IndexOptions& o) {
   constexpr size_t kShown = 300;
-  std::vector<retrieval::Hit> hits = find_passages(o, o.directory, o.embedder, {o.question}, o.most).front();
+  std::vector<retrieval::Hit> hits = OpenIndex(o, o.directory, o.embedder).find(o.question, o.most);
   if (o.json) {
     Json list = Json::array();
     for (const retrieval::Hit& hit : hits) list.push_back(hit_json(hit));

@@ -84,26 +84,29 @@ retrieval::Making making_of(const Embedder& embedder, const EmbedderChoice& choi
           .cutting = cutting};
 }
 
-std::vector<std::vector<retrieval::Hit>> find_passages(const Options& o, const fs::path& directory,
-                                                       const EmbedderChoice& choice,
-                                                       const std::vector<std::string>& questions,
-                                                       int64_t most) {
-  retrieval::Store store = retrieval::Store::read(directory);
-  Embedder embedder = open_embedder(o, settled(choice, store.making()));
-  store.check_embedder(embedder.identity(), embedder.dimensions());
-  retrieval::VectorIndex vectors(store);
-  if (!vectors.remark().empty()) remark(o, "{}", vectors.remark());
-  std::vector<float> all = embedder.embed(questions, EmbedSide::Query);
-  auto width = static_cast<size_t>(embedder.dimensions());
-  std::vector<std::vector<retrieval::Hit>> found;
-  for (size_t i = 0; i < questions.size(); ++i) {
-    found.push_back(retrieval::search(store, vectors, questions[i],
-                                      std::span<const float>(all).subspan(i * width, width), most));
-    if (found.back().empty())
-      fail("{}: the index holds no passages; `longspan index {} FILES...` adds some", directory.string(),
-           directory.string());
-  }
-  return found;
+OpenIndex::OpenIndex(const Options& o, const fs::path& directory, const EmbedderChoice& choice)
+    : store_(retrieval::Store::read(directory)),
+      embedder_(open_embedder(o, settled(choice, store_.making()))),
+      vectors_(store_) {
+  store_.check_embedder(embedder_.identity(), embedder_.dimensions());
+  if (!vectors_.remark().empty()) remark(o, "{}", vectors_.remark());
+}
+
+std::vector<retrieval::Hit> OpenIndex::find(const std::string& question, int64_t most) {
+  std::lock_guard lock(mutex_);
+  vectors_.update();
+  const std::string texts[] = {question};
+  std::vector<float> query = embedder_.embed(texts, EmbedSide::Query);
+  std::vector<retrieval::Hit> hits = retrieval::search(store_, vectors_, question, query, most);
+  std::string directory = store_.directory().string();
+  if (hits.empty())
+    fail("{}: the index holds no passages; `longspan index {} FILES...` adds some", directory, directory);
+  return hits;
+}
+
+int64_t passages_for(int64_t budget) {
+  constexpr int64_t kShortPassage = 16;  // tokens
+  return budget / kShortPassage + 1;
 }
 
 std::vector<FoundPrompt> fit_passages(

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -34,12 +35,23 @@ Embedder open_embedder(const Options& o, const EmbedderChoice& choice);
 retrieval::Making making_of(const Embedder& embedder, const EmbedderChoice& choice, const char* kind,
                             retrieval::Cutting cutting);
 
-/// For each question at most `most` passages, the best first. Error when one finds none.
-std::vector<std::vector<retrieval::Hit>> find_passages(const Options& o,
-                                                       const std::filesystem::path& directory,
-                                                       const EmbedderChoice& choice,
-                                                       const std::vector<std::string>& questions,
-                                                       int64_t most);
+/// An index that is asked many questions, one after the other.
+class OpenIndex {
+ public:
+  /// Loads the embedder that the index was made with. Error when one of them cannot be read, or they do not
+  /// belong together.
+  OpenIndex(const Options& o, const std::filesystem::path& directory, const EmbedderChoice& choice = {});
+  /// At most `most` passages, the best first, also of what was added since. Error when there are none at all.
+  std::vector<retrieval::Hit> find(const std::string& question, int64_t most);
+
+ private:
+  std::mutex mutex_;
+  retrieval::Store store_;
+  Embedder embedder_;
+  retrieval::VectorIndex vectors_;
+};
+/// So many that a budget of tokens is filled, even where passages are short.
+int64_t passages_for(int64_t budget);
 
 /// What ask --index reads for a question.
 struct FoundPrompt {

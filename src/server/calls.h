@@ -39,8 +39,15 @@ struct Call {
   std::string grammar;
 };
 
+/// "retrieval" of a chat: the last question is answered from the server's index.
+struct RetrievalCall {
+  int64_t budget = 16384;  // tokens of passages, at most
+  int64_t passages = 0;    // 0: as many as the budget holds
+};
+
 struct ChatCall : Call {
   std::vector<ChatMessage> messages;
+  std::optional<RetrievalCall> retrieval;
   Json tools;               // null: none
   std::string tool_choice;  // "auto", "none", "required", or the name of a function after "function:"
   Json template_variables = Json::object();
