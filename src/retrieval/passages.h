@@ -27,10 +27,10 @@ struct Passage {
 using CountTokens = std::function<int64_t(std::string_view)>;
 
 /// Passages in their order: the first begins at the first byte that is not white space, and each reaches at
-/// least to the beginning of the next, so that they cover the text. A passage begins at a heading where the
-/// one before has at least a quarter of its tokens; otherwise it ends at the strongest border of its second
-/// half. Blocks of code (``` or ~~~) are cut between lines. What no border divides is cut between
-/// characters. A token counts for at most kMostTokenBytes bytes, whatever `count` says.
+/// least to the beginning of the next, but for white space that would fill a passage alone. A passage begins
+/// at a heading where the one before has at least a quarter of its tokens; otherwise it ends at the strongest
+/// border of its second half. Blocks of code (``` or ~~~) are cut between lines. What no border divides is
+/// cut between characters. A token counts for at most kMostTokenBytes bytes, whatever `count` says.
 std::vector<Passage> cut_passages(std::string_view text, const Cutting& cutting, const CountTokens& count);
 constexpr int64_t kMostTokenBytes = 32;
 
