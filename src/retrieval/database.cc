@@ -1,6 +1,7 @@
 #include "retrieval/database.h"
 
 #include <sqlite3.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -10,6 +11,17 @@ namespace longspan::retrieval {
 namespace {
 
 constexpr int kBusyMilliseconds = 10000;
+
+/// Readers of a log share a file beside it. Where none can be made, as on a read-only disk, nobody writes
+/// either, and SQLite is told so, unless there is a log that is not yet in the file.
+std::string reading_uri(const std::filesystem::path& file) {
+  std::string path = replaced(replaced(replaced(file.string(), "%", "%25"), "?", "%3f"), "#", "%23");
+  std::error_code none;
+  auto log = std::filesystem::file_size(file.string() + "-wal", none);
+  std::string folder = file.has_parent_path() ? file.parent_path().string() : ".";
+  bool fixed = ::access(folder.c_str(), W_OK) != 0 && (none || log == 0);
+  return "file:" + path + (fixed ? "?immutable=1" : "");
+}
 
 }  // namespace
 
@@ -58,8 +70,10 @@ void Statement::bind_one(int at, std::span<const std::byte> bytes) {
 Database::Database(const std::filesystem::path& file, Mode mode, std::string way_out)
     : file_(file), way_out_(std::move(way_out)) {
   sqlite3* opened = nullptr;
-  int flags = mode == Mode::Write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
-  int code = sqlite3_open_v2(file.c_str(), &opened, flags, nullptr);
+  int flags = mode == Mode::Write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
+                                  : SQLITE_OPEN_READONLY | SQLITE_OPEN_URI;
+  int code = sqlite3_open_v2(mode == Mode::Write ? file.c_str() : reading_uri(file).c_str(), &opened, flags,
+                             nullptr);
   database_.reset(opened);
   if (code != SQLITE_OK) refuse(code);
   sqlite3_extended_result_codes(opened, 1);

@@ -102,6 +102,20 @@ TEST_F(Index, ReadersReadWhileOneWrites) {
   EXPECT_NE(sentence.find("another program is writing"), std::string::npos) << sentence;
 }
 
+TEST_F(Index, AFolderThatCannotBeWrittenCanBeRead) {
+  fs::path odd = dir_ / "50% of? #1";
+  {
+    Store s = Store::write(odd, making());
+    update(s, {write("a.txt", "the cat sat")});
+  }
+  EXPECT_EQ(find(Store::read(odd), "cat").size(), 1u);
+  fs::permissions(odd, fs::perms::owner_read | fs::perms::owner_exec);
+  if (::access(odd.c_str(), W_OK) != 0) {
+    EXPECT_EQ(find(Store::read(odd), "cat").size(), 1u);  // not as root, who may write everywhere
+  }
+  fs::permissions(odd, fs::perms::owner_all);
+}
+
 /// The child writes documents as fast as it can and is killed; nothing it committed may be lost, nothing half
 /// be there.
 TEST_F(Index, KilledAtAnyMomentKeepsWhatWasCommitted) {
