@@ -58,7 +58,8 @@ using SourceLists = std::vector<std::vector<retrieval::Source>>;
 std::vector<std::vector<retrieval::Hit>> find_passages(const AskOptions& o) {
   OpenIndex index(o, o.index);
   std::vector<std::vector<retrieval::Hit>> found;
-  int64_t most = o.passages > 0 ? o.passages : passages_for(o.budget > 0 ? o.budget : kDefaultBudget);
+  int64_t most =
+      o.passages > 0 ? o.passages : passages_for(o.budget > 0 ? o.budget : retrieval::kDefaultBudget);
   for (const std::string& question : o.questions) found.push_back(index.find(question, most));
   return found;
 }

@@ -121,7 +121,7 @@ std::vector<FoundPrompt> fit_passages(
     all[q].prompt.ids = prompt(q, retrieval::context_text(all[q].sources));
     return std::ssize(all[q].prompt.ids) + answer;
   };
-  const int64_t wish = budget > 0 ? budget : kDefaultBudget;
+  const int64_t wish = budget > 0 ? budget : retrieval::kDefaultBudget;
   int64_t longest = 0;
   for (size_t q = 0; q < found.size(); ++q) longest = std::max(longest, make(q, wish));
   stretch(engine, o, longest);

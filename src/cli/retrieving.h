@@ -22,8 +22,7 @@ struct EmbedderChoice {
 /// --embedder, --task, --pooling.
 void add_embedder_options(CLI::App& app, EmbedderChoice& choice);
 
-/// Of an index that exists, what the user left open; of a new one the defaults. Error when the index cannot
-/// be read.
+/// Of an index that exists, what the user left open; of a new one the defaults.
 EmbedderChoice settled(const EmbedderChoice& choice, const std::optional<retrieval::Making>& held);
 
 /// Loads it; sets the number of threads. Error as resolve_model and Embedder.
@@ -58,11 +57,10 @@ struct FoundPrompt {
   Prompt prompt;
   std::vector<retrieval::Source> sources;
 };
-constexpr int64_t kDefaultBudget = 16384;  // tokens of passages, where the window has room for more
 
-/// A prompt for each question about what was found for it, within `budget` tokens (0: kDefaultBudget) and
-/// the window. `prompt(q, text)`: ids of question q about the text. Error when the window or the budget holds
-/// not even one passage, or the memory does not suffice.
+/// A prompt for each question about what was found for it, within `budget` tokens (0:
+/// retrieval::kDefaultBudget) and the window. `prompt(q, text)`: ids of question q about the text. Error when
+/// the window or the budget holds not even one passage, or the memory does not suffice.
 std::vector<FoundPrompt> fit_passages(
     Engine& engine, const Options& o, const std::vector<std::vector<retrieval::Hit>>& found, int64_t budget,
     int64_t answer, const std::function<std::vector<int32_t>(size_t, const std::string&)>& prompt);

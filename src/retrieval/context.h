@@ -33,6 +33,10 @@ std::string shown_path(const std::string& path);
 /// Each part behind a line "[number: place]", numbers from 1; blank lines between them.
 std::string context_text(std::span<const Source> sources);
 
+/// Tokens of passages that a prompt gets where nobody says, and the window has room for them: reading more
+/// takes long on a processor.
+constexpr int64_t kDefaultBudget = 16384;
+
 /// The parts made of the best hits whose context_text has at most `budget` tokens by `count`: hits are taken
 /// in their order as long as all of them fit. Empty when not even the first does.
 std::vector<Source> choose(std::span<const Hit> hits, int64_t budget,

@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "generate/token_choice.h"
+#include "retrieval/context.h"
 #include "tokenizer/chat_template.h"
 
 namespace longspan::server {
@@ -41,8 +42,8 @@ struct Call {
 
 /// "retrieval" of a chat: the last question is answered from the server's index.
 struct RetrievalCall {
-  int64_t budget = 16384;  // tokens of passages, at most
-  int64_t passages = 0;    // 0: as many as the budget holds
+  int64_t budget = retrieval::kDefaultBudget;  // tokens of passages, at most
+  int64_t passages = 0;                        // 0: as many as the budget holds
 };
 
 struct ChatCall : Call {
