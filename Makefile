@@ -1,10 +1,10 @@
 # Thin: what to type, over CMake's presets. Every target says what it does and skips what is done.
-.PHONY: install uninstall deb reference demo demo-long test test-fast sanitize build model embedder bench soak check-cache format format-check fuzz clean dependencies
+.PHONY: install uninstall deb reference demo demo-long test test-fast sanitize build model embedder bench soak check-cache check-index format format-check fuzz clean dependencies
 
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
 # Rooms that read foreign bytes or compute. The others format what these found, and their libraries cost most to compile.
-SANITIZED_ROOMS ?= base;documents;jinja;tensor;position;kernels;checkpoint;tokenizer;data;grammar;score;model;suites;generate;train;embed;eval;agent;sql;server
+SANITIZED_ROOMS ?= base;documents;jinja;tensor;position;kernels;checkpoint;tokenizer;data;grammar;score;model;suites;generate;train;embed;eval;agent;sql;retrieval;server
 SOURCES = find src tests bench -name '*.cc' -o -name '*.h'
 
 demo: model  ## a real model reads a long text (MODEL=path adds a model of yours, ADAPTER=directory an adapter)
@@ -58,6 +58,9 @@ soak: test-fast  ## 100 runs each of train and eval killed at random moments, re
 
 check-cache: model  ## documents kept on disk: times at 8K and 32K tokens, 50 kills, damage, another model (half an hour)
 	tools/check_reading_store.py
+
+check-index: embedder  ## 50 kills of an index that is being made, and what they leave
+	tools/check_index.py
 
 format:  ## clang-format over all sources
 	tools/install_dependencies.sh clang-format

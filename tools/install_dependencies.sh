@@ -5,7 +5,7 @@ set -eu
 packages="cmake ninja-build g++ pkg-config libfmt-dev libcli11-dev nlohmann-json3-dev libdnnl-dev libpcre2-dev
   libutf8proc-dev libgtest-dev libzstd-dev liblzma-dev zlib1g-dev libbz2-dev libicu-dev libxml2-dev libzip-dev
   libpoppler-cpp-dev poppler-data libxxhash-dev libtomlplusplus-dev libcpp-httplib-dev libssl-dev
-  libedit-dev libsqlite3-dev libpq-dev gnuplot-nox python3 python3-pip ca-certificates $*"
+  libedit-dev libsqlite3-dev libpq-dev libfaiss-dev gnuplot-nox python3 python3-pip ca-certificates $*"
 
 if ! command -v dpkg-query >/dev/null; then
   echo "This is no Debian system: please see to the equivalents of: $(echo $packages)" >&2

@@ -1,5 +1,6 @@
 // ask: answers about a document. Several questions share the document, which is read once; its keys and
-// values stay on disk for the questions of later calls (document_cache.h).
+// values stay on disk for the questions of later calls (document_cache.h). With --index each question has a
+// document of its own: the passages that were found for it (retrieving.h).
 #include <algorithm>
 #include <memory>
 
@@ -10,6 +11,7 @@
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/questions.h"
+#include "cli/retrieving.h"
 #include "cli/window.h"
 #include "documents/document.h"
 
@@ -20,18 +22,23 @@ namespace {
 struct AskOptions : Options {
   std::vector<std::string> files, words, given;  // words: QUESTION; given: -Q
   std::vector<std::string> questions;
-  std::string question_file;
-  int64_t n = 128;
+  std::string question_file, index;
+  int64_t n = 128, budget = 0, passages = 0;
   SamplingOptions sampling;
 };
+
+std::vector<int32_t> prompt_ids(const Engine& engine, const AskOptions& o, const std::string& document,
+                                const std::string& question) {
+  std::vector<ChatMessage> messages;
+  if (!o.system.empty()) messages.push_back({"system", o.system});
+  messages.push_back({"user", document_message(document, question)});
+  return engine.prompts().encode(messages);
+}
 
 /// One for each question.
 Prompts question_prompts(Engine& engine, const AskOptions& o) {
   auto prompt = [&](const std::string& document, const std::string& question) {
-    std::vector<ChatMessage> messages;
-    if (!o.system.empty()) messages.push_back({"system", o.system});
-    messages.push_back({"user", document_message(document, question)});
-    return engine.prompts().encode(messages);
+    return prompt_ids(engine, o, document, question);
   };
   return fit_document(engine, o, read_text(o, o.files), o.n, [&](const std::string& document) {
     Prompts all;
@@ -43,6 +50,31 @@ Prompts question_prompts(Engine& engine, const AskOptions& o) {
     }
     return all;
   });
+}
+
+using SourceLists = std::vector<std::vector<retrieval::Source>>;
+
+/// For each question.
+std::vector<std::vector<retrieval::Hit>> find_passages(const AskOptions& o) {
+  OpenIndex index(o, o.index);
+  std::vector<std::vector<retrieval::Hit>> found;
+  int64_t most =
+      o.passages > 0 ? o.passages : passages_for(o.budget > 0 ? o.budget : retrieval::kDefaultBudget);
+  for (const std::string& question : o.questions) found.push_back(index.find(question, most));
+  return found;
+}
+
+/// The same of the passages that were found; `sources` receives those of each question.
+Prompts index_prompts(Engine& engine, const AskOptions& o,
+                      const std::vector<std::vector<retrieval::Hit>>& found, SourceLists& sources) {
+  Prompts all;
+  for (FoundPrompt& one : fit_passages(
+           engine, o, found, o.budget, o.n,
+           [&](size_t q, const std::string&text) { return prompt_ids(engine, o, text, o.questions[q]); })) {
+    all.push_back(std::move(one.prompt));
+    sources.push_back(std::move(one.sources));
+  }
+  return all;
 }
 
 /// The length to declare for prompts and answers: where keys depend on it, one that questions of different
@@ -57,7 +89,8 @@ int64_t declared_length(const Engine& engine, const Prompts& all, const AskOptio
 
 /// False after Ctrl-C.
 bool answer_question(const Engine& engine, const AskOptions& o, Sequence& sequence, DocumentCache& cache,
-                     const Prompt& prompt, const std::string& question) {
+                     const Prompt& prompt, const std::string& question,
+                     const std::vector<retrieval::Source>& sources) {
   constexpr double kWorthKeeping = 10;  // seconds
   Prefill prefill = feed_prompt(sequence, prompt, cache, o);
   if (!prefill.complete) {
@@ -67,8 +100,11 @@ bool answer_question(const Engine& engine, const AskOptions& o, Sequence& sequen
   bool several = o.questions.size() > 1;
   if (several && !o.json) print_now(fmt::format("Question: {}\n", question));
   Generation g = answer(sequence, engine, o.n, chat_sampling(engine.chat(), o.sampling), o);
+  if (!sources.empty() && !o.json) print_sources(sources);
   if (several && !o.json) print_now("\n");
-  report_answer(o, {{"question", question}, {"answer", g.text}}, prefill, g);
+  Json fields = {{"question", question}, {"answer", g.text}};
+  if (!o.index.empty()) fields["sources"] = sources_json(sources);
+  report_answer(o, std::move(fields), prefill, g);
   remark_limit(o, g, o.n);
   cache.keep(sequence);
   // So that the passes of the next question, too, begin where the document ends.
@@ -88,13 +124,19 @@ int ask(AskOptions& o) {
       fail("--file and --questions cannot both be standard input");
     o.questions = read_questions(o.question_file, o.encoding);
   }
+  // The embedder is gone when the model comes.
+  std::vector<std::vector<retrieval::Hit>> found;
+  if (!o.index.empty()) found = find_passages(o);
   Engine engine = open_engine(o, Lengths::Known);
   DocumentCache cache(engine, o);
-  Prompts all = question_prompts(engine, o);
+  SourceLists sources;
+  Prompts all = o.index.empty() ? question_prompts(engine, o) : index_prompts(engine, o, found, sources);
+  sources.resize(all.size());
   Sequence sequence(engine, declared_length(engine, all, o));
   arm_interrupt();
   for (size_t i = 0; i < all.size(); ++i)
-    if (!answer_question(engine, o, sequence, cache, all[i], o.questions[i])) return kExitInterrupted;
+    if (!answer_question(engine, o, sequence, cache, all[i], o.questions[i], sources[i]))
+      return kExitInterrupted;
   return kExitDone;
 }
 
@@ -108,12 +150,21 @@ Run define_ask(CLI::App& app) {
       app.add_option("-Q,--question", o->given, "a question; may be repeated")->allow_extra_args(false);
   CLI::Option* file =
       app.add_option("--questions", o->question_file, "a file of questions, one per line; - is stdin");
-  app.parse_complete_callback([words, given, file] {
+  CLI::Option* document = add_file_option(app, *o, o->files, "the document, or several; - is standard input");
+  CLI::Option* index =
+      app.add_option("--index", o->index, "instead: the passages that `longspan index` finds");
+  app.add_option("--budget", o->budget, "of them, tokens; default what the window leaves, at most 16k")
+      ->transform(whole_number(1, int64_t{1} << 30));
+  app.add_option("--passages", o->passages, "of them, at most N")->transform(whole_number(1, 100000));
+  app.parse_complete_callback([words, given, file, document, index, o] {
+    if (document->count() + index->count() == 0) throw CLI::RequiredError("--file or --index");
+    if (document->count() > 0 && index->count() > 0) throw CLI::ExcludesError("--index", "--file");
+    if (index->count() == 0 && o->budget + o->passages > 0)
+      throw CLI::RequiresError("--budget and --passages", "--index");
     size_t typed = words->count() + given->count();
     if (typed + file->count() == 0) throw CLI::RequiredError("QUESTION");
     if (typed > 0 && file->count() > 0) throw CLI::ExcludesError("--questions", "QUESTION");
   });
-  add_file_option(app, *o, o->files, "the document, or several; - is standard input")->required();
   app.add_option("-n", o->n, "tokens of an answer at most; default 128")
       ->transform(whole_number(1, int64_t{1} << 30));
   add_chat_options(app, *o);
@@ -125,7 +176,8 @@ Run define_ask(CLI::App& app) {
   add_engine_options(app, *o);
   add_output_options(app, *o);
   // The help fits a screen; commands.cc names these below the others.
-  for (const char* rare : {"--chunk", "--compute", "--kernels", "--attention"})
+  for (const char* rare :
+       {"--chunk", "--compute", "--kernels", "--attention", "--min-p", "--weights", "--cache-size"})
     app.get_option(rare)->group("");
   return [o] { return ask(*o); };
 }

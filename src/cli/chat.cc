@@ -133,6 +133,8 @@ Run define_chat(CLI::App& app) {
   auto o = std::make_shared<ChatOptions>();
   add_model_argument(app, *o);
   add_file_option(app, *o, o->files, "a document to talk about, or several; read again when it changes");
+  app.add_option("--memory", o->memory, "folder that keeps every turn; the conversation outgrows its window");
+  app.add_option("--embedder", o->embedder.name, "of the memory: file, directory, or name; default minilm");
   app.add_option("-n", o->n, "tokens of an answer at most; default 512")
       ->transform(whole_number(1, int64_t{1} << 30));
   add_chat_options(app, *o);
@@ -143,6 +145,8 @@ Run define_chat(CLI::App& app) {
   add_cache_options(app, *o);
   add_engine_options(app, *o);
   add_output_options(app, *o);
+  // The help fits a screen; commands.cc names these below the others.
+  for (const char* rare : {"--chunk", "--kernels"}) app.get_option(rare)->group("");
   return [o] { return chat(*o); };
 }
 

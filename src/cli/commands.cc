@@ -43,11 +43,11 @@ std::span<const Command> commands() {
        define_generate},
       {"ask", "answer questions about a document",
        "The document is read once, also for later calls (--cache). With --json each answer is a line.\n"
-       "Also: --chunk --compute --kernels.",
+       "Also: --chunk --compute --kernels --min-p --weights --cache-size.",
        "longspan ask smollm2 --file report.txt \"Who wrote it?\" --position yarn:factor=4", define_ask},
       {"chat", "a conversation, also about a file that changes",
        "In the conversation: /help lists the commands (/file, /save, /load, /stats, /reset, /exit); Ctrl-C\n"
-       "stops an answer.",
+       "stops an answer. With --memory the same command goes on where it ended. Also: --chunk --kernels.",
        "longspan chat smollm2 --file notes.txt", define_chat},
       {"agent", "a task step by step with tools: by a model, a planner, or chance",
        "Skills say what calls need and change; then the model chooses among those that are possible.\n"
@@ -66,10 +66,16 @@ std::span<const Command> commands() {
        "Prints the cosines between all texts, or each text's nearest; with --json a line a text: index,\n"
        "tokens, embedding. Without --task the model's own instructions hold. docs/retrieval.md.",
        "longspan embed minilm \"a cat sat on the mat\" \"felines rest\" \"stock prices fell\"", define_embed},
+      {"index", "an index of documents, for questions about more text than a window holds",
+       "The first call makes it; later ones read only what has changed, and what is gone leaves it. Each\n"
+       "document is kept as it is done: the same command goes on after Ctrl-C. `longspan ask --index DIR`\n"
+       "answers from it. JSON of --search: question, hits with file line page score cosine text.\n"
+       "docs/retrieval.md.",
+       "longspan index library reports/ && longspan index library --search \"Who signed it?\"", define_index},
       {"serve", "an OpenAI-compatible server",
        "Endpoints: /v1/chat/completions /v1/completions /v1/embeddings /v1/models /tokenize /detokenize\n"
        "/apply-template /documents /health /metrics /openapi.json. SIGTERM lets running answers end.\n"
-       "Also: --embedder-task --max-body --connections. docs/serving.md.",
+       "Also: --embedder-task --max-body --connections --reread-answers. docs/serving.md.",
        "longspan serve smollm2 --port 8080 --parallel 4", define_serve},
       {"corpus", "what a corpus is made of; its tokens as shards for training", "",
        "longspan corpus stats --model smollm2 books.jsonl.zst -o lengths", define_corpus},

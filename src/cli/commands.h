@@ -51,6 +51,7 @@ Run define_chat(CLI::App&);
 Run define_agent(CLI::App&);
 Run define_sql(CLI::App&);
 Run define_embed(CLI::App&);
+Run define_index(CLI::App&);
 Run define_serve(CLI::App&);
 Run define_corpus(CLI::App&);
 Run define_compare(CLI::App&);

@@ -47,6 +47,16 @@ Json read_saved(const std::filesystem::path& file) {
 
 }  // namespace
 
+std::string with_recalled(std::vector<retrieval::Turn> turns, const std::string& question) {
+  if (turns.empty()) return question;
+  std::sort(turns.begin(), turns.end(),
+            [](const retrieval::Turn& a, const retrieval::Turn& b) { return a.number < b.number; });
+  std::string out = "Earlier in this conversation:\n";
+  for (const retrieval::Turn& turn : turns)
+    out += fmt::format("\nUser: {}\nAssistant: {}\n", turn.question, turn.answer);
+  return out + "\nNow: " + question;
+}
+
 void check_chat_file(const std::string& file) {
   if (file == "-") fail("chat reads your questions from standard input; give it a real file");
   if (std::error_code ignored; std::filesystem::is_fifo(file, ignored))
@@ -62,6 +72,49 @@ Conversation::Conversation(Engine& engine, const ChatOptions& o)
       system_(o.system),
       files_(o.files) {
   read_documents();
+  if (!o.memory.empty()) open_memory();
+}
+
+/// Takes up the conversation where it ended: as many of the newest turns as the window could hold.
+void Conversation::open_memory() {
+  std::optional<retrieval::Making> held = retrieval::Store::making_in(o_.memory);
+  EmbedderChoice choice = settled(o_.embedder, held);
+  if (!held && o_.embedder.task.empty() && choice.task == "qa") choice.task = "chat";
+  Embedder embedder = open_embedder(o_, choice);
+  retrieval::Making making =
+      making_of(embedder, choice, retrieval::kConversation, held ? held->cutting : retrieval::Cutting{0, -1});
+  memory_ = std::make_unique<retrieval::Memory>(o_.memory, std::move(embedder), making);
+  if (system_.empty())
+    system_ = memory_->system();
+  else if (system_ != memory_->system())
+    memory_->set_system(system_);
+  int64_t tokens = 0;
+  std::vector<ChatMessage> newest;
+  for (int64_t number = memory_->turns(); number > 0 && tokens < window_; --number) {
+    for (const retrieval::Turn& turn : memory_->between(number, number)) {
+      tokens += tokens_of(turn.question) + tokens_of(turn.answer);
+      newest.insert(newest.begin(), {{"user", turn.question}, {"assistant", turn.answer}});
+    }
+  }
+  turns_ = std::move(newest);
+  if (memory_->turns() > 0)
+    remark(o_, "{}: the conversation goes on after {}", o_.memory, counted(memory_->turns(), "question"));
+}
+
+int64_t Conversation::tokens_of(const std::string& text) const {
+  constexpr int64_t kAround = 8;  // of a message in a template
+  return std::ssize(engine_.tokenizer().encode(text, {.add_special = false, .parse_special = false})) +
+         kAround;
+}
+
+void Conversation::refuse_with_memory(const char* command) const {
+  if (memory_)
+    fail("{}: the conversation is kept in {}; leave, and begin with another --memory", command, o_.memory);
+}
+
+void Conversation::reset() {
+  refuse_with_memory("/reset");
+  turns_.clear();
 }
 
 bool Conversation::turn(const std::string& question) {
@@ -84,8 +137,15 @@ bool Conversation::reply() {
     return false;
   }
   last_answer_ = answer(*sequence_, engine_, o_.n, chat_sampling(engine_.chat(), o_.sampling), o_);
+  if (memory_) memory_->add(turns_.back().content, last_answer_.text);
   turns_.push_back({"assistant", last_answer_.text});
-  report_answer(o_, {{"answer", last_answer_.text}}, last_read_, last_answer_);
+  Json fields = {{"answer", last_answer_.text}};
+  if (memory_) {
+    Json recalled = Json::array();
+    for (const retrieval::Turn& turn : recalled_) recalled.push_back(turn.number);
+    fields.update({{"turn", memory_->turns()}, {"held_turns", held_turns() - 1}, {"recalled", recalled}});
+  }
+  report_answer(o_, std::move(fields), last_read_, last_answer_);
   remark_limit(o_, last_answer_, o_.n);
   cache_.keep(*sequence_);
   return last_answer_.reason != StopReason::Interrupted;
@@ -125,6 +185,7 @@ std::vector<ChatMessage> Conversation::messages(const std::string& document) con
   std::vector<ChatMessage> all;
   if (!system_.empty()) all.push_back({"system", system_});
   all.insert(all.end(), turns_.begin(), turns_.end());
+  all.back().content = with_recalled(recalled_, all.back().content);
   if (!document.empty()) {
     ChatMessage& first = all[system_.empty() ? 0 : 1];
     first.content = document_message(document, first.content);
@@ -146,10 +207,49 @@ Prompt Conversation::prompt(const std::string& document) const {
   return whole;
 }
 
+/// The window of a conversation that has outgrown it: half of what the question leaves is for the newest
+/// turns, the rest for older ones that matter. When the newest outgrow their half, a third of the oldest of
+/// them leave at once: what comes before the question is then the same for many turns, and is not read again.
+void Conversation::recall() {
+  constexpr int64_t kMostRecalled = 64, kNames = 8;  // kNames: tokens of "User:" and "Assistant:"
+  std::vector<ChatMessage> all = std::move(turns_);
+  turns_ = {all.back()};
+  int64_t room = window_ - o_.n - std::ssize(prompt(document_).ids);
+  std::vector<int64_t> costs;
+  int64_t held = 0;
+  for (size_t i = 0; i + 1 < all.size(); i += 2) {
+    costs.push_back(tokens_of(all[i].content) + tokens_of(all[i + 1].content));
+    held += costs.back();
+  }
+  size_t dropped = 0;
+  if (held > room / 2)
+    while (dropped < costs.size() && held > room / 3) held -= costs[dropped++];
+  turns_.assign(all.begin() + static_cast<ptrdiff_t>(2 * dropped), all.end());
+  const int64_t frame = tokens_of(with_recalled({{}}, ""));
+  int64_t left = room - held - frame;
+  for (retrieval::Turn& turn :
+       memory_->recall(turns_.back().content, memory_->turns() + 1 - held_turns(), kMostRecalled)) {
+    int64_t cost = tokens_of(with_recalled({turn}, "")) - frame + kNames;
+    if (cost > left) continue;
+    left -= cost;
+    recalled_.push_back(std::move(turn));
+  }
+}
+
 /// With --truncate the oldest questions are dropped first, then parts of the document; without it, Error.
 Prompt Conversation::fitting_prompt() {
+  recalled_.clear();
   Prompt asked = prompt(document_);
   auto over = [&] { return std::ssize(asked.ids) > window_ - o_.n; };
+  if (memory_ && (over() || held_turns() < memory_->turns())) {
+    recall();
+    asked = prompt(document_);
+    // Tokens of parts are not quite those of the whole.
+    for (; over() && !recalled_.empty(); asked = prompt(document_)) recalled_.pop_back();
+    for (; over() && turns_.size() > 1; asked = prompt(document_))
+      turns_.erase(turns_.begin(), turns_.begin() + 2);
+    if (!recalled_.empty()) remark(o_, "recalled {} from before", counted(std::ssize(recalled_), "turn"));
+  }
   int64_t dropped = 0;
   while (over() && !o_.truncate.empty() && turns_.size() > 1) {
     turns_.erase(turns_.begin(), turns_.begin() + 2);
@@ -179,7 +279,9 @@ void Conversation::make_room(int64_t tokens) {
   sequence_.emplace(engine_, step);
 }
 
-std::string Conversation::questions() const { return counted(std::ssize(turns_) / 2, "question"); }
+std::string Conversation::questions() const {
+  return counted(memory_ ? memory_->turns() : held_turns(), "question");
+}
 
 void Conversation::save(const std::filesystem::path& file) const {
   if (std::error_code ignored; std::filesystem::exists(file, ignored)) {
@@ -190,7 +292,14 @@ void Conversation::save(const std::filesystem::path& file) const {
     }
   }
   Json list = Json::array();
-  for (const ChatMessage& turn : turns_) list.push_back({{"role", turn.role}, {"content", turn.content}});
+  auto add = [&](const std::string& role, const std::string& content) {
+    list.push_back({{"role", role}, {"content", content}});
+  };
+  if (memory_)
+    for (const retrieval::Turn& turn : memory_->between(1, memory_->turns()))
+      add("user", turn.question), add("assistant", turn.answer);
+  else
+    for (const ChatMessage& turn : turns_) add(turn.role, turn.content);
   write_file_atomic(file, dump_json({{"format", kSavedAs},
                                      {"model", o_.model},
                                      {"system", system_},
@@ -202,6 +311,7 @@ void Conversation::save(const std::filesystem::path& file) const {
 }
 
 void Conversation::load(const std::filesystem::path& file) {
+  refuse_with_memory("/load");
   Json json = read_saved(file);
   std::string system = text_of(json, "system", file.string()),
               document = text_of(json, "document", file.string());

@@ -31,10 +31,10 @@ std::string time_left(double seconds) { return seconds < 0 ? "?" : human_seconds
 }  // namespace
 
 std::string bar_line(const std::string& label, int64_t done, int64_t total, double seconds, double left,
-                     int width) {
+                     int width, const char* unit) {
   double part = total > 0 ? std::clamp(static_cast<double>(done) / static_cast<double>(total), 0.0, 1.0) : 0;
-  std::string tail = fmt::format("{:3.0f}% {}/{} {:.0f} tokens/s {} left", part * 100, grouped(done),
-                                 grouped(total), rate(done, seconds), time_left(left));
+  std::string tail = fmt::format("{:3.0f}% {}/{} {:.0f} {}/s {} left", part * 100, grouped(done),
+                                 grouped(total), rate(done, seconds), unit, time_left(left));
   int room = std::min(
       kLongestBar, width - static_cast<int>(label.size() + tail.size()) - 5);  // 2 blanks, 2 brackets, margin
   std::string line = label + " ";
@@ -46,14 +46,16 @@ std::string bar_line(const std::string& label, int64_t done, int64_t total, doub
   return line.substr(0, static_cast<size_t>(std::max(0, width - 1)));
 }
 
-std::string plain_line(const std::string& label, int64_t done, int64_t total, double seconds, double left) {
-  std::string line = fmt::format("{}: {} of {} tokens, {:.0f} tokens/s, ", label, grouped(done),
-                                 grouped(total), rate(done, seconds));
+std::string plain_line(const std::string& label, int64_t done, int64_t total, double seconds, double left,
+                       const char* unit) {
+  std::string line = fmt::format("{}: {} of {} {}, {:.0f} {}/s, ", label, grouped(done), grouped(total), unit,
+                                 rate(done, seconds), unit);
   return line + (done >= total ? human_seconds(seconds) : time_left(left) + " left");
 }
 
-ProgressBar::ProgressBar(std::string label, bool quiet)
+ProgressBar::ProgressBar(std::string label, bool quiet, const char* unit)
     : label_(std::move(label)),
+      unit_(unit),
       quiet_(quiet),
       terminal_(::isatty(STDERR_FILENO)),
       start_(seconds_now()),
@@ -90,9 +92,9 @@ bool ProgressBar::update(int64_t done, int64_t total) {
     drawn_ = true;
     double seconds = now - start_, left = seconds_left(done, total, seconds);
     if (terminal_)
-      fmt::print(stderr, "\r{}\033[K", bar_line(label_, done, total, seconds, left, terminal_width()));
+      fmt::print(stderr, "\r{}\033[K", bar_line(label_, done, total, seconds, left, terminal_width(), unit_));
     else
-      fmt::print(stderr, "{}\n", plain_line(label_, done, total, seconds, left));
+      fmt::print(stderr, "{}\n", plain_line(label_, done, total, seconds, left, unit_));
     std::fflush(stderr);
   }
   return !interrupted();

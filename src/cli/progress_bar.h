@@ -13,15 +13,16 @@ namespace longspan::cli {
 /// "reading [#####.....]  50% 8,192/16,384 812 tokens/s 10s left", at most `width` columns: the bar is
 /// shortened first. `left`: seconds; below 0: unknown.
 std::string bar_line(const std::string& label, int64_t done, int64_t total, double seconds, double left,
-                     int width);
+                     int width, const char* unit = "tokens");
 /// "reading: 8,192 of 16,384 tokens, 812 tokens/s, 10s left"
-std::string plain_line(const std::string& label, int64_t done, int64_t total, double seconds, double left);
+std::string plain_line(const std::string& label, int64_t done, int64_t total, double seconds, double left,
+                       const char* unit = "tokens");
 
 class ProgressBar {
  public:
-  /// Starts counting tokens. A quiet bar draws nothing but still watches for Ctrl-C. The rest is expected to
+  /// Starts counting `unit`. A quiet bar draws nothing but still watches for Ctrl-C. The rest is expected to
   /// be as fast as what is done.
-  ProgressBar(std::string label, bool quiet);
+  ProgressBar(std::string label, bool quiet, const char* unit = "tokens");
   /// Of a text that is read from its token `from` on: tokens cost more the further back they look. `times`:
   /// what is known of that already.
   ProgressBar(std::string label, bool quiet, int64_t from, ReadingTimes times);
@@ -36,6 +37,7 @@ class ProgressBar {
   double seconds_left(int64_t done, int64_t total, double seconds) const;
 
   std::string label_;
+  const char* unit_;
   bool quiet_, terminal_;
   bool drawn_ = false;
   double start_, last_;

@@ -6,10 +6,13 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/threads.h"
+#include "cli/answering.h"
 #include "cli/commands.h"
 #include "cli/model_sources.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/retrieving.h"
 #include "cli/window.h"
 #include "server/server.h"
 
@@ -19,7 +22,7 @@ namespace {
 
 struct ServeOptions : Options {
   server::ServerOptions server;
-  std::string cache_dir, key_file, embedder, task;
+  std::string cache_dir, key_file, embedder, task, index;
   int64_t pool_tokens = 0;
   double step_ms = 200, drain_s = 30;
   bool reread_answers = false;
@@ -60,6 +63,21 @@ void load_embedder(ServeOptions& o) {
   remark(o, "embeddings by {}: {}", o.server.embedder_name, o.server.embedder->description());
 }
 
+void open_index(ServeOptions& o) {
+  if (o.index.empty()) return;
+  auto index = std::make_shared<OpenIndex>(o, o.index);
+  o.server.api.find_text = [index, directory = o.index](const std::string& question, int64_t budget,
+                                                        int64_t passages, const auto& count) {
+    std::vector<retrieval::Hit> hits = index->find(question, passages > 0 ? passages : passages_for(budget));
+    release_helpers();
+    std::vector<retrieval::Source> sources = retrieval::choose(hits, budget, count);
+    if (sources.empty()) fail("{}: {} tokens hold not even one passage", directory, budget);
+    return server::FoundText{document_message(retrieval::context_text(sources), question),
+                             sources_json(sources)};
+  };
+  remark(o, "questions are answered from {} where they ask for it (\"retrieval\")", o.index);
+}
+
 /// Waits for SIGTERM or SIGINT, which all threads have blocked; a second one kills.
 int wait_for_signal() {
   sigset_t set;
@@ -89,6 +107,7 @@ int serve(ServeOptions& o) {
   Engine engine = open_engine(o, o.context > 0 ? Lengths::Known : Lengths::Unknown);
   stretch(engine, o, o.context);
   if (o.server.api.model.empty()) o.server.api.model = model_name(o.model);
+  open_index(o);
   load_embedder(o);                             // before the room for keys and values is measured
   constexpr int64_t kNoEnd = int64_t{1} << 20;  // of a model that states no window
   int64_t window = std::min(window_tokens(engine.config(), o), std::max(o.context, kNoEnd));
@@ -131,6 +150,7 @@ Run define_serve(CLI::App& app) {
   app.add_option("--port", s.port, "default 8080; 0: any")->check(CLI::Range(0, 65535).description(""));
   app.add_option("--model-name", s.api.model, "name under which clients ask for it; default MODEL's");
   app.add_option("--embedder", o->embedder, "model of /v1/embeddings: path or name (minilm)");
+  app.add_option("--index", o->index, "folder of `longspan index`, for chats with \"retrieval\"");
   app.add_option("--embedder-task", o->task, "its instructions: longspan embed --help")->group("");
   app.add_option("--parallel", s.scheduler.streams, "answers at once; default 4")
       ->transform(whole_number(1, 1024));
@@ -150,7 +170,8 @@ Run define_serve(CLI::App& app) {
   app.add_option("--cache-dir", o->cache_dir, "folder that keeps what was read, for the next start");
   app.add_option("--cache-size", o->cache_size, "of that folder at most: 500M, 20G; default 20G")
       ->transform(CLI::AsSizeValue(false).description(""));
-  app.add_flag("--reread-answers", o->reread_answers, "read answers again when a conversation goes on");
+  app.add_flag("--reread-answers", o->reread_answers, "read answers again when a conversation goes on")
+      ->group("");
   app.add_option("--api-key-file", o->key_file, "keys that may ask, a line each: sha256:HEX NAME");
   app.add_option("--cors", s.cors, "origin whose pages may ask: https://example.org, or * for all");
   app.add_option("--timeout", s.api.timeout_s, "seconds that a request may take; default no limit")

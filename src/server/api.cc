@@ -72,9 +72,32 @@ Api::Taken Api::take(const Call& call, std::vector<AnswerRequest> requests, Form
   return {std::make_shared<Exchange>(scheduler_.submit(std::move(requests)), std::move(form)), call.stream};
 }
 
+/// Puts what the index has for the last question before it; its sources, or null where nobody asked.
+Json Api::retrieve(ChatCall& call) const {
+  if (!call.retrieval) return nullptr;
+  if (!options_.find_text)
+    throw bad_request("this server has no index; it is started with --index", "retrieval");
+  ChatMessage& last = call.messages.back();
+  if (last.role != "user") throw bad_request("the last message must be a question of the user's", "messages");
+  auto count = [&](const std::string& text) {
+    return std::ssize(engine_.tokenizer().encode(text, {.add_special = false, .parse_special = false}));
+  };
+  constexpr int64_t kAround = 64;  // what stands around the passages
+  int64_t window = scheduler_.options().window,
+          answer = call.max_tokens.value_or(std::min(options_.max_answer, window / 4)),
+          room = window - answer - count(render(call, true)) - kAround;
+  if (room <= 0) throw bad_request("the conversation leaves no room for passages", "messages");
+  FoundText found = options_.find_text(last.content, std::min(call.retrieval->budget, room),
+                                       call.retrieval->passages, count);
+  last.content = std::move(found.message);
+  if (last.fields.is_object()) last.fields.erase("content");
+  return std::move(found.sources);
+}
+
 Api::Taken Api::chat(const Json& request, const std::string& user) {
   ChatCall call = read_chat_call(request);
   check_model(call.model);
+  Json sources = retrieve(call);
   const ChatFormat& chat = engine_.chat();
   call.choice.sampling.stop.insert(call.choice.sampling.stop.end(), chat.stops.begin(), chat.stops.end());
   std::string rendered = render(call, true);
@@ -95,6 +118,7 @@ Api::Taken Api::chat(const Json& request, const std::string& user) {
     form.attention = [tokenizer = engine_.tokenizer(), ids](const Choice& choice) {
       return attended_windows(tokenizer, ids, choice.attention);
     };
+  form.sources = std::move(sources);
   // Where a stop string ended the answer, its ids are more than its text.
   form.done = [memory = memory_, rendered = std::move(rendered), ids = std::move(ids)](const Choice& choice,
                                                                                        size_t) {

@@ -11,11 +11,22 @@
 
 namespace longspan::server {
 
+/// A question with the text that was found for it, and where that is from.
+struct FoundText {
+  std::string message;
+  Json sources;
+};
+/// From an index: for a question as much text as `budget` tokens hold, by `count`, of `passages` passages at
+/// most (0: any number). Called from several threads. Error when nothing fits.
+using FindText = std::function<FoundText(const std::string& question, int64_t budget, int64_t passages,
+                                         const std::function<int64_t(const std::string&)>& count)>;
+
 struct ApiOptions {
   std::string model;                            // under which it is asked for
   int64_t max_answer = 2048;                    // tokens of a chat's answer, where the client says nothing
   double timeout_s = 0;                         // of a request; 0: none
   std::optional<uint64_t> seed = std::nullopt;  // of requests that name none; default a new one for each
+  FindText find_text = {};                      // of "retrieval"; null: there is no index
 };
 
 class Api {
@@ -48,6 +59,7 @@ class Api {
  private:
   void check_model(const std::string& name) const;
   uint64_t seed_of(const Call& call) const;
+  Json retrieve(ChatCall& call) const;
   std::string render(const ChatCall& call, bool add_generation_prompt) const;
   Taken take(const Call& call, std::vector<AnswerRequest> requests, Form form) const;
   AnswerRequest request_of(const Call& call, std::vector<int32_t> prompt, const std::string& user) const;

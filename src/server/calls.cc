@@ -217,6 +217,24 @@ std::optional<std::vector<int32_t>> read_ids(const Json& request, const std::str
   return ids_of(fields, key, *list);
 }
 
+namespace {
+
+constexpr int64_t kMostPassages = 10000;
+
+/// {"index": false} is as good as nothing.
+std::optional<RetrievalCall> read_retrieval(const Fields& all) {
+  const Json* object = all.object("retrieval");
+  if (!object) return {};
+  Fields fields(*object, "retrieval.");
+  if (!fields.boolean("index").value_or(true)) return {};
+  RetrievalCall call;
+  call.budget = fields.integer("budget", 1).value_or(call.budget);
+  call.passages = fields.integer("passages", 1, kMostPassages).value_or(0);
+  return call;
+}
+
+}  // namespace
+
 ChatCall read_chat_call(const Json& request) {
   Fields fields(request);
   ChatCall call;
@@ -233,6 +251,7 @@ ChatCall read_chat_call(const Json& request) {
   else if (fields.integer("top_logprobs", 0, kMostLogprobs).value_or(0) > 0)
     fields.refuse("top_logprobs", "needs \"logprobs\": true");
   read_tools(fields, call);
+  call.retrieval = read_retrieval(fields);
   if (const Json* more = fields.object("chat_template_kwargs")) call.template_variables = *more;
   return call;
 }

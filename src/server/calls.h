@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "generate/token_choice.h"
+#include "retrieval/context.h"
 #include "tokenizer/chat_template.h"
 
 namespace longspan::server {
@@ -39,8 +40,15 @@ struct Call {
   std::string grammar;
 };
 
+/// "retrieval" of a chat: the last question is answered from the server's index.
+struct RetrievalCall {
+  int64_t budget = retrieval::kDefaultBudget;  // tokens of passages, at most
+  int64_t passages = 0;                        // 0: as many as the budget holds
+};
+
 struct ChatCall : Call {
   std::vector<ChatMessage> messages;
+  std::optional<RetrievalCall> retrieval;
   Json tools;               // null: none
   std::string tool_choice;  // "auto", "none", "required", or the name of a function after "function:"
   Json template_variables = Json::object();

@@ -101,6 +101,7 @@ Json Exchange::whole(const std::function<bool()>& left) {
   reply["usage"] = usage();
   reply["timings"] = timings();
   if (Json looked = attention(); !looked.is_null()) reply["attention"] = std::move(looked);
+  if (!form_.sources.is_null()) reply["sources"] = form_.sources;
   return reply;
 }
 
@@ -147,6 +148,12 @@ bool Exchange::stream(const std::function<bool(const std::string&)>& write,
       Json chunk = frame(form_.chunk_object);
       chunk["choices"] = Json::array();
       chunk["attention"] = std::move(looked);
+      events += event(chunk);
+    }
+    if (!form_.sources.is_null()) {
+      Json chunk = frame(form_.chunk_object);
+      chunk["choices"] = Json::array();
+      chunk["sources"] = form_.sources;
       events += event(chunk);
     }
     if (form_.include_usage) {

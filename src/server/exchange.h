@@ -35,6 +35,7 @@ struct Form {
   std::function<std::vector<Json>(Choice&, size_t i)> chunks = {};  // entries for what is new in it
   std::function<void(const Choice&, size_t i)> done = {};           // an answer has ended well
   std::function<Json(const Choice&)> attention = {};                // where the first one looked
+  Json sources = {};                                                // of the passages in the prompt, or null
 };
 
 class Exchange {

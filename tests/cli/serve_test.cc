@@ -68,6 +68,54 @@ TEST_F(Serve, AnEmbedderAnswersWithVectors) {
   EXPECT_NE(end.err.find("embeddings by bge: bert, 32 dimensions"), std::string::npos) << end.err;
 }
 
+TEST_F(Serve, AnIndexAnswersWhereItIsAskedFor) {
+  std::string index = (dir_ / "index").string(), text;
+  for (int i = 0; i < 60; ++i) text += "the dog number " + std::to_string(i) + " ran.\n\n";
+  Outcome made =
+      run({"index", index, write("a.txt", text), "--embedder",
+           (fs::path(LONGSPAN_GOLDEN) / "embed" / "mean").string(), "--passage-tokens", "16", "-q"});
+  ASSERT_EQ(made.status, 0) << made.err;
+  fs::remove(dir_ / "stdout");  // of that run
+  auto post = [](httplib::Client& client, const std::string& more) {
+    auto reply =
+        client.Post("/v1/chat/completions",
+                    R"({"messages": [{"role": "user", "content": "41?"}], "max_tokens": 3)" + more + "}",
+                    "application/json");
+    EXPECT_TRUE(reply);
+    return reply ? reply->body : "";
+  };
+  auto tokens = [](const Json& reply) { return reply["usage"]["prompt_tokens"].get<int64_t>(); };
+  Outcome end = serve(
+      SIGTERM,
+      [&](httplib::Client& client) {
+        Json plain = parse_json(post(client, ""), "reply");
+        EXPECT_FALSE(plain.contains("sources"));
+        EXPECT_FALSE(
+            parse_json(post(client, R"(, "retrieval": {"index": false})"), "reply").contains("sources"));
+        Json wide = parse_json(post(client, R"(, "retrieval": {})"), "reply");
+        EXPECT_GT(tokens(wide), 250) << wide;
+        EXPECT_LE(tokens(wide), 512 - 3);
+        bool found = false;
+        for (const Json& source : wide["sources"])
+          found |= source["text"].get<std::string>().find("number 41 ") != std::string::npos;
+        EXPECT_TRUE(found) << wide;
+        Json one = parse_json(post(client, R"(, "retrieval": {"passages": 1, "budget": 200})"), "reply");
+        EXPECT_EQ(one["sources"].size(), 1u);
+        std::string stream = post(client, R"(, "retrieval": {}, "stream": true)");
+        EXPECT_NE(stream.find("\"choices\":[],\"sources\":[{"), std::string::npos) << stream;
+        for (const char* wrong :
+             {R"(, "retrieval": true)", R"(, "retrieval": {"budget": 0})", R"(, "retrieval": {"budget": 2})"})
+          EXPECT_EQ(parse_json(post(client, wrong), "reply")["error"]["type"], "invalid_request_error")
+              << wrong;
+      },
+      {"--index", index});
+  EXPECT_EQ(end.status, 0) << end.err;
+  Outcome without = serve(SIGTERM, [&](httplib::Client& client) {
+    EXPECT_NE(post(client, R"(, "retrieval": {})").find("this server has no index"), std::string::npos);
+  });
+  EXPECT_EQ(without.status, 0) << without.err;
+}
+
 TEST_F(Serve, CtrlCEndsIt) {
   EXPECT_EQ(serve(SIGINT, [](httplib::Client&) {}).status, 130);
 }
