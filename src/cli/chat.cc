@@ -146,7 +146,7 @@ Run define_chat(CLI::App& app) {
   add_engine_options(app, *o);
   add_output_options(app, *o);
   // The help fits a screen; commands.cc names these below the others.
-  for (const char* rare : {"--chunk", "--kernels"}) app.get_option(rare)->group("");
+  for (const char* rare : {"--chunk", "--kernels", "--attention"}) app.get_option(rare)->group("");
   return [o] { return chat(*o); };
 }
 

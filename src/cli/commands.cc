@@ -43,11 +43,12 @@ std::span<const Command> commands() {
        define_generate},
       {"ask", "answer questions about a document",
        "The document is read once, also for later calls (--cache). With --json each answer is a line.\n"
-       "Also: --chunk --compute --kernels --min-p --weights --cache-size.",
+       "Also: --attention --chunk --compute --kernels --min-p --weights --cache-size.",
        "longspan ask smollm2 --file report.txt \"Who wrote it?\" --position yarn:factor=4", define_ask},
       {"chat", "a conversation, also about a file that changes",
        "In the conversation: /help lists the commands (/file, /save, /load, /stats, /reset, /exit); Ctrl-C\n"
-       "stops an answer. With --memory the same command goes on where it ended. Also: --chunk --kernels.",
+       "stops an answer. With --memory the same command goes on where it ended.\n"
+       "Also: --attention --chunk --kernels.",
        "longspan chat smollm2 --file notes.txt", define_chat},
       {"agent", "a task step by step with tools: by a model, a planner, or chance",
        "Skills say what calls need and change; then the model chooses among those that are possible.\n"

@@ -189,6 +189,7 @@ Run define_serve(CLI::App& app) {
       ->transform(whole_number(1, int64_t{1} << 40));
   app.add_option("--chat-template", o->chat_template, "built-in name or Jinja file; default the model's");
   add_engine_options(app, *o);
+  app.get_option("--attention")->group("");  // refused: see serve
   add_output_options(app, *o);
   return [o] { return serve(*o); };
 }

@@ -14,6 +14,7 @@ class Serve : public ProgramTest {
     std::vector<std::string> arguments = {"serve",  tiny_model(512), "--port", "0",
                                           "--json", "--pool-tokens", "4096"};
     arguments.insert(arguments.end(), more.begin(), more.end());
+    fs::remove(dir_ / "stdout");  // of the server before it in the same test
     bool asked = false;
     return run_until(
         [&](pid_t) {

@@ -46,7 +46,8 @@ struct Data {
     for (size_t z = 0; z < c.from.size(); ++z) {
       std::vector<float>& x = q.emplace_back(static_cast<size_t>(c.tokens * c.heads * c.d));
       for (size_t i = 0; i < x.size(); ++i)
-        x[i] = static_cast<float>(random.normal()) * 0.5f + (i % static_cast<size_t>(c.d) == 0 ? 5.0f : 0.0f);
+        x[i] = static_cast<float>(random.normal()) * 0.5f +
+               (i % static_cast<size_t>(c.d) == 0 ? 0.6f * std::sqrt(static_cast<float>(c.d)) : 0.0f);
       zones.push_back(
           {c.from[z], host_matrix(x.data(), DType::F32, c.tokens, c.heads * c.d), caches[z].view});
     }
@@ -81,7 +82,8 @@ TEST(SparseAttention, IsThatOfTheReference) {
       EXPECT_LE(error(data.attend(how.attention), want), f32_tolerance(how, c.dtype)) << what;
       EXPECT_GT(data.scores.skipped, data.scores.all / 8) << what;
       EXPECT_LT(data.scores.skipped, data.scores.all) << what;
-      EXPECT_LE(error(data.attend(how.attention, DType::BF16), want), how.bf16_tolerance) << what;
+      // Scores of 4 in products of BF16 are off by up to 2^-8 of that, and weights by as much.
+      EXPECT_LE(error(data.attend(how.attention, DType::BF16), want), 2 * how.bf16_tolerance) << what;
     }
   }
 }

@@ -307,9 +307,9 @@ int64_t sparse_scratch(const AttentionJob& job, int64_t tokens, int64_t last) {
   if (job.sparse <= 0) return 0;
   constexpr int64_t kAlignment = 16, kParts = 8;
   int64_t width = round_up(job.head_dim, 32) * kSparseCell, rows = tokens / kSparseCell * job.group,
-          tiles = (last + kTileKeys - 1) / kTileKeys;
+          tiles = (last + kTileKeys - 1) / kTileKeys, cells = tiles * (kTileKeys / kSparseCell);
   return job.zone_count * round_up(rows, kPaddedRows) * width + width * kTileKeys +
-         (rows + job.group + 1) * tiles + kAlignment * kParts;
+         (rows + job.group) * cells + (job.group + 1) * tiles + kAlignment * kParts;
 }
 
 void count_scores(const AttentionJob& job, int64_t all, int64_t skipped) {
