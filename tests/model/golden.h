@@ -9,6 +9,7 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kernels/gpu.h"
@@ -65,9 +66,12 @@ struct LoadedModel {
   Model model;
 };
 
-/// All implementations on the host, and the GPU's where there is one.
+/// All implementations on the host, without those that differ in products of 8 bits only, and the GPU's where
+/// there is one.
 inline std::vector<const Kernels*> all_kernels_here() {
-  std::vector<const Kernels*> all(all_kernels().begin(), all_kernels().end());
+  std::vector<const Kernels*> all;
+  for (const Kernels* k : all_kernels())
+    if (!std::string_view(k->name).ends_with("_vnni")) all.push_back(k);
   if (gpu::device()) all.push_back(&gpu::device()->kernels());
   return all;
 }
