@@ -43,6 +43,7 @@ std::string command_line(const CompareOptions& o) {
   add("--position", o.position);
   add("--compute", o.compute);
   add("--kernels", o.kernels);
+  if (o.attention != Options().attention) add("--attention", o.attention);
   if (o.device != "cpu") add("--device", o.device);
   add("--chat-template", o.chat_template);
   if (o.threads > 0) add("--threads", std::to_string(o.threads));
@@ -56,6 +57,7 @@ RunSettings settings_of(const CompareOptions& o, const Engine& engine) {
   settings.compute = name(engine.model().compute);
   settings.kernels = engine.model().kernels().name;
   settings.chunk = chunk_of(o);
+  if (o.attention != Options().attention) settings.attention = o.attention;
   settings.chat_template = o.chat_template;
   settings.data = fmt::format("{}", fmt::join(o.files, ", "));
   settings.command = command_line(o);

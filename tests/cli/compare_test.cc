@@ -110,6 +110,16 @@ TEST_F(CompareProgram, KeepsEveryResultAndGoesOn) {
     EXPECT_EQ(after["rows"][i]["nll"], before["rows"][i]["nll"]);
 }
 
+TEST_F(CompareProgram, SparseAttentionIsARunOfItsOwn) {
+  std::string model = tiny_model(256), text = write("text", story(300)), out = (dir_ / "out").string();
+  for (const std::string attention : {"dense", "sparse:share=0.5", "dense"}) {
+    Outcome r = run({"compare", model, "--file", text, "--methods", "none", "--lengths", "64", "--tail", "32",
+                     "--passkeys", "0", "--attention", attention, "-o", out});
+    EXPECT_EQ(r.status, 0) << r.err;
+  }
+  EXPECT_EQ(std::distance(fs::directory_iterator(dir_ / "out" / "runs"), fs::directory_iterator()), 2);
+}
+
 TEST_F(CompareProgram, FaultsAreFoundBeforeAnythingIsDone) {
   std::string model = tiny_model(64), text = write("text", story(200));
   auto fault = [&](const std::vector<std::string>& more, const std::string& part) {
