@@ -43,16 +43,6 @@ void add_position_option(CLI::App& app, Options& o) {
                  "NAME:key=value,... (longspan methods); factor=auto: as the length needs");
 }
 
-/// What CLI11 prints of a --cache-type that cannot be read; empty when it can.
-std::string cache_type_problem(const std::string& text) {
-  try {
-    parse_cache_types(text);
-    return {};
-  } catch (const Error& e) {
-    return e.what();
-  }
-}
-
 float sparse_share(const std::string& attention) {
   constexpr float kDefault = 0.95f;
   if (attention == "dense") return 0;
@@ -79,13 +69,19 @@ void remark_skipped(const Options& o, const Model& model) {
 }
 
 namespace {
-std::string attention_problem(const std::string& text) {
-  try {
-    sparse_share(text);
-    return {};
-  } catch (const Error& e) {
-    return e.what();
-  }
+/// Refuses a value with the sentence of the Error that `read` throws for it.
+template <typename Read>
+CLI::Validator readable(const Read& read) {
+  return CLI::Validator(
+      [read](const std::string& text) -> std::string {
+        try {
+          read(text);
+          return {};
+        } catch (const Error& e) {
+          return e.what();
+        }
+      },
+      "");
 }
 }  // namespace
 
@@ -104,14 +100,14 @@ void add_engine_options(CLI::App& app, Options& o) {
   app.add_option("--adapter", o.adapter, "directory of a LoRA adapter (PEFT), as `longspan train` writes it");
   app.add_option("--cache-type", o.cache_type,
                  cache_type_names() + "; default f16; or each side: k=q8_0,v=q4_0")
-      ->check(CLI::Validator(cache_type_problem, ""));
+      ->check(readable(parse_cache_types));
   app.add_option("--weights", o.weights,
                  "long prompts read weights as stored: lean, from copies: packed; default auto")
       ->transform(one_of({"auto", "lean", "packed"}));
   app.add_option("--compute", o.compute, "products: f32, bf16, int8; default what the CPU does best")
       ->transform(one_of({"f32", "bf16", "int8"}));
   app.add_option("--attention", o.attention, "of long prompts: dense, sparse, sparse:share=S; default dense")
-      ->check(CLI::Validator(attention_problem, ""));
+      ->check(readable(sparse_share));
   app.add_option("--kernels", o.kernels, "implementation: reference, avx2, ...; default the best");
   app.add_option("--chunk", o.chunk, "tokens a forward pass; default 512, on a GPU 8192")
       ->transform(whole_number(1, int64_t{1} << 20));

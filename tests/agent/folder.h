@@ -1,4 +1,4 @@
-// A folder of the test's own, the sentence of an Error, and skills in a few lines.
+// A folder of the test's own, and skills in a few lines.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@
 #include <string>
 
 #include "agent/skills.h"
-#include "base/error.h"
+#include "base/error_text.h"
 
 namespace longspan::agent {
 
@@ -29,20 +29,6 @@ class FolderTest : public testing::Test {
 
   std::filesystem::path dir_;
 };
-
-template <typename Function>
-std::string error_of(const Function& function) {
-  try {
-    function();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
-}
-
-inline void expect_says(const std::string& text, const std::string& part) {
-  EXPECT_NE(text.find(part), std::string::npos) << text;
-}
 
 inline SkillSet skills_of(const std::string& toml) { return read_skills(parse_toml(toml, "skills.toml")); }
 

@@ -1,5 +1,6 @@
 // agent: what a run prints, records and replays, and what it refuses.
-#include "program.h"
+#include "base/error_text.h"
+#include "cli/program.h"
 
 namespace longspan {
 namespace {
@@ -9,10 +10,6 @@ std::vector<Json> lines_of(const std::string& text) {
   for (size_t at = 0, end; (end = text.find('\n', at)) != text.npos; at = end + 1)
     out.push_back(parse_json(text.substr(at, end - at), "line"));
   return out;
-}
-
-void expect_says(const std::string& text, const std::string& part) {
-  EXPECT_NE(text.find(part), std::string::npos) << text;
 }
 
 class AgentProgram : public ProgramTest {

@@ -1,14 +1,11 @@
 // Commands as people type them: typos, habits from other programs, help and version in every usual form,
 // questions without quotes, pieces that can be read, and pipes.
+#include "base/error_text.h"
 #include "cli/program.h"
 #include "cli/questions.h"
 
 namespace longspan {
 namespace {
-
-void expect_says(const std::string& text, const std::string& part) {
-  EXPECT_NE(text.find(part), std::string::npos) << text;
-}
 
 class Usage : public ProgramTest {
  protected:

@@ -4,11 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <iterator>
-#include <string_view>
 #include <vector>
 
 #include "kernels/gpu.h"
+#include "kernels/host_tables.h"
 #include "kernels/kernels.h"
 #include "kernels/random_tensor.h"
 
@@ -16,15 +15,10 @@ namespace longspan {
 
 inline const Kernels& reference() { return *all_kernels()[0]; }
 
-/// Whether a table is another one but for its products in 8 bits (tests/kernels/linear_test.cc): then all
-/// other tests of that one are its own.
-inline bool is_variant(const Kernels& k) { return std::string_view(k.name).ends_with("_vnni"); }
-
-/// All but reference, without variants, and the GPU's where there is one.
+/// All but reference, and the GPU's where there is one.
 inline std::vector<const Kernels*> implementations_here() {
-  std::vector<const Kernels*> here;
-  std::copy_if(all_kernels().begin() + 1, all_kernels().end(), std::back_inserter(here),
-               [](const Kernels* k) { return !is_variant(*k); });
+  std::vector<const Kernels*> here = host_tables();
+  here.erase(here.begin());
   if (gpu::device()) here.push_back(&gpu::kernels_through_host());
   return here;
 }

@@ -9,10 +9,10 @@
 #include <span>
 #include <stdexcept>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "kernels/gpu.h"
+#include "kernels/host_tables.h"
 #include "model/forward.h"
 
 namespace longspan {
@@ -66,12 +66,9 @@ struct LoadedModel {
   Model model;
 };
 
-/// All implementations on the host, without those that differ in products of 8 bits only, and the GPU's where
-/// there is one.
+/// All implementations on the host that tests walk, and the GPU's where there is one.
 inline std::vector<const Kernels*> all_kernels_here() {
-  std::vector<const Kernels*> all;
-  for (const Kernels* k : all_kernels())
-    if (!std::string_view(k->name).ends_with("_vnni")) all.push_back(k);
+  std::vector<const Kernels*> all = host_tables();
   if (gpu::device()) all.push_back(&gpu::device()->kernels());
   return all;
 }

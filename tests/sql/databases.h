@@ -8,7 +8,7 @@
 #include <filesystem>
 #include <string>
 
-#include "base/error.h"
+#include "base/error_text.h"
 
 namespace longspan::sql {
 
@@ -47,15 +47,5 @@ class DatabaseTest : public testing::Test {
 
   std::filesystem::path dir_;
 };
-
-template <typename Function>
-std::string error_of(const Function& function) {
-  try {
-    function();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
-}
 
 }  // namespace longspan::sql

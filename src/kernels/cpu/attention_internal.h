@@ -70,8 +70,6 @@ int64_t prefill_scratch(const AttentionJob& job, int64_t tokens);
 int64_t sparse_scratch(const AttentionJob& job, int64_t tokens, int64_t last);
 /// Adds to job.scores.
 void count_scores(const AttentionJob& job, int64_t all, int64_t skipped);
-/// keep_largest of host_attention.h: its header is not for files of one instruction set.
-void keep_largest(uint8_t* keep, const float* masses, int64_t count, float share);
 
 /// Attention of one KV head's group for tokens [begin, end), written to job.out. scratch is 64-byte aligned.
 /// With decay, the positions of the tokens must not be so far apart that 2^(decay distance) leaves F32.

@@ -20,6 +20,7 @@ namespace {
 #include "kernels/cpu/attention_avx512.inc"
 #include "kernels/cpu/attention_bare_words.inc"
 #include "kernels/cpu/steps.inc"
+#include "kernels/cpu/no_tiles.inc"
 // clang-format on
 
 using Int = __m512i;
@@ -31,10 +32,6 @@ void store_codes(uint8_t* p, Vec v) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtusepi32_epi8(i));
 }
 Int dot(Int sum, Int x, Int weight) { return _mm512_dpbusd_epi32(sum, x, weight); }
-
-struct TileSession {
-  TileSession() {}
-};
 
 constexpr int kRows = 6;
 constexpr int64_t kPanelStep = 48, kPanelRows = 96, kPanelDepth = 512, kPanelTokens = 32;

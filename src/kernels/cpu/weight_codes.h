@@ -7,8 +7,8 @@
 
 namespace longspan {
 
-/// Rows of a piece of a weight. A weight is scale * code + least: codes lie around 0, so that 4 bits give -8
-/// .. 7, 5 bits -16 .. 15, 6 bits -32 .. 31 and 8 bits -128 .. 127.
+/// Rows of a piece of a weight. A weight is scale * code + least, and codes lie around 0: those of 4 bits are
+/// -8 .. 7, of 5 bits -16 .. 15, of 6 bits -32 .. 31, and of 8 bits -128 .. 127.
 struct WeightCodes {
   int8_t* codes;     // [rows][elements]
   float* scales;     // [rows][elements / group], of 32 weights, 16 in Q6_K
