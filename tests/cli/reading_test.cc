@@ -154,7 +154,8 @@ TEST_F(Reading, AnotherModelUnderTheSameNameReadsForItself) {
   EXPECT_EQ(files(store()).size(), 2u);
 }
 
-// As soon as the writer has begun, at random moments until it is done.
+// As soon as the writer has begun, at random moments until it is done; every second one at once, because only
+// the system says how long writing takes. Goes on until one was killed in the midst of it.
 TEST_F(Reading, KilledAtAnyMomentWhileWriting) {
   file_ = document(3900);
   fs::path folder = dir_ / "killed";
@@ -163,12 +164,12 @@ TEST_F(Reading, KilledAtAnyMomentWhileWriting) {
   const char* asked = std::getenv("LONGSPAN_TRIALS");
   int trials = asked ? std::atoi(asked) : 8, kills = 0, half = 0;
   Random random(20261128);
-  for (int runs = 0; kills < trials; ++runs) {
-    ASSERT_LT(runs, 20 * trials + 20) << "all but " << kills << " runs ended before they were killed";
+  for (int runs = 0; kills < trials || half == 0; ++runs) {
+    ASSERT_LT(runs, 20 * trials + 20) << kills << " runs were killed, " << half << " of them while writing";
     fs::remove_all(folder);
     auto writing = [&](pid_t) {
       if (files(folder, ".part").empty()) return false;
-      std::this_thread::sleep_for(std::chrono::microseconds(random.below(6000)));
+      if (runs % 2) std::this_thread::sleep_for(std::chrono::microseconds(random.below(6000)));
       return true;
     };
     Outcome killed = run_until(writing, SIGKILL, ask("who jumps?", more));
@@ -181,7 +182,6 @@ TEST_F(Reading, KilledAtAnyMomentWhileWriting) {
     ASSERT_TRUE(files(folder, ".part").empty() || next["stored_tokens"] > 0);
     ASSERT_GE(answer("what is lazy?", more)["stored_tokens"], 3900);
   }
-  EXPECT_GT(half, 0);  // some were killed in the midst of it
 }
 
 TEST_F(Reading, QuestionsComeFromAFileAndStandBesideTheirAnswers) {
