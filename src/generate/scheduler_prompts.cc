@@ -16,6 +16,9 @@ using Clock = std::chrono::steady_clock;
 /// Rows of a pass over a prompt, at least, unless the prompt itself is shorter: products of fewer rows take
 /// another way through the processor, so that the same prompt would give other bits when it is cut elsewhere.
 constexpr int64_t kLeastRows = 16;
+/// A pass over a prompt may always take this share of the time that the others' tokens took: a step that is
+/// long anyway is not made much longer, and many answers do not starve the prompts.
+constexpr double kShareOfWriting = 0.5;
 /// Rows whose logits are kept at once when a prompt is scored.
 constexpr int64_t kScoredRows = 64;
 
@@ -126,8 +129,8 @@ int64_t SchedulerWorker::rows_of_pass(const Stream& stream) const {
   });
   if (waited_for) {
     most = std::min(most, options_.step_tokens);
-    if (stream.row_seconds > 0)
-      most = std::min(most, static_cast<int64_t>(options_.step_seconds / stream.row_seconds));
+    double time = std::max(options_.step_seconds, kShareOfWriting * writing_seconds_);
+    if (stream.row_seconds > 0) most = std::min(most, static_cast<int64_t>(time / stream.row_seconds));
   }
   if (stream.request().score_prompt) most = std::min(most, kScoredRows);
   most = std::max(most, 2 * kLeastRows);

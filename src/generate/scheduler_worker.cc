@@ -243,6 +243,7 @@ void SchedulerWorker::guarded(std::span<Stream* const> streams, const std::funct
 
 /// A token of each answer that is being written.
 void SchedulerWorker::write_tokens() {
+  auto start = Clock::now();
   std::vector<Stream*> writers;
   for (Stream& stream : streams_)
     if (stream.writes && !stream.done) writers.push_back(&stream);
@@ -261,6 +262,7 @@ void SchedulerWorker::write_tokens() {
     for (Stream* stream : group)
       if (!stream->done) guarded({&stream, 1}, [&] { choose(*stream); });
   }
+  writing_seconds_ = seconds(Clock::now() - start);
 }
 
 /// The next token of an answer, from the logits of what it has.

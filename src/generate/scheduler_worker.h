@@ -100,7 +100,8 @@ class SchedulerWorker {
   std::list<Stream> streams_;
   std::list<Sequence> to_keep_;
   size_t turn_ = 0;         // of the prompts
-  double row_seconds_ = 0;  // of the last pass over any prompt
+  double row_seconds_ = 0;      // of the last pass over any prompt
+  double writing_seconds_ = 0;  // of this step's tokens of answers
 };
 
 template <class Change>
