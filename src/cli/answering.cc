@@ -70,8 +70,10 @@ void feed_rest(Sequence& sequence, std::span<const int32_t> ids, int64_t held, i
   int64_t total = std::ssize(ids) - held;
   for (int64_t from = held; result.complete && from < std::ssize(ids);) {
     int64_t to = from < document ? document : std::ssize(ids), before = from - held;
-    result.complete = sequence.feed(ids.subspan(static_cast<size_t>(from), static_cast<size_t>(to - from)),
-                                    [&](int64_t done, int64_t) { return bar.update(before + done, total); });
+    auto part = ids.subspan(static_cast<size_t>(from), static_cast<size_t>(to - from));
+    auto progress = [&](int64_t done, int64_t) { return bar.update(before + done, total); };
+    result.complete =
+        to < std::ssize(ids) ? sequence.feed(part, progress) : feed_and_evict(sequence, part, progress);
     from = to;
   }
   result.complete &= !interrupted();
@@ -82,6 +84,7 @@ void feed_rest(Sequence& sequence, std::span<const int32_t> ids, int64_t held, i
 }  // namespace
 
 Prefill feed_prompt(Sequence& sequence, const std::vector<int32_t>& ids, const Options& o) {
+  sequence.restore();
   int64_t common = sequence.keep_prefix(ids);
   Prefill result{.tokens = std::ssize(ids), .reused = common};
   feed_rest(sequence, ids, common, 0, o, result);
@@ -90,6 +93,7 @@ Prefill feed_prompt(Sequence& sequence, const std::vector<int32_t>& ids, const O
 
 Prefill feed_prompt(Sequence& sequence, const Prompt& prompt, DocumentCache& cache, const Options& o) {
   double start = seconds_now();
+  sequence.restore();
   DocumentCache::Held held = cache.recall(sequence, prompt);
   Prefill result{.tokens = std::ssize(prompt.ids),
                  .reused = held.tokens,
@@ -106,6 +110,7 @@ Generation answer(Sequence& sequence, const Engine& engine, int64_t max_tokens,
     if (!o.json) print_now(text);
     return !interrupted();
   });
+  sequence.restore();
   if (!o.json) print_now("\n");
   return g;
 }

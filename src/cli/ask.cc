@@ -171,13 +171,14 @@ Run define_ask(CLI::App& app) {
   add_sampling_options(app, o->sampling);
   add_grammar_options(app, *o);
   add_draft_option(app, *o);
+  add_evict_option(app, *o);
   add_window_options(app, *o);
   add_cache_options(app, *o);
   add_engine_options(app, *o);
   add_output_options(app, *o);
   // The help fits a screen; commands.cc names these below the others.
-  for (const char* rare :
-       {"--chunk", "--compute", "--kernels", "--attention", "--min-p", "--weights", "--cache-size"})
+  for (const char* rare : {"--chunk", "--compute", "--kernels", "--attention", "--evict", "--min-p",
+                           "--weights", "--cache-size"})
     app.get_option(rare)->group("");
   return [o] { return ask(*o); };
 }

@@ -43,7 +43,7 @@ std::span<const Command> commands() {
        define_generate},
       {"ask", "answer questions about a document",
        "The document is read once, also for later calls (--cache). With --json each answer is a line.\n"
-       "Also: --attention --chunk --compute --kernels --min-p --weights --cache-size.",
+       "Also: --attention --evict --chunk --compute --kernels --min-p --weights --cache-size.",
        "longspan ask smollm2 --file report.txt \"Who wrote it?\" --position yarn:factor=4", define_ask},
       {"chat", "a conversation, also about a file that changes",
        "In the conversation: /help lists the commands (/file, /save, /load, /stats, /reset, /exit); Ctrl-C\n"
@@ -93,7 +93,7 @@ std::span<const Command> commands() {
        "Each case is kept as it ends: the same command goes on after Ctrl-C. OUT/report.html shows all.\n"
        "Also: --encoding --question --answer --endpoint-model --endpoint-chat --length-tokenizer --jieba "
        "--chat-template\n"
-       "--adapter --cache-type --compute --kernels --chunk --device --draft. JSON: suite score tasks by "
+       "--adapter --cache-type --compute --kernels --chunk --device --draft --evict. JSON: suite score tasks "
        "cost.",
        "longspan eval needle smollm2 --lengths 512,1024,2048 --depths 5 -o needle-smollm2", define_eval},
       {"bench", "speed of reading and writing at given depths", "",

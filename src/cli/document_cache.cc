@@ -110,7 +110,8 @@ DocumentCache::DocumentCache(const Engine& engine, const Options& o)
 
 DocumentCache::Held DocumentCache::recall(Sequence& sequence, const Prompt& prompt) {
   Held held;
-  held.tokens = std::min(common_tokens(sequence.ids(), prompt.ids), std::ssize(prompt.ids) - 1);
+  int64_t most = reusable_before_eviction(std::ssize(prompt.ids), engine_.options().eviction);
+  held.tokens = std::min(common_tokens(sequence.ids(), prompt.ids), std::max(most, prompt.document));
   if (document_ == prompt.document && held.tokens >= document_) {
     sequence.truncate(held.tokens);
     return held;

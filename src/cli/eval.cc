@@ -84,6 +84,7 @@ std::string command_line(const EvalOptions& o) {
   add("--kernels", o.kernels);
   if (o.draft != Options().draft) add("--draft", o.draft);
   if (o.attention != Options().attention) add("--attention", o.attention);
+  if (o.evict != Options().evict) add("--evict", o.evict);
   if (o.device != "cpu") add("--device", o.device);
   add("--encoding", o.encoding);
   add("--length-tokenizer", o.length_tokenizer);
@@ -119,6 +120,7 @@ RunSettings settings_of(const EvalOptions& o, const EngineSetup& setup, bool seg
   settings.chunk = chunk_of(o);
   if (o.draft != name(Drafts::Off)) settings.draft = o.draft;
   if (o.attention != Options().attention) settings.attention = o.attention;
+  if (o.evict != Options().evict) settings.evict = o.evict;
   settings.adapter = o.adapter;
   settings.chat_template = o.chat_template;
   settings.data = o.data;
@@ -391,12 +393,14 @@ void add_run_options(CLI::App& app, EvalOptions& o) {
   app.add_flag("--endpoint-chat", o.endpoint.chat, "send turns, not the rendered prompt");
   app.add_option("--show", o.show, "print the prompt of the case with this name, and run nothing");
   add_draft_option(app, o);
+  add_evict_option(app, o);
   add_engine_options(app, o);
   add_output_options(app, o);
   // The help fits a screen; commands.cc names these below the others.
-  for (const char* rare : {"--encoding", "--question", "--answer", "--length-tokenizer", "--jieba",
-                           "--chat-template", "--adapter", "--endpoint-model", "--endpoint-chat",
-                           "--cache-type", "--compute", "--kernels", "--chunk", "--device", "--draft"})
+  for (const char* rare :
+       {"--encoding", "--question", "--answer", "--length-tokenizer", "--jieba", "--chat-template",
+        "--adapter", "--endpoint-model", "--endpoint-chat", "--cache-type", "--compute", "--kernels",
+        "--chunk", "--device", "--draft", "--evict"})
     app.get_option(rare)->group("");
 }
 

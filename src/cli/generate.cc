@@ -50,6 +50,7 @@ Run define_generate(CLI::App& app) {
   add_sampling_options(app, o->sampling);
   add_grammar_options(app, *o);
   add_draft_option(app, *o);
+  add_evict_option(app, *o);
   add_window_options(app, *o);
   add_engine_options(app, *o);
   add_output_options(app, *o);

@@ -165,6 +165,12 @@ void add_draft_option(CLI::App& app, Options& o) {
       ->transform(one_of({name(Drafts::Off), name(Drafts::Ngram)}));
 }
 
+void add_evict_option(CLI::App& app, Options& o) {
+  app.add_option("--evict", o.evict,
+                 "snapkv:keep=N: write with N of a long prompt's keys a head; default off")
+      ->check(readable(parse_eviction));
+}
+
 int64_t chunk_of(const Options& o) {
   constexpr int64_t kCpuChunk = 512, kGpuChunk = 8192;
   return o.chunk > 0 ? o.chunk : o.device == "cpu" ? kCpuChunk : kGpuChunk;
@@ -184,6 +190,7 @@ EngineOptions engine_options(const Options& o) {
   e.cache_types = parse_cache_types(o.cache_type);
   if (!o.compute.empty()) e.compute = compute_named(o.compute);
   e.sparse = sparse_share(o.attention);
+  e.eviction = parse_eviction(o.evict);
   e.weights = *weight_reading(o.weights);
   e.kernels = o.kernels;
   e.device = o.device;

@@ -27,7 +27,7 @@ struct Options {
   std::string truncate;  // "", "middle", "left", "right"
   int64_t context = 0;   // 0: the window that the method reaches
   // commands that write
-  std::string draft = "off";
+  std::string draft = "off", evict = "off";
   std::string grammar, json_schema;
   // commands that ask about documents
   std::string cache;       // "": in the user's cache
@@ -69,6 +69,8 @@ void add_grammar_options(CLI::App& app, Options& o);
 std::shared_ptr<const Grammar> read_grammar(const Options& o);
 /// --draft.
 void add_draft_option(CLI::App& app, Options& o);
+/// --evict.
+void add_evict_option(CLI::App& app, Options& o);
 /// --seed. Sampling that was given none draws one and says so, so that two calls differ and each can be
 /// repeated.
 void choose_seed(Options& o, SamplingOptions& s);

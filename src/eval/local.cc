@@ -26,7 +26,10 @@ class Reader {
     int64_t declared = depends_on_length(length) ? length : kAnyLength;
     if (!sequence_ || sequence_->declared_length() != declared || keys_depend_on_history(position_))
       sequence_.emplace(engine_, declared, position_);
-    sequence_->keep_prefix(ids, engine_.options().chunk);
+    sequence_->restore();
+    int64_t most = reusable_before_eviction(std::ssize(ids), engine_.options().eviction);
+    sequence_->keep_prefix(ids.first(std::min(ids.size(), static_cast<size_t>(most) + 1)),
+                           engine_.options().chunk);
     return *sequence_;
   }
 
@@ -61,8 +64,8 @@ std::optional<Reply> answer(const Engine& engine, Reader& reader, const Task& ta
   auto total = std::ssize(prompt.ids) + task.new_tokens;
   bool going = true;
   auto watch = [&](int64_t done) { return going = !progress || progress(held + done, total); };
-  if (!sequence.feed(std::span(prompt.ids).subspan(static_cast<size_t>(held)),
-                     [&](int64_t done, int64_t) { return watch(done); }))
+  if (!feed_and_evict(sequence, std::span(prompt.ids).subspan(static_cast<size_t>(held)),
+                      [&](int64_t done, int64_t) { return watch(done); }))
     return std::nullopt;
   SamplingOptions sampling;
   sampling.stop = task.stop;

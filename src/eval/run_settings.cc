@@ -67,6 +67,7 @@ Json to_json(const RunSettings& s) {
                {"command", s.command}};
   if (!s.draft.empty()) json["draft"] = s.draft;
   if (!s.attention.empty()) json["attention"] = s.attention;
+  if (!s.evict.empty()) json["evict"] = s.evict;
   if (s.jieba) json["jieba"] = *s.jieba;
   if (s.endpoint)
     json["endpoint"] = {{"url", s.endpoint->url}, {"model", s.endpoint->model}, {"chat", s.endpoint->chat}};
@@ -94,6 +95,7 @@ RunSettings run_settings_from_json(const Json& json, const std::string& where) {
                             {"kernels", &s.kernels},
                             {"draft", &s.draft},
                             {"attention", &s.attention},
+                            {"evict", &s.evict},
                             {"adapter", &s.adapter},
                             {"chat_template", &s.chat_template},
                             {"data", &s.data},

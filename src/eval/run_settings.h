@@ -37,6 +37,7 @@ struct RunSettings {
   int64_t chunk = 0;
   std::string draft;      // "": off
   std::string attention;  // "": dense
+  std::string evict;      // "": off
   std::string adapter, chat_template, data, length_tokenizer;
   std::vector<std::string> overrides;
   std::string command;               // asks the same again

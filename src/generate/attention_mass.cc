@@ -1,16 +1,10 @@
 #include "generate/attention_mass.h"
 
-#include <algorithm>
 #include <cassert>
-#include <numeric>
+
+#include "generate/attention_weights.h"
 
 namespace longspan {
-
-namespace {
-
-constexpr int64_t kMostWeights = int64_t{1} << 22;  // that exist at once, floats
-
-}  // namespace
 
 std::vector<float> attention_mass(Sequence& sequence, const Engine& engine, std::span<const int32_t> ids) {
   assert(std::ssize(ids) <= kAttentionRows);
@@ -18,22 +12,10 @@ std::vector<float> attention_mass(Sequence& sequence, const Engine& engine, std:
   Device& device = *engine.model().device;
   int64_t seen = 0;
   auto observe = [&](int64_t, std::span<const AttentionZone> zones, const AttentionShape& shape) {
-    int64_t rows = zones[0].q.rows(), keys = shape.sequences.most_keys;
-    int64_t at_once = std::clamp<int64_t>(kMostWeights / (shape.heads * keys), 1, rows);
-    for (int64_t first = 0; first < rows; first += at_once) {
-      std::vector<int32_t> part(static_cast<size_t>(std::min(at_once, rows - first)));
-      std::iota(part.begin(), part.end(), static_cast<int32_t>(first));
-      Arena memory(device);
-      Tensor on_device = memory.vector("rows", DType::I32, std::ssize(part));
-      device.upload(on_device, std::span<const int32_t>(part));
-      int64_t count = std::ssize(part) * shape.heads;
-      Tensor weights = memory.matrix("attention weights", DType::F32, count, keys);
-      device.kernels().attention_weights(weights, zones, shape, on_device);
-      std::vector<float> all = device.download<float>(weights);
-      for (int64_t row = 0; row < count; ++row)
-        for (size_t n = 1; n < sums.size(); ++n) sums[n] += all[static_cast<size_t>(row * keys) + n];
-      seen += count;
-    }
+    for_attention_weights(device, zones, shape, [&](int64_t, int64_t, std::span<const float> weights) {
+      for (size_t n = 1; n < sums.size(); ++n) sums[n] += weights[n];
+      ++seen;
+    });
   };
   sequence.observe(ids, observe);
   std::vector<float> mass(sums.size());

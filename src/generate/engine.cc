@@ -78,6 +78,9 @@ EngineSetup engine_setup(const Checkpoint& checkpoint, const EngineOptions& opti
   if (options.drafts != Drafts::Off && keys_depend_on_history(config.position))
     fail("--draft {}: under length=current keys cannot be taken back when a guess was wrong; use --draft off",
          name(options.drafts));
+  if (options.eviction.keep > 0)
+    if (std::string obstacle = eviction_obstacle(config, config.position); !obstacle.empty())
+      fail("{}", obstacle);
   std::shared_ptr<Device> device = device_of(options);
   Compute compute = options.compute.value_or(device->kernels().preferred);
   if (compute == Compute::Int8 && !device->is_host())
@@ -123,7 +126,9 @@ std::string Engine::stretch_to(int64_t tokens) {
 MemoryFit Engine::memory_for(const MemoryUse& use, const PositionConfig& position) const {
   ModelConfig config = model_.config;
   config.position = position;
-  return memory_fit(weights_, config, model_.kernels(), options_, use, free_);
+  MemoryUse whole = use;
+  whole.tokens += options_.eviction.keep;
+  return memory_fit(weights_, config, model_.kernels(), options_, whole, free_);
 }
 
 Activations& Engine::step_buffers(const PositionSpec& spec) const {

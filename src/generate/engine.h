@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "generate/eviction.h"
 #include "grammar/token_trie.h"
 #include "model/forward.h"
 #include "model/memory.h"
@@ -34,6 +35,7 @@ struct EngineOptions {
   std::string chat_template;       // built-in name or file; empty: the model's own
   int64_t chunk = 512;             // tokens a forward pass
   Drafts drafts = Drafts::Off;     // while a text is written
+  Eviction eviction;               // before a text is written
   std::filesystem::path adapter;   // directory of an adapter for the weights; its position method becomes the
                                    // model's own
   std::optional<int64_t> free_memory;  // bytes; default what the device says

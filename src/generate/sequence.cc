@@ -5,6 +5,7 @@
 #include <cassert>
 #include <chrono>
 #include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "generate/answer_text.h"
@@ -12,6 +13,16 @@
 #include "grammar/matcher.h"
 
 namespace longspan {
+
+namespace {
+
+/// Tokens that a pool of its own holds: whole pages of a text and of what is kept of it.
+int64_t room(const Engine& engine, int64_t declared_length) {
+  const Eviction& eviction = engine.options().eviction;
+  return eviction.keep == 0 ? declared_length : declared_length + eviction.keep + 2 * kPageTokens;
+}
+
+}  // namespace
 
 Sequence::Sequence(const Engine& engine, int64_t declared_length)
     : Sequence(engine, declared_length, engine.config().position) {}
@@ -22,7 +33,7 @@ Sequence::Sequence(const Engine& engine, int64_t declared_length, const Position
       position_(position),
       declared_(declared_length),
       spec_(position_spec(position, engine.config().head_shape(), declared_length)),
-      cache_(pool ? std::move(pool) : engine.make_pool(key_copies(spec_), declared_length)),
+      cache_(pool ? std::move(pool) : engine.make_pool(key_copies(spec_), room(engine, declared_length))),
       buffers_(engine.step_buffers(spec_)) {}
 
 void Sequence::prepare(size_t more) {
@@ -50,8 +61,9 @@ bool Sequence::read_ids(std::span<const int32_t> ids, Reading reading) {
   }
 }
 
-bool Sequence::feed_from(size_t from, std::span<const int32_t> ids, const Progress& progress) {
-  Reading reading{.from = from, .to = ids.size(), .progress = progress};
+bool Sequence::feed_from(size_t from, std::span<const int32_t> ids, const Progress& progress,
+                         const AttentionObserver& observer) {
+  Reading reading{.from = from, .to = ids.size(), .observer = observer, .progress = progress};
   if (!ids.empty()) logits_.resize((ids.size() - from) * vocabulary());
   reading.on_hidden = [&](Tensor hidden, size_t first) {
     for (int64_t row = 0; row < hidden.rows(); row += kHeadRows) {
@@ -65,8 +77,9 @@ bool Sequence::feed_from(size_t from, std::span<const int32_t> ids, const Progre
   return read_ids(ids, reading);
 }
 
-bool Sequence::feed(std::span<const int32_t> ids, const Progress& progress) {
-  return feed_from(ids.empty() ? 0 : ids.size() - 1, ids, progress);
+bool Sequence::feed(std::span<const int32_t> ids, const Progress& progress,
+                    const AttentionObserver& observer) {
+  return feed_from(ids.empty() ? 0 : ids.size() - 1, ids, progress, observer);
 }
 
 void Sequence::read_on(std::span<const int32_t> ids) { read_ids(ids, {}); }
@@ -134,7 +147,7 @@ int64_t Sequence::keep_prefix(std::span<const int32_t> ids, int64_t multiple) {
   auto common = std::mismatch(ids.begin(), ids.end(), ids_.begin(), ids_.end()).first - ids.begin();
   common = std::max<int64_t>(0, std::min<int64_t>(common, std::ssize(ids) - 1));
   truncate(common / multiple * multiple);
-  return cache_.length();
+  return std::ssize(ids_);
 }
 
 void Sequence::adopt(std::span<const int32_t> ids) {
@@ -151,8 +164,22 @@ void Sequence::share(std::span<const int32_t> ids, int32_t page) {
   took(ids);
 }
 
+void Sequence::evict(const std::vector<std::vector<int32_t>>& rows) {
+  assert(!whole_);
+  KvCache some = cache_.keeping(rows);
+  whole_ = std::exchange(cache_, std::move(some));
+}
+
+void Sequence::restore() {
+  if (whole_) truncate(whole_->length());
+}
+
 void Sequence::truncate(int64_t n) {
-  cache_.truncate(n);
+  if (whole_ && n <= whole_->length()) {
+    cache_ = std::move(*whole_);
+    whole_.reset();
+  }
+  cache_.truncate(n - cache_.skipped());
   size_t gone = (ids_.size() - static_cast<size_t>(n)) * vocabulary();
   logits_.resize(logits_.size() - std::min(logits_.size(), gone));
   ids_.resize(static_cast<size_t>(n));

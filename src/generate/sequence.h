@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -31,7 +32,9 @@ class Sequence {
 
   /// Feeds ids in chunks; afterwards logits() is for the last one. False when progress asked to stop (what
   /// was fed until then stays). Error when the declared length is exceeded.
-  bool feed(std::span<const int32_t> ids, const Progress& progress = {});
+  bool feed(std::span<const int32_t> ids, const Progress& progress = {}) { return feed(ids, progress, {}); }
+  /// The same, and calls `observer` at each layer of each pass.
+  bool feed(std::span<const int32_t> ids, const Progress& progress, const AttentionObserver& observer);
   /// Feeds ids in chunks; nobody wants logits.
   void read_on(std::span<const int32_t> ids);
   /// The same, and calls `observer` at each layer of each pass.
@@ -75,8 +78,16 @@ class Sequence {
   std::span<float> logits_after(size_t n) {
     return std::span(logits_).last((ids_.size() - n + 1) * vocabulary()).first(vocabulary());
   }
-  /// Forgets all but the first n tokens, and their logits.
+  /// Forgets all but the first n tokens, and their logits. What was evicted comes back when n is no more than
+  /// there were then.
   void truncate(int64_t n);
+
+  /// Goes on with some of the tokens' keys and values only, as KvCache::keeping; the others wait for
+  /// restore().
+  void evict(const std::vector<std::vector<int32_t>>& rows);
+  /// All keys and values again, without the tokens that came after the eviction. Without effect when there
+  /// was none.
+  void restore();
   const std::vector<int32_t>& ids() const { return ids_; }
   int64_t declared_length() const { return declared_; }
   const PositionSpec& spec() const { return spec_; }
@@ -89,7 +100,8 @@ class Sequence {
                             std::span<const std::span<const int32_t>> ids);
   bool read_ids(std::span<const int32_t> ids, Reading reading);
   /// Feeds ids and keeps the logits after ids[from] and all that follow it.
-  bool feed_from(size_t from, std::span<const int32_t> ids, const Progress& progress);
+  bool feed_from(size_t from, std::span<const int32_t> ids, const Progress& progress,
+                 const AttentionObserver& observer = {});
   size_t vocabulary() const { return static_cast<size_t>(engine_.config().vocab_size); }
   /// Start of every feed: checks the declared length, and takes the new frequencies of length=current.
   void prepare(size_t more);
@@ -100,6 +112,7 @@ class Sequence {
   int64_t declared_;
   PositionSpec spec_;
   KvCache cache_;
+  std::optional<KvCache> whole_;  // of the tokens before an eviction
   Activations& buffers_;  // of the engine's steps; length=current changes frequencies, not what they need
   std::vector<int32_t> ids_;
   std::vector<float> logits_;  // [n, V] after the last n tokens

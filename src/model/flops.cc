@@ -160,6 +160,7 @@ double measured_peak(Device& device, Compute compute) {
   bool eight_bits = compute == Compute::Int8;
   Arena memory(device);
   Linear w{.weight = memory.matrix("peak", eight_bits ? DType::Q8_0 : dtype, size, size),
+           .bias = {},
            .eight_bits = eight_bits};
   Tensor x = memory.matrix("peak", dtype, rows, size), out = memory.matrix("peak", DType::F32, rows, size);
   Random random(1);

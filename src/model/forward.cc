@@ -95,7 +95,7 @@ std::vector<Part> parts(const ModelConfig& c, const PositionSpec& spec, int64_t 
 PassRows rows_of(const Batch& batch) {
   PassRows rows;
   for (const BatchSequence& s : batch.sequences)
-    rows.add(s.ids, s.cache->length(), *s.spec, s.cache->pages());
+    rows.add(s.ids, s.cache->length(), s.cache->skipped(), *s.spec, s.cache->pages());
   return rows;
 }
 

@@ -1,5 +1,6 @@
 #include "model/kv_pool.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cctype>
 #include <utility>
@@ -7,6 +8,8 @@
 #include "base/error.h"
 #include "base/nearest.h"
 #include "base/text.h"
+#include "base/threads.h"
+#include "kernels/cache_codes.h"
 
 namespace longspan {
 
@@ -165,12 +168,14 @@ KvCache::~KvCache() {
 KvCache::KvCache(KvCache&& other) noexcept
     : pool_(std::move(other.pool_)),
       pages_(std::exchange(other.pages_, {})),
-      length_(std::exchange(other.length_, 0)) {}
+      length_(std::exchange(other.length_, 0)),
+      skipped_(std::exchange(other.skipped_, 0)) {}
 
 KvCache& KvCache::operator=(KvCache&& other) noexcept {
   std::swap(pool_, other.pool_);
   std::swap(pages_, other.pages_);
   std::swap(length_, other.length_);
+  std::swap(skipped_, other.skipped_);
   return *this;
 }
 
@@ -179,7 +184,74 @@ KvCache KvCache::fork(int64_t tokens) const {
   KvCache other(pool_);
   other.pages_.assign(pages_.begin(), pages_.begin() + pages_for(tokens));
   other.length_ = tokens;
+  other.skipped_ = skipped_;
   for (int32_t page : other.pages_) pool_->share(page);
+  return other;
+}
+
+namespace {
+
+/// Where a head of a page keeps its tokens: token t at begin + t * bytes.
+struct Stretch {
+  int64_t begin, bytes;
+};
+
+/// Of the head that begins at `head`.
+std::vector<Stretch> stretches(DType type, int64_t head_dim, int64_t head) {
+  int64_t whole = dtype_bytes(type, head_dim);
+  if (dtype_info(type).block_elements == 1) return {{head, whole}};
+  int64_t codes = code_bytes(type, head_dim);
+  return {{head, codes}, {head + kPageTokens * codes, whole - codes}};
+}
+
+/// All heads of all layers: those of keys, of each rotation, and of values.
+std::vector<std::vector<Stretch>> stretches(const KvLayout& layout) {
+  std::vector<std::vector<Stretch>> all;
+  for (int64_t layer = 0; layer < layout.layers; ++layer)
+    for (int64_t head = 0; head < layout.heads; ++head) {
+      std::vector<Stretch>& own = all.emplace_back();
+      auto add = [&](DType type, int64_t begin, int64_t bytes) {
+        auto some = stretches(type, layout.head_dim, begin + head * (bytes / layout.heads));
+        own.insert(own.end(), some.begin(), some.end());
+      };
+      int64_t begin = layer * layout.layer_bytes();
+      for (int64_t copy = 0; copy < layout.key_copies; ++copy)
+        add(layout.types.keys, begin + copy * layout.key_bytes(), layout.key_bytes());
+      add(layout.types.values, begin + layout.key_copies * layout.key_bytes(), layout.value_bytes());
+    }
+  return all;
+}
+
+}  // namespace
+
+KvCache KvCache::keeping(const std::vector<std::vector<int32_t>>& rows) const {
+  const std::vector<std::vector<Stretch>> of_heads = stretches(pool_->layout());
+  assert(rows.size() == of_heads.size());
+  int64_t kept = std::ssize(rows[0]), bytes = pool_->layout().page_bytes();
+  KvCache other(pool_);
+  other.reserve(kept);
+  std::vector<std::byte> page(static_cast<size_t>(bytes)),
+      gathered(static_cast<size_t>(bytes * std::ssize(other.pages_)));
+  std::vector<size_t> next(rows.size());  // of each list
+  for (size_t p = 0; p < pages_.size(); ++p) {
+    pool_->download(page.data(), pages_[p]);
+    int64_t first = static_cast<int64_t>(p) * kPageTokens, end = std::min(length_, first + kPageTokens);
+    parallel_for(std::ssize(rows), [&](int64_t h) {
+      const std::vector<int32_t>& list = rows[static_cast<size_t>(h)];
+      assert(std::ssize(list) == kept);
+      for (size_t& i = next[static_cast<size_t>(h)]; i < list.size() && list[i] < end; ++i) {
+        auto to = static_cast<int64_t>(i);
+        std::byte* into = gathered.data() + to / kPageTokens * bytes;
+        for (const Stretch& s : of_heads[static_cast<size_t>(h)])
+          std::copy_n(page.data() + s.begin + (list[i] - first) * s.bytes, s.bytes,
+                      into + s.begin + to % kPageTokens * s.bytes);
+      }
+    });
+  }
+  for (size_t p = 0; p < other.pages_.size(); ++p)
+    pool_->upload(other.pages_[p], gathered.data() + static_cast<int64_t>(p) * bytes);
+  other.length_ = kept;
+  other.skipped_ = skipped_ + length_ - kept;
   return other;
 }
 

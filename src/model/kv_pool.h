@@ -107,6 +107,12 @@ class KvCache {
   /// their pages.
   KvCache fork(int64_t tokens) const;
 
+  /// A cache of the same pool that goes on where this one does, but holds only some of its tokens. rows[layer
+  /// * heads
+  /// + head] lists, rising, those of each head of each layer; all lists are equally long. Error when the pool
+  /// is full.
+  KvCache keeping(const std::vector<std::vector<int32_t>>& rows) const;
+
   /// Goes on with the first `tokens` tokens of a page that others hold, too. The length is a multiple of
   /// kPageTokens.
   void share(int32_t page, int64_t tokens);
@@ -119,13 +125,16 @@ class KvCache {
   void set_length(int64_t tokens) { length_ = tokens; }
 
   int64_t length() const { return length_; }
+  /// Tokens of the text so far whose keys and values the cache does not hold: the next token's position is
+  /// length() + skipped().
+  int64_t skipped() const { return skipped_; }
   std::span<const int32_t> pages() const { return pages_; }
   const std::shared_ptr<KvPool>& pool() const { return pool_; }
 
  private:
   std::shared_ptr<KvPool> pool_;
   std::vector<int32_t> pages_;
-  int64_t length_ = 0;
+  int64_t length_ = 0, skipped_ = 0;
 };
 
 }  // namespace longspan

@@ -164,11 +164,12 @@ AttentionShape shape_of(Device& device, const ModelConfig& c, const PositionSpec
 
 }  // namespace
 
-void PassRows::add(std::span<const int32_t> sequence_ids, int64_t before, const PositionSpec& spec,
-                   std::span<const int32_t> sequence_pages) {
+void PassRows::add(std::span<const int32_t> sequence_ids, int64_t before, int64_t skipped,
+                   const PositionSpec& spec, std::span<const int32_t> sequence_pages) {
   ids.insert(ids.end(), sequence_ids.begin(), sequence_ids.end());
   for (size_t t = 0; t < sequence_ids.size(); ++t)
-    positions.push_back(static_cast<double>(before) + static_cast<double>(t));
+    positions.push_back(static_cast<double>(before + skipped) + static_cast<double>(t));
+  indices &= skipped == 0;
   first.push_back(static_cast<int32_t>(ids.size()));
   past.push_back(static_cast<int32_t>(before));
   specs.push_back(&spec);

@@ -27,8 +27,8 @@ struct PassRows {
 
   int64_t count() const { return static_cast<int64_t>(ids.size()); }
   int64_t sequences() const { return static_cast<int64_t>(past.size()); }
-  /// Adds a sequence of rows that follow `past` tokens.
-  void add(std::span<const int32_t> sequence_ids, int64_t past, const PositionSpec& spec,
+  /// Adds a sequence of rows that follow `past` tokens in the cache and `skipped` others.
+  void add(std::span<const int32_t> sequence_ids, int64_t past, int64_t skipped, const PositionSpec& spec,
            std::span<const int32_t> sequence_pages);
 };
 

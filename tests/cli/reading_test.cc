@@ -122,6 +122,28 @@ TEST_F(Reading, TheFolderIsTheUsersChoice) {
   EXPECT_TRUE(files(store()).empty());
 }
 
+// What an answer was written without is there for the next question and on the disk.
+TEST_F(Reading, EvictionLeavesTheDocumentWhole) {
+  const std::vector<std::string> evict = {"--evict", "snapkv:keep=64,window=8"};
+  Json plain = answer("what is lazy?", {"--no-cache"});
+  Json alone = answer("what is lazy?", {evict[0], evict[1], "--no-cache"});
+  EXPECT_NE(alone["answer"], plain["answer"]);
+  Json first = answer("who jumps?", evict), second = answer("what is lazy?", evict);
+  EXPECT_EQ(first["stored_tokens"], 0);
+  EXPECT_GE(second["stored_tokens"], kDocument);
+  EXPECT_EQ(second["answer"], alone["answer"]);
+  EXPECT_EQ(answer("what is lazy?")["answer"], plain["answer"]);
+  Outcome both = run(ask("who jumps?", {"-Q", "what is lazy?", evict[0], evict[1], "--no-cache"}));
+  ASSERT_EQ(both.status, 0) << both.err;
+  EXPECT_EQ(parse_json(both.out.substr(both.out.find('\n') + 1), "2")["answer"], alone["answer"]);
+  for (const char* wrong : {"snapkv:keep=8", "h2o"})
+    EXPECT_EQ(run(ask("who?", {"--evict", wrong})).status, 2);
+  Outcome refused = run(ask("who?", {evict[0], evict[1], "--position", "self_extend:group=2,window=256"}));
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_TRUE(refused.one_sentence()) << refused.err;
+  EXPECT_NE(refused.err.find("leave --evict out"), std::string::npos) << refused.err;
+}
+
 TEST_F(Reading, FrequenciesThatFollowTheTextAreNotKept) {
   answer("who jumps?", {"--position", "dynamic_ntk:factor=2,length=current"});
   EXPECT_NE(err_.find("dynamic_ntk with length=current"), std::string::npos) << err_;

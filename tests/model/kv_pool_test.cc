@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "base/error.h"
+#include "base/random.h"
 
 namespace longspan {
 namespace {
@@ -109,6 +111,73 @@ TEST(KvCache, ForksShareUntilOneOfThemWrites) {
   a.truncate(0);
   EXPECT_EQ(p->references(b.pages()[0]), 2);
   EXPECT_EQ(p->taken(), 4);
+}
+
+/// Of each type: the pages are those of a cache that never had the other tokens.
+TEST(KvCache, KeepsSomeTokensOfEachHead) {
+  auto device = host_device(kernels_named("reference"));
+  ModelConfig config = shape();
+  config.head_dim = 32;  // groups of quantised types
+  for (CacheTypes types : {CacheTypes{}, CacheTypes{DType::F32, DType::BF16},
+                           CacheTypes{DType::Q8_0, DType::Q4_0}, CacheTypes{DType::Q4_0, DType::Q8_0}}) {
+    SCOPED_TRACE(describe(types));
+    constexpr int64_t kTokens = 700, kKept = 300, kCols = 2 * 32;
+    auto p = std::make_shared<KvPool>(*device, kv_layout(config, types), 8);
+    KvCache whole(p), expected(p);
+    const std::vector<std::byte> empty(static_cast<size_t>(p->layout().page_bytes()));
+    auto prepare = [&](KvCache& cache, int64_t tokens) {
+      cache.reserve(tokens);
+      for (int32_t page : cache.pages()) p->upload(page, empty.data());
+    };
+    auto store = [&](KvCache& cache, int64_t layer, bool keys, std::vector<float>& x) {
+      std::vector<int32_t> rows = {0, static_cast<int32_t>(x.size() / kCols)}, past = {0};
+      std::vector<int32_t> ids(cache.pages().begin(), cache.pages().end());
+      Tensor table = host_matrix(ids.data(), DType::I32, 1, std::ssize(ids));
+      Sequences sequences{.count = 1,
+                          .rows = host_matrix(rows.data(), DType::I32, 1, 2),
+                          .past = host_matrix(past.data(), DType::I32, 1, 1),
+                          .most_rows = rows[1],
+                          .most_keys = rows[1]};
+      device->kernels().store_kv(keys ? p->keys(layer, 0, table) : p->values(layer, table),
+                                 host_matrix(x.data(), DType::F32, rows[1], kCols), sequences);
+    };
+    prepare(whole, kTokens);
+    prepare(expected, kKept);
+    Random random(5);
+    std::vector<std::vector<int32_t>> kept;
+    for (int64_t h = 0; h < 3 * 2; ++h) {
+      std::vector<int32_t>& list = kept.emplace_back();
+      for (int32_t t = 0; t < kTokens; ++t)
+        if (static_cast<int64_t>(random.below(static_cast<uint64_t>(kTokens - t))) < kKept - std::ssize(list))
+          list.push_back(t);
+    }
+    for (int64_t layer = 0; layer < 3; ++layer)
+      for (bool keys : {true, false}) {
+        std::vector<float> x(kTokens * kCols), some(kKept * kCols);
+        for (float& one : x) one = static_cast<float>(random.uniform()) - 0.5f;
+        for (size_t head = 0; head < 2; ++head)
+          for (size_t i = 0; i < kKept; ++i) {
+            auto from = static_cast<size_t>(kept[static_cast<size_t>(layer) * 2 + head][i]);
+            std::copy_n(x.begin() + static_cast<int64_t>(from * kCols + head * 32), 32,
+                        some.begin() + static_cast<int64_t>(i * kCols + head * 32));
+          }
+        store(whole, layer, keys, x);
+        store(expected, layer, keys, some);
+      }
+    whole.set_length(kTokens);
+    KvCache found = whole.keeping(kept);
+    EXPECT_EQ(found.length(), kKept);
+    EXPECT_EQ(found.skipped(), kTokens - kKept);
+    ASSERT_EQ(found.pages().size(), expected.pages().size());
+    for (size_t i = 0; i < found.pages().size(); ++i) {
+      std::vector<std::byte> a(empty.size()), b(empty.size());
+      p->download(a.data(), found.pages()[i]);
+      p->download(b.data(), expected.pages()[i]);
+      EXPECT_EQ(a, b) << i;
+    }
+    EXPECT_THROW(whole.keeping(std::vector<std::vector<int32_t>>(6, std::vector<int32_t>(257, 1))), Error)
+        << "the pool has one page left";
+  }
 }
 
 TEST(CacheTypes, AreReadAndWrittenInOnePlace) {
