@@ -166,7 +166,7 @@ Run define_serve(CLI::App& app) {
                  "of a prompt between two tokens of other answers, at most; default 256")
       ->transform(whole_number(32, int64_t{1} << 20));
   app.add_option("--step-ms", o->step_ms,
-                 "and no more of it than takes so long, or half as long as those tokens; default 15")
+                 "and no more than takes so long, or half the time of those tokens; default 15")
       ->check(CLI::Range(1.0, 1e6).description(""));
   app.add_option("--cache-dir", o->cache_dir, "folder that keeps what was read, for the next start");
   app.add_option("--cache-size", o->cache_size, "of that folder at most: 500M, 20G; default 20G")
