@@ -61,23 +61,30 @@ Eviction parse_eviction(std::string_view text) {
   return eviction;
 }
 
-std::string eviction_obstacle(const ModelConfig& config, const PositionConfig& position) {
+int64_t tokens_that_stay(const PositionSpec& spec, int64_t window) {
+  return std::max(window, spec.zones.empty() ? 0 : spec.zones.back().from);
+}
+
+std::string eviction_obstacle(const ModelConfig& config, const PositionConfig& position,
+                              const Eviction& eviction) {
   PositionSpec spec = position_spec(position, config.head_shape(), 1);
   const char* way = "leave --evict out, or use rope, linear, ntk or yarn";
-  if (spec.zones.size() > 1 || !spec.decay.empty() || !spec.slopes.empty() || spec.chunk > 0)
-    return fmt::format("--evict: under {} attention depends on the distance in the cache; {}",
-                       describe(position), way);
+  if (!spec.decay.empty() || !spec.slopes.empty() || spec.chunk > 0)
+    return fmt::format("--evict: under {} attention depends on true distances; {}", describe(position), way);
   if (keys_depend_on_history(position))
     return fmt::format("--evict: under {} keys depend on the text's length at the time; {}",
                        describe(position), way);
   if (config.sliding_window > 0)
     return fmt::format("--evict: layers of this model see a window of {} tokens only; leave it out",
                        config.sliding_window);
+  if (int64_t stay = tokens_that_stay(spec, eviction.window); eviction.keep <= stay)
+    return fmt::format("--evict: under {} the last {} tokens stay, more than keep={}; ask for keep={}",
+                       describe(position), stay, eviction.keep, 2 * stay);
   return {};
 }
 
-std::vector<int32_t> tokens_to_keep(std::span<const float> scores, const Eviction& eviction, int64_t window) {
-  int64_t others = std::ssize(scores), chosen = std::min(others, eviction.keep - window);
+std::vector<int32_t> tokens_to_keep(std::span<const float> scores, const Eviction& eviction, int64_t stay) {
+  int64_t others = std::ssize(scores), chosen = std::min(others, eviction.keep - stay);
   assert(chosen >= 0);
   const std::vector<float> score = pooled(scores, eviction.pool / 2);
   std::vector<int32_t> kept(scores.size());
@@ -89,7 +96,7 @@ std::vector<int32_t> tokens_to_keep(std::span<const float> scores, const Evictio
   if (chosen < others) std::nth_element(kept.begin(), kept.begin() + chosen, kept.end(), better);
   kept.resize(static_cast<size_t>(chosen));
   std::sort(kept.begin(), kept.end());
-  for (int64_t i = 0; i < window; ++i) kept.push_back(static_cast<int32_t>(others + i));
+  for (int64_t i = 0; i < stay; ++i) kept.push_back(static_cast<int32_t>(others + i));
   return kept;
 }
 
@@ -103,12 +110,13 @@ bool feed_and_evict(Sequence& sequence, std::span<const int32_t> rest, const Pro
   const Eviction& eviction = engine.options().eviction;
   int64_t held = std::ssize(sequence.ids()), n = held + std::ssize(rest);
   if (eviction.keep == 0 || n <= eviction.keep) return sequence.feed(rest, progress);
-  if (std::string obstacle = eviction_obstacle(config, sequence.position()); !obstacle.empty())
+  if (std::string obstacle = eviction_obstacle(config, sequence.position(), eviction); !obstacle.empty())
     fail("{}", obstacle);
   int64_t window = std::min(eviction.window, std::ssize(rest)), before = std::ssize(rest) - window;
   if (before > 0 && !sequence.feed(rest.first(static_cast<size_t>(before)), progress)) return false;
   int64_t heads = config.num_key_value_heads;
-  auto others = static_cast<size_t>(n - window);
+  int64_t stay = tokens_that_stay(sequence.spec(), window);
+  auto others = static_cast<size_t>(n - stay);
   std::vector<std::vector<float>> scores(static_cast<size_t>(config.num_hidden_layers * heads),
                                          std::vector<float>(others));
   Device& device = *engine.model().device;
@@ -124,7 +132,7 @@ bool feed_and_evict(Sequence& sequence, std::span<const int32_t> rest, const Pro
   };
   if (!sequence.feed(rest.last(static_cast<size_t>(window)), rest_progress, observe)) return false;
   std::vector<std::vector<int32_t>> kept;
-  for (const std::vector<float>& one : scores) kept.push_back(tokens_to_keep(one, eviction, window));
+  for (const std::vector<float>& one : scores) kept.push_back(tokens_to_keep(one, eviction, stay));
   sequence.evict(kept);
   return true;
 }

@@ -28,14 +28,20 @@ struct Eviction {
 /// expected.
 Eviction parse_eviction(std::string_view text);
 
-/// Why tokens cannot be taken out of the cache under these positions, or "": what attention does must not
-/// depend on how far apart two places in the cache are, and each token must have one set of keys.
-std::string eviction_obstacle(const ModelConfig& config, const PositionConfig& position);
+/// Tokens at the end of a prompt that stay whatever their scores: as many as the window, and all up to the
+/// last distance at which a method with zones changes its rule. Before them a distance in the cache, which is
+/// too short then, is in the zone of the true one.
+int64_t tokens_that_stay(const PositionSpec& spec, int64_t window);
 
-/// The tokens to keep, rising, of scores.size() + `window` tokens: the last `window`, and of the others the
-/// eviction.keep - `window` with the largest scores, each score being the largest of its neighbourhood of
+/// Why tokens cannot be taken out of the cache under these positions, or "": attention would have to know how
+/// far apart two of them truly were, or more than `keep` tokens have to stay.
+std::string eviction_obstacle(const ModelConfig& config, const PositionConfig& position,
+                              const Eviction& eviction);
+
+/// The tokens to keep, rising, of scores.size() + `stay` tokens: the last `stay`, and of the others the
+/// eviction.keep - `stay` with the largest scores, each score being the largest of its neighbourhood of
 /// eviction.pool. Of equal ones the first. All tokens when they are no more than eviction.keep.
-std::vector<int32_t> tokens_to_keep(std::span<const float> scores, const Eviction& eviction, int64_t window);
+std::vector<int32_t> tokens_to_keep(std::span<const float> scores, const Eviction& eviction, int64_t stay);
 
 /// Tokens of a prompt of n tokens that may be taken from an earlier reading: the window is to be fed.
 int64_t reusable_before_eviction(int64_t n, const Eviction& eviction);

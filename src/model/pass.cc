@@ -169,7 +169,6 @@ void PassRows::add(std::span<const int32_t> sequence_ids, int64_t before, int64_
   ids.insert(ids.end(), sequence_ids.begin(), sequence_ids.end());
   for (size_t t = 0; t < sequence_ids.size(); ++t)
     positions.push_back(static_cast<double>(before + skipped) + static_cast<double>(t));
-  indices &= skipped == 0;
   first.push_back(static_cast<int32_t>(ids.size()));
   past.push_back(static_cast<int32_t>(before));
   specs.push_back(&spec);

@@ -18,7 +18,7 @@ namespace longspan {
 struct PassRows {
   std::vector<int32_t> ids;                // [T]
   std::vector<double> positions;           // [T] of the rotary embedding
-  bool indices = true;                     // positions are past + row
+  bool indices = true;                     // distances are those of places in the cache
   std::vector<int32_t> starts;             // [T] as in AttentionShape; empty: one document. One sequence.
   std::vector<int32_t> first{0};           // [S + 1] as in Sequences
   std::vector<int32_t> past;               // [S]

@@ -55,7 +55,7 @@ TEST_F(Reading, AnotherProcessDoesNotReadTheDocumentAgain) {
       {},
       {"--position", "yarn:factor=2"},
       {"--position", "dynamic_ntk:factor=2,original=1024", "--context", "4096"},
-      {"--position", "self_extend:group=2,window=256"},
+      {"--position", "rerope:window=256"},
       {"--position", "rerope:window=256", "--cache-type", "k=f32,v=bf16"},
       {"--compute", "f32", "--cache-type", "f32"}};
   for (const auto& more : settings) {

@@ -222,11 +222,35 @@ TEST(Eviction, KeepsWhatTheEndLooksAt) {
   EXPECT_LT(chosen, random / 2);
 }
 
+/// Far tokens count as at one distance, near ones stay: the text goes on as one that has only what is kept.
+TEST(Eviction, ZonesKeepTheirDistances) {
+  TemporaryDirectory directory;
+  make_family(directory.path, "gqa", true);
+  cut_to_one_layer(directory.path);
+  EngineOptions options;
+  options.position = "rerope:window=64";
+  options.compute = Compute::F32;
+  options.cache_types = parse_cache_types("f32");
+  options.eviction = {.keep = 200, .window = 16, .pool = 1};
+  Engine e(directory.path, options);
+  Sequence whole(e, 800), only(e, 800);
+  EXPECT_EQ(tokens_that_stay(whole.spec(), 16), 64);
+  EXPECT_EQ(tokens_that_stay(whole.spec(), 100), 100);
+  const std::vector<int32_t> prompt = text(700), next = text(90, 2);
+  std::vector<int32_t> rows, kept;
+  for (int32_t i = 0; i < 700; ++i)
+    if (i >= 700 - 64 || i % 5 == 3) rows.push_back(i), kept.push_back(prompt[static_cast<size_t>(i)]);
+  whole.feed(prompt);
+  whole.evict(std::vector<std::vector<int32_t>>(static_cast<size_t>(e.config().num_key_value_heads), rows));
+  only.feed(kept);
+  for (const int32_t& id : next)
+    expect_near(logits_after(whole, {&id, 1}), logits_after(only, {&id, 1}), 1e-4f);
+}
+
 TEST(Eviction, WhatDependsOnDistancesIsRefused) {
   TemporaryDirectory directory;
   make_family(directory.path, "gqa", true);
-  for (const char* position :
-       {"self_extend:group=2,window=64", "rerope:window=64", "dynamic_ntk:length=current"}) {
+  for (const char* position : {"alibi", "xpos", "dynamic_ntk:length=current", "rerope:window=64"}) {
     EngineOptions options;
     options.position = position;
     options.eviction.keep = 64;

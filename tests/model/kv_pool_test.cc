@@ -122,14 +122,15 @@ TEST(KvCache, KeepsSomeTokensOfEachHead) {
                            CacheTypes{DType::Q8_0, DType::Q4_0}, CacheTypes{DType::Q4_0, DType::Q8_0}}) {
     SCOPED_TRACE(describe(types));
     constexpr int64_t kTokens = 700, kKept = 300, kCols = 2 * 32;
-    auto p = std::make_shared<KvPool>(*device, kv_layout(config, types), 8);
+    auto p = std::make_shared<KvPool>(*device, kv_layout(config, types, 2), 8);
     KvCache whole(p), expected(p);
     const std::vector<std::byte> empty(static_cast<size_t>(p->layout().page_bytes()));
     auto prepare = [&](KvCache& cache, int64_t tokens) {
       cache.reserve(tokens);
       for (int32_t page : cache.pages()) p->upload(page, empty.data());
     };
-    auto store = [&](KvCache& cache, int64_t layer, bool keys, std::vector<float>& x) {
+    enum class Part { Keys, OtherKeys, Values };
+    auto store = [&](KvCache& cache, int64_t layer, Part part, std::vector<float>& x) {
       std::vector<int32_t> rows = {0, static_cast<int32_t>(x.size() / kCols)}, past = {0};
       std::vector<int32_t> ids(cache.pages().begin(), cache.pages().end());
       Tensor table = host_matrix(ids.data(), DType::I32, 1, std::ssize(ids));
@@ -138,8 +139,9 @@ TEST(KvCache, KeepsSomeTokensOfEachHead) {
                           .past = host_matrix(past.data(), DType::I32, 1, 1),
                           .most_rows = rows[1],
                           .most_keys = rows[1]};
-      device->kernels().store_kv(keys ? p->keys(layer, 0, table) : p->values(layer, table),
-                                 host_matrix(x.data(), DType::F32, rows[1], kCols), sequences);
+      device->kernels().store_kv(
+          part == Part::Values ? p->values(layer, table) : p->keys(layer, part == Part::Keys ? 0 : 1, table),
+          host_matrix(x.data(), DType::F32, rows[1], kCols), sequences);
     };
     prepare(whole, kTokens);
     prepare(expected, kKept);
@@ -152,7 +154,7 @@ TEST(KvCache, KeepsSomeTokensOfEachHead) {
           list.push_back(t);
     }
     for (int64_t layer = 0; layer < 3; ++layer)
-      for (bool keys : {true, false}) {
+      for (Part part : {Part::Keys, Part::OtherKeys, Part::Values}) {
         std::vector<float> x(kTokens * kCols), some(kKept * kCols);
         for (float& one : x) one = static_cast<float>(random.uniform()) - 0.5f;
         for (size_t head = 0; head < 2; ++head)
@@ -161,8 +163,8 @@ TEST(KvCache, KeepsSomeTokensOfEachHead) {
             std::copy_n(x.begin() + static_cast<int64_t>(from * kCols + head * 32), 32,
                         some.begin() + static_cast<int64_t>(i * kCols + head * 32));
           }
-        store(whole, layer, keys, x);
-        store(expected, layer, keys, some);
+        store(whole, layer, part, x);
+        store(expected, layer, part, some);
       }
     whole.set_length(kTokens);
     KvCache found = whole.keeping(kept);
