@@ -138,7 +138,7 @@ TEST_F(Reading, EvictionLeavesTheDocumentWhole) {
   EXPECT_EQ(parse_json(both.out.substr(both.out.find('\n') + 1), "2")["answer"], alone["answer"]);
   for (const char* wrong : {"snapkv:keep=8", "h2o"})
     EXPECT_EQ(run(ask("who?", {"--evict", wrong})).status, 2);
-  Outcome refused = run(ask("who?", {evict[0], evict[1], "--position", "self_extend:group=2,window=256"}));
+  Outcome refused = run(ask("who?", {evict[0], evict[1], "--position", "alibi"}));
   EXPECT_EQ(refused.status, 1);
   EXPECT_TRUE(refused.one_sentence()) << refused.err;
   EXPECT_NE(refused.err.find("leave --evict out"), std::string::npos) << refused.err;
