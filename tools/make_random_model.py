@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes a Llama model of random weights, for measurements at true sizes where real weights cannot be had.
 
-The tokenizer knows single bytes only; ids above 255 have no text.
-usage: make_random_model.py SHAPE OUT [q8_0|q4_0]   (SHAPE: a row of SHAPES)
+The tokenizer splits texts into single bytes; ids above 255 stand for nothing that it would ever write.
+usage: make_random_model.py SHAPE OUT [q8_0|q4_0|q4_k]   (SHAPE: a row of SHAPES)
 OUT is a Hugging Face folder of BF16 weights or, with a type, a GGUF file, whose blocks repeat after 64 MiB.
 """
 import json
@@ -16,6 +16,7 @@ SHAPES = {
     # hidden, feed-forward, layers, heads, KV heads, vocabulary, base, window, tied
     "smollm2-135m": (576, 1536, 30, 9, 3, 49152, 100000.0, 8192, True),
     "index-1.9b": (2048, 5888, 36, 16, 16, 65029, 320000.0, 32768, False),
+    "llama-8b": (4096, 14336, 32, 32, 8, 128256, 500000.0, 8192, False),
     "xverse-13b": (5120, 13824, 40, 40, 40, 100534, 500000.0, 8192, False),
 }
 
@@ -73,7 +74,7 @@ def gguf_name(name):
 
 def write_gguf(shape, out, kind):
     hidden, ffn, layers, heads, kv_heads, vocab, base, window, _ = shape
-    number, block = {"q8_0": (8, 34), "q4_0": (2, 18)}[kind]
+    number, elements, block = {"q8_0": (8, 32, 34), "q4_0": (2, 32, 18), "q4_k": (12, 256, 144)}[kind]
     text = lambda s: struct.pack("<Q", len(s.encode())) + s.encode()
     u32 = lambda key, x: text(key) + struct.pack("<II", 4, x)
     f32 = lambda key, x: text(key) + struct.pack("<If", 6, x)
@@ -85,13 +86,13 @@ def write_gguf(shape, out, kind):
             u32("llama.attention.head_count", heads), u32("llama.attention.head_count_kv", kv_heads),
             u32("llama.context_length", window), u32("llama.vocab_size", vocab), f32("llama.rope.freq_base", base),
             f32("llama.attention.layer_norm_rms_epsilon", 1e-5), string("tokenizer.ggml.model", "gpt2"),
-            string("tokenizer.ggml.pre", "gpt-2"), strings("tokenizer.ggml.tokens", [chars[b] for b in range(256)]),
+            string("tokenizer.ggml.pre", "gpt-2"), strings("tokenizer.ggml.tokens", [chars[b] for b in range(256)] + [f"<{i}>" for i in range(256, vocab)]),
             strings("tokenizer.ggml.merges", []), u32("tokenizer.ggml.bos_token_id", 0),
             u32("tokenizer.ggml.eos_token_id", 0)]
     infos, at, sizes = [], 0, []
     for name, size in tensors(shape):
         vector = len(size) == 1
-        n = int(np.prod(size)) * 4 if vector else int(np.prod(size)) // 32 * block
+        n = int(np.prod(size)) * 4 if vector else int(np.prod(size)) // elements * block
         infos.append(text(gguf_name(name)) + struct.pack("<I", len(size)) + struct.pack(f"<{len(size)}Q", *reversed(size))
                      + struct.pack("<IQ", 0 if vector else number, at))
         sizes.append((vector, size, n))
@@ -99,8 +100,13 @@ def write_gguf(shape, out, kind):
     header = b"GGUF" + struct.pack("<IQQ", 3, len(infos), len(keys)) + b"".join(keys) + b"".join(infos)
     rng = np.random.default_rng(1)
     blocks = rng.integers(0, 256, (2**26 // block, block), dtype=np.uint8)
-    # The variance of 0.02: codes are uniform, -128 .. 127 or -8 .. 7.
-    blocks[:, :2] = np.frombuffer(np.float16(0.02 / (74 if kind == "q8_0" else 4.6)).tobytes(), dtype=np.uint8)
+    # A standard deviation of 0.02: codes are uniform, -128 .. 127, -8 .. 7 or 0 .. 15.
+    f16 = lambda *x: np.frombuffer(np.float16(x).tobytes(), dtype=np.uint8)
+    if kind == "q4_k":  # d (32 q) - d_min 30, all groups alike: 32 d (q - 7.5)
+        blocks[:, :4] = f16(0.02 / (32 * 4.6), 0.02 / 4.6 / 4)
+        blocks[:, 4:16] = [0xA0] * 4 + [0x5E] * 4 + [0xE0] * 4
+    else:
+        blocks[:, :2] = f16(0.02 / (74 if kind == "q8_0" else 4.6))
     ring = blocks.tobytes()
     with open(out, "wb") as f:
         f.write(header + b"\0" * (-len(header) % 32))

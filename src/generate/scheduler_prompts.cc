@@ -121,21 +121,24 @@ void SchedulerWorker::take_from_disk(Stream& stream) {
   });
 }
 
-/// As many as the others can wait for, never so that fewer than kLeastRows are left for the last pass.
+bool SchedulerWorker::others_write(const Stream& stream) const {
+  return std::any_of(streams_.begin(), streams_.end(),
+                     [&](const Stream& other) { return &other != &stream && other.writes && !other.done; });
+}
+
+/// As many as the others can wait for, kLeastRows at least, and never so that fewer are left for the last
+/// pass.
 int64_t SchedulerWorker::rows_of_pass(const Stream& stream) const {
   int64_t left = std::ssize(stream.left()), most = engine_.options().chunk;
-  bool waited_for = std::any_of(streams_.begin(), streams_.end(), [&](const Stream& other) {
-    return &other != &stream && other.writes && !other.done;
-  });
-  if (waited_for) {
-    most = std::min(most, options_.step_tokens);
+  if (others_write(stream)) {
     double time = std::max(options_.step_seconds, kShareOfWriting * writing_seconds_);
-    if (stream.row_seconds > 0) most = std::min(most, static_cast<int64_t>(time / stream.row_seconds));
+    int64_t rows = stream.row_seconds > 0 ? static_cast<int64_t>(time / stream.row_seconds) : kLeastRows;
+    most = std::min({most, options_.step_tokens, rows});
   }
   if (stream.request().score_prompt) most = std::min(most, kScoredRows);
-  most = std::max(most, 2 * kLeastRows);
+  most = std::max(most, kLeastRows);
   int64_t rows = std::min(left, most);
-  if (left - rows > 0 && left - rows < kLeastRows) rows = left - kLeastRows;
+  if (left - rows > 0 && left - rows < kLeastRows) rows = rows > 2 * kLeastRows ? left - kLeastRows : left;
   return std::min(rows, engine_.options().chunk);
 }
 
@@ -143,6 +146,7 @@ void SchedulerWorker::read_pass(Stream& stream, int64_t rows) {
   Sequence& sequence = *stream.sequence;
   auto start = Clock::now();
   int64_t before = stream.length();
+  bool short_pass = others_write(stream);
   bool last = rows == std::ssize(stream.left());
   auto ids = stream.left().first(static_cast<size_t>(rows));
   make_room(pages_for(rows) + 2);
@@ -153,7 +157,9 @@ void SchedulerWorker::read_pass(Stream& stream, int64_t rows) {
   else
     sequence.read_on(ids);
   stream.computed += rows;
-  row_seconds_ = stream.row_seconds = seconds(Clock::now() - start) / static_cast<double>(rows);
+  // Of long passes nothing follows for short ones, whose rows cost several times as much.
+  if (short_pass)
+    row_seconds_ = stream.row_seconds = seconds(Clock::now() - start) / static_cast<double>(rows);
   int64_t after = before + rows, pages = after / kPageTokens;
   bool shared = !keys_depend_on_history(sequence.position());
   if (shared && pages > before / kPageTokens)

@@ -38,7 +38,7 @@ class SchedulerWorker {
     int32_t next = -1;                  // chosen, not yet fed
     int64_t written = 0, computed = 0;  // tokens of the answer; of the prompt, by passes of its own
     bool looked_on_disk = false;
-    double row_seconds = 0;  // of its last pass over the prompt
+    double row_seconds = 0;  // of its last pass over the prompt while others wrote
     std::vector<ScoredToken> unsent = {}, scores = {};
     std::vector<int32_t> unsent_ids = {};
     Time begun, read = {},
@@ -74,6 +74,7 @@ class SchedulerWorker {
   enum class Take { WholePages, APartToo };
   void take_from_cache(Stream& stream, Take take);
   void take_from_disk(Stream& stream);
+  bool others_write(const Stream& stream) const;
   int64_t rows_of_pass(const Stream& stream) const;
   void read_pass(Stream& stream, int64_t rows);
   void score_pass(Stream& stream, int64_t rows);
@@ -99,8 +100,8 @@ class SchedulerWorker {
   std::vector<PositionSpec> classes_;
   std::list<Stream> streams_;
   std::list<Sequence> to_keep_;
-  size_t turn_ = 0;         // of the prompts
-  double row_seconds_ = 0;      // of the last pass over any prompt
+  size_t turn_ = 0;             // of the prompts
+  double row_seconds_ = 0;      // of the last such pass over any prompt
   double writing_seconds_ = 0;  // of this step's tokens of answers
 };
 

@@ -100,10 +100,12 @@ int32_t KvPool::take() {
   if (free_.empty()) {
     page = static_cast<int32_t>(references_.size());
     references_.push_back(1);
+    filled_.push_back(0);
   } else {
     page = free_.back();
     free_.pop_back();
     references_[static_cast<size_t>(page)] = 1;
+    set_filled(page, 0);
   }
   ++taken_;
   return page;
@@ -264,9 +266,10 @@ void KvCache::share(int32_t page, int64_t tokens) {
 }
 
 void KvCache::reserve(int64_t tokens) {
-  if (tokens > length_ && length_ % kPageTokens != 0) {
+  if (tokens <= length_) return;
+  if (int64_t begun = length_ % kPageTokens; begun != 0) {
     int32_t& last = pages_[static_cast<size_t>(length_ / kPageTokens)];
-    if (pool_->references(last) > 1) {
+    if (pool_->references(last) > 1 && pool_->filled(last) > begun) {
       int32_t own = pool_->copy_of(last);
       pool_->release(std::exchange(last, own));
     }
@@ -278,6 +281,8 @@ void KvCache::reserve(int64_t tokens) {
     for (; pages_.size() > before; pages_.pop_back()) pool_->release(pages_.back());
     throw;
   }
+  for (int64_t page = length_ / kPageTokens; page < pages_for(tokens); ++page)
+    pool_->set_filled(pages_[static_cast<size_t>(page)], std::min(kPageTokens, tokens - page * kPageTokens));
 }
 
 void KvCache::truncate(int64_t tokens) {

@@ -1,7 +1,8 @@
 // KvPool: the memory for keys and values of many sequences, in pages of kPageTokens tokens with reference
 // counts (Kwon 2023, arXiv 2309.06180). KvCache: the pages of one sequence and its length. Keys are kept
 // rotated, once for each rotation that the zones of the position method ask for. Sequences with a common
-// prefix can share pages; a shared page is copied before it is written.
+// prefix can share pages. A shared page is copied before it is written, unless the tokens to be written are
+// beyond all that any of them has: whoever goes on first stays in it.
 #pragma once
 
 #include <memory>
@@ -78,6 +79,9 @@ class KvPool {
   int64_t taken() const { return taken_; }
   int64_t free_pages() const { return limit_ - taken_; }
   int32_t references(int32_t page) const { return references_[static_cast<size_t>(page)]; }
+  /// Tokens of a page that may have been written since it was taken or copied.
+  int64_t filled(int32_t page) const { return filled_[static_cast<size_t>(page)]; }
+  void set_filled(int32_t page, int64_t tokens) { filled_[static_cast<size_t>(page)] = tokens; }
   const KvLayout& layout() const { return layout_; }
 
   /// A layer's keys or values; `table` [S, P] I32 lists the pages of each sequence.
@@ -91,6 +95,7 @@ class KvPool {
   KvLayout layout_;
   int64_t limit_, taken_ = 0;
   std::vector<int32_t> references_;  // of the pages ever taken
+  std::vector<int64_t> filled_;      // of the same
   std::vector<int32_t> free_;
   Arena arena_;
   std::byte* memory_;

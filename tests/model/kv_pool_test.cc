@@ -100,11 +100,23 @@ TEST(KvCache, ForksShareUntilOneOfThemWrites) {
   EXPECT_EQ(p->references(a.pages()[0]), 3);
   EXPECT_EQ(p->references(a.pages()[2]), 2);
   int32_t shared = a.pages()[2];
-  b.reserve(601);  // its next token goes into the page that a has, too
-  EXPECT_EQ(a.pages()[2], shared);
-  EXPECT_NE(b.pages()[2], shared);
-  EXPECT_EQ(*first_byte(*p, b.pages()[2]), std::byte{7});
+  b.reserve(601);  // nobody has a token there yet
+  b.set_length(601);
+  EXPECT_EQ(b.pages()[2], shared);
+  a.reserve(601);  // b has
+  EXPECT_NE(a.pages()[2], shared);
+  EXPECT_EQ(b.pages()[2], shared);
+  EXPECT_EQ(*first_byte(*p, a.pages()[2]), std::byte{7});
   EXPECT_EQ(p->references(shared), 1);
+  KvCache c = b.fork(601);
+  b.truncate(590);
+  b.reserve(591);  // c has what b took back
+  EXPECT_NE(b.pages()[2], shared);
+  b.truncate(580);
+  int32_t own = b.pages()[2];
+  b.reserve(590);  // alone in it
+  EXPECT_EQ(b.pages()[2], own);
+  c.truncate(0);
   whole.reserve(513);  // begins a page of its own: nothing to copy
   EXPECT_EQ(p->taken(), 5);
   EXPECT_EQ(p->references(a.pages()[1]), 3);
