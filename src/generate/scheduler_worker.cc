@@ -334,8 +334,16 @@ void SchedulerWorker::finish(Stream& stream, Finish how, const std::string& erro
   }
   bool whole = how == Finish::End || how == Finish::Stop || how == Finish::Length;
   std::vector<float> attention = whole ? look_back(stream) : std::vector<float>();
-  // Its pages go back before anybody hears of the end.
+  // Its pages go back, and the figures know of it, before anybody hears of the end.
   sequence.truncate(0);
+  double took = seconds(now - stream.from.asked), ran = seconds(now - stream.begun);
+  int64_t used = pool_->taken() - cache_.evictable();
+  figures([&](SchedulerFigures& f) {
+    ++f.finished[static_cast<size_t>(how)];
+    f.whole.add(took);
+    f.pages_used = used;
+    front_.answer_seconds_ = front_.answer_seconds_ == 0 ? ran : 0.8 * front_.answer_seconds_ + 0.2 * ran;
+  });
   stream.from.answers->tell(stream.from.index, [&](AnswerNews& news) {
     news.text += stream.text.finish();
     news.written = stream.written;
@@ -346,20 +354,12 @@ void SchedulerWorker::finish(Stream& stream, Finish how, const std::string& erro
     news.error = error;
     news.finish = how;
   });
-  double took = seconds(now - stream.from.asked), ran = seconds(now - stream.begun);
-  figures([&](SchedulerFigures& f) {
-    ++f.finished[static_cast<size_t>(how)];
-    f.whole.add(took);
-    front_.answer_seconds_ = front_.answer_seconds_ == 0 ? ran : 0.8 * front_.answer_seconds_ + 0.2 * ran;
-  });
 }
 
 void SchedulerWorker::remove_done() {
   auto removed = static_cast<int64_t>(streams_.remove_if([](const Stream& stream) { return stream.done; }));
   if (removed == 0) return;
-  int64_t used = pool_->taken() - cache_.evictable();
   std::lock_guard lock(front_.mutex_);
-  front_.figures_.pages_used = used;
   front_.running_ -= removed;
   if (front_.waiting_.empty() && front_.running_ == 0) front_.emptied_.notify_all();
 }
