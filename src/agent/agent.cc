@@ -84,15 +84,14 @@ Outcome run_agent(const Agent& agent, History& history) {
   Turn turn{.observation = seen.text, .facts = seen.facts};
   for (;;) {
     auto step_start = Clock::now();
-    // The choices of a turn depend on what is known with it.
-    Facts known = history.known();
-    merge(known, turn.facts);
+    // The choices of a turn depend on what is known with it: on what was forgotten and came back.
+    history.add(std::move(turn));
+    Facts known = history.known(agent.skills.exclusive);
     std::vector<Skill> skills = grounded(agent.skills, known);
     std::vector<Choice> allowed = choices_of(skills, known);
-    turn.choices = names_of(allowed);
-    if (agent.advice) turn.advice = agent.advice({agent.goal, history, known, allowed}).text;
-    history.add(std::move(turn), agent.recall);
-    known = history.known();
+    history.offer(names_of(allowed),
+                  agent.advice ? agent.advice({agent.goal, history, known, allowed}).text : "");
+    known = history.known(agent.skills.exclusive);
     out.forgotten = history.first();
     out.seconds = seconds_since(start);
     if (ended(agent, known, out)) break;

@@ -72,7 +72,6 @@ struct Agent {
   SkillSet skills = {};  // without rows: any call
   Policy policy;
   Policy advice = {};  // whose choice is shown as advice; may be empty
-  Recall recall = {};
   Budget budget = {};
   std::function<bool()> go_on = {};               // false: Ctrl-C
   std::function<void(const Step&)> on_step = {};  // as each ends

@@ -258,12 +258,12 @@ int64_t tokens_of(const PromptMaker& prompts, const std::string& message) {
   return std::ssize(prompts.tokenizer.encode(message, {.add_special = false, .parse_special = false}));
 }
 
-std::function<int64_t(const Turn&, const History&)> turn_measure(const PromptMaker& prompts) {
+Measure turn_measure(const PromptMaker& prompts) {
   // What the template puts around a turn's two messages.
   int64_t one = std::ssize(prompts.encode({{"user", "x"}})),
           two = std::ssize(prompts.encode({{"user", "x"}, {"assistant", "x"}, {"user", "x"}}));
-  return [&prompts, around = two - one](const Turn& turn, const History& history) {
-    return around + tokens_of(prompts, turn_message(turn, history.turns())) + tokens_of(prompts, turn.choice);
+  return [&prompts, around = two - one](const std::string& message, const std::string& choice) {
+    return around + tokens_of(prompts, message) + tokens_of(prompts, choice);
   };
 }
 
@@ -273,7 +273,10 @@ std::vector<ChatMessage> messages_of(const std::string& system, const std::strin
   if (!system.empty()) messages.push_back({"system", system});
   const std::vector<Turn>& turns = history.turns();
   for (size_t i = history.first(); i < turns.size(); ++i) {
-    std::string message = (i == history.first() ? task : "") + turn_message(turns[i], turns);
+    std::string message = i == history.first() ? task : "";
+    if (i + 1 == turns.size())
+      for (size_t number : turns[i].recalled) message += recalled_message(turns, number);
+    message += turn_message(turns[i]);
     messages.push_back({"user", without_special_tokens(message, tokenizer)});
     if (i + 1 < turns.size())
       messages.push_back({"assistant", without_special_tokens(turns[i].choice, tokenizer)});
