@@ -88,6 +88,91 @@ TEST_F(AgentProgram, AWindowThatIsFullIsSaid) {
   expect_says(lines_of(tokens.out).back()["sentence"], "the budget of 100 tokens is spent");
 }
 
+class AgentMemory : public AgentProgram {
+ protected:
+  static std::string embedder() { return (fs::path(LONGSPAN_GOLDEN) / "embed" / "mean").string(); }
+  /// Arguments for a run with a memory in the folder `name`.
+  std::vector<std::string> with_memory(std::vector<std::string> arguments, const char* name = "memory") {
+    for (const std::string& more : {std::string("--world"), std::string("crafting"), std::string("--memory"),
+                                    path(name), std::string("--embedder"), embedder(), std::string("--json")})
+      arguments.push_back(more);
+    return arguments;
+  }
+};
+
+TEST_F(AgentMemory, WhatIsForgottenComesBack) {
+  std::vector<std::string> plan = {"crown", "--seed", "1", "--policy", "plan", "--history-tokens", "4096"};
+  Outcome made = act(with_memory(plan));
+  EXPECT_EQ(made.status, 0) << made.err;
+  std::vector<Json> steps = lines_of(made.out);
+  Json end = steps.back();
+  steps.pop_back();
+  Outcome whole = act({"crown", "--seed", "1", "--policy", "plan", "--world", "crafting", "--json"});
+  EXPECT_LE(end["history"], 4096);
+  EXPECT_GT(lines_of(whole.out).back()["history"], 8000);
+  bool came_back = false;
+  for (const Json& step : steps) {
+    std::vector<int64_t> recalled = step["recalled"];
+    EXPECT_TRUE(std::is_sorted(recalled.begin(), recalled.end()));
+    for (int64_t number : recalled) EXPECT_LT(number, step["forgotten"]);
+    came_back |= !recalled.empty();
+  }
+  EXPECT_TRUE(came_back);
+  // Each forgotten turn is there whole.
+  Json listed = run({"index", path("memory"), "--list", "--json"}).json();
+  EXPECT_EQ(listed["kind"], "steps of an agent");
+  EXPECT_EQ(listed["documents"].size(), end["forgotten"]);
+  Json hits = run({"index", path("memory"), "--search", "The inscription says", "--json"}).json()["hits"];
+  ASSERT_FALSE(hits.empty());
+  for (const Json& hit : hits) {
+    const Json& step = steps[std::stoul(hit["file"].get<std::string>()) - 1];
+    expect_says(step["observation"].get<std::string>() + "\n\n" + step["choice"].get<std::string>(),
+                hit["text"]);
+  }
+
+  Outcome again = act(with_memory(plan));
+  EXPECT_EQ(again.status, 1);
+  EXPECT_TRUE(again.one_sentence()) << again.err;
+  expect_says(again.err, "of an earlier run; give --memory a new folder");
+}
+
+TEST_F(AgentMemory, AModelGoesOnBeyondItsWindow) {
+  std::string model = tiny_model(4096);
+  Outcome made = act(with_memory({model, "crown", "--seed", "1", "--steps", "25"}));
+  EXPECT_EQ(made.status, 1) << made.err;
+  std::vector<Json> lines = lines_of(made.out);
+  EXPECT_EQ(lines.back()["sentence"], "the budget of 25 steps is spent (--steps)") << made.err;
+  EXPECT_GT(lines.back()["forgotten"], 0);
+  EXPECT_LE(lines.back()["history"], 4096);
+  EXPECT_FALSE(lines[24]["recalled"].empty());
+}
+
+TEST_F(AgentMemory, FaultsAreOneSentence) {
+  auto fails = [&](const std::vector<std::string>& arguments, const std::string& sentence) {
+    Outcome made = act(arguments);
+    EXPECT_EQ(made.status, 1) << made.err;
+    EXPECT_TRUE(made.one_sentence()) << made.err;
+    expect_says(made.err, sentence);
+  };
+  std::vector<std::string> plan = {"sticks",   "--policy", "plan",   "--world",
+                                   "crafting", "--memory", path("m")},
+                           cut = plan, lost = plan;
+  fails(plan, "how many tokens it has, with --history-tokens");
+  cut.insert(cut.end(), {"--history-tokens", "4096", "--embedder", embedder()});
+  lost.insert(lost.end(), {"--history-tokens", "4096", "--embedder", "/nowhere/embedder"});
+  fails(lost, "/nowhere/embedder");
+  write("text", "some text");
+  ASSERT_EQ(run({"index", path("m"), path("text"), "--embedder", embedder(), "-q"}).status, 0);
+  fails(cut, "is an index of documents, not of steps of an agent");
+  fs::remove_all(path("m"));
+  ASSERT_EQ(run({"chat", tiny_model(1024), "--memory", path("m"), "--embedder", embedder(), "-q"}).status, 0);
+  fails(cut, "is an index of conversation, not of steps of an agent");
+  fs::remove_all(path("m"));
+  fs::create_directory(path("m"));
+  write("m/other", "a file");
+  fails(cut, "is a folder of other files");
+}
+
 TEST_F(AgentProgram, SkillsOverAnMcpServer) {
   Outcome made = act({"wood", "--mcp", mcp_server(), "--skills", wood_skills(), "--policy", "plan", "--yes"});
   EXPECT_EQ(made.status, 0) << made.err;
