@@ -66,6 +66,16 @@ std::vector<std::string> names_of(const std::vector<Choice>& choices) {
   return names;
 }
 
+void offer_nearest(const Agent& agent, History& history) {
+  std::vector<std::string> names;
+  std::vector<Tool> tools;
+  for (size_t i : agent.nearest_tools(state_of(agent.goal, history.turns().back()))) {
+    names.push_back(agent.tools.tools[i].name);
+    tools.push_back(agent.tools.tools[i]);
+  }
+  history.offer_tools(names, tools_text(tools));
+}
+
 }  // namespace
 
 const char* name(End end) {
@@ -76,6 +86,8 @@ const char* name(End end) {
 std::vector<Choice> choices_of(const SkillSet& skills, const Facts& known) {
   return choices_of(grounded(skills, known), known);
 }
+
+std::string state_of(const Goal& goal, const Turn& newest) { return goal.text + "\n" + newest.observation; }
 
 Outcome run_agent(const Agent& agent, History& history) {
   Outcome out;
@@ -91,6 +103,7 @@ Outcome run_agent(const Agent& agent, History& history) {
     std::vector<Choice> allowed = choices_of(skills, known);
     history.offer(names_of(allowed),
                   agent.advice ? agent.advice({agent.goal, history, known, allowed}).text : "");
+    if (agent.nearest_tools && agent.skills.rows.empty()) offer_nearest(agent, history);
     known = history.known(agent.skills.exclusive);
     out.forgotten = history.first();
     out.seconds = seconds_since(start);

@@ -7,7 +7,7 @@
 namespace longspan::agent {
 
 void History::add(Turn turn) {
-  recalled_tokens_ = 0;
+  recalled_tokens_ = tools_tokens_ = 0;
   turns_.push_back(std::move(turn));
   sizes_.push_back(0);
   measure_newest();
@@ -19,6 +19,13 @@ void History::offer(std::vector<std::string> choices, const std::string& advice)
   turns_.back().choices = std::move(choices);
   turns_.back().advice = advice;
   measure_newest();
+  if (make_room()) bring_back();
+}
+
+void History::offer_tools(std::vector<std::string> names, const std::string& text) {
+  turns_.back().tools = std::move(names);
+  turns_.back().tools_text = text;
+  tools_tokens_ = measure_(text, "") - measure_("", "");
   if (make_room()) bring_back();
 }
 
@@ -36,9 +43,9 @@ void History::measure_newest() {
 bool History::make_room() {
   if (limit_ <= 0) return false;
   const size_t before = first_;
-  int64_t most = limit_ - recalled_part(), kept = task_tokens_ + kept_tokens_;
-  if (kept > (first_ > 0 ? most : limit_))
-    while (task_tokens_ + kept_tokens_ > most / 4 * 3 && first_ + 1 < turns_.size())
+  int64_t most = limit_ - recalled_part(), around = task_tokens_ + tools_tokens_;
+  if (around + kept_tokens_ > (first_ > 0 ? most : limit_))
+    while (around + kept_tokens_ > most / 4 * 3 && first_ + 1 < turns_.size())
       kept_tokens_ -= sizes_[first_++];
   while (tokens() > limit_ && forget_one()) {
   }

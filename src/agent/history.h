@@ -19,6 +19,8 @@ struct Turn {
   std::string observation;  // as the tool gave it
   Facts facts = {};
   std::vector<std::string> choices = {};  // what could be done; empty: any call of a tool
+  std::vector<std::string> tools = {};    // names of those that could be called; empty: all of them
+  std::string tools_text = {};            // what was said of them, while the turn was the newest
   std::string advice = {};                // what a planner would do; may be empty
   std::vector<size_t> recalled = {};      // older turns that came back for it, in their order
   std::string choice = {};                // what was done; empty while it is being chosen
@@ -44,6 +46,8 @@ class History {
   void add(Turn turn);
   /// What can be done in the newest turn; older ones may go as in add.
   void offer(std::vector<std::string> choices, const std::string& advice);
+  /// Tools that may be called in the newest turn, and what is said of them there.
+  void offer_tools(std::vector<std::string> names, const std::string& text);
   /// What was done in the newest turn.
   void choose(const std::string& choice);
   /// One that came back goes, else the oldest turn; false when the newest is all that is left.
@@ -51,7 +55,7 @@ class History {
 
   const std::vector<Turn>& turns() const { return turns_; }
   size_t first() const { return first_; }  // of the turns that are still there
-  int64_t tokens() const { return task_tokens_ + kept_tokens_ + recalled_tokens_; }
+  int64_t tokens() const { return task_tokens_ + kept_tokens_ + recalled_tokens_ + tools_tokens_; }
   int64_t recalled_part() const { return recall_ ? std::max<int64_t>(limit_ - task_tokens_, 0) / 2 : 0; }
   /// Of the turns that are there and of those that came back for the newest; what came later counts. Of facts
   /// whose names begin with `exclusive` (see SkillSet) only the last one counts.
@@ -64,7 +68,7 @@ class History {
   /// Of these turns, those all of whose facts newer ones tell, which are there or among them.
   std::set<size_t> superseded(std::span<const size_t> numbers) const;
 
-  int64_t limit_, task_tokens_, kept_tokens_ = 0, recalled_tokens_ = 0;
+  int64_t limit_, task_tokens_, kept_tokens_ = 0, recalled_tokens_ = 0, tools_tokens_ = 0;
   Measure measure_;
   Recall recall_;
   std::vector<Turn> turns_;

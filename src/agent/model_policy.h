@@ -21,7 +21,7 @@ struct ModelOptions {
 };
 
 /// The first message, up to the first observation: the goal, how it is played, and what the skills do or
-/// which tools there are.
+/// which tools there are; none where the turns say it.
 std::string task_message(const Goal& goal, const SkillSet& skills, const std::vector<Tool>& tools);
 
 /// Tokens that a turn and the task take in a prompt of this model, which outlives the measure.

@@ -32,6 +32,7 @@ Json to_json(const Step& step) {
   return {{"step", step.number},
           {"observation", step.turn.observation},
           {"choices", step.turn.choices},
+          {"tools", step.turn.tools},
           {"advice", step.turn.advice},
           {"recalled", step.turn.recalled},
           {"choice", step.turn.choice},

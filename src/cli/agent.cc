@@ -24,6 +24,7 @@
 #include "cli/retrieving.h"
 #include "cli/usage.h"
 #include "cli/window.h"
+#include "retrieval/nearest.h"
 
 namespace longspan::cli {
 
@@ -35,7 +36,7 @@ struct AgentOptions : Options {
   std::vector<std::string> mcp;
   agent::Budget budget;
   double tool_seconds = 30;
-  int64_t history_tokens = 0, n = 256;
+  int64_t history_tokens = 0, tools_nearest = 0, n = 256;
   bool advise = false, yes = false;
   SamplingOptions sampling;
 };
@@ -129,6 +130,19 @@ void show_step(const AgentOptions& o, const agent::Step& step) {
                         agent::quoted(step.result.text)));
 }
 
+/// With --tools-nearest: finds the tools that are nearest to a state; empty where all of them are offered.
+std::function<std::vector<size_t>(const std::string&)> tool_search(const AgentOptions& o,
+                                                                   const std::vector<agent::Tool>& tools) {
+  if (o.tools_nearest == 0 || std::ssize(tools) <= o.tools_nearest) return {};
+  std::vector<std::string> texts;
+  for (const agent::Tool& tool : tools) texts.push_back(tool.name + ": " + tool.description);
+  auto nearest =
+      std::make_shared<retrieval::NearestTexts>(open_embedder(o, settled(o.embedder, {}, kToolTask)), texts);
+  return [nearest, most = static_cast<size_t>(o.tools_nearest)](const std::string& state) {
+    return nearest->find(state, most);
+  };
+}
+
 /// Turns that were forgotten are put into the memory; for a new turn come back those that are near to the
 /// goal and what is observed now.
 agent::Recall recall_from(const AgentOptions& o, const agent::Goal& goal) {
@@ -138,12 +152,12 @@ agent::Recall recall_from(const AgentOptions& o, const agent::Goal& goal) {
   if (memory->turns() > 0)
     fail("{}: holds {} of an earlier run; give --memory a new folder", o.memory,
          counted(memory->turns(), "step"));
-  return [memory, goal = goal.text](const std::vector<agent::Turn>& turns, size_t first) {
+  return [memory, goal](const std::vector<agent::Turn>& turns, size_t first) {
     for (auto i = static_cast<size_t>(memory->turns()); i < first; ++i)
       memory->add(turns[i].observation, turns[i].choice);
     std::vector<size_t> numbers;
-    for (const retrieval::Turn& turn : memory->recall(goal + "\n" + turns.back().observation,
-                                                      static_cast<int64_t>(first) + 1, kMostRecalled))
+    for (const retrieval::Turn& turn :
+         memory->recall(agent::state_of(goal, turns.back()), static_cast<int64_t>(first) + 1, kMostRecalled))
       numbers.push_back(static_cast<size_t>(turn.number) - 1);
     return numbers;
   };
@@ -230,6 +244,7 @@ int work_with_model(AgentOptions& o, agent::Agent agent) {
   check_sampling(o.sampling);
   o.sampling.seed = o.seed;
   agent::Recall recall = recall_from(o, agent.goal);
+  agent.nearest_tools = tool_search(o, agent.tools.tools);
   Engine engine = open_engine(o, o.history_tokens > 0 || o.context > 0 ? Lengths::Known : Lengths::Unknown);
   agent::ModelOptions options{.window = history_window(engine, o),
                               .may_forget = o.history_tokens > 0 || recall,
@@ -237,7 +252,8 @@ int work_with_model(AgentOptions& o, agent::Agent agent) {
                               .system = o.system,
                               .sampling = chat_sampling(engine.chat(), o.sampling),
                               .go_on = [] { return !interrupted(); }};
-  std::string task = agent::task_message(agent.goal, agent.skills, agent.tools.tools);
+  std::string task = agent::task_message(
+      agent.goal, agent.skills, agent.nearest_tools ? std::vector<agent::Tool>{} : agent.tools.tools);
   std::vector<std::string> remarks;
   agent.policy = agent::model_policy(engine, task, agent.tools.tools, options, remarks);
   for (const std::string& sentence : remarks) remark(o, "{}", sentence);
@@ -288,6 +304,8 @@ int act(AgentOptions& o) {
   if (plans && all.skills.rows.empty())
     fail("{} needs to know what tools do; give their skills with --skills FILE",
          o.advise ? "--advise" : "--policy " + o.policy);
+  if (o.tools_nearest > 0 && (o.policy != "model" || !all.skills.rows.empty()))
+    fail("--tools-nearest is for a model that may call any tool, without skills and other policies");
   agent::Goal goal =
       all.skills.rows.empty() ? agent::Goal{o.goal, o.goal, {}} : agent::read_goal(o.goal, all.skills);
   agent::Agent agent{
@@ -330,7 +348,11 @@ Run define_agent(CLI::App& app) {
       ->transform(whole_number(256, int64_t{1} << 40));
   app.add_option("--memory", o->memory,
                  "new folder that keeps what is forgotten; what matters for a step comes back");
-  app.add_option("--embedder", o->embedder.name, "of the memory: file, directory, or name; default minilm");
+  app.add_option("--tools-nearest", o->tools_nearest,
+                 "offer a model only the N tools nearest to goal and observation")
+      ->transform(whole_number(1, int64_t{1} << 20));
+  app.add_option("--embedder", o->embedder.name,
+                 "for memory and tools: file, directory, or name; default minilm");
   app.add_option("--transcript", o->transcript, "write every step to this new file, as JSON lines");
   app.add_option("--replay", o->replay, "run the calls of a transcript again and compare their results");
   app.add_flag("--yes", o->yes, "run tools without asking before each call");

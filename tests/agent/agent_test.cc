@@ -248,6 +248,39 @@ TEST(Agent, WhatComesBackDecidesWhatIsPossible) {
   EXPECT_EQ(recalled, "6 7 8 9 10 ");
 }
 
+TEST(History, OfferedToolsTakeRoomOnlyInTheNewestTurn) {
+  History history(100, 20, bytes);
+  history.add({.observation = "o1"});
+  history.offer_tools({"a", "b"}, std::string(40, 'x'));
+  EXPECT_EQ(history.tokens(), 20 + 5 + 40);
+  history.choose("c");
+  history.add({.observation = "o2"});
+  EXPECT_EQ(history.tokens(), 20 + 6 + 5);
+  history.offer_tools({"b"}, std::string(70, 'x'));
+  EXPECT_EQ(history.first(), 1u) << "the older turn has no room beside them";
+  EXPECT_EQ(history.tokens(), 20 + 5 + 70);
+}
+
+TEST(Agent, OnlyTheNearestToolsAreOffered) {
+  Agent agent{.goal = {"", "count the words", {}}, .tools = workshop().tools, .skills = {}, .policy = {}};
+  std::string states;
+  agent.nearest_tools = [&](const std::string& state) {
+    states += state + "; ";
+    return std::vector<size_t>{1, 3};
+  };
+  agent.policy = [](const Situation& now) {
+    const Turn& turn = now.history.turns().back();
+    EXPECT_EQ(turn.tools, (std::vector<std::string>{"chop", "build"}));
+    EXPECT_EQ(turn.tools_text, tools_text({{"chop", ""}, {"build", ""}}));
+    return Decision{.text = "chop", .call = {"chop"}};
+  };
+  agent.budget.steps = 2;
+  History history(0, 0, ten_tokens);
+  run_agent(agent, history);
+  EXPECT_EQ(states,
+            "count the words\na workshop; count the words\ndone: chop; count the words\ndone: chop; ");
+}
+
 class Transcripts : public FolderTest {
  protected:
   std::string record(Agent agent, const std::string& name = "run.jsonl") {

@@ -90,7 +90,20 @@ TEST(Prompts, TheTaskNamesSkillsOrTools) {
   expect_says(task, "\nsaw: takes 1 wood; gives 2 planks\n");
   expect_says(task, "\nbuild chair: needs 1 hammer; near table; takes 3 planks; gives 1 chair\n");
   std::string free = task_message({"g", "count", {}}, {}, {{"add", "adds\nup"}});
-  expect_says(free, "{\"tool\":\"add\",\"parameters\":{\"type\":\"object\"}}: adds\\nup\n");
+  std::string add = "{\"tool\":\"add\",\"parameters\":{\"type\":\"object\"}}: adds\\nup\n";
+  expect_says(free, "Tools:\n" + add);
+  // Where each turn offers some, they stand in the newest one.
+  History history(0, 0, [](const std::string&, const std::string&) { return 1; });
+  for (const char* seen : {"one", "two"}) {
+    history.add({.observation = seen});
+    history.offer_tools({"add"}, tools_text({{"add", "adds\nup"}}));
+    history.choose("go");
+  }
+  std::vector<ChatMessage> messages =
+      messages_of("", task_message({"g", "count", {}}, {}, {}), history, letters());
+  EXPECT_EQ(messages[0].content.find("Tools:"), std::string::npos);
+  EXPECT_TRUE(messages[0].content.ends_with("> one\n"));
+  EXPECT_EQ(messages[2].content, "> two\n" + add);
 }
 
 }  // namespace

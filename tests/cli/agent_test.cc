@@ -1,6 +1,9 @@
 // agent: what a run prints, records and replays, and what it refuses.
+#include <set>
+
 #include "base/error_text.h"
 #include "cli/program.h"
+#include "embed/embedder.h"
 
 namespace longspan {
 namespace {
@@ -217,6 +220,12 @@ TEST_F(AgentProgram, FaultsAreOneSentence) {
   fails({"--replay", write("t.jsonl", "{}\n")}, "expected the transcript of an agent");
   fails({"--replay", write("u.jsonl", "{\"transcript\": \"longspan agent 1\"}\n")}, "say where they are");
   fails({"/nowhere", "sticks", "--world", "crafting"}, "/nowhere");
+  fails({"sticks", "--policy", "plan", "--world", "crafting", "--tools-nearest", "2"},
+        "for a model that may call any tool");
+  fails({"/nowhere", "sticks", "--world", "crafting", "--tools-nearest", "2"},
+        "for a model that may call any tool");
+  fails({"/nowhere", "sticks", "--mcp", mcp_server(), "--yes", "--tools-nearest", "2", "--embedder", "/none"},
+        "/none");
 }
 
 /// A model that has the letters of JSON calls tools by their schemas.
@@ -233,6 +242,53 @@ TEST_F(AgentSlow, AModelCallsToolsByTheirSchemas) {
     if (line.contains("end")) continue;
     EXPECT_EQ(parse_json(line["choice"].get<std::string>(), "choice"), line["call"]);
     EXPECT_TRUE(line["call"]["arguments"].is_object());
+    EXPECT_TRUE(line["tools"].empty());
+  }
+}
+
+/// The tools offered are those whose descriptions are nearest to the goal and the observation, behind
+/// LLM-Embedder's pair of instructions for tools; what is not offered is not called.
+TEST_F(AgentSlow, TheNearestToolsAreOffered) {
+  fs::path model = cache_dir() / "smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf";
+  if (!fs::exists(model)) GTEST_SKIP() << model << " is absent: run longspan fetch smollm2";
+  fs::path bge = fs::path(LONGSPAN_GOLDEN) / "embed" / "bge";
+  fs::copy(bge, dir_ / "llm-embedder", fs::copy_options::recursive);
+  Json tools = Json::array();
+  std::vector<std::string> names = {"king", "dog", "window", "capital", "search", "document"}, texts;
+  for (const std::string& name : names) {
+    tools.push_back(
+        {{"name", name}, {"description", "what the " + name + " is"}, {"command", {"echo", name}}});
+    texts.push_back(name + ": what the " + name + " is");
+  }
+  Outcome made =
+      act({model.string(), "find the capital", "--tools", write("tools.json", dump_json(tools)), "--yes",
+           "--steps", "3", "--tools-nearest", "2", "--embedder", path("llm-embedder"), "--json"});
+  std::vector<Json> lines = lines_of(made.out);
+  ASSERT_GE(lines.size(), 2u) << made.err;
+  Embedder plain(bge, {.task = "none", .pooling = "cls"});
+  auto nearest = [&](const std::string& before_query, const std::string& before_key,
+                     const std::string& state) {
+    std::vector<std::string> all = {before_query + state};
+    for (const std::string& text : texts) all.push_back(before_key + text);
+    std::vector<float> v = plain.embed(all, EmbedSide::Key);
+    size_t width = v.size() / all.size();
+    std::vector<std::pair<double, std::string>> found;
+    for (size_t i = 0; i < names.size(); ++i) {
+      double product = 0;
+      for (size_t j = 0; j < width; ++j) product += static_cast<double>(v[j]) * v[(i + 1) * width + j];
+      found.emplace_back(-product, names[i]);
+    }
+    std::sort(found.begin(), found.end());
+    return std::set<std::string>{found[0].second, found[1].second};
+  };
+  for (const Json& line : lines) {
+    if (line.contains("end")) continue;
+    std::set<std::string> offered = line["tools"];
+    std::string state = "find the capital\n" + line["observation"].get<std::string>();
+    EXPECT_EQ(offered, nearest("Transform this user request for fetching helpful tool descriptions: ",
+                               "Transform this tool description for retrieval: ", state));
+    EXPECT_NE(offered, nearest("", "", state)) << "the instructions do not matter here";
+    EXPECT_TRUE(offered.contains(line["call"]["tool"]));
   }
 }
 
