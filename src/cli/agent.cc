@@ -365,9 +365,8 @@ Run define_agent(CLI::App& app) {
       ->transform(whole_number(1, int64_t{1} << 40));
   add_engine_options(app, *o);
   add_output_options(app, *o);
-  for (const char* rare :
-       {"--chunk", "--compute", "--kernels", "--weights", "--cache-type", "--chat-template", "--device",
-        "--system", "--tool-seconds", "--embedder", "--temperature", "--adapter", "--attention", "-n"})
+  for (const char* rare : {"--chunk", "--compute", "--kernels", "--weights", "--cache-type",
+                           "--chat-template", "--device", "--system", "--tool-seconds"})
     app.get_option(rare)->group("");
   return [o] { return act(*o); };
 }

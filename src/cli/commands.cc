@@ -52,10 +52,9 @@ std::span<const Command> commands() {
        "longspan chat smollm2 --file notes.txt", define_chat},
       {"agent", "a task step by step with tools: by a model, a planner, or chance",
        "Skills say what calls need and change; then the model chooses among those that are possible.\n"
-       "Also: -n --embedder --temperature --adapter --attention --tool-seconds --system --chat-template\n"
-       "--device --chunk --compute --kernels --weights --cache-type. JSON: a line a step (choice call "
-       "result\n"
-       "read written history), and its end. docs/agent.md.",
+       "Also: --tool-seconds --system --chat-template --device --chunk --compute --kernels --weights\n"
+       "--cache-type. JSON: a line a step (choice call result read written history), and its end. "
+       "docs/agent.md.",
        "longspan agent iron_pickaxe --world crafting --seed 3 --policy plan\n"
        "  longspan agent smollm2 sticks --world crafting --memory steps --transcript run.jsonl\n"
        "  longspan agent smollm2 \"what is in notes.txt?\" --mcp \"python3 server.py\" --yes",
