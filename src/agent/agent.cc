@@ -98,13 +98,13 @@ Outcome run_agent(const Agent& agent, History& history) {
     auto step_start = Clock::now();
     // The choices of a turn depend on what is known with it: on what was forgotten and came back.
     history.add(std::move(turn));
-    Facts known = history.known(agent.skills.exclusive);
+    Facts known = history.known();
     std::vector<Skill> skills = grounded(agent.skills, known);
     std::vector<Choice> allowed = choices_of(skills, known);
     history.offer(names_of(allowed),
                   agent.advice ? agent.advice({agent.goal, history, known, allowed}).text : "");
     if (agent.nearest_tools && agent.skills.rows.empty()) offer_nearest(agent, history);
-    known = history.known(agent.skills.exclusive);
+    known = history.known();
     out.forgotten = history.first();
     out.seconds = seconds_since(start);
     if (ended(agent, known, out)) break;

@@ -10,6 +10,7 @@ void History::add(Turn turn) {
   recalled_tokens_ = tools_tokens_ = 0;
   turns_.push_back(std::move(turn));
   sizes_.push_back(0);
+  for (const auto& [name, n] : turns_.back().facts) told_[name] = turns_.size() - 1;
   measure_newest();
   make_room();
   bring_back();
@@ -52,21 +53,10 @@ bool History::make_room() {
   return first_ > before;
 }
 
-std::set<size_t> History::superseded(std::span<const size_t> numbers) const {
-  std::set<std::string> told;
-  auto tell = [&](size_t number) {
-    bool news = turns_[number].facts.empty();
-    for (const auto& [name, n] : turns_[number].facts) news |= told.insert(name).second;
-    return news;
-  };
-  for (size_t i = turns_.size(); i > first_; --i) tell(i - 1);
-  std::set<size_t, std::greater<>> newest_first;
-  for (size_t number : numbers)
-    if (number < first_) newest_first.insert(number);
-  std::set<size_t> out;
-  for (size_t number : newest_first)
-    if (!tell(number)) out.insert(number);
-  return out;
+bool History::is_news(size_t number) const {
+  const Facts& facts = turns_[number].facts;
+  auto newest = [&](const auto& fact) { return told_.at(fact.first) == number; };
+  return facts.empty() || std::any_of(facts.begin(), facts.end(), newest);
 }
 
 void History::bring_back() {
@@ -75,10 +65,8 @@ void History::bring_back() {
   taken.clear();
   recalled_tokens_ = 0;
   const int64_t around = measure_("", ""), room = std::min(recalled_part(), limit_ - tokens());
-  std::vector<size_t> numbers = recall_(turns_, first_);
-  std::set<size_t> older = superseded(numbers);
-  for (size_t number : numbers) {
-    if (number >= first_ || older.contains(number)) continue;
+  for (size_t number : recall_(turns_, first_)) {
+    if (number >= first_ || !is_news(number)) continue;
     if (std::find(taken.begin(), taken.end(), number) != taken.end()) continue;
     int64_t cost = measure_(recalled_message(turns_, number), "") - around;
     if (cost > room - recalled_tokens_) continue;
@@ -100,19 +88,13 @@ bool History::forget_one() {
   return true;
 }
 
-Facts History::known(const std::string& exclusive) const {
-  if (turns_.empty()) return {};
-  std::vector<size_t> there = turns_.back().recalled;
-  for (size_t i = first_; i < turns_.size(); ++i) there.push_back(i);
+Facts History::known() const {
   Facts known;
-  for (size_t i : there) {
-    const Facts& facts = turns_[i].facts;
-    auto excludes = [&](const auto& fact) { return fact.second > 0 && fact.first.starts_with(exclusive); };
-    if (!exclusive.empty() && std::any_of(facts.begin(), facts.end(), excludes))
-      for (auto& [name, n] : known)
-        if (name.starts_with(exclusive)) n = 0;
-    merge(known, facts);
-  }
+  if (turns_.empty()) return known;
+  for (size_t number : turns_.back().recalled)
+    for (const auto& [name, n] : turns_[number].facts)
+      if (told_.at(name) == number) known[name] = n;
+  for (size_t i = first_; i < turns_.size(); ++i) merge(known, turns_[i].facts);
   return known;
 }
 

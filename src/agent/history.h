@@ -6,8 +6,7 @@
 
 #include <algorithm>
 #include <functional>
-#include <set>
-#include <span>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -41,8 +40,7 @@ class History {
 
   /// A new turn; where the limit is passed, the oldest ones go until three quarters of it are taken, so that
   /// this is rare and what stays is read again only then. The newest turn always stays. Then those that
-  /// matter for it come back, as many as fit, without those whose facts are all told by newer ones that are
-  /// there or come back.
+  /// matter for it come back, as many as fit, without those whose facts newer ones all told anew.
   void add(Turn turn);
   /// What can be done in the newest turn; older ones may go as in add.
   void offer(std::vector<std::string> choices, const std::string& advice);
@@ -57,22 +55,23 @@ class History {
   size_t first() const { return first_; }  // of the turns that are still there
   int64_t tokens() const { return task_tokens_ + kept_tokens_ + recalled_tokens_ + tools_tokens_; }
   int64_t recalled_part() const { return recall_ ? std::max<int64_t>(limit_ - task_tokens_, 0) / 2 : 0; }
-  /// Of the turns that are there and of those that came back for the newest; what came later counts. Of facts
-  /// whose names begin with `exclusive` (see SkillSet) only the last one counts.
-  Facts known(const std::string& exclusive = {}) const;
+  /// Of the turns that are there and of those that came back for the newest; what came later counts. A fact
+  /// of one that came back, which a newer turn told anew, is not known, though that turn is forgotten: it is
+  /// out of date.
+  Facts known() const;
 
  private:
   void measure_newest();
   bool make_room();  // whether turns went
   void bring_back();
-  /// Of these turns, those all of whose facts newer ones tell, which are there or among them.
-  std::set<size_t> superseded(std::span<const size_t> numbers) const;
+  bool is_news(size_t number) const;  // whether no newer turn told one of its facts, or it tells none
 
   int64_t limit_, task_tokens_, kept_tokens_ = 0, recalled_tokens_ = 0, tools_tokens_ = 0;
   Measure measure_;
   Recall recall_;
   std::vector<Turn> turns_;
-  std::vector<int64_t> sizes_;  // tokens of each turn
+  std::vector<int64_t> sizes_;          // tokens of each turn
+  std::map<std::string, size_t> told_;  // the last turn that told a fact
   size_t first_ = 0;
 };
 
