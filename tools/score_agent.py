@@ -4,7 +4,7 @@
     tools/score_agent.py --program build/longspan --goals sticks,crown --seeds 1-20 --steps 150 \\
       --arm "plan, whole history = --policy plan" --arm "plan, 4K = --policy plan --history-tokens 4096"
 
-An arm is NAME = OPTIONS; --model MODEL gives it one. Steps are the median of those that reached the goal; history is the
+An arm is NAME = OPTIONS; --model MODEL gives it one; {folder} in OPTIONS is a new folder for each run. Steps are the median of those that reached the goal; history is the
 median of the most tokens that a run had in its prompt. Intervals are Wilson's, 95 %."""
 import argparse
 import json
@@ -12,6 +12,7 @@ import math
 import shlex
 import statistics
 import subprocess
+import tempfile
 
 
 def wilson(hits, n, z=1.959964):
@@ -26,9 +27,10 @@ def seeds_of(text):
 
 
 def run(o, goal, seed, options):
-    words = [o.program, "agent", *([o.model] if o.model else []), goal, "--world", o.world, "--seed", str(seed),
-             "--steps", str(o.steps), "--json", "--quiet", *shlex.split(options)]
-    done = subprocess.run(words, capture_output=True, text=True)
+    with tempfile.TemporaryDirectory() as folder:
+        words = [o.program, "agent", *([o.model] if o.model else []), goal, "--world", o.world, "--seed", str(seed),
+                 "--steps", str(o.steps), "--json", "--quiet", *shlex.split(options.replace("{folder}", folder))]
+        done = subprocess.run(words, capture_output=True, text=True)
     lines = done.stdout.splitlines()
     end = json.loads(lines[-1]) if lines else {}
     if "end" not in end:

@@ -66,6 +66,16 @@ std::vector<std::string> names_of(const std::vector<Choice>& choices) {
   return names;
 }
 
+void offer_nearest(const Agent& agent, History& history) {
+  std::vector<std::string> names;
+  std::vector<Tool> tools;
+  for (size_t i : agent.nearest_tools(state_of(agent.goal, history.turns().back()))) {
+    names.push_back(agent.tools.tools[i].name);
+    tools.push_back(agent.tools.tools[i]);
+  }
+  history.offer_tools(names, tools_text(tools));
+}
+
 }  // namespace
 
 const char* name(End end) {
@@ -77,6 +87,8 @@ std::vector<Choice> choices_of(const SkillSet& skills, const Facts& known) {
   return choices_of(grounded(skills, known), known);
 }
 
+std::string state_of(const Goal& goal, const Turn& newest) { return goal.text + "\n" + newest.observation; }
+
 Outcome run_agent(const Agent& agent, History& history) {
   Outcome out;
   auto start = Clock::now();
@@ -84,14 +96,14 @@ Outcome run_agent(const Agent& agent, History& history) {
   Turn turn{.observation = seen.text, .facts = seen.facts};
   for (;;) {
     auto step_start = Clock::now();
-    // The choices of a turn depend on what is known with it.
+    // The choices of a turn depend on what is known with it: on what was forgotten and came back.
+    history.add(std::move(turn));
     Facts known = history.known();
-    merge(known, turn.facts);
     std::vector<Skill> skills = grounded(agent.skills, known);
     std::vector<Choice> allowed = choices_of(skills, known);
-    turn.choices = names_of(allowed);
-    if (agent.advice) turn.advice = agent.advice({agent.goal, history, known, allowed}).text;
-    history.add(std::move(turn), agent.recall);
+    history.offer(names_of(allowed),
+                  agent.advice ? agent.advice({agent.goal, history, known, allowed}).text : "");
+    if (agent.nearest_tools && agent.skills.rows.empty()) offer_nearest(agent, history);
     known = history.known();
     out.forgotten = history.first();
     out.seconds = seconds_since(start);

@@ -72,11 +72,16 @@ struct Agent {
   SkillSet skills = {};  // without rows: any call
   Policy policy;
   Policy advice = {};  // whose choice is shown as advice; may be empty
-  Recall recall = {};
+  // Numbers of the tools that are offered for a state (the goal, and what is observed), where any call may be
+  // made; empty: all of them.
+  std::function<std::vector<size_t>(const std::string& state)> nearest_tools = {};
   Budget budget = {};
   std::function<bool()> go_on = {};               // false: Ctrl-C
   std::function<void(const Step&)> on_step = {};  // as each ends
 };
+
+/// What is searched with for older turns and for tools.
+std::string state_of(const Goal& goal, const Turn& newest);
 
 /// Until the goal's facts hold (where it has any), the policy ends it, or a budget is spent. Facts that a
 /// tool reports count; where it reports none and did not fail, the effects of the skill are taken as facts.

@@ -66,7 +66,7 @@ class Chooser {
     std::optional<std::vector<int32_t>> prompt = fit(now.history, decision);
     if (!prompt) return decision;
     if (!feed(*prompt, decision)) return decision;
-    if (now.allowed.empty()) return any_call(*prompt, std::move(decision));
+    if (now.allowed.empty()) return any_call(*prompt, now.history.turns().back().tools, std::move(decision));
     std::vector<std::string> names;
     for (const Choice& choice : now.allowed) names.push_back(choice.name);
     std::optional<size_t> chosen = likeliest(names, decision);
@@ -185,10 +185,19 @@ class Chooser {
     }
   }
 
-  /// A tool, then arguments by its schema; or the answer.
-  Decision any_call(std::vector<int32_t> prompt, Decision decision) {
-    std::optional<size_t> chosen = pick(leads_, decision);
+  /// A tool, then arguments by its schema; or the answer. `offered`: names of tools; empty: any of them.
+  Decision any_call(std::vector<int32_t> prompt, const std::vector<std::string>& offered, Decision decision) {
+    std::vector<size_t> numbers;
+    std::vector<std::string> leads;
+    for (size_t i = 0; i < leads_.size(); ++i)
+      if (i == names_.size() || offered.empty() ||
+          std::find(offered.begin(), offered.end(), names_[i]) != offered.end()) {
+        numbers.push_back(i);
+        leads.push_back(leads_[i]);
+      }
+    std::optional<size_t> chosen = pick(leads, decision);
     if (!chosen) return decision;
+    chosen = numbers[*chosen];
     const std::string& lead = leads_[*chosen];
     std::vector<int32_t> ids =
         engine_.tokenizer().encode(lead, {.add_special = false, .parse_special = false});
@@ -247,23 +256,20 @@ std::string task_message(const Goal& goal, const SkillSet& skills, const std::ve
   out +=
       "\nAnswer with a call: {\"tool\": NAME, \"arguments\": {...}}, or with {\"answer\": TEXT} when the "
       "task is "
-      "done.\nTools:\n";
-  for (const Tool& tool : tools)
-    out += fmt::format("{}: {}\n", dump_json({{"tool", tool.name}, {"parameters", tool.parameters}}),
-                       excerpt(tool.description, 1000));
-  return out + "\n";
+      "done.\n";
+  return out + (tools.empty() ? "" : "Tools:\n" + tools_text(tools)) + "\n";
 }
 
 int64_t tokens_of(const PromptMaker& prompts, const std::string& message) {
   return std::ssize(prompts.tokenizer.encode(message, {.add_special = false, .parse_special = false}));
 }
 
-std::function<int64_t(const Turn&, const History&)> turn_measure(const PromptMaker& prompts) {
+Measure turn_measure(const PromptMaker& prompts) {
   // What the template puts around a turn's two messages.
   int64_t one = std::ssize(prompts.encode({{"user", "x"}})),
           two = std::ssize(prompts.encode({{"user", "x"}, {"assistant", "x"}, {"user", "x"}}));
-  return [&prompts, around = two - one](const Turn& turn, const History& history) {
-    return around + tokens_of(prompts, turn_message(turn, history.turns())) + tokens_of(prompts, turn.choice);
+  return [&prompts, around = two - one](const std::string& message, const std::string& choice) {
+    return around + tokens_of(prompts, message) + tokens_of(prompts, choice);
   };
 }
 
@@ -273,7 +279,11 @@ std::vector<ChatMessage> messages_of(const std::string& system, const std::strin
   if (!system.empty()) messages.push_back({"system", system});
   const std::vector<Turn>& turns = history.turns();
   for (size_t i = history.first(); i < turns.size(); ++i) {
-    std::string message = (i == history.first() ? task : "") + turn_message(turns[i], turns);
+    std::string message = i == history.first() ? task : "";
+    if (i + 1 == turns.size())
+      for (size_t number : turns[i].recalled) message += recalled_message(turns, number);
+    message += turn_message(turns[i]);
+    if (i + 1 == turns.size()) message += turns[i].tools_text;
     messages.push_back({"user", without_special_tokens(message, tokenizer)});
     if (i + 1 < turns.size())
       messages.push_back({"assistant", without_special_tokens(turns[i].choice, tokenizer)});

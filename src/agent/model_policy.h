@@ -21,15 +21,15 @@ struct ModelOptions {
 };
 
 /// The first message, up to the first observation: the goal, how it is played, and what the skills do or
-/// which tools there are.
+/// which tools there are; none where the turns say it.
 std::string task_message(const Goal& goal, const SkillSet& skills, const std::vector<Tool>& tools);
 
-/// Tokens that a turn and the task take in a prompt of this model.
-std::function<int64_t(const Turn&, const History&)> turn_measure(const PromptMaker& prompts);
+/// Tokens that a turn and the task take in a prompt of this model, which outlives the measure.
+Measure turn_measure(const PromptMaker& prompts);
 int64_t tokens_of(const PromptMaker& prompts, const std::string& message);
 
-/// What the model is given: the task, the turns that are still there, and the newest observation. Spellings
-/// of special tokens in any of it are broken.
+/// What the model is given: the task, the turns that are still there, those that came back, and the newest
+/// observation. Spellings of special tokens in any of it are broken.
 std::vector<ChatMessage> messages_of(const std::string& system, const std::string& task,
                                      const History& history, const Tokenizer& tokenizer);
 

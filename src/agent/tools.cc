@@ -112,6 +112,14 @@ std::vector<Tool> read_tools(const Json& list, const std::string& source) {
   return tools;
 }
 
+std::string tools_text(const std::vector<Tool>& tools) {
+  std::string out;
+  for (const Tool& tool : tools)
+    out += fmt::format("{}: {}\n", dump_json({{"tool", tool.name}, {"parameters", tool.parameters}}),
+                       excerpt(tool.description, 1000));
+  return out;
+}
+
 std::string quoted(const std::string& text, size_t most) {
   std::string shown = text.substr(0, most), out = "> ";
   if (text.size() > most) shown.resize(complete_utf8_prefix(shown));

@@ -61,6 +61,9 @@ ToolSet joined(std::vector<ToolSet> sets);
 /// the tool and what is wrong.
 std::vector<Tool> read_tools(const Json& list, const std::string& source);
 
+/// What a model is told of tools, a line each: the name and the schema as JSON, the description.
+std::string tools_text(const std::vector<Tool>& tools);
+
 /// A text from a tool as it is shown: UTF-8 without control characters other than line ends, its first
 /// `most` bytes, each line behind "> ", so that nothing inside can look like what stands around it.
 std::string quoted(const std::string& text, size_t most = 4000);

@@ -29,11 +29,14 @@ RecordedStep read_step(const Json& line, const std::string& where) {
 }  // namespace
 
 Json to_json(const Step& step) {
+  Json recalled = Json::array();
+  for (size_t number : step.turn.recalled) recalled.push_back(number + 1);
   return {{"step", step.number},
           {"observation", step.turn.observation},
           {"choices", step.turn.choices},
+          {"tools", step.turn.tools},
           {"advice", step.turn.advice},
-          {"recalled", step.turn.recalled},
+          {"recalled", std::move(recalled)},
           {"choice", step.turn.choice},
           {"call", {{"tool", step.call.tool}, {"arguments", step.call.arguments}}},
           {"result",

@@ -21,19 +21,22 @@
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/retrieving.h"
 #include "cli/usage.h"
 #include "cli/window.h"
+#include "retrieval/nearest.h"
 
 namespace longspan::cli {
 
 namespace {
 
 struct AgentOptions : Options {
-  std::string goal, world, tools, skills, policy = "model", transcript, replay;
+  std::string goal, world, tools, skills, policy = "model", transcript, replay, memory;
+  EmbedderChoice embedder;
   std::vector<std::string> mcp;
   agent::Budget budget;
   double tool_seconds = 30;
-  int64_t history_tokens = 0, n = 256;
+  int64_t history_tokens = 0, tools_nearest = 0, n = 256;
   bool advise = false, yes = false;
   SamplingOptions sampling;
 };
@@ -115,6 +118,7 @@ Json about(const AgentOptions& o, const agent::Goal& goal, const agent::ToolSet&
           {"model", o.model.empty() ? Json() : Json(o.model)},
           {"advise", o.advise},
           {"history_tokens", o.history_tokens},
+          {"memory", o.memory.empty() ? Json() : Json(o.memory)},
           {"world", o.world.empty() ? Json() : Json(o.world)},
           {"seed", o.seed},
           {"tools", std::move(names)}};
@@ -124,6 +128,39 @@ void show_step(const AgentOptions& o, const agent::Step& step) {
   if (o.json) return print_json(agent::to_json(step));
   print_now(fmt::format("{}. {}\n{}\n", step.number, excerpt(step.turn.choice, 1000),
                         agent::quoted(step.result.text)));
+}
+
+/// With --tools-nearest: finds the tools that are nearest to a state; empty where all of them are offered.
+std::function<std::vector<size_t>(const std::string&)> tool_search(const AgentOptions& o,
+                                                                   const std::vector<agent::Tool>& tools) {
+  if (o.tools_nearest == 0 || std::ssize(tools) <= o.tools_nearest) return {};
+  std::vector<std::string> texts;
+  for (const agent::Tool& tool : tools) texts.push_back(tool.name + ": " + tool.description);
+  auto nearest =
+      std::make_shared<retrieval::NearestTexts>(open_embedder(o, settled(o.embedder, {}, kToolTask)), texts);
+  return [nearest, most = static_cast<size_t>(o.tools_nearest)](const std::string& state) {
+    return nearest->find(state, most);
+  };
+}
+
+/// Turns that were forgotten are put into the memory; for a new turn come back those that are near to the
+/// goal and what is observed now.
+agent::Recall recall_from(const AgentOptions& o, const agent::Goal& goal) {
+  constexpr int64_t kMostRecalled = 256;
+  if (o.memory.empty()) return {};
+  std::shared_ptr<retrieval::Memory> memory = open_memory(o, o.memory, o.embedder, retrieval::kSteps);
+  if (memory->turns() > 0)
+    fail("{}: holds {} of an earlier run; give --memory a new folder", o.memory,
+         counted(memory->turns(), "step"));
+  return [memory, goal](const std::vector<agent::Turn>& turns, size_t first) {
+    for (auto i = static_cast<size_t>(memory->turns()); i < first; ++i)
+      memory->add(turns[i].observation, turns[i].choice);
+    std::vector<size_t> numbers;
+    for (const retrieval::Turn& turn :
+         memory->recall(agent::state_of(goal, turns.back()), static_cast<int64_t>(first) + 1, kMostRecalled))
+      numbers.push_back(static_cast<size_t>(turn.number) - 1);
+    return numbers;
+  };
 }
 
 /// Runs the agent with whatever chooses, and tells what came of it.
@@ -163,19 +200,25 @@ int work(const AgentOptions& o, agent::Agent agent, agent::History& history) {
 
 /// --policy plan and random: a model only counts tokens, when there is one.
 int work_without_model(const AgentOptions& o, agent::Agent agent) {
+  if (!o.memory.empty() && o.history_tokens == 0)
+    fail(
+        "--memory brings back what a short history forgets; say how many tokens it has, with "
+        "--history-tokens");
   std::string task = agent::task_message(agent.goal, agent.skills, agent.tools.tools);
+  agent::Recall recall = recall_from(o, agent.goal);
   agent.policy = o.policy == "plan" ? agent::plan_policy(agent.skills) : agent::random_policy(o.seed);
   if (o.model.empty()) {
     agent::History history(
         o.history_tokens, agent::guessed_tokens(task),
-        [](const agent::Turn& turn, const agent::History& all) {
-          return agent::guessed_tokens(agent::turn_message(turn, all.turns()) + turn.choice) + 8;
-        });
+        [](const std::string& message, const std::string& choice) {
+          return agent::guessed_tokens(message + choice) + 8;
+        },
+        recall);
     return work(o, agent, history);
   }
   OpenedModel opened = open_model(o, false);
   agent::History history(o.history_tokens, agent::tokens_of(opened.setup.prompts, task),
-                         agent::turn_measure(opened.setup.prompts));
+                         agent::turn_measure(opened.setup.prompts), recall);
   return work(o, agent, history);
 }
 
@@ -200,19 +243,23 @@ int64_t history_window(Engine& engine, const AgentOptions& o) {
 int work_with_model(AgentOptions& o, agent::Agent agent) {
   check_sampling(o.sampling);
   o.sampling.seed = o.seed;
+  agent::Recall recall = recall_from(o, agent.goal);
+  agent.nearest_tools = tool_search(o, agent.tools.tools);
   Engine engine = open_engine(o, o.history_tokens > 0 || o.context > 0 ? Lengths::Known : Lengths::Unknown);
   agent::ModelOptions options{.window = history_window(engine, o),
-                              .may_forget = o.history_tokens > 0,
+                              .may_forget = o.history_tokens > 0 || recall,
                               .most_tokens = agent.skills.rows.empty() ? o.n : std::min<int64_t>(o.n, 64),
                               .system = o.system,
                               .sampling = chat_sampling(engine.chat(), o.sampling),
                               .go_on = [] { return !interrupted(); }};
-  std::string task = agent::task_message(agent.goal, agent.skills, agent.tools.tools);
+  std::string task = agent::task_message(
+      agent.goal, agent.skills, agent.nearest_tools ? std::vector<agent::Tool>{} : agent.tools.tools);
   std::vector<std::string> remarks;
   agent.policy = agent::model_policy(engine, task, agent.tools.tools, options, remarks);
   for (const std::string& sentence : remarks) remark(o, "{}", sentence);
-  agent::History history(o.history_tokens > 0 ? o.history_tokens - options.most_tokens : 0,
-                         agent::tokens_of(engine.prompts(), task), agent::turn_measure(engine.prompts()));
+  agent::History history(options.may_forget ? options.window - options.most_tokens : 0,
+                         agent::tokens_of(engine.prompts(), task), agent::turn_measure(engine.prompts()),
+                         recall);
   return work(o, agent, history);
 }
 
@@ -257,6 +304,8 @@ int act(AgentOptions& o) {
   if (plans && all.skills.rows.empty())
     fail("{} needs to know what tools do; give their skills with --skills FILE",
          o.advise ? "--advise" : "--policy " + o.policy);
+  if (o.tools_nearest > 0 && (o.policy != "model" || !all.skills.rows.empty()))
+    fail("--tools-nearest is for a model that may call any tool, without skills and other policies");
   agent::Goal goal =
       all.skills.rows.empty() ? agent::Goal{o.goal, o.goal, {}} : agent::read_goal(o.goal, all.skills);
   agent::Agent agent{
@@ -297,6 +346,13 @@ Run define_agent(CLI::App& app) {
   app.add_option("--history-tokens", o->history_tokens,
                  "keep the newest turns that fit N tokens; default all")
       ->transform(whole_number(256, int64_t{1} << 40));
+  app.add_option("--memory", o->memory,
+                 "new folder that keeps what is forgotten; what matters for a step comes back");
+  app.add_option("--tools-nearest", o->tools_nearest,
+                 "offer a model only the N tools nearest to goal and observation")
+      ->transform(whole_number(1, int64_t{1} << 20));
+  app.add_option("--embedder", o->embedder.name,
+                 "for memory and tools: file, directory, or name; default minilm");
   app.add_option("--transcript", o->transcript, "write every step to this new file, as JSON lines");
   app.add_option("--replay", o->replay, "run the calls of a transcript again and compare their results");
   app.add_flag("--yes", o->yes, "run tools without asking before each call");

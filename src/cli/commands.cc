@@ -56,7 +56,7 @@ std::span<const Command> commands() {
        "--cache-type. JSON: a line a step (choice call result read written history), and its end. "
        "docs/agent.md.",
        "longspan agent iron_pickaxe --world crafting --seed 3 --policy plan\n"
-       "  longspan agent smollm2 sticks --world crafting --history-tokens 4096 --transcript run.jsonl\n"
+       "  longspan agent smollm2 sticks --world crafting --memory steps --transcript run.jsonl\n"
        "  longspan agent smollm2 \"what is in notes.txt?\" --mcp \"python3 server.py\" --yes",
        define_agent},
       {"sql", "a question about a database: the model writes a SELECT, the database runs it",

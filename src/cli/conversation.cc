@@ -77,13 +77,7 @@ Conversation::Conversation(Engine& engine, const ChatOptions& o)
 
 /// Takes up the conversation where it ended: as many of the newest turns as the window could hold.
 void Conversation::open_memory() {
-  std::optional<retrieval::Making> held = retrieval::Store::making_in(o_.memory);
-  EmbedderChoice choice = settled(o_.embedder, held);
-  if (!held && o_.embedder.task.empty() && choice.task == "qa") choice.task = "chat";
-  Embedder embedder = open_embedder(o_, choice);
-  retrieval::Making making =
-      making_of(embedder, choice, retrieval::kConversation, held ? held->cutting : retrieval::Cutting{0, -1});
-  memory_ = std::make_unique<retrieval::Memory>(o_.memory, std::move(embedder), making);
+  memory_ = cli::open_memory(o_, o_.memory, o_.embedder, retrieval::kConversation);
   if (system_.empty())
     system_ = memory_->system();
   else if (system_ != memory_->system())

@@ -41,7 +41,8 @@ void add_embedder_options(CLI::App& app, EmbedderChoice& choice) {
       ->transform(one_of({"cls", "mean", "last"}));
 }
 
-EmbedderChoice settled(const EmbedderChoice& choice, const std::optional<retrieval::Making>& held) {
+EmbedderChoice settled(const EmbedderChoice& choice, const std::optional<retrieval::Making>& held,
+                       const char* task) {
   EmbedderChoice c = choice;
   if (held) {
     if (c.name.empty()) c.name = held->embedder;
@@ -51,7 +52,7 @@ EmbedderChoice settled(const EmbedderChoice& choice, const std::optional<retriev
   }
   if (c.name.empty()) c.name = "minilm";
   if (is_llm_embedder(c.name) && c.pooling.empty()) c.pooling = "cls";
-  if (is_llm_embedder(c.name) && c.task.empty()) c.task = "qa";
+  if (is_llm_embedder(c.name) && c.task.empty()) c.task = task;
   return c;
 }
 
@@ -82,6 +83,16 @@ retrieval::Making making_of(const Embedder& embedder, const EmbedderChoice& choi
           .pooling = choice.pooling,
           .dimensions = embedder.dimensions(),
           .cutting = cutting};
+}
+
+std::unique_ptr<retrieval::Memory> open_memory(const Options& o, const fs::path& directory,
+                                               const EmbedderChoice& choice, const char* kind) {
+  std::optional<retrieval::Making> held = retrieval::Store::making_in(directory);
+  EmbedderChoice settled_choice = settled(choice, held, kMemoryTask);
+  Embedder embedder = open_embedder(o, settled_choice);
+  retrieval::Making making =
+      making_of(embedder, settled_choice, kind, held ? held->cutting : retrieval::Cutting{0, -1});
+  return std::make_unique<retrieval::Memory>(directory, std::move(embedder), making);
 }
 
 OpenIndex::OpenIndex(const Options& o, const fs::path& directory, const EmbedderChoice& choice)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 #include "cli/options.h"
 #include "embed/embedder.h"
 #include "retrieval/context.h"
+#include "retrieval/memory.h"
 #include "retrieval/search.h"
 
 namespace longspan::cli {
@@ -22,8 +24,12 @@ struct EmbedderChoice {
 /// --embedder, --task, --pooling.
 void add_embedder_options(CLI::App& app, EmbedderChoice& choice);
 
-/// Of an index that exists, what the user left open; of a new one the defaults.
-EmbedderChoice settled(const EmbedderChoice& choice, const std::optional<retrieval::Making>& held);
+/// LLM-Embedder's instructions for what a command does with it (rows of embed/instructions.h).
+constexpr const char *kKnowledgeTask = "qa", *kMemoryTask = "chat", *kToolTask = "tool";
+/// Of an index that exists, what the user left open; of a new one the defaults: MiniLM; LLM-Embedder, which
+/// is known by its name, gets its pooling and the instructions `task`, other embedders those of their own.
+EmbedderChoice settled(const EmbedderChoice& choice, const std::optional<retrieval::Making>& held,
+                       const char* task = kKnowledgeTask);
 
 /// Loads it; sets the number of threads. Error as resolve_model and Embedder.
 Embedder open_embedder(const Options& o, const EmbedderChoice& choice);
@@ -33,6 +39,11 @@ Embedder open_embedder(const Options& o, const EmbedderChoice& choice);
 /// cannot be.
 retrieval::Making making_of(const Embedder& embedder, const EmbedderChoice& choice, const char* kind,
                             retrieval::Cutting cutting);
+
+/// The memory in a directory, which is made where there is none, with LLM-Embedder's instructions for long
+/// memory. `kind`: retrieval::kConversation or kSteps. Error as open_embedder and Memory.
+std::unique_ptr<retrieval::Memory> open_memory(const Options& o, const std::filesystem::path& directory,
+                                               const EmbedderChoice& choice, const char* kind);
 
 /// An index that is asked many questions, one after the other.
 class OpenIndex {

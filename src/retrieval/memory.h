@@ -1,6 +1,6 @@
 // The memory of a conversation: every turn whole, and an index of the turns, of which those that matter for a
 // question come back when the conversation has outgrown its window. Each turn is one transaction, so that a
-// conversation goes on where it ended, however it ended.
+// conversation goes on where it ended, however it ended. The steps of an agent are such turns.
 #pragma once
 
 #include <cstdint>
@@ -14,14 +14,14 @@
 namespace longspan::retrieval {
 
 struct Turn {
-  int64_t number = 0;  // from 1
-  std::string question, answer;
+  int64_t number = 0;            // from 1
+  std::string question, answer;  // of an agent: what was observed, what was done
 };
 
 class Memory {
  public:
-  /// Opens the directory, or makes it. `making`: of its index, whose kind is kConversation. Error as
-  /// Store::write.
+  /// Opens the directory, or makes it. `making`: of its index, whose kind is kConversation or kSteps. Error
+  /// as Store::write.
   Memory(const std::filesystem::path& directory, Embedder embedder, const Making& making);
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;

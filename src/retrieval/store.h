@@ -17,7 +17,7 @@ namespace longspan::retrieval {
 
 /// What the passages of an index were made with. All of an index has the same.
 struct Making {
-  std::string kind;      // kDocuments or kConversation
+  std::string kind;      // kDocuments, kConversation or kSteps
   std::string embedder;  // as the user named it, a path absolute
   std::string identity;  // Embedder::identity: weights, pooling, instructions
   std::string task, pooling;
@@ -26,6 +26,7 @@ struct Making {
 };
 constexpr const char* kDocuments = "documents";
 constexpr const char* kConversation = "conversation";
+constexpr const char* kSteps = "steps of an agent";
 
 struct StoredDocument {
   int64_t id = 0;

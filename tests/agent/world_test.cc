@@ -8,7 +8,7 @@
 namespace longspan::agent {
 namespace {
 
-int64_t no_tokens(const Turn&, const History&) { return 100; }
+int64_t no_tokens(const std::string&, const std::string&) { return 100; }
 
 /// The planner where no policy is given.
 Outcome play(const std::string& goal, Policy policy, const World& world, int64_t steps, int64_t limit = 0) {
