@@ -79,7 +79,8 @@ EngineSetup engine_setup(const Checkpoint& checkpoint, const EngineOptions& opti
     fail("--draft {}: under length=current keys cannot be taken back when a guess was wrong; use --draft off",
          name(options.drafts));
   if (options.eviction.keep > 0)
-    if (std::string obstacle = eviction_obstacle(config, config.position, options.eviction); !obstacle.empty())
+    if (std::string obstacle = eviction_obstacle(config, config.position, options.eviction);
+        !obstacle.empty())
       fail("{}", obstacle);
   std::shared_ptr<Device> device = device_of(options);
   Compute compute = options.compute.value_or(device->kernels().preferred);

@@ -1,9 +1,9 @@
 // Scheduler: answers to many requests on one engine. One thread owns the model. A step is one token of every
 // answer that is being written, and then a part of one prompt: so a long prompt holds the others' tokens back
-// for one part at most, whose size follows from --step-ms and from the time of those tokens. Passes hold either single tokens, few enough that
-// each row is computed as it would be alone, or rows of one prompt: on the processor a text is the same bits
-// in company as alone (tests/generate/scheduler_test.cc). Continuous batching: Orca (Yu 2022); chunked
-// prefill: Sarathi (Agrawal 2023, arXiv 2308.16369).
+// for one part at most, whose size follows from --step-ms and from the time of those tokens. Passes hold
+// either single tokens, few enough that each row is computed as it would be alone, or rows of one prompt: on
+// the processor a text is the same bits in company as alone (tests/generate/scheduler_test.cc). Continuous
+// batching: Orca (Yu 2022); chunked prefill: Sarathi (Agrawal 2023, arXiv 2308.16369).
 #pragma once
 
 #include <array>
@@ -25,15 +25,15 @@
 namespace longspan {
 
 struct SchedulerOptions {
-  int64_t window = 0;                                   // tokens that prompt and answer may fill
-  int64_t streams = 4;                                  // answers at once
-  int64_t queue = 64;                                   // requests that may wait
-  int64_t pool_tokens = 0;                              // room for keys and values, in tokens
-  int64_t step_tokens = 256;                            // of a prompt in a step, while others write
-  double step_seconds = 0.015;                          // of that part, or half the time of the others' tokens
-  bool reuse_answers = true;                            // keys of what was written serve later prompts, too
-  std::filesystem::path cache_folder = {};              // readings are kept there; empty: nowhere
-  int64_t cache_limit = 0;                              // bytes of that folder
+  int64_t window = 0;                       // tokens that prompt and answer may fill
+  int64_t streams = 4;                      // answers at once
+  int64_t queue = 64;                       // requests that may wait
+  int64_t pool_tokens = 0;                  // room for keys and values, in tokens
+  int64_t step_tokens = 256;                // of a prompt in a step, while others write
+  double step_seconds = 0.015;              // of that part, or half the time of the others' tokens
+  bool reuse_answers = true;                // keys of what was written serve later prompts, too
+  std::filesystem::path cache_folder = {};  // readings are kept there; empty: nowhere
+  int64_t cache_limit = 0;                  // bytes of that folder
   std::function<void(const std::string&)> remark = {};  // what is wrong with kept readings; any thread
 };
 
