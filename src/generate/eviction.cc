@@ -16,6 +16,9 @@ namespace longspan {
 namespace {
 
 constexpr int64_t kDefaultKeep = 2048;
+// The paper's 7 keeps three tokens on each side of one that is looked at: of a number that is split into its
+// digits only the half (bench/results/2026-11-29-eviction.md).
+constexpr int64_t kDefaultPool = 31;
 
 /// The largest of x[i - radius .. i + radius].
 std::vector<float> pooled(std::span<const float> x, int64_t radius) {
@@ -39,7 +42,7 @@ Eviction parse_eviction(std::string_view text) {
         in_quotes(text));
   };
   if (text == "off") return {};
-  Eviction eviction{.keep = kDefaultKeep};
+  Eviction eviction{.keep = kDefaultKeep, .pool = kDefaultPool};
   if (!text.starts_with(kName)) wrong();
   std::string_view rest = text.substr(kName.size());
   if (!rest.empty() && (rest[0] != ':' || rest.size() == 1)) wrong();

@@ -58,9 +58,9 @@ void expect_near(const std::vector<float>& a, const std::vector<float>& b, float
 
 TEST(Eviction, ItsTextIsRead) {
   EXPECT_EQ(parse_eviction("off"), Eviction{});
-  EXPECT_EQ(parse_eviction("snapkv"), (Eviction{.keep = 2048}));
+  EXPECT_EQ(parse_eviction("snapkv"), (Eviction{.keep = 2048, .window = 32, .pool = 31}));
   EXPECT_EQ(parse_eviction("snapkv:keep=4k,pool=1"), (Eviction{.keep = 4096, .window = 32, .pool = 1}));
-  EXPECT_EQ(parse_eviction("snapkv:window=8,keep=9"), (Eviction{.keep = 9, .window = 8, .pool = 7}));
+  EXPECT_EQ(parse_eviction("snapkv:window=8,keep=9"), (Eviction{.keep = 9, .window = 8, .pool = 31}));
   for (const char* wrong :
        {"", "on", "snapkv:", "snapkvkeep=3", "snapkv:keep", "snapkv:keep=", "snapkv:keep=32",
         "snapkv:keep=64,pool=2", "snapkv:window=0", "snapkv:keep=64,", "snapkv:budget=64"})
