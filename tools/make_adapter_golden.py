@@ -52,11 +52,10 @@ def add(name, model, change=None, **options):
     shutil.rmtree(directory, ignore_errors=True)
     peft.save_pretrained(directory)
     (directory / "README.md").unlink()
-    if change:
-        file = directory / "adapter_config.json"
-        values = json.loads(file.read_text())
-        values.update(change)
-        file.write_text(json.dumps(values, indent=2) + "\n")
+    file = directory / "adapter_config.json"
+    values = json.loads(file.read_text())
+    values.update(base_model_name_or_path=f"tests/golden/model/{model}", **(change or {}))
+    file.write_text(json.dumps(values, indent=2) + "\n")
     ids = torch.randint(0, 64, (24,)).tolist()
     loaded = PeftModel.from_pretrained(base(model), directory).eval()
     cases.append(dict(adapter=name, model=model, ids=ids, log_probs=log_probs(loaded, ids),
