@@ -84,7 +84,6 @@ void feed_rest(Sequence& sequence, std::span<const int32_t> ids, int64_t held, i
 }  // namespace
 
 Prefill feed_prompt(Sequence& sequence, const std::vector<int32_t>& ids, const Options& o) {
-  sequence.restore();
   int64_t common = sequence.keep_prefix(ids);
   Prefill result{.tokens = std::ssize(ids), .reused = common};
   feed_rest(sequence, ids, common, 0, o, result);
@@ -93,7 +92,6 @@ Prefill feed_prompt(Sequence& sequence, const std::vector<int32_t>& ids, const O
 
 Prefill feed_prompt(Sequence& sequence, const Prompt& prompt, DocumentCache& cache, const Options& o) {
   double start = seconds_now();
-  sequence.restore();
   DocumentCache::Held held = cache.recall(sequence, prompt);
   Prefill result{.tokens = std::ssize(prompt.ids),
                  .reused = held.tokens,

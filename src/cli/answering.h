@@ -42,6 +42,7 @@ Prefill feed_prompt(Sequence& sequence, const std::vector<int32_t>& ids, const O
 Prefill feed_prompt(Sequence& sequence, const Prompt& prompt, DocumentCache& cache, const Options& o);
 
 /// generate() that shows the text on stdout as it comes (not with --json) and stops at Ctrl-C.
+/// What was evicted for it is in the sequence again afterwards.
 Generation answer(Sequence& sequence, const Engine& engine, int64_t max_tokens,
                   const SamplingOptions& sampling, const Options& o);
 

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/threads.h"
+#include "generate/attention_weights.h"
 
 namespace longspan {
 
@@ -76,12 +77,7 @@ class Gatherer {
     int64_t keys = shape.sequences.most_keys, count = std::ssize(queries) * map_.heads;
     std::vector<int32_t> rows;
     for (const Query& query : queries) rows.push_back(static_cast<int32_t>(query.row));
-    Arena memory(device_);
-    Tensor on_device = memory.vector("rows", DType::I32, std::ssize(rows));
-    device_.upload(on_device, std::span<const int32_t>(rows));
-    Tensor weights = memory.matrix("attention weights", DType::F32, count, keys);
-    device_.kernels().attention_weights(weights, zones, shape, on_device);
-    std::vector<float> all = device_.download<float>(weights);
+    const std::vector<float> all = attention_weights(device_, zones, shape, rows);
     std::vector<Gathered> found(static_cast<size_t>(count));
     parallel_for(count, [&](int64_t i) {
       const Query& query = queries[static_cast<size_t>(i / map_.heads)];
