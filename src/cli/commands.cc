@@ -158,6 +158,17 @@ int run_parsed(const Program& program) {
   return kExitFault;
 }
 
+/// Options of this group stand in no help. CLI11's own way, a group without a name, also takes the option's
+/// name out of what it says of a wrong value.
+constexpr const char* kHidden = "hidden";
+
+struct HelpWithoutHidden : CLI::Formatter {
+  std::string make_group(std::string group, bool positional,
+                         std::vector<const CLI::Option*> options) const override {
+    return group == kHidden ? std::string() : CLI::Formatter::make_group(group, positional, options);
+  }
+};
+
 }  // namespace
 
 Program make_program() {
@@ -167,6 +178,7 @@ Program make_program() {
   CLI::App& app = *program.app;
   app.require_subcommand(1);
   app.set_version_flag("--version", LONGSPAN_VERSION);
+  app.formatter(std::make_shared<HelpWithoutHidden>());
   app.get_formatter()->column_width(30);
   app.footer(
       "MODEL is a GGUF file, a Hugging Face directory, or a name that `longspan fetch` knows.\n"
@@ -179,6 +191,8 @@ Program make_program() {
         fmt::format("{}{}Example:\n  {}", command.notes, *command.notes ? "\n" : "", command.example));
     if (command.define == define_reference) sub->group("");  // for packagers: not in --help
     program.runs.emplace_back(sub, command.define(*sub));
+    for (CLI::Option* option : sub->get_options())
+      if (option->get_group().empty() && option->nonpositional()) option->group(kHidden);
   }
   return program;
 }

@@ -65,6 +65,13 @@ TEST_F(Usage, ATypoOfAValueGetsTheNearestName) {
   expect_says(fault({"train", write("r.toml", recipe)}), "lora_rankk is unknown (did you mean lora_rank?)");
 }
 
+TEST_F(Usage, AnOptionThatStandsInNoHelpIsNamedWhereItsValueIsWrong) {
+  for (const char* option : {"--evict", "--attention", "--weights", "--chunk"})
+    EXPECT_TRUE(
+        wrong({"ask", "m", "--file", "f", "Who?", option, "zz"}).starts_with(std::string(option) + ": "))
+        << option;
+}
+
 TEST_F(Usage, HelpAndVersionInEveryUsualForm) {
   Outcome help = run({"--help"}), ask = run({"ask", "--help"});
   ASSERT_EQ(help.status, 0);
