@@ -240,12 +240,14 @@ int64_t history_window(Engine& engine, const AgentOptions& o) {
   return std::min(window, fits);
 }
 
-int work_with_model(AgentOptions& o, agent::Agent agent) {
+int work_with_model(AgentOptions& o, const agent::Agent& without_policy) {
   check_sampling(o.sampling);
   o.sampling.seed = o.seed;
-  agent::Recall recall = recall_from(o, agent.goal);
-  agent.nearest_tools = tool_search(o, agent.tools.tools);
+  agent::Recall recall = recall_from(o, without_policy.goal);
+  auto nearest_tools = tool_search(o, without_policy.tools.tools);
   Engine engine = open_engine(o, o.history_tokens > 0 || o.context > 0 ? Lengths::Known : Lengths::Unknown);
+  agent::Agent agent = without_policy;  // whose policy holds a text on the engine, and ends before it
+  agent.nearest_tools = std::move(nearest_tools);
   agent::ModelOptions options{.window = history_window(engine, o),
                               .may_forget = o.history_tokens > 0 || recall,
                               .most_tokens = agent.skills.rows.empty() ? o.n : std::min<int64_t>(o.n, 64),
